@@ -1,0 +1,40 @@
+# Everything happens in .venv; `make demo` and `make test` need only Python 3.11+ and a network for the first install.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types unit clean
+.DEFAULT_GOAL := test
+
+.venv/demo: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[compile]'
+	@touch $@
+
+.venv/dev: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/demo
+
+demo: .venv/demo
+	$(BIN)/kg query --hw rtx5070 --op attention
+	$(BIN)/tune --use-laws --no-write
+
+test: lint types unit
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/kg check
+
+types: .venv/dev
+	$(BIN)/mypy
+
+unit: .venv/dev
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n 2 -m "not gpu"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=95
+
+clean:
+	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .spak

@@ -1,0 +1,1 @@
+"""The commands `kg` and `tune`: parse, call one library function, render."""

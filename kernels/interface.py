@@ -1,0 +1,98 @@
+"""What a kernel's spec.py provides: how to compile, launch, check and count it. No dependency beyond the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Scalar = bool | int | float | str
+Configuration = Mapping[str, Scalar]
+Problem = Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class CompileJob:
+    """One kernel function with everything `cuda.tile.compilation.export_kernel` needs.
+
+    Attributes:
+        kernel: The cuTile kernel with its hints (`occupancy`, `num_ctas`, `num_worker_warps`) applied.
+        signature: Its `KernelSignature`.
+        symbol: Name of the function in the cubin.
+    """
+
+    kernel: Any
+    signature: Any
+    symbol: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a launch makes the machine do; the predicted-time model's view of a kernel. Counts are exact, not fitted.
+
+    Attributes:
+        ctas: Number of thread blocks of the grid.
+        iterations: Hot-loop iterations of each distinct kind of CTA: (count of CTAs, iterations), heaviest first.
+        tensor_flops_per_iteration: Multiply and add counted as two, for one CTA.
+        exp2_per_iteration: Special-function evaluations, for one CTA.
+        fp32_per_iteration: Other element-wise float32 operations, for one CTA.
+        smem_bytes_per_iteration: Operand bytes staged through shared memory, for one CTA.
+        global_bytes: Least bytes the whole launch reads and writes in device memory.
+    """
+
+    ctas: int
+    iterations: tuple[tuple[int, int], ...]
+    tensor_flops_per_iteration: float
+    exp2_per_iteration: float
+    fp32_per_iteration: float
+    smem_bytes_per_iteration: float
+    global_bytes: float
+
+
+class KernelSpec(Protocol):
+    """Binds an op's space (laws/ops/<op>.yaml) to code. A test holds `parameters` to that file."""
+
+    op: str
+    """Op id; also the kernel's name."""
+    parameters: Mapping[str, Sequence[Scalar]]
+    problem_parameters: Sequence[str]
+    invariants: Sequence[str]
+    """Law ids of the invariants the kernel keeps, in words where there is no law."""
+    source_files: Sequence[str]
+    """Files whose text identifies the kernel, for the hash in a run file."""
+
+    def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
+        """The functions one launch needs, the hot one first. Needs cuda.tile, no GPU.
+
+        Raises:
+            ValueError: If the configuration cannot run at this problem size; the message says why.
+        """
+        ...
+
+    def work(self, problem: Problem, configuration: Configuration) -> Work:
+        """Counts of one launch."""
+        ...
+
+    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Any:
+        """Fresh random torch inputs on `device`."""
+        ...
+
+    def make_outputs(self, problem: Problem, *, device: str) -> Any:
+        """Torch outputs filled with NaN, so that what a kernel does not write cannot pass."""
+        ...
+
+    def launch(self, inputs: Any, outputs: Any, problem: Problem, configuration: Configuration) -> None:
+        """Launch on torch's current stream; asynchronous."""
+        ...
+
+    def reference(self, inputs: Any, problem: Problem) -> Any:
+        """The outputs in float64 (a torch tensor on the inputs' device)."""
+        ...
+
+    def tolerance(self, problem: Problem) -> float:
+        """Largest allowed relative error, ||out - ref|| / ||ref||."""
+        ...
+
+    def baselines(self, inputs: Any, problem: Problem) -> Mapping[str, Any]:
+        """Library implementations by name, each a callable of no arguments that runs on the inputs."""
+        ...

@@ -1,0 +1,25 @@
+"""Every kernel by op id; adding one adds a line here. Modules load on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from kernels.interface import KernelSpec
+
+SPECS = {
+    "matmul": "kernels.matmul.spec",
+    "naive-attention": "kernels.attention.naive.spec",
+    "fused-attention": "kernels.attention.fused.spec",
+    "fmha": "kernels.attention.fmha.spec",
+}
+"""Op id -> module with a `SPEC`."""
+
+
+def spec(op: str) -> KernelSpec:
+    """The spec of the kernel for `op`.
+
+    Raises:
+        KeyError: If no kernel here implements `op`.
+    """
+    found: KernelSpec = import_module(SPECS[op]).SPEC
+    return found

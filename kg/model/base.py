@@ -1,0 +1,34 @@
+"""What every model shares: the struct base and the scalar a parameter can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+Scalar = bool | int | float | str
+"""A value of a parameter, a problem parameter or a fact."""
+
+Configuration = Mapping[str, Scalar]
+"""One full assignment of an op's tunable parameters: name -> value."""
+
+Problem = Mapping[str, Scalar]
+"""One problem size: name -> value of every problem parameter of an op."""
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every file model: immutable, keyword-only, unknown fields are errors, defaults are not written."""
+
+
+class Reference(Model, frozen=True, kw_only=True):
+    """Where a statement comes from: a title a person recognises, and where to read it.
+
+    Attributes:
+        title: Document and section.
+        url: Address, when it is public.
+        note: What it says, or what in it is not confirmed.
+    """
+
+    title: str
+    url: str = ""
+    note: str = ""

@@ -1,0 +1,189 @@
+"""Law files: a claim, its scope, and the evidence for and against it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from kg.model.base import Model, Reference, Scalar
+
+Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
+Status = Literal["proposed", "confirmed", "contested", "refuted", "withdrawn"]
+Tier = Literal["reported", "compiled", "computed", "measured"]
+Verdict = Literal["supports", "refutes", "inconclusive"]
+Role = Literal["suggested", "independent"]
+
+Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
+Expression = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
+class Bound(Model, frozen=True, kw_only=True):
+    """What a claim says about one effect: inclusive bounds in the effect's own unit (named in its key)."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class Scope(Model, frozen=True, kw_only=True):
+    """Where a law holds.
+
+    Attributes:
+        hw: Id of a hardware node (device, compute capability, architecture or vendor).
+        op: Id of an op node.
+        dtype: Input dtypes it covers; empty means all.
+        when: Expression over problem parameters (and `hw.<fact>`); empty means every problem size.
+        toolchain: Version specifier, `NAME >=LOW,<HIGH`; empty means any.
+    """
+
+    hw: Id
+    op: Id
+    dtype: tuple[str, ...] = ()
+    when: Annotated[str, Meta(max_length=1000)] = ""
+    toolchain: str = ""
+
+
+class Evidence(Model, frozen=True, kw_only=True):
+    """One run's verdict on the law.
+
+    Attributes:
+        run: Id of a run file under `evidence/`.
+        verdict: What the run says of the claim.
+        tier: How the run knows (see `Tier`).
+        role: `suggested` if the law was found in this run, else `independent`.
+        effect: Observed effect: name -> value, the unit in the name (`spill_bytes`, `slowdown`, `tflops`).
+        interval: 95 % interval of each measured effect: name -> (low, high).
+        problems: Problem sizes the verdict rests on, as `name=value,...` in canonical order.
+        toolchain: `name version` that produced it.
+        note: What a reader must know, such as how FLOPs were counted.
+    """
+
+    run: Id
+    verdict: Verdict
+    tier: Tier
+    role: Role
+    effect: dict[str, float] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    problems: tuple[str, ...] = ()
+    toolchain: str = ""
+    note: str = ""
+
+
+class Examples(Model, frozen=True, kw_only=True):
+    """The law's own unit test: configurations (with problem parameters) it must avoid and must admit."""
+
+    avoided: tuple[dict[str, Scalar], ...] = ()
+    admitted: tuple[dict[str, Scalar], ...] = ()
+
+
+class Related(Model, frozen=True, kw_only=True):
+    """A link to another law."""
+
+    type: Literal["derived-from", "refines", "supersedes", "renamed-from"]
+    id: Id
+
+
+class Withdrawn(Model, frozen=True, kw_only=True):
+    """The one act by hand: who reads the law later must learn when and why it was withdrawn."""
+
+    date: str
+    reason: str
+
+
+class Claim(Model, frozen=True, kw_only=True):
+    """What all claims share.
+
+    Attributes:
+        because: The mechanism, a term of docs/glossary.md.
+        effect: What the claim says is observed where it applies: effect name -> bounds.
+    """
+
+    because: str = ""
+    effect: dict[str, Bound] = {}
+
+
+class PreferClaim(Claim, frozen=True, kw_only=True):
+    """A setting that is best or ties with the best; with `over`, a ranking: `prefer` beats every setting of `over`."""
+
+    prefer: dict[str, Scalar]
+    over: tuple[dict[str, Scalar], ...] = ()
+
+
+class AvoidClaim(Claim, frozen=True, kw_only=True):
+    """A region of the configuration space: the expression is true for what to avoid."""
+
+    avoid: Expression
+
+
+class IndifferentClaim(Claim, frozen=True, kw_only=True):
+    """An axis not worth searching: changing `over` among `values` changes the time by at most `within` (`1%`)."""
+
+    over: str
+    values: tuple[Scalar, ...]
+    within: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?%$")]
+
+
+class RequireClaim(Claim, frozen=True, kw_only=True):
+    """A safety invariant: the expression must hold, `otherwise` says what breaks."""
+
+    require: Expression
+    otherwise: str
+
+
+class TransformClaim(Claim, frozen=True, kw_only=True):
+    """How one system becomes the next: the rewrite in words, and the check that proves equivalence."""
+
+    source: str = field(name="from")
+    to: str
+    rewrite: str
+    check: str
+
+
+class LawBase(Model, frozen=True, kw_only=True, tag_field="kind"):
+    """What every law has besides its claim; the field order here is the canonical key order of a law file."""
+
+    id: Id
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    scope: Scope
+    status: Status
+    examples: Examples = Examples()
+    evidence: tuple[Evidence, ...] = ()
+    withdrawn: Withdrawn | None = None
+    related: tuple[Related, ...] = ()
+    references: tuple[Reference, ...] = ()
+    acknowledges: tuple[str, ...] = ()
+    """Findings of `kg check` that the law knows of, each as `check-name: reason`."""
+
+
+class PositiveLaw(LawBase, frozen=True, kw_only=True, tag="positive"):
+    """Use this."""
+
+    claim: PreferClaim
+
+
+class NegativeLaw(LawBase, frozen=True, kw_only=True, tag="negative"):
+    """Avoid this."""
+
+    claim: AvoidClaim
+
+
+class IndifferentLaw(LawBase, frozen=True, kw_only=True, tag="indifferent"):
+    """Do not spend trials here."""
+
+    claim: IndifferentClaim
+
+
+class InvariantLaw(LawBase, frozen=True, kw_only=True, tag="invariant"):
+    """Never break this."""
+
+    claim: RequireClaim
+
+
+class TransformationLaw(LawBase, frozen=True, kw_only=True, tag="transformation"):
+    """Rewrite like this."""
+
+    claim: TransformClaim
+
+
+Law = PositiveLaw | NegativeLaw | IndifferentLaw | InvariantLaw | TransformationLaw
+"""A law file; `kind` in the file selects the class."""

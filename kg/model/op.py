@@ -1,0 +1,79 @@
+"""Op nodes: the one owner of an op's configuration space, problem parameters, and FLOP and byte formulas."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from kg.model.base import Model, Reference, Scalar
+from kg.model.law import Expression, Id
+
+Role = Literal["tile", "hint", "variant", "schedule"]
+
+
+class Parameter(Model, frozen=True, kw_only=True):
+    """A tunable parameter.
+
+    Attributes:
+        values: Every value a search may try, in canonical order (ascending for numbers).
+        default: The value an untuned kernel uses; one of `values`.
+        role: `tile` (a tile size), `hint` (a compiler hint), `variant` (another code path), `schedule` (work order).
+        description: One line; units where it has them.
+        core: Values of the declared core, swept exhaustively; empty means `default` alone.
+    """
+
+    values: tuple[Scalar, ...]
+    default: Scalar
+    role: Role
+    description: str
+    core: tuple[Scalar, ...] = ()
+
+
+class ProblemParameter(Model, frozen=True, kw_only=True):
+    """A parameter of the problem, not of the kernel: a size, a dtype, a flag."""
+
+    type: Literal["int", "float", "bool", "str"]
+    default: Scalar
+    description: str
+    values: tuple[Scalar, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Condition(Model, frozen=True, kw_only=True):
+    """An expression every configuration of the feasible space satisfies, and why."""
+
+    require: Expression
+    because: str
+
+
+class Formula(Model, frozen=True, kw_only=True):
+    """A count as an expression over problem parameters, with the rule in words.
+
+    Attributes:
+        expression: Over problem parameters.
+        rule: What is counted and what is not.
+    """
+
+    expression: Expression
+    rule: str
+
+
+class Op(Model, frozen=True, kw_only=True):
+    """One node. An op without parameters (attention, gpt-block) only groups others."""
+
+    id: Id
+    title: str
+    is_a: tuple[Id, ...] = ()
+    part_of: tuple[Id, ...] = ()
+    aliases: tuple[str, ...] = ()
+    einsum: str = ""
+    parameters: dict[str, Parameter] = {}
+    problem: dict[str, ProblemParameter] = {}
+    conditions: tuple[Condition, ...] = ()
+    flops: dict[str, Formula] = {}
+    """`useful` (work the mathematics needs) and, where it differs, `full` (masked work counted too)."""
+    bytes: Formula | None = None
+    """Least traffic to device memory: each input read once, each output written once."""
+    problems: dict[str, dict[str, Scalar]] = {}
+    """Named problem sizes (`d64-s1024-causal`); a name is what a run id and a table show."""
+    references: tuple[Reference, ...] = ()

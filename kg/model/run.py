@@ -1,0 +1,165 @@
+"""Run files: one experiment whole, every trial kept, failures included. Written once, when the experiment ends.
+
+A trial has the T4 form of the auto-tuning community (configuration, times, measurements, invalidity), so that
+recorded runs of others and ours replay through the same code.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import field
+
+from kg.model.base import Model, Scalar
+from kg.model.law import Id, Law, Tier, Verdict
+
+Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", "constraints"]
+"""`correct`, or the stage that failed."""
+
+
+class Measurement(Model, frozen=True, kw_only=True):
+    """One observed quantity of one trial.
+
+    Attributes:
+        name: `time`, `registers`, `spill_bytes`, ...; `predicted_time` is never `time`.
+        value: Median for measured times.
+        unit: `us`, `bytes`, `1`.
+        low: Lower end of the 95 % interval, when measured repeatedly.
+        high: Upper end.
+    """
+
+    name: str
+    value: float
+    unit: str = "1"
+    low: float | None = None
+    high: float | None = None
+
+
+class Times(Model, frozen=True, kw_only=True):
+    """Where a trial's time went. Milliseconds, as T4 has it; `runtimes` are the raw samples when kept."""
+
+    compilation: float = 0.0
+    validation: float = 0.0
+    framework: float = 0.0
+    search_algorithm: float = 0.0
+    runtimes: tuple[float, ...] = ()
+
+
+class Failure(Model, frozen=True, kw_only=True):
+    """Why a trial has no result: the exception's or signal's name and its message, shortened."""
+
+    type: str
+    message: str
+
+
+class Trial(Model, frozen=True, kw_only=True):
+    """One configuration tried once.
+
+    Attributes:
+        configuration: Full assignment of the op's tunable parameters.
+        problem: The problem size, when a run holds several; else the run's own.
+        origin: Why it was tried: `default`, `strategy`, `transfer`, `audit`, `sweep`, `confirm`.
+        failure: Set if and only if `invalidity` is not `correct`.
+    """
+
+    configuration: dict[str, Scalar]
+    invalidity: Invalidity = "correct"
+    measurements: tuple[Measurement, ...] = ()
+    times: Times = Times()
+    problem: dict[str, Scalar] = {}
+    origin: str = ""
+    failure: Failure | None = None
+
+    def value(self, name: str) -> float | None:
+        """The value of the measurement called `name`, or None."""
+        return next((m.value for m in self.measurements if m.name == name), None)
+
+
+class Device(Model, frozen=True, kw_only=True):
+    """The machine as found. Clocks in MHz; None where nobody asked (compile-only runs have no device)."""
+
+    name: str
+    driver: str = ""
+    sm_clock_mhz_min: float | None = None
+    sm_clock_mhz_max: float | None = None
+    throttled: bool | None = None
+
+
+class Kernel(Model, frozen=True, kw_only=True):
+    """Which code ran: kernel name and the SHA-256 of its source."""
+
+    name: str
+    source_sha256: str
+
+
+class Noise(Model, frozen=True, kw_only=True):
+    """How times were taken: `rounds` interleaved rounds of `repeats` launches, L2 handling and timer in words."""
+
+    rounds: int = 0
+    repeats: int = 0
+    interleaved: bool = False
+    l2: str = ""
+    timer: str = ""
+
+
+class LawVerdict(Model, frozen=True, kw_only=True):
+    """What this run says of one law of the root."""
+
+    law: Id
+    verdict: Verdict
+    effect: dict[str, float] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    problems: tuple[str, ...] = ()
+
+
+class Candidate(Model, frozen=True, kw_only=True):
+    """A law this run suggested and what its own confirmation said; a refuted one stays here and nowhere else."""
+
+    law: Law
+    outcome: Literal["confirmed", "refuted", "inconclusive", "untested"]
+    reason: str = ""
+
+
+class Audit(Model, frozen=True, kw_only=True):
+    """What the audit share saw: removed configurations tried, and laws they contradicted."""
+
+    trials: int = 0
+    contradicted: tuple[Id, ...] = ()
+
+
+class Run(Model, frozen=True, kw_only=True):
+    """One experiment.
+
+    Attributes:
+        created: ISO 8601, UTC.
+        toolchain: Component -> version (`tileiras: 13.4.92`).
+        problem: The problem size all trials share (a trial's own `problem` overrides it).
+        flop_rule: `useful` or `full`, as in the op's formulas.
+        exhaustive_over: Parameters -> values, if the trials are a whole product of them.
+        reference_times: Library baselines measured in the same rounds: name -> microseconds.
+        reproduce: The command that repeats it.
+    """
+
+    id: Id
+    tier: Tier
+    created: str
+    hw: Id
+    op: Id
+    toolchain: dict[str, str] = {}
+    device: Device | None = None
+    kernel: Kernel | None = None
+    commit: str = ""
+    problem: dict[str, Scalar] = {}
+    flop_rule: str = ""
+    noise: Noise | None = None
+    exhaustive_over: dict[str, tuple[Scalar, ...]] = {}
+    reference_times: dict[str, Measurement] = {}
+    strategy: str = ""
+    seed: int | None = None
+    audit: Audit | None = None
+    suggested: tuple[Candidate, ...] = ()
+    tested: tuple[LawVerdict, ...] = ()
+    reproduce: str = ""
+    source: str = ""
+    note: str = ""
+    trials: tuple[Trial, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Where trials are evaluated: `compile` (any machine), `gpu`, `replay` (recorded trials)."""

@@ -1,0 +1,62 @@
+"""The interface every backend implements, and what it reports. Backends know configurations, never laws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kg.model.base import Configuration, Problem
+from kg.model.run import Device, Noise, Trial
+
+
+@dataclass(frozen=True)
+class Request:
+    """One evaluation asked for: a configuration at a problem size, and why it is tried (`Trial.origin`)."""
+
+    configuration: Configuration
+    problem: Problem
+    origin: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run file records of where its trials came from.
+
+    Attributes:
+        tier: `measured`, `compiled`; a replay says the tier of what it replays.
+        toolchain: Component -> version.
+        device: None when nothing ran.
+        noise: How times were taken; None when nothing was timed.
+        objective: Measurement that ranks trials, lower is better: `time` or `predicted_time`.
+    """
+
+    tier: str
+    toolchain: dict[str, str]
+    device: Device | None
+    noise: Noise | None
+    objective: str
+
+
+class Backend(Protocol):
+    """Evaluates configurations. A failed trial is data; an exception is a bug or bad input."""
+
+    name: str
+    batch_size: int
+    """How many requests it likes at once (compiling ahead, interleaving)."""
+
+    def provenance(self) -> Provenance:
+        """What is known of machine, toolchain and method."""
+        ...
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """Compiled features of each request (`spill_bytes`, `registers`, ...), None where unknown or failed."""
+        ...
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        """Trials in the order they finish, one for each request, failures included."""
+        ...
+
+    def close(self) -> None:
+        """Release workers; safe to call twice."""
+        ...
