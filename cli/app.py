@@ -1,0 +1,254 @@
+"""The machinery that `kg` and `tune` share: commands that load when invoked, `--laws`, exit codes, errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from cli.arguments import make_light
+
+EXIT_BAD_INPUT = 2
+EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h: Python's own 1 would read as "findings"
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell reports for `cat` in the same place
+
+ERROR_BASES = (("kg.errors", "KgError"), ("tuner.errors", "TunerError"), ("kernels.errors", "KernelError"))
+"""Base class of each package's user-facing errors. A module nobody imported raised nothing, so none is imported here."""
+
+_HOISTED = "--laws"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One command of an app.
+
+    Attributes:
+        module: Module that defines `command`, a typed function that typer turns into the command.
+        help: One line for the list of commands; shown without importing the module.
+    """
+
+    module: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Globals:
+    """What every command may ask its context for (`cli.app.globals_of`).
+
+    Attributes:
+        laws: Law root as given by `--laws` or `KG_LAWS`; None: find it.
+        colour: Whether stdout may carry colour (a terminal that wants it).
+    """
+
+    laws: str | None
+    colour: bool
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Name -> command, where looking a command up is what imports it."""
+
+    def __init__(self, registry: Mapping[str, Entry]) -> None:
+        self.registry = registry
+        self.loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.loaded:
+            self.loaded[name] = _load(name, self.registry[name])
+        return self.loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self.loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.registry)
+
+    def __len__(self) -> int:
+        return len(self.registry)
+
+
+class LazyGroup(TyperGroup):
+    """A command group that lists its commands without importing them, and may have a default command."""
+
+    registry: Mapping[str, Entry] = {}
+    default = ""
+    """Command that runs when the first word is not a command; empty: none."""
+
+    def __init__(self, **attrs: Any) -> None:
+        attrs["commands"] = None
+        attrs["no_args_is_help"] = not self.default
+        super().__init__(**attrs)
+        self.commands = _Commands(self.registry)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the overridden method's signature
+        """Write the list of commands from the registry alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in self.registry.items()])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Let `--laws` stand anywhere, and put the default command where no command is named."""
+        hoisted, rest = hoist(args)
+        if self.default and not (rest and (rest[0] in self.registry or rest[0] in {"--help", "--version"})):
+            rest = [self.default, *rest]
+        return super().parse_args(ctx, [*hoisted, *rest])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a reader that went away ends it quietly (typer's own exit code, 1, means findings here)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _silence_stdout()
+            raise typer.Exit(EXIT_PIPE_CLOSED) from None
+
+
+def hoist(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split `args` into every `--laws DIR` (or `--laws=DIR`) before a `--`, and the rest in its order."""
+    hoisted: list[str] = []
+    rest: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == _HOISTED:
+            hoisted += [word, *(value for value in [next(words, None)] if value is not None)]
+        elif word.startswith(_HOISTED + "="):
+            hoisted.append(word)
+        else:
+            rest.append(word)
+    return hoisted, rest
+
+
+def build(*, registry: Mapping[str, Entry], help_text: str, default: str = "") -> Any:
+    """The command group of an app.
+
+    Args:
+        registry: Command name -> where it is.
+        help_text: First lines of `--help`.
+        default: Command that runs when none is named.
+    """
+    group = type("Group", (LazyGroup,), {"registry": registry, "default": default})
+    app = typer.Typer(
+        cls=group, help=help_text, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+
+    @app.callback()
+    def _globals(
+        ctx: typer.Context,
+        laws: Annotated[
+            str | None,
+            typer.Option("--laws", metavar="DIR", envvar="KG_LAWS", help="Law root; else the nearest laws/."),
+        ] = None,
+        version: Annotated[  # noqa: ARG001 - its callback acts before any command is looked for
+            bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+        ] = False,
+    ) -> None:
+        ctx.obj = Globals(laws=laws or None, colour=_wants_colour())
+
+    command = get_command(app)
+    make_light(command.params)
+    return command
+
+
+def globals_of(ctx: typer.Context) -> Globals:
+    """The global options of the app that `ctx` runs in."""
+    found = ctx.find_root().obj
+    return found if isinstance(found, Globals) else Globals(laws=None, colour=False)
+
+
+def run(command: Any, name: str, args: Sequence[str] | None = None) -> int:
+    """Run `command` as the program `name` and return its exit code; bad input ends in one line on stderr.
+
+    Args:
+        command: What `build` returned.
+        name: Program name for usage lines.
+        args: Words of the command line; None: those of the process.
+    """
+    try:
+        code = _exit_code(command, name, args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return EXIT_PIPE_CLOSED
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the outermost frame: bad input or a bug, both end here
+        message = _user_message(error)
+        return _bug() if message is None else _fail(message, EXIT_BAD_INPUT)
+    return _fail("interrupted", code) if code == EXIT_INTERRUPTED else code
+
+
+def _exit_code(command: Any, name: str, args: Sequence[str] | None) -> int:
+    try:
+        command.main(args=None if args is None else list(args), prog_name=name)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    return 0
+
+
+def _load(name: str, entry: Entry) -> Any:
+    """The command `name`, built from `entry.module`'s function `command`."""
+    function = importlib.import_module(entry.module).command
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(name, cls=TyperCommand, short_help=entry.help)(function)
+    built = get_command(app)
+    make_light(built.params)
+    return built
+
+
+def _user_message(error: Exception) -> str | None:
+    """What to tell a person whose input caused `error`; None if it is a bug."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    bases = (getattr(sys.modules.get(module), name, None) for module, name in ERROR_BASES)
+    return str(error) if any(isinstance(base, type) and isinstance(error, base) for base in bases) else None
+
+
+def _fail(message: str, code: int) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr)  # noqa: T201 - this is the one place that reports an error
+    return code
+
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    return EXIT_BUG
+
+
+def _silence_stdout() -> None:
+    """Point stdout at the null device, so that the interpreter's last flush does not fail again."""
+    with contextlib.suppress(OSError, ValueError):  # ValueError: a captured stdout has no file descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _wants_colour() -> bool:
+    """A terminal, `NO_COLOR` unset or empty (no-color.org), and not a dumb one."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _print_version(ctx: typer.Context, value: bool) -> None:
+    if value:
+        typer.echo(f"{ctx.find_root().info_name} {_version()}")
+        raise typer.Exit
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("spak")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,18 @@
+"""`kg`: ask the knowledge graph. One line here for each command; a command's module loads when it is invoked."""
+
+from __future__ import annotations
+
+import sys
+
+from cli.app import Entry, build, run
+
+COMMANDS: dict[str, Entry] = {}
+
+
+def main() -> None:
+    """Run `kg` on the process's arguments and exit."""
+    sys.exit(run(build(registry=COMMANDS, help_text="What is known about kernels on GPUs, why, and how sure."), "kg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One module for each `kg` command; each defines `command`."""
