@@ -29,7 +29,12 @@ class Parameter(Model, frozen=True, kw_only=True):
 
 
 class ProblemParameter(Model, frozen=True, kw_only=True):
-    """A parameter of the problem, not of the kernel: a size, a dtype, a flag."""
+    """A parameter of the problem, not of the kernel: a size, a dtype, a flag.
+
+    Attributes:
+        specialises: True if another value compiles to other code (head_dim, causal, dtype): it names a kind of
+            problem, and a law seen at one value says nothing about the others.
+    """
 
     type: Literal["int", "float", "bool", "str"]
     default: Scalar
@@ -37,6 +42,7 @@ class ProblemParameter(Model, frozen=True, kw_only=True):
     values: tuple[Scalar, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    specialises: bool = False
 
 
 class Condition(Model, frozen=True, kw_only=True):
