@@ -1,0 +1,1 @@
+"""Measures configurations on a GPU: correctness first, then interleaved rounds, each batch in a worker process."""

@@ -1,0 +1,173 @@
+"""Times device work: interleaved rounds, cold L2, device events, CUDA graphs where launching would show.
+
+    timer = CudaTimer()
+    intervals = time_all({"ours": lambda: kernel(...), "sdpa": lambda: sdpa(...)}, timer=timer, rng=random.Random(0))
+    intervals["ours"].median  # microseconds
+
+Every contestant is timed once in each round, in an order drawn anew, so that clocks and temperature drift over all
+of them alike. Before each sample a buffer of several L2 sizes is read: what the launch finds in L2 is clean lines of
+that buffer, neither its own inputs nor dirty lines that it would have to write back. The read also keeps the device
+busy while the host enqueues the start event, the launch and the end event, so that a launch's cost on the host stays
+out of the sample; where one launch costs the host more than that, all contestants are captured and replayed as CUDA
+graphs instead.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from tuner.backend.gpu.statistics import MIN_SAMPLES, Interval, summarise
+
+Key = TypeVar("Key", bound=Hashable)
+Launch = Callable[[], object]
+
+FLUSH_L2_SIZES = 4
+"""Bytes read before a sample, in L2 sizes: enough that nothing of the last launch is left."""
+HIDDEN_SHARE = 0.8
+"""A launch whose host time is above this share of the flush is replayed as a graph."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often each contestant is timed.
+
+    Attributes:
+        rounds: Samples of each contestant.
+        slow_rounds: Samples of a contestant that is slow by then; at least `MIN_SAMPLES`, so it has an interval too.
+        slow_ratio: Slow means a median above this multiple of the best.
+        warmups: Untimed launches of each contestant before the first round.
+    """
+
+    rounds: int = 25
+    slow_rounds: int = 7
+    slow_ratio: float = 3.0
+    warmups: int = 2
+
+    def __post_init__(self) -> None:
+        if not MIN_SAMPLES <= self.slow_rounds <= self.rounds:
+            raise ValueError(
+                f"need {MIN_SAMPLES} <= slow_rounds <= rounds (got {self.slow_rounds}, {self.rounds}): "
+                f"fewer samples have no 95 % interval"
+            )
+
+
+def interleave(
+    contestants: Sequence[Key],
+    sample: Callable[[Key], float],
+    plan: Plan,
+    rng: random.Random,
+    *,
+    best_us: float = math.inf,
+) -> dict[Key, list[float]]:
+    """Samples of every contestant, one a round, each round in a new random order.
+
+    Args:
+        contestants: What to time.
+        sample: Times one launch, in microseconds; its exceptions are the caller's.
+        plan: How many rounds, and when a slow contestant leaves.
+        rng: Draws the orders.
+        best_us: The best median known from earlier batches of the same problem.
+    """
+    samples: dict[Key, list[float]] = {key: [] for key in contestants}
+    active = list(contestants)
+    for number in range(plan.rounds):
+        if number == plan.slow_rounds:
+            medians = {key: statistics.median(samples[key]) for key in active}
+            limit = plan.slow_ratio * min([best_us, *medians.values()])
+            active = [key for key in active if medians[key] <= limit]
+        for key in rng.sample(active, len(active)):
+            samples[key].append(sample(key))
+    return samples
+
+
+class CudaTimer:
+    """Times single launches on torch's current CUDA stream.
+
+    Attributes:
+        graph: `never`, `always`, or `auto`: decided by the first launch prepared and then kept, so that all
+            contestants are timed alike.
+    """
+
+    def __init__(self, *, graph: Literal["auto", "never", "always"] = "auto") -> None:
+        """Allocate the flush buffer on the current device."""
+        import torch
+
+        self._torch = torch
+        properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+        self.flush_bytes = FLUSH_L2_SIZES * int(properties.L2_cache_size)
+        self._buffer = torch.ones(self.flush_bytes // 4, dtype=torch.float32, device="cuda")
+        self._sum = torch.empty((), dtype=torch.float32, device="cuda")
+        self._events = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        self.graph = graph
+
+    def describe(self) -> tuple[str, str]:
+        """(L2 handling, timer) in words, for a run file's noise."""
+        l2 = f"flushed before each sample by reading {self.flush_bytes} bytes ({FLUSH_L2_SIZES} L2 sizes)"
+        how = "one CUDA graph replay" if self.graph == "always" else "one launch"
+        return l2, f"CUDA events around {how}, behind the flush; 95 % interval of the median from order statistics"
+
+    def prepare(self, launch: Launch) -> Launch:
+        """What to time for `launch`: itself, or the replay of its captured graph. Launches it at least once."""
+        torch = self._torch
+        launch()
+        torch.cuda.synchronize()
+        if self.graph == "auto":
+            self.graph = "always" if self._host_us(launch) > HIDDEN_SHARE * self._flush_us() else "never"
+        if self.graph == "never":
+            return launch
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            launch()
+        replay: Launch = graph.replay
+        return replay
+
+    def sample(self, launch: Launch) -> float:
+        """Microseconds of one launch of what `prepare` returned, with a cold L2; waits for it to end."""
+        start, end = self._events
+        self._flush()
+        start.record()
+        launch()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e3
+
+    def _flush(self) -> Any:
+        return self._torch.sum(self._buffer, dim=0, out=self._sum)
+
+    def _flush_us(self) -> float:
+        self._flush()
+        start, end = self._events
+        start.record()
+        self._flush()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e3
+
+    def _host_us(self, launch: Launch) -> float:
+        """Median host time of enqueueing `launch`; the queue never fills with so few."""
+        times = []
+        for _ in range(5):
+            before = time.perf_counter()
+            launch()
+            times.append((time.perf_counter() - before) * 1e6)
+        self._torch.cuda.synchronize()
+        return statistics.median(times)
+
+
+def time_all(
+    launches: Mapping[str, Launch], *, timer: CudaTimer, rng: random.Random, plan: Plan | None = None
+) -> dict[str, Interval]:
+    """The median time of each launch in microseconds with its 95 % interval, all interleaved."""
+    plan = plan or Plan()
+    ready = {name: timer.prepare(launch) for name, launch in launches.items()}
+    for run in ready.values():
+        for _ in range(plan.warmups):
+            timer.sample(run)
+    samples = interleave(list(ready), lambda name: timer.sample(ready[name]), plan, rng)
+    return {name: summarise(times) for name, times in samples.items()}
