@@ -86,7 +86,7 @@ def interleave(
     return samples
 
 
-class CudaTimer:
+class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
     """Times single launches on torch's current CUDA stream.
 
     Attributes:
@@ -160,7 +160,7 @@ class CudaTimer:
         return statistics.median(times)
 
 
-def time_all(
+def time_all(  # pragma: no cover  # needs a GPU: tests/gpu
     launches: Mapping[str, Launch], *, timer: CudaTimer, rng: random.Random, plan: Plan | None = None
 ) -> dict[str, Interval]:
     """The median time of each launch in microseconds with its 95 % interval, all interleaved."""

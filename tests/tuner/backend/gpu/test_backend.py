@@ -1,0 +1,131 @@
+"""The backend on the fake device: trials for every request, interleaved baselines, compile failures as data."""
+
+from concurrent.futures import Future
+
+import pytest
+
+from kg.model.run import Failure
+from tests.tuner.backend.gpu.fake_device import FakeProgram
+from tuner.backend.base import Request
+from tuner.backend.gpu.ahead import Compiled
+from tuner.backend.gpu.backend import GpuBackend, Method
+from tuner.backend.gpu.supervisor import Limits, Supervisor
+from tuner.backend.gpu.timing import Plan
+
+PLAN = Plan(rounds=8, slow_rounds=6)
+
+
+class FakeCompiler:
+    """Compiles nothing; `refused` configurations fail."""
+
+    toolchain = {"tileiras": "13.4.92"}
+
+    def __init__(self):
+        self.asked = []
+
+    def start(self, problem, configuration):
+        self.asked.append((dict(problem), dict(configuration)))
+        future = Future()
+        failure = Failure(type="ValueError", message="no") if configuration.get("kind") == "refused" else None
+        future.set_result(Compiled(failure=failure) if failure else Compiled((f"key-{len(self.asked)}",), None, 3.0))
+        return future
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def make(tmp_path):
+    log = tmp_path / "steps"
+    log.write_text("")
+    backends = []
+
+    def backend(**method):
+        supervisor = Supervisor(FakeProgram(log), Limits(check_s=2, time_s=2, close_s=5))
+        method = Method(**{"plan": PLAN, **method})
+        backends.append(GpuBackend(supervisor, FakeCompiler(), lambda code: {"spill_bytes": 8.0}, method))
+        return backends[-1], log
+
+    yield backend
+    for backend in backends:
+        backend.close()
+
+
+def requests(*configurations, seq=64):
+    return [Request(configuration, {"seq": seq}, "sweep") for configuration in configurations]
+
+
+def test_every_request_gets_one_trial_with_interval_features_and_check(make):
+    backend, _ = make()
+    asked = requests({"us": 10.0}, {"kind": "refused"}, {"kind": "crash"}, {"kind": "wrong"})
+    trials = {str(trial.configuration): trial for trial in backend.evaluate(asked)}
+    assert [trials[str(dict(request.configuration))].invalidity for request in asked] == [
+        "correct",
+        "compile",
+        "runtime",
+        "correctness",
+    ]
+    good = trials["{'us': 10.0}"]
+    assert (good.measurements[0].name, good.measurements[0].value, good.measurements[0].low) == ("time", 10.0, 10.0)
+    assert good.value("spill_bytes") == 8.0
+    assert good.value("relative_error") == 1e-4
+    assert good.times.runtimes == (0.01,) * 8
+    assert (good.origin, good.problem, good.times.compilation) == ("sweep", {"seq": 64}, 3.0)
+    assert all((trial.failure is None) == (trial.invalidity == "correct") for trial in trials.values())
+
+
+def test_batches_hold_one_problem_size_and_all_compile_first(make):
+    backend, log = make(batch_size=2)
+    asked = [*requests({"us": 1.0}, {"us": 2.0}, {"us": 3.0}), *requests({"us": 4.0}, seq=128)]
+    assert len(list(backend.evaluate(asked))) == 4
+    prepared = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("prepare")]
+    assert prepared == ["64", "64", "128"]
+    seeds = [line.split()[-1] for line in log.read_text().splitlines() if line.startswith("prepare")]
+    assert len(set(seeds)) == 3, "inputs are fresh in each batch"
+    assert [problem["seq"] for problem, _ in backend._compiler.asked[:4]] == [64, 64, 64, 128]
+
+
+def test_the_best_of_a_problem_makes_later_slow_ones_brief(make):
+    backend, _ = make(batch_size=1)
+    trials = list(backend.evaluate(requests({"us": 10.0}, {"us": 50.0})))
+    assert [len(trial.times.runtimes) for trial in trials] == [8, 6]
+
+
+def test_baselines_are_timed_in_the_same_rounds_and_never_become_trials(make):
+    backend, _ = make(batch_size=1, baselines=("cudnn",))
+    trials = list(backend.evaluate(requests({"us": 40.0}, {"us": 41.0})))
+    assert len(trials) == 2
+    references = backend.references({"seq": 64})
+    assert (references["cudnn"].value, references["cudnn"].unit) == (50.0, "us")
+    assert backend.references({"seq": 65}) == {}
+
+
+def test_samples_can_be_left_out(make):
+    backend, _ = make(keep_samples=False)
+    [trial] = backend.evaluate(requests({"us": 10.0}))
+    assert trial.times.runtimes == ()
+    assert trial.measurements[0].low is not None
+
+
+def test_provenance_states_machine_method_and_toolchain(make):
+    backend, _ = make()
+    assert backend.provenance().device is None
+    list(backend.evaluate(requests({"us": 10.0})))
+    known = backend.provenance()
+    assert (known.tier, known.objective, known.toolchain) == ("measured", "time", {"tileiras": "13.4.92"})
+    assert known.device.name == "Fake GPU"
+    assert known.noise.interleaved
+    assert "6 rounds where" in known.noise.timer
+
+
+def test_features_need_no_device(make):
+    backend, log = make()
+    assert backend.features(requests({"us": 1.0}, {"kind": "refused"})) == [{"spill_bytes": 8.0}, None]
+    assert log.read_text() == ""
+
+
+def test_a_batch_in_which_nothing_compiles_starts_no_worker(make):
+    backend, log = make()
+    [trial] = backend.evaluate(requests({"kind": "refused"}))
+    assert trial.failure == Failure(type="ValueError", message="no")
+    assert log.read_text() == ""

@@ -1,0 +1,126 @@
+"""A hang, a crash, an exit, a poisoned context: each costs one configuration, and the others are measured."""
+
+import math
+
+import pytest
+
+from tests.tuner.backend.gpu.fake_device import FakeProgram
+from tuner.backend.gpu.errors import DeviceUnusableError
+from tuner.backend.gpu.protocol import Batch, Contestant
+from tuner.backend.gpu.supervisor import Limits, Supervisor
+from tuner.backend.gpu.timing import Plan
+
+QUICK = Limits(open_s=30, prepare_s=30, check_s=1, ready_s=30, time_s=1, close_s=5)
+
+
+def batch(*configurations, plan=None):
+    contestants = tuple(Contestant(i, configuration) for i, configuration in enumerate(configurations))
+    return Batch({"seq": 64}, contestants, 5, plan or Plan(rounds=8, slow_rounds=6), math.inf)
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "steps"
+    path.write_text("")
+    return path
+
+
+@pytest.fixture
+def supervisor(log):
+    supervisor = Supervisor(FakeProgram(log), QUICK)
+    yield supervisor
+    supervisor.close()
+
+
+def by_index(outcomes):
+    return {outcome.contestant.index: outcome for outcome in outcomes}
+
+
+def test_good_configurations_are_checked_and_timed_in_one_worker(supervisor, log):
+    outcomes = by_index(supervisor.run(batch({"us": 10.0}, {"us": 50.0})))
+    assert outcomes[0].samples == (10.0,) * 8
+    assert outcomes[1].samples == (50.0,) * 6, "five times slower: leaves after the slow rounds"
+    assert outcomes[0].error == 1e-4
+    assert supervisor.restarts == 0
+    assert log.read_text().split("\n")[:4] == ["open", "prepare 64 seed 5", "check 0", "check 1"]
+    assert supervisor.machine.sm_clock_mhz_max > 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "invalidity", "message"),
+    [
+        ("hang", "timeout", "check took more than 1 s"),
+        ("crash", "runtime", "killed by SIGSEGV"),
+        ("exit", "runtime", "exited with code 7"),
+        ("poison", "runtime", "CUDA error: an illegal memory access was encountered"),
+    ],
+)
+def test_a_worker_lost_in_a_check_costs_that_configuration_only(supervisor, log, kind, invalidity, message):
+    outcomes = by_index(supervisor.run(batch({"us": 10.0}, {"kind": kind}, {"us": 11.0})))
+    assert (outcomes[1].invalidity, outcomes[1].failure.message) == (invalidity, message)
+    assert outcomes[0].samples == (10.0,) * 8
+    assert outcomes[2].samples == (11.0,) * 8
+    assert supervisor.restarts == 1
+    assert log.read_text().count("check 0\n") == 1, "what passed its check keeps it"
+
+
+@pytest.mark.parametrize("kind", ["hang", "crash", "exit", "poison"])
+def test_what_fails_while_timing_fails_again_alone_and_the_rest_is_timed(supervisor, kind):
+    outcomes = by_index(supervisor.run(batch({"us": 10.0}, {"kind": kind, "when": "time"}, {"us": 11.0})))
+    assert outcomes[1].invalidity == ("timeout" if kind == "hang" else "runtime")
+    assert [outcomes[i].samples for i in (0, 2)] == [(10.0,) * 8, (11.0,) * 8]
+    assert supervisor.restarts == 2
+
+
+def test_a_suspect_that_runs_alone_is_measured_and_marked(supervisor):
+    outcomes = by_index(supervisor.run(batch({"us": 10.0}, {"kind": "once", "when": "time", "us": 12.0})))
+    assert outcomes[1].invalidity == "correct"
+    assert outcomes[1].alone
+    assert outcomes[1].samples == (12.0,) * 8
+    assert not outcomes[0].alone
+
+
+@pytest.mark.parametrize(
+    ("configuration", "invalidity", "type_"),
+    [
+        ({"kind": "raise"}, "runtime", "ValueError"),
+        ({"kind": "raise", "when": "time"}, "runtime", "ValueError"),
+        ({"kind": "wrong"}, "correctness", "WrongOutputError"),
+    ],
+)
+def test_a_failure_that_leaves_the_device_healthy_needs_no_new_worker(supervisor, configuration, invalidity, type_):
+    outcomes = by_index(supervisor.run(batch(configuration, {"us": 11.0})))
+    assert (outcomes[0].invalidity, outcomes[0].failure.type) == (invalidity, type_)
+    assert outcomes[1].samples == (11.0,) * 8
+    assert supervisor.restarts == 0
+
+
+def test_a_batch_of_nothing_but_failures_ends(supervisor):
+    kinds = ["hang", "crash", "exit", "poison", "raise", "wrong"]
+    outcomes = by_index(supervisor.run(batch(*({"kind": kind} for kind in kinds))))
+    assert [outcomes[i].invalidity for i in range(6)] == ["timeout", *["runtime"] * 4, "correctness"]
+
+
+def test_one_worker_serves_many_batches(supervisor, log):
+    for _ in range(3):
+        list(supervisor.run(batch({"us": 10.0})))
+    assert log.read_text().count("open") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [({"opens": False}, "open failed .RuntimeError: no CUDA device"), ({"prepares": False}, "prepare failed .Memory")],
+)
+def test_a_device_that_cannot_be_used_is_one_clear_error(log, program, words):
+    supervisor = Supervisor(FakeProgram(log, **program), QUICK)
+    with pytest.raises(DeviceUnusableError, match=words):
+        list(supervisor.run(batch({"us": 10.0})))
+    supervisor.close()
+
+
+def test_closing_twice_and_closing_before_the_start_do_no_harm(log):
+    supervisor = Supervisor(FakeProgram(log), QUICK)
+    supervisor.close()
+    list(supervisor.run(batch({})))
+    supervisor.close()
+    supervisor.close()

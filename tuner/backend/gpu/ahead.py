@@ -1,0 +1,118 @@
+"""Compiles on all cores ahead of the measuring worker, so that the GPU never waits for more than the first kernels."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import re
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+from kg.model.base import Configuration, Problem
+from kg.model.run import Failure
+from tuner.backend.gpu.cubins import CubinStore, compile_into
+
+
+@dataclass(frozen=True)
+class Target:
+    """What all compilations of a search share.
+
+    Attributes:
+        spec: `module:attribute` of the kernel's spec.
+        arch: `sm_90`.
+        cubins: Folder of the store.
+        source_sha256: Hash of the kernel's source.
+        timeout_s: Limit of one compilation.
+    """
+
+    spec: str
+    arch: str
+    cubins: Path
+    source_sha256: str
+    timeout_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Keys of the functions of one configuration, the hot one first; or why it did not compile."""
+
+    keys: tuple[str, ...] = ()
+    failure: Failure | None = None
+    milliseconds: float = 0.0
+
+
+class Compiler(Protocol):
+    """Compiles ahead of the measurement."""
+
+    toolchain: Mapping[str, str]
+    """Component -> version."""
+
+    def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:
+        """Compile, or join the compilation of the same code; does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Drop what has not begun; safe to call twice."""
+        ...
+
+
+class AheadCompiler:
+    """A pool of compiling processes. The same code is asked for once, whatever the problem sizes."""
+
+    def __init__(self, target: Target, *, workers: int, specialises: Sequence[str] | None = None) -> None:
+        """Start no process yet.
+
+        Args:
+            target: What to compile for.
+            workers: Number of processes.
+            specialises: Problem parameters on which the code depends; None for all.
+        """
+        self._target = target
+        self.toolchain: Mapping[str, str] = {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()}
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, mp_context=context)
+        self._specialises = specialises
+        self._asked: dict[tuple[object, ...], Future[Compiled]] = {}
+
+    def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:
+        """Compile, or join the compilation of the same code; does not wait."""
+        names = problem if self._specialises is None else self._specialises
+        identity = (*((name, problem.get(name)) for name in sorted(names)), None, *sorted(configuration.items()))
+        if identity not in self._asked:
+            self._asked[identity] = self._pool.submit(_compile, self._target, dict(problem), dict(configuration))
+        return self._asked[identity]
+
+    def close(self) -> None:
+        """Drop what has not begun; safe to call twice."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def tileiras_version() -> str:
+    """Version of the tileiras that cuTile would run, such as `13.4.92`; empty if it does not say."""
+    from cuda.tile import _compile as compiler
+
+    text = str(compiler._get_compiler_version_string())  # noqa: SLF001  # no public way; pinned to 1.7
+    found = re.search(r"V(\d+(?:\.\d+)+)", text)
+    return found[1] if found else ""
+
+
+def _compile(target: Target, problem: Problem, configuration: Configuration) -> Compiled:
+    from cuda.tile import compiler_timeout
+
+    started = time.perf_counter()
+    module, _, attribute = target.spec.partition(":")
+    spec = getattr(importlib.import_module(module), attribute)
+    store = CubinStore(target.cubins)
+    try:
+        with compiler_timeout(target.timeout_s):
+            jobs = spec.compile_jobs(problem, configuration)
+            keys = [compile_into(store, job, target.arch, target.source_sha256)[0] for job in jobs]
+    except Exception as error:  # noqa: BLE001  # a configuration that does not compile is a trial, whatever it raises
+        lines = str(error).strip().splitlines() or [""]
+        return Compiled(failure=Failure(type=type(error).__name__, message=lines[0][:500]))
+    return Compiled(tuple(keys), milliseconds=(time.perf_counter() - started) * 1e3)

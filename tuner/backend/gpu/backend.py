@@ -1,0 +1,178 @@
+"""The `Backend` that measures: compile ahead, check, time in interleaved batches, and turn it all into trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kg.model.base import Problem
+from kg.model.run import Device, Measurement, Noise, Times, Trial
+from tuner.backend.base import Provenance, Request
+from tuner.backend.gpu.ahead import Compiled, Compiler
+from tuner.backend.gpu.protocol import Batch, Contestant
+from tuner.backend.gpu.statistics import summarise
+from tuner.backend.gpu.supervisor import Outcome, Supervisor
+from tuner.backend.gpu.timing import Plan
+
+Inspect = Callable[[Compiled], Mapping[str, float]]
+"""Features of what was compiled (`registers`, `spill_bytes`, ...); empty where they cannot be read."""
+UNITS = {"spill_bytes": "bytes", "smem_bytes": "bytes"}
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a search measures.
+
+    Attributes:
+        plan: Samples of each configuration.
+        batch_size: Configurations that are timed together.
+        seed: Draws inputs and orders; each batch its own.
+        baselines: Library implementations timed in the rounds of every batch.
+        keep_samples: Whether trials carry every sample, not only median and interval.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    batch_size: int = 16
+    seed: int = 0
+    baselines: tuple[str, ...] = ()
+    keep_samples: bool = True
+
+
+class GpuBackend:
+    """Measures on the GPU of this machine.
+
+    Attributes:
+        name: `gpu`.
+        batch_size: See `Method`.
+        failed_baselines: Baseline -> why it has no time.
+    """
+
+    name = "gpu"
+
+    def __init__(self, supervisor: Supervisor, compiler: Compiler, inspect: Inspect, method: Method) -> None:
+        """Measure through `supervisor` what `compiler` compiled ahead."""
+        self._supervisor, self._compiler, self._inspect, self._method = supervisor, compiler, inspect, method
+        self.batch_size = method.batch_size
+        self.failed_baselines: dict[str, str] = {}
+        self._best_us: dict[tuple[object, ...], float] = {}
+        self._references: dict[tuple[object, ...], dict[str, list[float]]] = {}
+        self._num_batches = 0
+
+    def provenance(self) -> Provenance:
+        """Machine and method; the machine is known once the first batch has run."""
+        plan, machine = self._method.plan, self._supervisor.machine
+        noise, device = Noise(rounds=plan.rounds, repeats=1, interleaved=True), None
+        toolchain = dict(self._compiler.toolchain)
+        if machine is not None:
+            few = f"{plan.slow_rounds} rounds where the median is then above {plan.slow_ratio:g}x the best"
+            timer = f"{machine.timer}; {few}"
+            noise = Noise(rounds=plan.rounds, repeats=1, interleaved=True, l2=machine.l2, timer=timer)
+            device = Device(
+                name=machine.name,
+                driver=machine.driver,
+                sm_clock_mhz_min=machine.sm_clock_mhz_min,
+                sm_clock_mhz_max=machine.sm_clock_mhz_max,
+                throttled=machine.throttled,
+            )
+            toolchain |= dict(machine.toolchain)
+        return Provenance("measured", toolchain, device, noise, "time")
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """What the compiler did with each request; None where it did not compile."""
+        pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
+        return [self._features(future.result()) for future in pending]
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        """Check and time in batches of one problem size; all of them compile at once, ahead.
+
+        Raises:
+            DeviceUnusableError: If the GPU fails outside any configuration.
+        """
+        for request in requests:
+            self._compiler.start(request.problem, request.configuration)
+        groups: dict[tuple[object, ...], list[Request]] = {}
+        for request in requests:
+            groups.setdefault(_key(request.problem), []).append(request)
+        for group in groups.values():
+            for start in range(0, len(group), self.batch_size):
+                yield from self._batch(group[start : start + self.batch_size])
+
+    def references(self, problem: Problem) -> dict[str, Measurement]:
+        """Times of the library baselines at `problem`, from the same rounds as the trials so far."""
+        return {name: _time(samples) for name, samples in self._references.get(_key(problem), {}).items()}
+
+    def close(self) -> None:
+        """End the worker and the compiling processes; safe to call twice."""
+        self._supervisor.close()
+        self._compiler.close()
+
+    def _batch(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        compiled = [self._compiler.start(request.problem, request.configuration).result() for request in requests]
+        contestants = []
+        for index, (request, code) in enumerate(zip(requests, compiled, strict=True)):
+            if code.failure is None:
+                contestants.append(Contestant(index, request.configuration))
+            else:
+                yield Trial(
+                    configuration=dict(request.configuration),
+                    problem=dict(request.problem),
+                    origin=request.origin,
+                    invalidity="compile",
+                    failure=code.failure,
+                )
+        if not contestants:
+            return
+        baselines = (name for name in self._method.baselines if name not in self.failed_baselines)
+        contestants += [Contestant(len(requests) + i, baseline=name) for i, name in enumerate(baselines)]
+        problem = requests[0].problem
+        seed = self._method.seed + self._num_batches
+        self._num_batches += 1
+        best_us = self._best_us.get(_key(problem), math.inf)
+        for outcome in self._supervisor.run(Batch(problem, tuple(contestants), seed, self._method.plan, best_us)):
+            if outcome.contestant.baseline:
+                self._note_baseline(problem, outcome)
+            else:
+                index = outcome.contestant.index
+                yield self._trial(requests[index], compiled[index], outcome)
+
+    def _note_baseline(self, problem: Problem, outcome: Outcome) -> None:
+        name = outcome.contestant.baseline
+        if outcome.failure is not None:
+            self.failed_baselines[name] = f"{outcome.failure.type}: {outcome.failure.message}"
+            return
+        self._references.setdefault(_key(problem), {}).setdefault(name, []).extend(outcome.samples)
+
+    def _trial(self, request: Request, code: Compiled, outcome: Outcome) -> Trial:
+        features = self._features(code) or {}
+        measurements = [Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in sorted(features.items())]
+        if outcome.error is not None:
+            measurements.append(Measurement(name="relative_error", value=outcome.error))
+        runtimes: tuple[float, ...] = ()
+        if outcome.samples:
+            time = _time(outcome.samples)
+            measurements.insert(0, time)
+            key = _key(request.problem)
+            self._best_us[key] = min(self._best_us.get(key, math.inf), time.value)
+            runtimes = tuple(us / 1e3 for us in outcome.samples) if self._method.keep_samples else ()
+        return Trial(
+            configuration=dict(request.configuration),
+            problem=dict(request.problem),
+            origin=request.origin,
+            invalidity=outcome.invalidity,
+            failure=outcome.failure,
+            measurements=tuple(measurements),
+            times=Times(compilation=code.milliseconds, validation=outcome.check_ms, runtimes=runtimes),
+        )
+
+    def _features(self, code: Compiled) -> dict[str, float] | None:
+        return None if code.failure is not None else dict(self._inspect(code))
+
+
+def _key(problem: Problem) -> tuple[object, ...]:
+    return tuple(sorted(problem.items()))
+
+
+def _time(samples: Sequence[float]) -> Measurement:
+    interval = summarise(samples)
+    return Measurement(name="time", value=interval.median, unit="us", low=interval.low, high=interval.high)

@@ -1,0 +1,119 @@
+"""Kernels compiled ahead of time: a store of cubins, and the hook by which a launch finds them.
+
+cuTile compiles a kernel at its first launch: it derives a signature from the arguments, runs its own front end
+(some 0.1 s) and tileiras (seconds). The hook answers that request from the store, by the same signature, so that the
+measuring process only loads. What is not in the store compiles as usual and is counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kernels.interface import CompileJob
+
+
+@dataclass(frozen=True)
+class Cubin:
+    """Machine code of one kernel function and the name to look it up by."""
+
+    symbol: str
+    code: bytes
+
+
+class CubinStore:
+    """A folder of cubins by key. Writes are atomic, so that many processes can fill it at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Create the folder if it is missing."""
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def get(self, key: str) -> Cubin | None:
+        """The cubin under `key`, or None."""
+        try:
+            symbol, _, code = self._path(key).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        return Cubin(symbol.decode(), code)
+
+    def put(self, key: str, cubin: Cubin) -> None:
+        """Keep `cubin` under `key`."""
+        handle, name = tempfile.mkstemp(dir=self._folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(cubin.symbol.encode() + b"\n" + cubin.code)
+        Path(name).replace(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.cubin"
+
+
+def cubin_key(kernel: Any, signature: Any, arch: str, source_sha256: str) -> str:
+    """What a cubin depends on: function, signature, hints, architecture, source, compiler."""
+    from cuda.tile import _compile
+    from cuda.tile.compilation import mangle_kernel_name
+
+    function = kernel._annotated_function.pyfunc  # noqa: SLF001  # cuTile has no public way; pinned to 1.7
+    parts = (
+        function.__module__,
+        function.__qualname__,
+        mangle_kernel_name(function.__name__, signature),
+        repr(sorted(kernel._compiler_options.hints_by_target().items())),  # noqa: SLF001
+        arch,
+        source_sha256,
+        str(_compile._get_compiler_version_string()),  # noqa: SLF001
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+
+def compile_into(store: CubinStore, job: CompileJob, arch: str, source_sha256: str) -> tuple[str, Cubin]:
+    """(key, cubin) of a job, compiled unless the store has it.
+
+    Raises:
+        Exception: Whatever cuTile or tileiras raises for code that does not compile.
+    """
+    from cuda.tile.compilation import export_kernel
+
+    key = cubin_key(job.kernel, job.signature, arch, source_sha256)
+    found = store.get(key)
+    if found is not None:
+        return key, found
+    output = io.BytesIO()
+    export_kernel(job.kernel, [job.signature.with_symbol(job.symbol)], output, gpu_code=arch, output_format="cubin")
+    cubin = Cubin(job.symbol, output.getvalue())
+    store.put(key, cubin)
+    return key, cubin
+
+
+@dataclass
+class Loaded:
+    """How many kernels came from the store, and how many had to be compiled at launch."""
+
+    hits: int = 0
+    misses: int = 0
+
+
+def load_ahead_of_time(store: CubinStore, source_sha256: str) -> Loaded:
+    """Let cuTile launches of this process take their code from `store`; the result counts on."""
+    import cuda.tile as ct
+
+    compile_now = ct.kernel._compile  # noqa: SLF001
+    loaded = Loaded()
+
+    def load(kernel: Any, signature: Any, context: Any, compute_capability: tuple[int, int] | None = None) -> Any:
+        if compute_capability is not None:
+            arch = f"sm_{compute_capability[0]}{compute_capability[1]}"
+            found = store.get(cubin_key(kernel, signature, arch, source_sha256))
+            if found is not None:
+                loaded.hits += 1
+                return found.code, found.symbol, None, ()
+        loaded.misses += 1
+        return compile_now(kernel, signature, context, compute_capability)
+
+    ct.kernel._compile = load  # noqa: SLF001
+    return loaded

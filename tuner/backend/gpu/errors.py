@@ -1,0 +1,13 @@
+"""What ends a search on a GPU; a configuration's own failure never does."""
+
+from __future__ import annotations
+
+from kg.errors import KgError
+
+
+class DeviceUnusableError(KgError):
+    """The worker fails outside any configuration: no device, no driver, no memory for the inputs."""
+
+    def __init__(self, stage: str, kind: str, message: str) -> None:
+        """Say in which stage it failed, how, and what to try."""
+        super().__init__(f"the GPU cannot be used: {stage} failed ({kind}: {message}); check nvidia-smi")

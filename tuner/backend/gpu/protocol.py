@@ -1,0 +1,167 @@
+"""What the search's process and the measuring worker say to each other, and what a device program must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from kg.model.base import Configuration, Problem
+from kg.model.run import Invalidity
+from tuner.backend.gpu.timing import Plan
+
+Stage = Literal["open", "prepare", "check", "ready", "time", "close"]
+"""What the worker is doing: each has its own time limit."""
+
+NOBODY = -1
+"""Index in messages about a stage that belongs to no contestant."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What takes part in a batch: a configuration, or a library baseline by name.
+
+    Attributes:
+        index: Unique in its batch.
+        configuration: Empty for a baseline.
+        baseline: Name of the library implementation; empty for a configuration.
+        checked: It passed its correctness check before the worker was replaced.
+    """
+
+    index: int
+    configuration: Configuration = field(default_factory=dict)
+    baseline: str = ""
+    checked: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is checked and then timed together.
+
+    Attributes:
+        problem: The problem size of all of them.
+        contestants: Checked in this order, timed in random orders.
+        seed: Draws the inputs and the orders.
+        plan: How often each is timed.
+        best_us: The best median of earlier batches of this problem.
+    """
+
+    problem: Problem
+    contestants: tuple[Contestant, ...]
+    seed: int
+    plan: Plan
+    best_us: float
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The worker holds a device and takes batches; `machine` describes it."""
+
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class Step:
+    """The worker begins `stage` of contestant `index`; its time limit starts now."""
+
+    stage: Stage
+    index: int = NOBODY
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The outputs of contestant `index` are right: relative error, and wall milliseconds of launch and comparison."""
+
+    index: int
+    error: float
+    wall_ms: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Contestant `index` (or nobody: the stage itself) failed; `fatal` if the worker can do nothing more."""
+
+    index: int
+    invalidity: Invalidity
+    type: str
+    message: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Timed:
+    """All samples of contestant `index`, in microseconds."""
+
+    index: int
+    samples: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The batch is over; the machine as it was while timing."""
+
+    machine: Machine
+
+
+Message = Opened | Step | Checked | Failed | Timed | Done
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device as the worker sees it. Clocks in MHz over all that was timed so far; None where it cannot be read."""
+
+    name: str
+    driver: str = ""
+    sm_clock_mhz_min: float | None = None
+    sm_clock_mhz_max: float | None = None
+    throttled: bool | None = None
+    l2: str = ""
+    timer: str = ""
+    toolchain: tuple[tuple[str, str], ...] = ()
+    compiled_here: int = 0
+    """Kernels the worker had to compile itself, since none was compiled ahead."""
+
+
+class WrongOutputError(Exception):
+    """A launch ran and its outputs are wrong; the message says how wrong."""
+
+
+class Device(Protocol):
+    """What runs inside the worker. Every method returns only when the device has finished."""
+
+    def prepare(self, problem: Problem, seed: int) -> None:
+        """Make fresh inputs, poisoned outputs and the reference for a problem size; forget the last one's."""
+        ...
+
+    def check(self, contestant: Contestant) -> float:
+        """Relative error of one launch.
+
+        Raises:
+            WrongOutputError: If the outputs are wrong or the inputs were overwritten.
+            Exception: Whatever the launch raises.
+        """
+        ...
+
+    def ready(self, contestant: Contestant, warmups: int) -> None:
+        """Warm up and keep whatever `sample` needs."""
+        ...
+
+    def sample(self, contestant: Contestant) -> float:
+        """Microseconds of one launch."""
+        ...
+
+    def observe(self) -> None:
+        """Note clocks and throttling."""
+        ...
+
+    def healthy(self) -> bool:
+        """Whether the device still answers after an exception."""
+        ...
+
+    def machine(self) -> Machine:
+        """What was seen so far."""
+        ...
+
+
+Opener = Callable[[], Device]
+"""Opens the device inside the worker; picklable."""

@@ -1,0 +1,248 @@
+"""Keeps a measuring worker alive: time limits, crashes, restarts, and whose fault it was.
+
+Whose fault: the worker says each step before it takes it and finishes each before the next, so the contestant of the
+last announced step is the suspect. A failure in the check or warm-up stage is final: nothing else had been in flight
+since the last clean step. A worker that dies or hangs while timing, in a contestant that had passed its check, may
+have been harmed by a neighbour of the batch: the suspect runs again alone in a fresh worker, and what it does there
+counts. The others keep their checks and start their rounds anew.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+from kg.model.run import Failure, Invalidity
+from tuner.backend.gpu.errors import DeviceUnusableError
+from tuner.backend.gpu.protocol import (
+    NOBODY,
+    Batch,
+    Checked,
+    Contestant,
+    Done,
+    Failed,
+    Machine,
+    Message,
+    Opened,
+    Opener,
+    Stage,
+    Step,
+    Timed,
+)
+from tuner.backend.gpu.worker import serve
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds each stage may take before the worker is ended."""
+
+    open_s: float = 180.0
+    prepare_s: float = 180.0
+    check_s: float = 60.0
+    ready_s: float = 60.0
+    time_s: float = 10.0
+    close_s: float = 30.0
+
+    def of(self, stage: Stage) -> float:
+        """The limit of `stage`."""
+        seconds: float = getattr(self, f"{stage}_s")
+        return seconds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one contestant.
+
+    Attributes:
+        samples: Microseconds; empty if it failed.
+        error: Relative error of the check; None if there was none.
+        check_ms: Wall time of the check.
+        invalidity: `correct`, or the stage that failed.
+        failure: Why, unless correct.
+        alone: Timed on its own after a batch that it was suspected to have ended.
+    """
+
+    contestant: Contestant
+    samples: tuple[float, ...] = ()
+    error: float | None = None
+    check_ms: float = 0.0
+    invalidity: Invalidity = "correct"
+    failure: Failure | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class _End:
+    """How an attempt at a batch ended early."""
+
+    step: Step
+    failed: Failed
+
+
+class Supervisor:
+    """Runs batches in a worker process, and replaces it when it must.
+
+    Attributes:
+        machine: The device as last reported; None before the first batch.
+        restarts: How many workers were lost.
+    """
+
+    def __init__(self, opener: Opener, limits: Limits | None = None) -> None:
+        """Start nothing yet: the worker starts with the first batch."""
+        self._opener = opener
+        self._limits = limits or Limits()
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self.machine: Machine | None = None
+        self.restarts = 0
+
+    def run(self, batch: Batch) -> Iterator[Outcome]:
+        """One outcome for each contestant, failures included.
+
+        Raises:
+            DeviceUnusableError: If a stage fails that belongs to no contestant, twice in a row.
+        """
+        attempt, lost_before = _Attempt(batch), False
+        while True:
+            end = self._play(attempt)
+            yield from attempt.take()
+            if end is None:
+                return
+            if end.step.index == NOBODY:
+                if lost_before:
+                    raise DeviceUnusableError(end.step.stage, end.failed.type, end.failed.message)
+                lost_before = True
+                continue
+            lost_before = False
+            yield self._judge(attempt, end)
+            if not attempt.waiting:
+                return
+
+    def _judge(self, attempt: _Attempt, end: _End) -> Outcome:
+        suspect = attempt.remove(end.step.index)
+        if end.step.stage == "time" and len(attempt.batch.contestants) > 1:
+            alone = _Attempt(replace(attempt.batch, contestants=(replace(suspect, checked=False),)))
+            again = self._play(alone)
+            if again is None:
+                return replace(next(iter(alone.take())), alone=True)
+            end = again
+        failure = Failure(type=end.failed.type, message=end.failed.message)
+        return Outcome(suspect, invalidity=end.failed.invalidity, failure=failure)
+
+    def _play(self, attempt: _Attempt) -> _End | None:
+        """One go at all that waits; None if it went through."""
+        step = Step("open")
+        try:
+            connection = self._worker()
+            if isinstance(connection, Failed):
+                self._discard()
+                return _End(step, connection)
+            connection.send(attempt.rest())
+            while True:
+                message = self._receive(connection, step.stage)
+                if isinstance(message, Step):
+                    step = message
+                elif isinstance(message, Failed) and message.fatal:
+                    self._discard()
+                    return _End(step, message)
+                elif isinstance(message, Done):
+                    self.machine = message.machine
+                    return None
+                else:
+                    attempt.hear(message)
+        except TimeoutError:
+            limit = self._limits.of(step.stage)
+            self._discard()
+            return _End(step, Failed(step.index, "timeout", "TimeLimit", f"{step.stage} took more than {limit:g} s"))
+        except (EOFError, OSError):
+            return _End(step, Failed(step.index, "runtime", "WorkerDied", self._discard()))
+
+    def _receive(self, connection: Connection, stage: Stage) -> Message:
+        if not connection.poll(self._limits.of(stage)):
+            raise TimeoutError
+        message: Message = connection.recv()
+        return message
+
+    def _worker(self) -> Connection | Failed:
+        """The connection to a worker that takes batches, or why it did not open its device."""
+        if self._connection is not None:
+            return self._connection
+        context = multiprocessing.get_context("spawn")
+        connection, theirs = context.Pipe()
+        self._connection = connection
+        self._process = context.Process(target=serve, args=(self._opener, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        message = self._receive(connection, "open")
+        if isinstance(message, Failed):
+            return message
+        if isinstance(message, Opened):
+            self.machine = message.machine
+        return connection
+
+    def _discard(self) -> str:
+        """End the worker, count it as lost, and say how it ended."""
+        self.restarts += 1
+        return self._end(graceful=False)
+
+    def _end(self, *, graceful: bool) -> str:
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        if process is None or connection is None:
+            return "it was not running"
+        if graceful:
+            connection.send(None)
+        process.join(self._limits.close_s if graceful else 1.0)
+        if process.is_alive():
+            process.kill()
+            process.join(self._limits.close_s)
+        connection.close()
+        code = process.exitcode
+        if code is None:
+            raise DeviceUnusableError("close", "WorkerStuck", "the driver does not release a killed worker")
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+
+    def close(self) -> None:
+        """End the worker; safe to call twice."""
+        if self._process is not None:
+            self._end(graceful=self._process.is_alive())
+
+
+class _Attempt:
+    """A batch in progress: what waits, what passed its check, what is finished."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.waiting = {contestant.index: contestant for contestant in batch.contestants}
+        self._checks: dict[int, Checked] = {}
+        self._finished: list[Outcome] = []
+
+    def rest(self) -> Batch:
+        """The batch without what is finished; what passed its check is marked."""
+        contestants = tuple(replace(c, checked=i in self._checks) for i, c in self.waiting.items())
+        return replace(self.batch, contestants=contestants)
+
+    def hear(self, message: Message) -> None:
+        """Note a check, a time or a failure that the worker survived."""
+        if isinstance(message, Checked):
+            self._checks[message.index] = message
+        elif isinstance(message, Timed):
+            check = self._checks[message.index]
+            outcome = Outcome(self.remove(message.index), message.samples, check.error, check.wall_ms)
+            self._finished.append(outcome)
+        elif isinstance(message, Failed):
+            failure = Failure(type=message.type, message=message.message)
+            self._finished.append(Outcome(self.remove(message.index), invalidity=message.invalidity, failure=failure))
+
+    def remove(self, index: int) -> Contestant:
+        """Take a contestant out."""
+        return self.waiting.pop(index)
+
+    def take(self) -> list[Outcome]:
+        """What finished since the last call."""
+        finished, self._finished = self._finished, []
+        return finished

@@ -1,0 +1,149 @@
+"""The measuring process: opens the device, checks and times batches, and says each step before it takes it.
+
+It announces every step so that, if it hangs or dies, the other side knows in which launch it was.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import Final
+
+from kg.model.run import Invalidity
+from tuner.backend.gpu.protocol import (
+    NOBODY,
+    Batch,
+    Checked,
+    Contestant,
+    Device,
+    Done,
+    Failed,
+    Message,
+    Opened,
+    Opener,
+    Step,
+    Timed,
+    WrongOutputError,
+)
+from tuner.backend.gpu.timing import interleave
+
+MESSAGE_LIMIT: Final = 500
+"""Characters of an exception's message that a run file keeps."""
+ORPHAN_CHECK_S: Final = 1.0
+
+
+def serve(opener: Opener, connection: Connection) -> None:
+    """Work off batches until the connection closes or the device is lost."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        device = opener()
+    except Exception as error:  # noqa: BLE001  # the other side turns it into a message for a person
+        connection.send(_failed(NOBODY, error, fatal=True))
+        return
+    connection.send(Opened(device.machine()))
+    while True:
+        try:
+            batch: Batch | None = connection.recv()
+        except EOFError:
+            return
+        if batch is None or not _Round(device, connection).run(batch):
+            return
+
+
+class _Round:
+    """One batch: which contestants are still in it, and where to report."""
+
+    def __init__(self, device: Device, connection: Connection) -> None:
+        self._device = device
+        self._connection = connection
+        self._lost = False
+        self._out: set[int] = set()
+
+    def run(self, batch: Batch) -> bool:
+        """Check all, then time all; False once the device is lost."""
+        self._send(Step("prepare"))
+        try:
+            self._device.prepare(batch.problem, batch.seed)
+        except Exception as error:  # noqa: BLE001
+            self._send(_failed(NOBODY, error, fatal=True))
+            return False
+        for contestant in batch.contestants:
+            if not contestant.checked and not self._lost:
+                self._check(contestant)
+        for contestant in self._remaining(batch):
+            self._guard(Step("ready", contestant.index), partial(self._ready, contestant, batch))
+        self._time(batch)
+        if not self._lost:
+            self._send(Done(self._device.machine()))
+        return not self._lost
+
+    def _remaining(self, batch: Batch) -> list[Contestant]:
+        return [] if self._lost else [c for c in batch.contestants if c.index not in self._out]
+
+    def _check(self, contestant: Contestant) -> None:
+        started = time.perf_counter()
+        error = self._guard(Step("check", contestant.index), lambda: self._device.check(contestant))
+        if error is not None:
+            self._send(Checked(contestant.index, error, (time.perf_counter() - started) * 1e3))
+
+    def _ready(self, contestant: Contestant, batch: Batch) -> float:
+        self._device.ready(contestant, batch.plan.warmups)
+        return 0.0
+
+    def _time(self, batch: Batch) -> None:
+        contestants = self._remaining(batch)
+        calls = 0
+
+        def sample(contestant: Contestant) -> float:
+            nonlocal calls
+            if self._lost or contestant.index in self._out:
+                return math.inf
+            calls += 1
+            if calls % len(contestants) == 0:
+                self._device.observe()
+            taken = self._guard(Step("time", contestant.index), lambda: self._device.sample(contestant))
+            return math.inf if taken is None else taken
+
+        by_index = {contestant.index: contestant for contestant in contestants}
+        rng = random.Random(batch.seed)  # noqa: S311  # orders, not secrets
+        samples = interleave(list(by_index), lambda i: sample(by_index[i]), batch.plan, rng, best_us=batch.best_us)
+        for contestant in self._remaining(batch):
+            self._send(Timed(contestant.index, tuple(samples[contestant.index])))
+
+    def _guard(self, step: Step, action: Callable[[], float]) -> float | None:
+        """Announce a step and take it; an exception ends its contestant, or the worker if the device is gone."""
+        if self._lost:
+            return None
+        self._send(step)
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001  # a failed launch is data, whatever it raises
+            self._lost = not self._device.healthy()
+            self._out.add(step.index)
+            self._send(_failed(step.index, error, fatal=self._lost))
+            return None
+
+    def _send(self, message: Message) -> None:
+        self._connection.send(message)
+
+
+def _failed(index: int, error: Exception, *, fatal: bool) -> Failed:
+    invalidity: Invalidity = "correctness" if isinstance(error, WrongOutputError) else "runtime"
+    lines = str(error).strip().splitlines() or [""]
+    return Failed(index, invalidity, type(error).__name__, lines[0][:MESSAGE_LIMIT], fatal)
+
+
+def _die_with_parent() -> None:
+    """A worker stuck in a launch never sees its connection close: end it once nobody is left to wait for it."""
+    parent = parent_process()
+    while parent is not None and parent.is_alive():
+        time.sleep(ORPHAN_CHECK_S)
+    if parent is not None:
+        os._exit(1)
