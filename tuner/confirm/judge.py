@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kg import expression
+from kg.expression import parse
 from kg.model.base import Scalar
 from kg.model.law import IndifferentLaw, Law, NegativeLaw, PositiveLaw, Verdict
 from tuner.mining.indifferent import matched
@@ -79,7 +79,7 @@ def judge(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None
 
 def in_scope(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> list[bool]:
     """For each problem size: whether dtype and `when` of the law's scope hold."""
-    when = expression.parse(law.scope.when) if law.scope.when else None
+    when = parse(law.scope.when) if law.scope.when else None
     result = []
     for problem in table.problems:
         dtype_fits = not law.scope.dtype or "dtype" not in problem or problem["dtype"] in law.scope.dtype
@@ -106,7 +106,7 @@ def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> 
 
 def region_of(avoid: str, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> Bools:
     """(N,): where an expression holds at one problem size; false where it needs a feature nobody knows."""
-    parsed = expression.parse(avoid)
+    parsed = parse(avoid)
     count = len(table.codes)
     columns: dict[str, npt.NDArray[np.generic] | Scalar] = {}
     known = np.ones(count, dtype=bool)
@@ -242,7 +242,7 @@ def _together(rows: Mapping[int, _Row], table: TrialTable) -> Judgement:
         verdict, chosen, reason = "supports", supporting, f"held at {len(supporting)} of {len(rows)} problem sizes"
     else:
         reason = f"held at {len(supporting)} problem sizes; {MIN_PROBLEMS} are needed"
-        verdict, chosen = "inconclusive", rows
+        verdict, chosen = "inconclusive", dict(rows)
     names = next(iter(chosen.values())).effect
     effect: dict[str, float] = {}
     interval: dict[str, tuple[float, float]] = {}

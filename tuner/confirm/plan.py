@@ -86,7 +86,7 @@ def _scores(found: TrialTable) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """(N,): geometric mean slowdown over the problem sizes a configuration was timed at; infinite where it never was."""
     low, high = found.slowdown_bounds()
     logs = np.log(np.sqrt(low * high))
-    counts = np.isfinite(logs).sum(axis=1 - 1)
+    counts = np.isfinite(logs).sum(axis=0)
     with np.errstate(invalid="ignore"):
         mean = np.nansum(logs, axis=0) / np.maximum(counts, 1)
     return np.where(counts > 0, mean, np.inf)
@@ -126,13 +126,11 @@ def _test(
         inside = [int(index) for index in ranked if mask[index]]
         fast = inside[: CHALLENGERS - RANDOM_CHALLENGERS]
         rest = inside[len(fast) :]
-        drawn = rng.permutation(len(rest))[:RANDOM_CHALLENGERS] if rest else []
+        drawn = rng.permutation(len(rest))[:RANDOM_CHALLENGERS]
         chosen: list[Configuration] = [found.configuration(index) for index in [*fast, *(rest[int(i)] for i in drawn)]]
         return [*chosen, *_strangers(law, found, (problem, pool), facts, rng)]
     if isinstance(law, PositiveLaw):
-        names = list(found.parameters)
         has = [all(found.configuration(int(i)).get(n) == v for n, v in law.claim.prefer.items()) for i in ranked]
-        del names
         inside = [int(i) for i, fits in zip(ranked, has, strict=True) if fits][: MIN_TESTED + 1]
         outside = [int(i) for i, fits in zip(ranked, has, strict=True) if not fits][: MIN_TESTED + 1]
         return [found.configuration(index) for index in [*inside, *outside]]

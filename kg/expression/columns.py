@@ -1,0 +1,200 @@
+"""Evaluation of a whole space at once. Same results as one configuration at a time; a property test holds them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kg.expression import scalar, tree
+from kg.model.base import Scalar
+
+Values = npt.NDArray[Any]
+
+GRID_SHARE = 4
+"""The grid of distinct combinations is used when it is at least this many times smaller than the space."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A dictionary-encoded column: what a configuration space is made of.
+
+    Attributes:
+        values: The distinct values.
+        codes: (count,) index into `values` of each row, any integer dtype.
+    """
+
+    values: tuple[Scalar, ...]
+    codes: npt.NDArray[np.integer[Any]]
+
+    def expanded(self) -> Values:
+        """(count,) the values themselves."""
+        return np.asarray(_array(self.values)[self.codes])
+
+
+def evaluate(node: tree.Node, columns: Mapping[str, Any], count: int) -> Values:
+    """(count,): `node` for each row.
+
+    A space is a product of few values, so an expression over some of its axes has few distinct results: those are
+    computed once on the grid of the axes' values and looked up by code.
+    """
+    names = sorted({part.id for part in tree.walk(node) if isinstance(part, tree.Name)})
+    encoded = {name: columns[name] for name in names if isinstance(columns[name], Column)}
+    plain = {name: columns[name] for name in names if name not in encoded}
+    size = int(np.prod([len(column.values) for column in encoded.values()], dtype=np.float64)) if encoded else 0
+    if encoded and all(np.ndim(value) == 0 for value in plain.values()) and size * GRID_SHARE <= count:
+        axes = np.indices([len(column.values) for column in encoded.values()]).reshape(len(encoded), -1)
+        grid = {name: _array(column.values)[axis] for (name, column), axis in zip(encoded.items(), axes, strict=True)}
+        result = _full(_evaluate(node, {**plain, **grid}), size)
+        return np.asarray(result[_combined(list(encoded.values()))])
+    expanded = {name: column.expanded() for name, column in encoded.items()}
+    given = {name: value if np.ndim(value) == 0 else _array(value) for name, value in plain.items()}
+    return _full(_evaluate(node, {**given, **expanded}), count)
+
+
+def _combined(columns: list[Column]) -> npt.NDArray[np.intp]:
+    combined = columns[0].codes.astype(np.intp)
+    for column in columns[1:]:
+        combined *= len(column.values)
+        combined += column.codes
+    return combined
+
+
+def _array(values: Any) -> Values:
+    """Numbers as float64, anything with text in it as objects."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+        return values.astype(np.float64, copy=False) if values.dtype.kind != "b" else values
+    listed = list(values)
+    if any(isinstance(value, str) for value in listed):
+        return np.array(listed, dtype=object)
+    return np.array(listed, dtype=bool if all(isinstance(v, bool) for v in listed) else np.float64)
+
+
+def _full(result: Any, count: int) -> Values:
+    array = np.asarray(result)
+    return np.broadcast_to(array, (count,)).copy() if array.ndim == 0 else array
+
+
+def _evaluate(node: tree.Node, values: Mapping[str, Any]) -> Any:
+    match node:
+        case tree.Const(value):
+            return value
+        case tree.Name(name):
+            return values[name]
+        case tree.Unary("not", operand):
+            return ~_truth(_evaluate(operand, values))
+        case tree.Unary(op, operand):
+            number = _numbers(_evaluate(operand, values))
+            return -number if op == "-" else number
+        case tree.Binary(op, left, right):
+            return _arithmetic(op, _numbers(_evaluate(left, values)), _numbers(_evaluate(right, values)))
+        case tree.Compare("in" | "not in" as op, left, tree.Members(items)):
+            wanted = _evaluate(left, values)
+            hits = [_compare("==", wanted, _evaluate(item, values)) for item in items]
+            return np.logical_or.reduce(np.broadcast_arrays(*hits)) == (op == "in")
+        case tree.Compare(op, left, right):
+            return _compare(op, _evaluate(left, values), _evaluate(right, values))
+        case tree.Junction(op, operands):
+            joined = np.logical_and if op == "and" else np.logical_or
+            result = _truth(_evaluate(operands[0], values))
+            for operand in operands[1:]:
+                result = joined(result, _truth(_evaluate(operand, values)))
+            return result
+        case tree.Call(function, arguments):
+            return _call(function, [_numbers(_evaluate(argument, values)) for argument in arguments])
+    raise AssertionError(node)  # pragma: no cover - a list outside `in` is refused by the parser
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, np.ndarray) and value.dtype == object)
+
+
+def _truth(value: Any) -> Any:
+    if _is_text(value):
+        return _each(scalar.truth, bool)(value)
+    array = np.asarray(value)
+    return array if array.dtype == bool else (array != 0) & ~np.isnan(array.astype(np.float64))
+
+
+def _numbers(value: Any) -> Any:
+    """Text as NaN: arithmetic on it is undefined."""
+    if _is_text(value):
+        return _each(scalar._number, np.float64)(value)  # noqa: SLF001 - one definition of a number for both modes
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64, copy=False)
+    return np.float64(scalar._number(value))  # noqa: SLF001
+
+
+def _each(function: Callable[..., Any], dtype: Any) -> Callable[..., Values]:
+    lifted = np.frompyfunc(function, 1, 1)
+    return lambda value: np.asarray(lifted(value)).astype(dtype)
+
+
+def _arithmetic(op: str, left: Any, right: Any) -> Any:
+    with np.errstate(all="ignore"):
+        match op:
+            case "+":
+                result = left + right
+            case "-":
+                result = left - right
+            case "*":
+                result = left * right
+            case "/":
+                result = left / right
+            case "//":
+                result = np.floor_divide(left, right)
+            case "%":
+                result = np.mod(left, right)
+            case _:
+                return _distinct(lambda base: scalar.arithmetic("**", base, float(right)), left)
+    return np.where(np.isfinite(result), result, np.nan)
+
+
+def _distinct(function: Callable[[float], float], values: Any) -> Any:
+    """A function of the C library applied to each distinct value: NumPy's own may differ in the last bit."""
+    unique, inverse = np.unique(np.asarray(values), return_inverse=True)
+    results = np.array([function(float(value)) for value in unique])
+    return results[inverse].reshape(np.shape(values))
+
+
+def _compare(op: str, left: Any, right: Any) -> Any:
+    if _is_text(left) or _is_text(right):
+        lifted = np.frompyfunc(lambda a, b: scalar.compare(op, a, b), 2, 1)
+        return np.asarray(lifted(left, right)).astype(bool)
+    functions = {
+        "==": np.equal,
+        "!=": np.not_equal,
+        "<": np.less,
+        "<=": np.less_equal,
+        ">": np.greater,
+        ">=": np.greater_equal,
+    }
+    return functions[op](_comparable(left), _comparable(right))
+
+
+def _comparable(value: Any) -> Any:
+    return value if isinstance(value, np.ndarray) else np.float64(scalar._number(value))  # noqa: SLF001
+
+
+def _call(function: str, arguments: list[Any]) -> Any:
+    match function:
+        case "min":
+            return _fold(np.minimum, arguments)
+        case "max":
+            return _fold(np.maximum, arguments)
+        case "abs":
+            return np.abs(arguments[0])
+        case "log2":
+            return _distinct(lambda value: scalar.call("log2", [value]), arguments[0])
+        case _:
+            return -_arithmetic("//", -arguments[0], arguments[1])
+
+
+def _fold(function: Any, arguments: list[Any]) -> Any:
+    result = arguments[0]
+    for argument in arguments[1:]:
+        result = function(result, argument)
+    return result
