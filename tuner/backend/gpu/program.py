@@ -26,14 +26,12 @@ class KernelProgram:
         spec: `module:attribute` of its spec.
         cubins: Folder of kernels compiled ahead.
         source_sha256: Hash of the kernel's source, part of every cubin's key.
-        graph: See `CudaTimer`.
     """
 
     op: str
     spec: str
     cubins: Path
     source_sha256: str
-    graph: str = "auto"
 
     def __call__(self) -> CudaDevice:  # pragma: no cover
         """Import the kernel and open the current CUDA device."""
@@ -50,7 +48,7 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
 
         self._torch, self._spec = torch, spec
         torch.cuda.init()
-        self._timer = CudaTimer(graph=program.graph)  # type: ignore[arg-type]
+        self._timer = CudaTimer()
         self._clocks = open_clock_log()
         self._loaded = load_ahead_of_time(CubinStore(program.cubins), program.source_sha256)
         self._problem: Problem = {}

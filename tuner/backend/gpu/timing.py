@@ -6,10 +6,10 @@
 
 Every contestant is timed once in each round, in an order drawn anew, so that clocks and temperature drift over all
 of them alike. Before each sample a buffer of several L2 sizes is read: what the launch finds in L2 is clean lines of
-that buffer, neither its own inputs nor dirty lines that it would have to write back. The read also keeps the device
-busy while the host enqueues the start event, the launch and the end event, so that a launch's cost on the host stays
-out of the sample; where one launch costs the host more than that, all contestants are captured and replayed as CUDA
-graphs instead.
+that buffer, neither its own inputs nor dirty lines that it would have to write back. Each launch is captured once
+and replayed as a CUDA graph: enqueueing a replay takes the host a few microseconds, which the flush hides, while one
+call through PyTorch's attention takes about as long as the flush and would show in its time (see
+docs/decisions/0071-cold-l2-and-graphs.md).
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from __future__ import annotations
 import math
 import random
 import statistics
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from tuner.backend.gpu.statistics import MIN_SAMPLES, Interval, summarise
 
@@ -29,8 +28,8 @@ Launch = Callable[[], object]
 
 FLUSH_L2_SIZES = 4
 """Bytes read before a sample, in L2 sizes: enough that nothing of the last launch is left."""
-HIDDEN_SHARE = 0.8
-"""A launch whose host time is above this share of the flush is replayed as a graph."""
+RAMP_FLUSHES = 1000
+"""Reads before the first round of a short comparison: some 0.1 s in which an idle card raises its clocks."""
 
 
 @dataclass(frozen=True)
@@ -87,39 +86,35 @@ def interleave(
 
 
 class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
-    """Times single launches on torch's current CUDA stream.
+    """Times single launches on torch's current CUDA stream."""
 
-    Attributes:
-        graph: `never`, `always`, or `auto`: decided by the first launch prepared and then kept, so that all
-            contestants are timed alike.
-    """
+    def __init__(self, *, graphs: bool = True) -> None:
+        """Allocate the flush buffer on the current device.
 
-    def __init__(self, *, graph: Literal["auto", "never", "always"] = "auto") -> None:
-        """Allocate the flush buffer on the current device."""
+        Args:
+            graphs: Replay captured graphs; False launches directly, for what cannot be captured.
+        """
         import torch
 
-        self._torch = torch
+        self._torch, self._graphs = torch, graphs
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         self.flush_bytes = FLUSH_L2_SIZES * int(properties.L2_cache_size)
         self._buffer = torch.ones(self.flush_bytes // 4, dtype=torch.float32, device="cuda")
         self._sum = torch.empty((), dtype=torch.float32, device="cuda")
         self._events = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
-        self.graph = graph
 
     def describe(self) -> tuple[str, str]:
         """(L2 handling, timer) in words, for a run file's noise."""
         l2 = f"flushed before each sample by reading {self.flush_bytes} bytes ({FLUSH_L2_SIZES} L2 sizes)"
-        how = "one CUDA graph replay" if self.graph == "always" else "one launch"
+        how = "one CUDA graph replay" if self._graphs else "one launch"
         return l2, f"CUDA events around {how}, behind the flush; 95 % interval of the median from order statistics"
 
     def prepare(self, launch: Launch) -> Launch:
-        """What to time for `launch`: itself, or the replay of its captured graph. Launches it at least once."""
+        """What to time for `launch`: the replay of its captured graph, or itself. Launches it at least once."""
         torch = self._torch
         launch()
         torch.cuda.synchronize()
-        if self.graph == "auto":
-            self.graph = "always" if self._host_us(launch) > HIDDEN_SHARE * self._flush_us() else "never"
-        if self.graph == "never":
+        if not self._graphs:
             return launch
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
@@ -137,27 +132,14 @@ class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
         end.synchronize()
         return float(start.elapsed_time(end)) * 1e3
 
+    def ramp(self) -> None:
+        """Keep the device busy until its clocks have left idle."""
+        for _ in range(RAMP_FLUSHES):
+            self._flush()
+        self._torch.cuda.synchronize()
+
     def _flush(self) -> Any:
         return self._torch.sum(self._buffer, dim=0, out=self._sum)
-
-    def _flush_us(self) -> float:
-        self._flush()
-        start, end = self._events
-        start.record()
-        self._flush()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) * 1e3
-
-    def _host_us(self, launch: Launch) -> float:
-        """Median host time of enqueueing `launch`; the queue never fills with so few."""
-        times = []
-        for _ in range(5):
-            before = time.perf_counter()
-            launch()
-            times.append((time.perf_counter() - before) * 1e6)
-        self._torch.cuda.synchronize()
-        return statistics.median(times)
 
 
 def time_all(  # pragma: no cover  # needs a GPU: tests/gpu
@@ -166,6 +148,7 @@ def time_all(  # pragma: no cover  # needs a GPU: tests/gpu
     """The median time of each launch in microseconds with its 95 % interval, all interleaved."""
     plan = plan or Plan()
     ready = {name: timer.prepare(launch) for name, launch in launches.items()}
+    timer.ramp()
     for run in ready.values():
         for _ in range(plan.warmups):
             timer.sample(run)
