@@ -36,12 +36,16 @@ class Measurement(Model, frozen=True, kw_only=True):
 
 
 class Times(Model, frozen=True, kw_only=True):
-    """Where a trial's time went. Milliseconds, as T4 has it; `runtimes` are the raw samples when kept."""
+    """Where a trial's time went. Milliseconds, as T4 has it; `runtimes` are the raw samples when kept.
+
+    `benchmark` is what launching it for timing took, warm-up and all.
+    """
 
     compilation: float = 0.0
     validation: float = 0.0
     framework: float = 0.0
     search_algorithm: float = 0.0
+    benchmark: float = 0.0
     runtimes: tuple[float, ...] = ()
 
 

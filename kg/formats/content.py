@@ -1,0 +1,77 @@
+"""Bytes and JSON of a file that may be gzipped, truncated or hostile."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from kg.formats.refusal import refuse
+
+MAX_BYTES = 1 << 30
+"""Largest content read, after decompression: about 25 times the largest file of the public benchmark hub."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+T = TypeVar("T")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of `path`, decompressed if it is gzip (by its first bytes, not by its name).
+
+    Raises:
+        InvalidFilesError: If it is a folder, empty, truncated, corrupt, or larger than `MAX_BYTES`.
+        OSError: If it cannot be opened.
+    """
+    if path.is_dir():
+        refuse(path, "a folder; name one file")
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+    try:
+        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        refuse(path, f"truncated or corrupt gzip ({error}); fetch the file again")
+    if len(content) > MAX_BYTES:
+        refuse(path, f"more than {MAX_BYTES} bytes of content; split it or keep fewer runs of each configuration")
+    if not content.strip():
+        refuse(path, "empty; nothing to read")
+    return content
+
+
+def decode(path: Path, content: bytes, kind: type[T]) -> T:
+    """`content` as `kind`.
+
+    Raises:
+        InvalidFilesError: If it is not JSON (with line and column) or not of that form (with the place in it).
+    """
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `")
+        refuse(path, message, field=place.rstrip("`").removeprefix("$."))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # the standard library says where, and reads the NaN and Infinity that Python's own writer emits
+    return _decode_slowly(path, content, kind)
+
+
+def _decode_slowly(path: Path, content: bytes, kind: type[T]) -> T:
+    try:
+        plain = json.loads(content)
+    except UnicodeDecodeError as error:
+        refuse(path, f"not text: {error.reason} at byte {error.start}; expected JSON")
+    except json.JSONDecodeError as error:
+        end = error.pos >= len(content.decode(errors="replace").rstrip()) or "Unterminated" in error.msg
+        what = "truncated: the JSON ends early" if end else f"not JSON: {error.msg}"
+        refuse(path, f"{what}; fetch the file again", line=error.lineno, column=error.colno)
+    except RecursionError:
+        refuse(path, "nested too deeply to be a result file")
+    try:
+        return msgspec.convert(plain, type=kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `")
+        refuse(path, message, field=place.rstrip("`").removeprefix("$."))

@@ -1,0 +1,50 @@
+"""Any result file as a recording: the format is told by what is in the file, not by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kg.formats.content import decode, read_bytes
+from kg.formats.kernel_tuner import read_cache
+from kg.formats.recording import Recording, seen_parameters
+from kg.formats.refusal import refuse
+from kg.formats.t4 import read_t4
+from kg.model.run import Run
+
+_SNIFFED_BYTES = 1 << 16
+
+
+def read_recording(path: Path) -> Recording:
+    """The recording in `path`: a T4 file, a Kernel Tuner cache, or one of our own run files; plain or gzipped.
+
+    Raises:
+        InvalidFilesError: If it is none of them, or cannot be used; the message says why.
+        OSError: If it cannot be opened.
+    """
+    content = read_bytes(path)
+    if b'"tune_params_keys"' in content[:_SNIFFED_BYTES] or b'"cache"' in content[:_SNIFFED_BYTES]:
+        return read_cache(path, content)
+    if b'"ConfigurationSpace"' in content[:_SNIFFED_BYTES]:
+        refuse(path, "a T1 search space, which holds no results; pass it as --space beside a result file")
+    if b'"trials"' in content and b'"results"' not in content[:_SNIFFED_BYTES]:
+        return _own(path, content)
+    return read_t4(path, content)
+
+
+def _own(path: Path, content: bytes) -> Recording:
+    run = decode(path, content, Run)
+    if not run.trials:
+        refuse(path, "no trials", field="trials")
+    problems = {tuple((trial.problem or run.problem).items()) for trial in run.trials}
+    if len(problems) > 1:
+        refuse(path, f"{len(problems)} problem sizes in one run; choose one with --problem", field="trials")
+    return Recording(
+        format="run",
+        parameters=seen_parameters(run.trials),
+        declared=False,
+        trials=run.trials,
+        device=run.device.name if run.device else "",
+        kernel=run.kernel.name if run.kernel else "",
+        problem=dict(next(iter(problems))),
+        created=run.created,
+    )

@@ -1,0 +1,20 @@
+"""Fixtures that every test folder may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def hub() -> Path:
+    """Folder of the public convolution records (MIT, Auto-Tuning Association's benchmark hub); skips without them."""
+    data = Path(os.environ.get("SPAK_DATA", ROOT / "../shared/data"))
+    folder = data / "benchmark_hub" / "convolution_milo"
+    if not folder.is_dir():
+        pytest.skip(f"no recorded hub data at {folder}; set SPAK_DATA (docs/transfer.md says where to get it)")
+    return folder

@@ -1,0 +1,78 @@
+"""The replay backend: recorded trials instead of a machine. It looks up, it never guesses: a miss is a miss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from kg.formats.recording import Recording
+from kg.model.base import Configuration, Scalar
+from kg.model.run import Failure, Trial
+from tuner.backend.base import Provenance, Request
+
+FEATURES = frozenset({"spill_bytes", "registers", "smem_bytes", "threads", "ctas_per_sm"})
+"""Compiled features a record may hold; anything else in it (GFLOP/s) is known only after timing."""
+
+MISS = "NotRecorded"
+"""`Failure.type` of a trial whose configuration the record does not hold."""
+
+
+class ReplayBackend:
+    """Answers from one recording. Durations are those of the record, so costs are counted as if it were live."""
+
+    name = "replay"
+    batch_size = 1
+
+    def __init__(self, recording: Recording, provenance: Provenance | None = None) -> None:
+        """Answer from `recording`; `provenance` is that of what it replays, if known."""
+        self._names = tuple(recording.parameters)
+        self._trials: Mapping[tuple[Scalar, ...], Trial] = {
+            self._key(trial.configuration): trial for trial in recording.trials
+        }
+        self._provenance = provenance or Provenance(
+            tier="measured", toolchain={}, device=None, noise=None, objective="time"
+        )
+
+    def provenance(self) -> Provenance:
+        """What is known of the machine the record comes from."""
+        return self._provenance
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """The compiled features that the record holds of each request, None where it holds none."""
+        return [self._features(request) for request in requests]
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        """The recorded trials, in the order asked for."""
+        for request in requests:
+            trial = self._find(request)
+            if trial is None:
+                yield _miss(request)
+            else:
+                yield msgspec.structs.replace(trial, origin=request.origin, problem=dict(request.problem))
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _features(self, request: Request) -> dict[str, float] | None:
+        trial = self._find(request)
+        known = {m.name: m.value for m in trial.measurements if m.name in FEATURES} if trial else {}
+        return known or None
+
+    def _find(self, request: Request) -> Trial | None:
+        if request.configuration.keys() != set(self._names):
+            return None
+        return self._trials.get(self._key(request.configuration))
+
+    def _key(self, configuration: Configuration) -> tuple[Scalar, ...]:
+        return tuple(configuration[name] for name in self._names)
+
+
+def _miss(request: Request) -> Trial:
+    return Trial(
+        configuration=dict(request.configuration),
+        problem=dict(request.problem),
+        invalidity="constraints",
+        failure=Failure(type=MISS, message="the record does not hold this configuration"),
+        origin=request.origin,
+    )
