@@ -6,7 +6,11 @@ import sys
 
 from cli.app import Entry, build, run
 
-COMMANDS: dict[str, Entry] = {}
+COMMANDS = {
+    "query": Entry("cli.kg_commands.query", "What is known about an op on some hardware, and how sure."),
+    "lineage": Entry("cli.kg_commands.lineage", "The systems that led to one, what each added."),
+    "graph": Entry("cli.kg_commands.graph", "The whole graph as JSON, GraphML, DOT or Mermaid."),
+}
 
 
 def main() -> None:

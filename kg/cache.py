@@ -144,31 +144,38 @@ def _open(raw: bytes) -> tuple[_Header, memoryview]:
 
 
 def stamp(root: Path) -> Stamp:
-    """The stat data of every file under `root`. A link to a folder has no content to hash, so such a root is not cached."""
+    """The stat data of every file under `root` that a load looks at: hidden files and links to folders are none."""
     started = time.time_ns()
     digest = hashlib.blake2b(digest_size=16)
     newest = 0
     paths = []
     for path, stat in sorted(_files(os.fspath(root), "")):
-        digest.update(
-            f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}\n".encode(
-                errors="surrogateescape"
-            )
-        )
-        newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
+        digest.update(_line(path, stat))
+        if _is_read(path):
+            newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
         paths.append(path)
     return Stamp(digest.digest(), newest > started - _YOUNG_NS, tuple(paths))
 
 
+def _line(path: str, stat: os.stat_result) -> bytes:
+    """What the stamp keeps of a file; of one that a load only lists (a run file), that it is there."""
+    numbers = f"\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}" if _is_read(path) else ""
+    return f"{path}{numbers}\n".encode(errors="surrogateescape")
+
+
+def _is_read(path: str) -> bool:
+    return path.endswith((".yaml", ".yml"))
+
+
 def content_digest(root: Path, files: Stamp) -> bytes:
-    """Digest of the paths and bytes of `files` under `root`.
+    """Digest of the paths of `files` under `root` and of the bytes of those that a load reads.
 
     Raises:
         OSError: If a file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in files.paths:
-        content = (root / path).read_bytes()
+        content = (root / path).read_bytes() if _is_read(path) else b""
         digest.update(f"{path}\0{len(content)}\n".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.digest()
@@ -177,9 +184,11 @@ def content_digest(root: Path, files: Stamp) -> bytes:
 def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
+            if entry.name.startswith("."):
+                continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _files(entry.path, f"{prefix}{entry.name}/")
-            else:
+            elif entry.is_file():
                 yield prefix + entry.name, entry.stat()
 
 

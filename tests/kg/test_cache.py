@@ -162,11 +162,18 @@ def test_a_root_that_is_gone_is_no_entry(cache, root, tmp_path):
     assert cache.read(root, Texts) is None
 
 
-def test_a_linked_folder_is_never_cached(cache, root, tmp_path):
-    """What lies behind a link cannot be watched, so nothing is stored."""
+def test_what_a_load_does_not_read_is_not_watched(cache, root, tmp_path):
+    """A run file counts by its name, hidden files and links to folders not at all: as the loader sees it."""
+    (root / "evidence").mkdir()
+    (root / "evidence" / "run.json").write_text("{}")
+    value = fresh(root)
+    store(cache, root, value)
+    (root / "evidence" / "run.json").write_text("{ }")
+    (root / ".hidden.yaml").write_text("x: 1\n")
     (root / "link").symlink_to(tmp_path)
-    with pytest.raises(OSError, match="directory"):
-        content_digest(root, stamp(root))
+    assert cache.read(root, Texts) == value
+    (root / "evidence" / "run2.json").write_text("{}")
+    assert cache.read(root, Texts) is None
 
 
 def test_a_failed_write_leaves_no_temporary_file(cache, root):

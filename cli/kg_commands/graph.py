@@ -1,0 +1,25 @@
+"""`kg graph`: the graph for other tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from cli.roots import open_laws
+
+
+def command(
+    ctx: typer.Context,
+    form: Annotated[
+        Literal["json", "graphml", "dot", "mermaid"],
+        typer.Option("--format", help="Node-link JSON, or for a drawing tool."),
+    ] = "json",
+) -> None:
+    """The whole graph: hardware, ops, parameters, systems, kernels, laws and runs, joined by verbs."""
+    from kg.graph import build
+    from kg.graph_export import FORMATS
+
+    laws = open_laws(globals_of(ctx))
+    typer.echo(FORMATS[form](build(laws)), nl=False)

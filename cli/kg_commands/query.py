@@ -1,0 +1,62 @@
+"""`kg query`: what is known about an op on a piece of hardware, why, and how sure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from cli.choices import chosen
+from cli.roots import open_laws
+from kg.assignment import parse_assignments
+
+Format = Literal["table", "json", "yaml", "markdown"]
+KINDS = ("positive", "negative", "indifferent", "invariant", "transformation")
+STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
+
+
+def command(
+    ctx: typer.Context,
+    hw: Annotated[str, typer.Option(help="Hardware: rtx5070, sm_120, blackwell, or what a driver calls the device.")],
+    op: Annotated[str, typer.Option(help="Op: attention, fmha, matmul.")],
+    kind: Annotated[str, typer.Option(metavar="KIND,...", help="Only laws of these kinds.")] = "",
+    status: Annotated[str, typer.Option(metavar="STATUS,...", help="Only these; else all but withdrawn.")] = "",
+    param: Annotated[str, typer.Option(metavar="NAME,...", help="Only laws about these names.")] = "",
+    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="What is known of the problem.")] = "",
+    toolchain: Annotated[
+        str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
+    ] = "",
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+) -> None:
+    """What is known about an op on a piece of hardware: per knob what to use, avoid, ignore, and never do.
+
+    Laws stated for what the hardware is (rtx5070 is an sm_120) are inherited; laws of relatives are transferred and
+    only order a search. A law with a condition is shown with it unless --problem decides it.
+    """
+    from kg.query import Ask, query, to_json
+
+    state = globals_of(ctx)
+    laws = open_laws(state)
+    ask = Ask(
+        hw=hw,
+        op=op,
+        kinds=chosen(kind, KINDS, what="--kind"),
+        statuses=chosen(status, STATUSES, what="--status"),
+        params=frozenset(filter(None, (name.strip() for name in param.split(",")))),
+        problem=parse_assignments(problem, what="--problem"),
+        toolchain=toolchain,
+    )
+    answer = query(laws, ask)
+    if form == "json":
+        typer.echo(to_json(answer), nl=False)
+        return
+    from cli import render_query
+    from cli.render import Pen
+
+    if form == "table":
+        typer.echo(render_query.table(answer, laws, Pen(state.colour)), nl=False)
+    elif form == "markdown":
+        typer.echo(render_query.markdown(answer, laws), nl=False)
+    else:
+        typer.echo(render_query.yaml_text(answer), nl=False)

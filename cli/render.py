@@ -1,0 +1,94 @@
+"""Text for people: styles that vanish in a pipe, wrapping to 80 columns, two columns side by side."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+WIDTH = 80
+"""Columns of everything printed for people; the same on a terminal and in a pipe."""
+
+_CODES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
+
+STATUS_STYLES = {
+    "confirmed": ("green",),
+    "proposed": ("yellow",),
+    "contested": ("magenta",),
+    "refuted": ("red",),
+    "withdrawn": ("dim",),
+}
+"""Style of a law's status wherever one is printed."""
+
+VERB_STYLES = {
+    "use": ("bold", "green"),
+    "avoid": ("bold", "red"),
+    "ignore": ("bold", "blue"),
+    "never": ("bold", "magenta"),
+    "rewrite": ("bold", "cyan"),
+}
+"""Style of what a law tells a person to do."""
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Writes with colour or without; what it writes is otherwise the same.
+
+    Attributes:
+        colour: Whether ANSI styles are written.
+    """
+
+    colour: bool
+
+    def __call__(self, text: str, *styles: str) -> str:
+        """`text` in the given styles."""
+        if not (self.colour and styles and text):
+            return text
+        codes = ";".join(_CODES[style] for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:
+    """`text` in lines of at most `width` columns, each starting with `indent` spaces; long words are broken."""
+    margin = " " * indent
+    return textwrap.wrap(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False) or [
+        margin.rstrip()
+    ]
+
+
+def with_right(pen: Pen, lines: Sequence[str], right: str, *styles: str) -> list[str]:
+    """`lines` with `right` at the right edge of the first; callers wrap the first line short enough."""
+    first = lines[0] if lines else ""
+    gap = " " * max(1, WIDTH - len(first) - len(right))
+    return [first + gap + pen(right, *styles), *lines[1:]]
+
+
+def side_by_side(left: Sequence[str], right: Sequence[str], *, gap: int = 2) -> list[str]:
+    """Two blocks of plain lines in two equal columns; each line must fit its column."""
+    column = column_width(gap=gap)
+    return [(a.ljust(column) + " " * gap + b).rstrip() for a, b in zip_longest(left, right, fillvalue="")]
+
+
+def column_width(*, gap: int = 2) -> int:
+    """Columns of one half of `side_by_side`."""
+    return (WIDTH - gap) // 2
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 law`, `2 laws`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts with the separator used between facts on one line."""
+    return " · ".join(text for text in texts if text)

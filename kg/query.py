@@ -1,0 +1,215 @@
+"""`kg query`: the laws that speak about an op on a piece of hardware, each with how it came to be an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from kg.assignment import check_names
+from kg.match import Match, Matcher, Question, op_relations
+from kg.model.base import Model, Scalar
+from kg.model.law import Kind, Law, Role, Status, Tier, Verdict
+from kg.statement import ORDER, claim_document, claim_names, kind_of
+from kg.store import Store
+from kg.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question as typed, names not yet resolved.
+
+    Attributes:
+        hw: Hardware: an id, an alias, or what a driver calls the device.
+        op: Op: an id or an alias.
+        kinds: Only laws of these kinds; empty means all.
+        statuses: Only laws of these statuses; empty means all but withdrawn ones.
+        params: Only laws whose claim is about one of these names; empty means all.
+        problem: What is known of the problem.
+        toolchain: `name version` the answer is for; empty if nobody knows.
+    """
+
+    hw: str
+    op: str
+    kinds: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    params: frozenset[str] = frozenset()
+    problem: Mapping[str, Scalar] = field(default_factory=dict)
+    toolchain: str = ""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One law and how it matched."""
+
+    law: Law
+    match: Match
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two matched laws that contradict each other.
+
+    Attributes:
+        laws: Their ids.
+        reason: Why, in words.
+        nearer: The one that wins because it is nearer to the question; None if both are as near.
+    """
+
+    laws: tuple[str, str]
+    reason: str
+    nearer: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known, nearest laws first.
+
+    Attributes:
+        hw: Canonical id.
+        op: Canonical id.
+        hits: Laws that passed the filters.
+        conflicts: Between laws that matched, if at least one of the two is among `hits`.
+        num_withdrawn: Laws left out because they were withdrawn.
+        toolchain: What staleness was judged against; empty if nobody knows.
+    """
+
+    hw: str
+    op: str
+    hits: tuple[Hit, ...]
+    conflicts: tuple[Conflict, ...]
+    num_withdrawn: int
+    toolchain: str
+
+
+class EvidenceEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """One evidence of a law as the JSON form states it."""
+
+    run: str
+    tier: Tier
+    role: Role
+    verdict: Verdict
+    effect: dict[str, float]
+
+
+class LawEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """One law as the JSON form states it; `claim` as in the file."""
+
+    id: str
+    kind: Kind
+    status: Status
+    title: str
+    claim: dict[str, object]
+    match: Match
+    evidence: tuple[EvidenceEntry, ...]
+
+
+class Document(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """The JSON form of an answer. Stable: keys are added, never renamed."""
+
+    hw: str
+    op: str
+    laws: tuple[LawEntry, ...]
+    conflicts: tuple[dict[str, object], ...]
+
+
+def query(store: Store, ask: Ask) -> Answer:
+    """What is known about `ask.op` on `ask.hw`.
+
+    Raises:
+        UnknownNameError: If the hardware, the op, a problem parameter or a filtered name is unknown.
+    """
+    question = resolve(store, ask)
+    matcher = Matcher(store, question)
+    matched = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
+    if ask.params:
+        check_names(sorted(ask.params), governed_names(store, question.op, matched), kind="parameter")
+    withdrawn = sum(hit.law.status == "withdrawn" for hit in matched)
+    live = [hit for hit in matched if hit.law.status != "withdrawn"]
+    conflicts = find_conflicts(store, live)
+    losers = {law: c.nearer for c in conflicts if c.nearer is not None for law in c.laws if law != c.nearer}
+    marked = [_overridden(hit, losers.get(hit.law.id)) for hit in matched]
+    hits = tuple(sorted((hit for hit in marked if _wanted(hit, ask)), key=_order))
+    shown = {hit.law.id for hit in hits}
+    return Answer(
+        hw=question.hw,
+        op=question.op,
+        hits=hits,
+        conflicts=tuple(c for c in conflicts if shown.intersection(c.laws)),
+        num_withdrawn=0 if "withdrawn" in ask.statuses else withdrawn,
+        toolchain=ask.toolchain,
+    )
+
+
+def resolve(store: Store, ask: Ask) -> Question:
+    """The question in canonical ids, its problem's names checked against those of the ops it is about.
+
+    Raises:
+        UnknownNameError: If a name is unknown.
+    """
+    hw = Taxonomy("hardware", store.hardware).resolve(ask.hw)
+    op = Taxonomy("op", store.ops).resolve(ask.op)
+    related = [store.ops[name] for name in op_relations(store, op) if name in store.ops]
+    problem = {name for node in related for name in node.problem}
+    check_names(ask.problem, problem | {"dtype"}, kind="problem parameter")
+    return Question(hw=hw, op=op, problem=ask.problem)
+
+
+def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
+    """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `hits` name."""
+    parameters = {name for node in op_relations(store, op) if node in store.ops for name in store.ops[node].parameters}
+    return parameters.union(*(claim_names(hit.law) for hit in hits))
+
+
+def document(answer: Answer) -> Document:
+    """The answer in the form that `--format json` prints."""
+    return Document(
+        hw=answer.hw,
+        op=answer.op,
+        laws=tuple(_entry(hit) for hit in answer.hits),
+        conflicts=tuple({"laws": list(c.laws), "reason": c.reason, "nearer": c.nearer} for c in answer.conflicts),
+    )
+
+
+def to_json(answer: Answer) -> str:
+    """`document(answer)` as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(document(answer)), indent=2).decode() + "\n"
+
+
+def _entry(hit: Hit) -> LawEntry:
+    law = hit.law
+    return LawEntry(
+        id=law.id,
+        kind=kind_of(law),
+        status=law.status,
+        title=law.title,
+        claim=claim_document(law),
+        match=hit.match,
+        evidence=tuple(
+            EvidenceEntry(run=e.run, tier=e.tier, role=e.role, verdict=e.verdict, effect=e.effect) for e in law.evidence
+        ),
+    )
+
+
+def _wanted(hit: Hit, ask: Ask) -> bool:
+    law = hit.law
+    statuses = law.status in ask.statuses if ask.statuses else law.status != "withdrawn"
+    return (
+        statuses
+        and (not ask.kinds or kind_of(law) in ask.kinds)
+        and (not ask.params or not ask.params.isdisjoint(claim_names(law)))
+    )
+
+
+def _order(hit: Hit) -> tuple[tuple[bool, int, int], int, str]:
+    return hit.match.distance, ORDER[kind_of(hit.law)], hit.law.id
+
+
+def _overridden(hit: Hit, winner: str | None) -> Hit:
+    return hit if winner is None else Hit(hit.law, msgspec.structs.replace(hit.match, overridden_by=winner))
+
+
+def find_conflicts(store: Store, hits: Sequence[Hit]) -> tuple[Conflict, ...]:
+    """Conflicts."""
+    return ()
