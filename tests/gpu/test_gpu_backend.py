@@ -26,7 +26,7 @@ def backend(tmp_path_factory):
     compiler = AheadCompiler(Target(SPEC, GPU.arch, cubins, SOURCE), workers=2, specialises=())
     program = KernelProgram("scale", SPEC, cubins, SOURCE)
     supervisor = Supervisor(program, Limits(check_s=5, ready_s=5, time_s=5))
-    backend = GpuBackend(supervisor, compiler, lambda code: {}, Method(batch_size=16, baselines=("torch",)))
+    backend = GpuBackend(supervisor, compiler, lambda code: {}, Method(batch_size=16))
     backend.supervisor = supervisor
     yield backend
     backend.close()

@@ -28,14 +28,16 @@ class Method:
         plan: Samples of each configuration.
         batch_size: Configurations that are timed together.
         seed: Draws inputs and orders; each batch its own.
-        baselines: Library implementations timed in the rounds of every batch.
+        baselines: Whether the kernel's library baselines are timed in the rounds of every batch.
+        skip_baselines: Those that are not.
         keep_samples: Whether trials carry every sample, not only median and interval.
     """
 
     plan: Plan = field(default_factory=Plan)
     batch_size: int = 16
     seed: int = 0
-    baselines: tuple[str, ...] = ()
+    baselines: bool = True
+    skip_baselines: tuple[str, ...] = ()
     keep_samples: bool = True
 
 
@@ -123,18 +125,25 @@ class GpuBackend:
                 )
         if not contestants:
             return
-        baselines = (name for name in self._method.baselines if name not in self.failed_baselines)
-        contestants += [Contestant(len(requests) + i, baseline=name) for i, name in enumerate(baselines)]
         problem = requests[0].problem
-        seed = self._method.seed + self._num_batches
-        self._num_batches += 1
-        best_us = self._best_us.get(_key(problem), math.inf)
-        for outcome in self._supervisor.run(Batch(problem, tuple(contestants), seed, self._method.plan, best_us)):
+        for outcome in self._supervisor.run(self._next(problem, contestants)):
             if outcome.contestant.baseline:
                 self._note_baseline(problem, outcome)
             else:
                 index = outcome.contestant.index
                 yield self._trial(requests[index], compiled[index], outcome)
+
+    def _next(self, problem: Problem, contestants: Sequence[Contestant]) -> Batch:
+        self._num_batches += 1
+        return Batch(
+            problem=problem,
+            contestants=tuple(contestants),
+            seed=self._method.seed + self._num_batches,
+            plan=self._method.plan,
+            best_us=self._best_us.get(_key(problem), math.inf),
+            with_baselines=self._method.baselines,
+            skip=frozenset((*self._method.skip_baselines, *self.failed_baselines)),
+        )
 
     def _note_baseline(self, problem: Problem, outcome: Outcome) -> None:
         name = outcome.contestant.baseline

@@ -54,7 +54,7 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         self._problem: Problem = {}
         self._ready: dict[int, Launch] = {}
 
-    def prepare(self, problem: Problem, seed: int) -> None:
+    def prepare(self, problem: Problem, seed: int) -> Sequence[str]:
         """Fresh inputs, NaN outputs and the float64 reference; what the last problem size held is released first."""
         self._ready, self._inputs, self._outputs, self._reference = {}, None, None, []
         self._torch.cuda.empty_cache()
@@ -65,6 +65,7 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         self._baselines: Mapping[str, Callable[[], Any]] = self._spec.baselines(self._inputs, problem)
         self._input_sums = self._sums()
         self._torch.cuda.synchronize()
+        return tuple(self._baselines)
 
     def check(self, contestant: Contestant) -> float:
         """Launch once into poisoned outputs; the largest relative error against float64 over all outputs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -13,6 +13,8 @@ from tuner.backend.gpu.timing import Plan
 Stage = Literal["open", "prepare", "check", "ready", "time", "close"]
 """What the worker is doing: each has its own time limit."""
 
+FIRST_BASELINE = 1_000_000
+"""Indices of baselines start here, beyond any configuration's."""
 NOBODY = -1
 """Index in messages about a stage that belongs to no contestant."""
 
@@ -44,6 +46,8 @@ class Batch:
         seed: Draws the inputs and the orders.
         plan: How often each is timed.
         best_us: The best median of earlier batches of this problem.
+        with_baselines: Whether the worker adds the kernel's library baselines, which it names in `Prepared`.
+        skip: Baselines it leaves out.
     """
 
     problem: Problem
@@ -51,6 +55,8 @@ class Batch:
     seed: int
     plan: Plan
     best_us: float
+    with_baselines: bool = False
+    skip: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,13 @@ class Step:
 
     stage: Stage
     index: int = NOBODY
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Inputs and reference are there; the baselines that joined the batch."""
+
+    baselines: tuple[Contestant, ...]
 
 
 @dataclass(frozen=True)
@@ -103,7 +116,7 @@ class Done:
     machine: Machine
 
 
-Message = Opened | Step | Checked | Failed | Timed | Done
+Message = Opened | Step | Prepared | Checked | Failed | Timed | Done
 
 
 @dataclass(frozen=True)
@@ -129,8 +142,8 @@ class WrongOutputError(Exception):
 class Device(Protocol):
     """What runs inside the worker. Every method returns only when the device has finished."""
 
-    def prepare(self, problem: Problem, seed: int) -> None:
-        """Make fresh inputs, poisoned outputs and the reference for a problem size; forget the last one's."""
+    def prepare(self, problem: Problem, seed: int) -> Sequence[str]:
+        """Make fresh inputs, poisoned outputs and the reference; forget the last ones. Names the library baselines."""
         ...
 
     def check(self, contestant: Contestant) -> float:

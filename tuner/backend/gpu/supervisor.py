@@ -29,6 +29,7 @@ from tuner.backend.gpu.protocol import (
     Message,
     Opened,
     Opener,
+    Prepared,
     Stage,
     Step,
     Timed,
@@ -124,8 +125,8 @@ class Supervisor:
 
     def _judge(self, attempt: _Attempt, end: _End) -> Outcome:
         suspect = attempt.remove(end.step.index)
-        if end.step.stage == "time" and len(attempt.batch.contestants) > 1:
-            alone = _Attempt(replace(attempt.batch, contestants=(replace(suspect, checked=False),)))
+        if end.step.stage == "time" and attempt.waiting:
+            alone = _Attempt(replace(attempt.batch, contestants=(suspect,)))
             again = self._play(alone)
             if again is None:
                 return replace(next(iter(alone.take())), alone=True)
@@ -227,8 +228,11 @@ class _Attempt:
         return replace(self.batch, contestants=contestants)
 
     def hear(self, message: Message) -> None:
-        """Note a check, a time or a failure that the worker survived."""
-        if isinstance(message, Checked):
+        """Note the baselines, a check, a time or a failure that the worker survived."""
+        if isinstance(message, Prepared):
+            self.waiting |= {contestant.index: contestant for contestant in message.baselines}
+            self.batch = replace(self.batch, with_baselines=False)
+        elif isinstance(message, Checked):
             self._checks[message.index] = message
         elif isinstance(message, Timed):
             check = self._checks[message.index]

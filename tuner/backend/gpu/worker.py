@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -18,6 +19,7 @@ from typing import Final
 
 from kg.model.run import Invalidity
 from tuner.backend.gpu.protocol import (
+    FIRST_BASELINE,
     NOBODY,
     Batch,
     Checked,
@@ -28,6 +30,7 @@ from tuner.backend.gpu.protocol import (
     Message,
     Opened,
     Opener,
+    Prepared,
     Step,
     Timed,
     WrongOutputError,
@@ -70,10 +73,15 @@ class _Round:
         """Check all, then time all; False once the device is lost."""
         self._send(Step("prepare"))
         try:
-            self._device.prepare(batch.problem, batch.seed)
+            names = self._device.prepare(batch.problem, batch.seed)
         except Exception as error:  # noqa: BLE001
             self._send(_failed(NOBODY, error, fatal=True))
             return False
+        if batch.with_baselines:
+            joining = [name for name in names if name not in batch.skip]
+            baselines = tuple(Contestant(FIRST_BASELINE + i, baseline=name) for i, name in enumerate(joining))
+            self._send(Prepared(baselines))
+            batch = replace(batch, contestants=batch.contestants + baselines)
         for contestant in batch.contestants:
             if not contestant.checked and not self._lost:
                 self._check(contestant)

@@ -37,10 +37,13 @@ class FakeDevice:
         self._note(f"prepare {problem['seq']} seed {seed}")
         if not self._program.prepares:
             raise MemoryError("out of memory")
+        return ("cudnn", "broken")
 
     def check(self, contestant: Contestant) -> float:
         self._note(f"check {contestant.index}")
         self._act(contestant, "check")
+        if contestant.baseline == "broken":
+            raise RuntimeError("no available kernel")
         if contestant.configuration.get("kind") == "wrong":
             raise WrongOutputError("relative error nan above 0.001; 5 elements are NaN")
         return 1e-4

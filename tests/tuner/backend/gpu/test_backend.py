@@ -92,12 +92,24 @@ def test_the_best_of_a_problem_makes_later_slow_ones_brief(make):
 
 
 def test_baselines_are_timed_in_the_same_rounds_and_never_become_trials(make):
-    backend, _ = make(batch_size=1, baselines=("cudnn",))
+    backend, log = make(batch_size=1)
     trials = list(backend.evaluate(requests({"us": 40.0}, {"us": 41.0})))
     assert len(trials) == 2
     references = backend.references({"seq": 64})
-    assert (references["cudnn"].value, references["cudnn"].unit) == (50.0, "us")
+    assert (set(references), references["cudnn"].value, references["cudnn"].unit) == ({"cudnn"}, 50.0, "us")
     assert backend.references({"seq": 65}) == {}
+    assert backend.failed_baselines == {"broken": "RuntimeError: no available kernel"}
+    checks = [line for line in log.read_text().splitlines() if line.startswith("check 100000")]
+    assert checks == ["check 1000000", "check 1000001", "check 1000000"], "what failed is not asked again"
+
+
+def test_baselines_survive_a_lost_worker_and_can_be_left_out(make):
+    backend, _ = make()
+    list(backend.evaluate(requests({"us": 40.0}, {"kind": "crash"})))
+    assert set(backend.references({"seq": 64})) == {"cudnn"}
+    without, _ = make(skip_baselines=("cudnn",))
+    list(without.evaluate(requests({"us": 40.0})))
+    assert without.references({"seq": 64}) == {}
 
 
 def test_samples_can_be_left_out(make):
