@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
+from kernels.signature import contiguous
 
 _HERE = Path(__file__).parent
 
@@ -135,28 +136,15 @@ class FmhaSpec:
         )
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
-        """One job; sequence lengths, batch and offset are run-time arguments and do not change the code."""
+        """One job: what `launch` would compile. Sizes matter only in being multiples of 16."""
         import cuda.tile as ct
-        from cuda.tile.compilation import ArrayConstraint, CallingConvention, KernelSignature, ScalarConstraint
+        from cuda.tile.compilation import CallingConvention, KernelSignature, ScalarConstraint
 
         shape = Shape.of(problem)
         dtype = {"fp16": ct.float16, "bf16": ct.bfloat16}[shape.dtype]
-
-        def array(kind: Any, rank: int) -> Any:
-            divisible = (8,) * (rank - 1) + (1,) if shape.head_dim % 8 == 0 and rank == 4 else 1  # noqa: PLR2004
-            return ArrayConstraint(
-                kind,
-                rank,
-                index_dtype=ct.int32,
-                stride_lower_bound_incl=0,
-                alias_groups=(),
-                may_alias_internally=False,
-                stride_constant=(None,) * (rank - 1) + (1,),
-                stride_divisible_by=divisible,
-                base_addr_divisible_by=16,
-            )
-
-        arrays = [array(dtype, 4), array(dtype, 4), array(dtype, 4), array(dtype, 4), array(ct.float32, 3)]
+        queries = contiguous(dtype, (shape.batch, shape.heads, shape.seq_q, shape.head_dim))
+        keys = contiguous(dtype, (shape.batch, shape.kv_heads, shape.seq_kv, shape.head_dim))
+        arrays = [queries, keys, keys, queries, contiguous(ct.float32, (1, 1, 1))]
         scalars = [ScalarConstraint(ct.float32), ScalarConstraint(ct.int32)]
         signature = KernelSignature(
             [*arrays, *scalars, *self.constants(shape, configuration)],
