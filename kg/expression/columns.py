@@ -49,17 +49,18 @@ def evaluate(node: tree.Node, columns: Mapping[str, Any], count: int) -> Values:
         axes = np.indices([len(column.values) for column in encoded.values()]).reshape(len(encoded), -1)
         grid = {name: _array(column.values)[axis] for (name, column), axis in zip(encoded.items(), axes, strict=True)}
         result = _full(_evaluate(node, {**plain, **grid}), size)
-        return np.asarray(result[_combined(list(encoded.values()))])
+        return np.asarray(result.take(_combined(list(encoded.values()), size), mode="clip"))  # every code is in range
     expanded = {name: column.expanded() for name, column in encoded.items()}
     given = {name: value if np.ndim(value) == 0 else _array(value) for name, value in plain.items()}
     return _full(_evaluate(node, {**given, **expanded}), count)
 
 
-def _combined(columns: list[Column]) -> npt.NDArray[np.intp]:
-    combined = columns[0].codes.astype(np.intp)
+def _combined(columns: list[Column], size: int) -> npt.NDArray[np.integer[Any]]:
+    """(count,) index of each row's cell in a grid of `size` cells, in the narrowest type: the space is read once for each."""
+    combined = columns[0].codes.astype(np.min_scalar_type(-size))
     for column in columns[1:]:
         combined *= len(column.values)
-        combined += column.codes
+        combined += column.codes.astype(combined.dtype, copy=False)
     return combined
 
 
