@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kg import references, validate, yaml_reader
 from kg.errors import InvalidFilesError, Problem, UnknownNameError
 from kg.model.base import Model
 from kg.model.hardware import Hardware
@@ -24,6 +23,9 @@ from kg.model.op import Op
 from kg.model.run import Run
 from kg.model.system import System
 from kg.taxonomy import nearest, plain
+
+if TYPE_CHECKING:
+    from kg import yaml_reader
 
 EVIDENCE = "evidence"
 """Folder of run files."""
@@ -121,6 +123,8 @@ class Laws:
 
     def document(self, kind: str, identifier: str) -> yaml_reader.Document:
         """The file of a law, hardware, op or system with the places of its values, read again."""
+        from kg import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
         path = self.path(kind, identifier)
         return yaml_reader.read(path.read_bytes(), str(path))
 
@@ -143,6 +147,8 @@ def load(root: Path) -> Laws:
         InvalidFilesError: With every problem of every file: format, types, ids, references, expressions, cycles.
         OSError: If a file cannot be opened.
     """
+    from kg import references  # noqa: PLC0415 - what a cache answers checks nothing
+
     loading = _Loading(root)
     with _no_collection():
         for relative in sorted(_files(os.fspath(root), "")):
@@ -237,6 +243,8 @@ class _Loading:
             self.stems["run"].add(identifier)
 
     def _take_yaml(self, relative: str, kind: str) -> None:
+        from kg import validate, yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
         path = self.root / relative
         stem = relative.rpartition("/")[2].removesuffix(".yaml")
         self.stems[kind].add(stem)
@@ -272,6 +280,8 @@ class _Loading:
 
     def reread(self, kind: str, identifier: str) -> yaml_reader.Document:
         """The file of a model with the places of its values."""
+        from kg import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
         path = self.root / self.files[kind][identifier]
         return yaml_reader.read(path.read_bytes(), str(path))
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from kg.errors import KgError
 from kg.model.law import Law
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 
 class ToolchainError(KgError):
@@ -46,6 +49,8 @@ def parse_requirement(text: str) -> Requirement:
     Raises:
         ToolchainError: If it has no name, or its versions are not specifiers.
     """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - 30 ms that few questions need
+
     name, _, versions = text.strip().partition(" ")
     try:
         specifiers = SpecifierSet(versions)
