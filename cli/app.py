@@ -79,6 +79,14 @@ class _Commands(MutableMapping[str, Any]):
         return len(self.registry)
 
 
+class LightCommand(TyperCommand):
+    """A command whose plain options, `--help` included, are read without pydantic."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The command's parameters, made light."""
+        return make_light(super().get_params(ctx))
+
+
 class LazyGroup(TyperGroup):
     """A command group that lists its commands without importing them, and may have a default command."""
 
@@ -91,6 +99,10 @@ class LazyGroup(TyperGroup):
         attrs["no_args_is_help"] = not self.default
         super().__init__(**attrs)
         self.commands = _Commands(self.registry)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The group's parameters, made light."""
+        return make_light(super().get_params(ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the overridden method's signature
         """Write the list of commands from the registry alone."""
@@ -156,9 +168,7 @@ def build(*, registry: Mapping[str, Entry], help_text: str, default: str = "") -
     ) -> None:
         ctx.obj = Globals(laws=laws or None, colour=_wants_colour())
 
-    command = get_command(app)
-    make_light(command.params)
-    return command
+    return get_command(app)
 
 
 def globals_of(ctx: typer.Context) -> Globals:
@@ -201,10 +211,8 @@ def _load(name: str, entry: Entry) -> Any:
     """The command `name`, built from `entry.module`'s function `command`."""
     function = importlib.import_module(entry.module).command
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=TyperCommand, short_help=entry.help)(function)
-    built = get_command(app)
-    make_light(built.params)
-    return built
+    app.command(name, cls=LightCommand, short_help=entry.help)(function)
+    return get_command(app)
 
 
 def _user_message(error: Exception) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -31,8 +31,8 @@ class _Light:
             raise typer.BadParameter(str(error), ctx=ctx, param=param) from None
 
 
-def make_light(params: Iterable[Any]) -> None:
-    """Give each of a command's `params` whose type is plain a coercion that needs no pydantic.
+def make_light(params: list[Any]) -> list[Any]:
+    """A command's `params`, each whose type is plain now with a coercion that needs no pydantic.
 
     A parameter of any other type, or a typer without this hook, keeps typer's own coercion: slower, the same result.
     """
@@ -43,6 +43,7 @@ def make_light(params: Iterable[Any]) -> None:
         convert = _converter(descriptor.annotation, descriptor.parameter_info)
         if convert is not None:
             param._runtime_param = _Light(convert)  # noqa: SLF001 - typer has no public hook; see docs/decisions/0020
+    return params
 
 
 def _converter(annotation: Any, info: Any) -> Callable[[str], Any] | None:

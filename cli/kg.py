@@ -8,6 +8,8 @@ from cli.app import Entry, build, run
 
 COMMANDS = {
     "query": Entry("cli.kg_commands.query", "What is known about an op on some hardware, and how sure."),
+    "explain": Entry("cli.kg_commands.explain", "One law whole: evidence, trials, how to repeat them."),
+    "why": Entry("cli.kg_commands.why", "Which laws speak for or against a configuration."),
     "lineage": Entry("cli.kg_commands.lineage", "The systems that led to one, what each added."),
     "graph": Entry("cli.kg_commands.graph", "The whole graph as JSON, GraphML, DOT or Mermaid."),
 }

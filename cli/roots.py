@@ -1,69 +1,63 @@
-"""Opens the law root that a command was asked to use."""
+"""What a command line is about: the law root it uses, the cache beside it, the toolchain it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+import sys
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from cli.app import Globals
-from kg.errors import InvalidFilesError, KgError, Problem
-from kg.model.hardware import Hardware
-from kg.model.law import Law
-from kg.model.op import Op
-from kg.model.run import Run
-from kg.model.system import System
+from kg import cache, root
 
-_KINDS: Mapping[str, Any] = {"hardware": Hardware, "ops": Op, "systems": System}
+if TYPE_CHECKING:
+    from kg.loader import Laws
 
-
-@dataclass
-class Opened:
-    """The collections of one law root."""
-
-    root: Path
-    laws: dict[str, Law] = field(default_factory=dict)
-    hardware: dict[str, Hardware] = field(default_factory=dict)
-    ops: dict[str, Op] = field(default_factory=dict)
-    systems: dict[str, System] = field(default_factory=dict)
-
-    def run(self, identifier: str) -> Run | None:
-        """The run file of that id, or None."""
-        path = self.root / "evidence" / f"{identifier}.json"
-        return msgspec.json.decode(path.read_bytes(), type=Run) if path.is_file() else None
+_COMPILER = "nvidia_cuda_tileiras"
+"""Distribution that brings the tileiras compiler, as its folder in site-packages is called."""
 
 
-def open_laws(state: Globals) -> Opened:
-    """The law root of this command line: `--laws`, `KG_LAWS`, or the nearest `laws/` upwards.
+def open_root(state: Globals) -> root.LawRoot:
+    """The folder of laws: `--laws` or `KG_LAWS`, the nearest `laws/` upwards, or the packaged ones.
 
     Raises:
-        KgError: If there is none, or a file in it cannot be used.
+        KgError: If there is none.
     """
-    import yaml
-
-    found = Opened(_root(state.laws))
-    problems = []
-    for path in sorted(found.root.rglob("*.yaml")):
-        folder = path.relative_to(found.root).parts[0]
-        try:
-            value = msgspec.convert(yaml.load(path.read_bytes(), yaml.CSafeLoader), _KINDS.get(folder, Law))
-        except (yaml.YAMLError, msgspec.ValidationError) as error:
-            problems.append(Problem(str(path), 0, 0, "", " ".join(str(error).split())))
-            continue
-        collection = getattr(found, folder if folder in _KINDS else "laws")
-        collection[value.id] = value
-    if problems:
-        raise InvalidFilesError(problems)
-    return found
+    return root.find(state.laws, Path.cwd())
 
 
-def _root(given: str | None) -> Path:
-    candidates = [Path(given)] if given else [folder / "laws" for folder in (Path.cwd(), *Path.cwd().parents)]
-    for candidate in candidates:
-        if candidate.is_dir():
-            return candidate
-    msg = f"no law root at {given or 'laws/ here or above'}; name one with --laws DIR"
-    raise KgError(msg)
+def open_laws(state: Globals) -> Laws:
+    """The laws of `open_root`, from the cache if nothing changed.
+
+    Raises:
+        KgError: If there is no law root, or a file in it cannot be used.
+    """
+    return cache.load(open_root(state).path, cache.Cache(cache_directory()))
+
+
+def cache_directory() -> Path:
+    """`$XDG_CACHE_HOME/spak`, by default `~/.cache/spak`. Safe to delete."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    folder = Path(base) if Path(base).is_absolute() else Path("~/.cache").expanduser()
+    return folder / "spak"
+
+
+def toolchain_or_default(given: str, laws: Laws) -> str:
+    """The toolchain asked about: the one given, else the installed compiler, else the newest seen in evidence.
+
+    Raises:
+        KgError: If `given` is not `name version`.
+    """
+    from kg.toolchain import newest_seen, parse_toolchain
+
+    if given:
+        parse_toolchain(given)
+    return given or installed_toolchain() or newest_seen(laws.laws.values())
+
+
+def installed_toolchain() -> str:
+    """`tileiras VERSION` of the installed compiler, empty if there is none. Reads folder names, imports nothing."""
+    for folder in sys.path:
+        for found in Path(folder or ".").glob(f"{_COMPILER}-*.dist-info"):
+            return f"tileiras {found.name.removeprefix(f'{_COMPILER}-').removesuffix('.dist-info')}"
+    return ""

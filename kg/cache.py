@@ -22,6 +22,8 @@ from typing import TypeVar
 
 import msgspec
 
+from kg import loader
+from kg.loader import Contents, Laws
 from kg.model.base import Model
 
 _MAGIC = b"spakkg01"
@@ -127,6 +129,23 @@ class Cache:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+def load(root: Path, cache: Cache) -> Laws:
+    """The laws under `root`, from `cache` if nothing changed since they were stored; stored there if not.
+
+    Raises:
+        InvalidFilesError: With every problem of every file.
+        OSError: If a file cannot be opened.
+    """
+    contents = cache.read(root, Contents)
+    if contents is not None:
+        return Laws(root, contents)
+    before = stamp(root)
+    content = content_digest(root, before)
+    laws = loader.load(root)
+    cache.write(root, before, content, laws.contents)
+    return laws
 
 
 def _open(raw: bytes) -> tuple[_Header, memoryview]:

@@ -14,6 +14,7 @@ from kg.model.law import Kind, Law, Role, Status, Tier, Verdict
 from kg.statement import ORDER, claim_document, claim_names, kind_of
 from kg.store import Store
 from kg.taxonomy import Taxonomy
+from kg.toolchain import is_stale
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def query(store: Store, ask: Ask) -> Answer:
     matched = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
     if ask.params:
         check_names(sorted(ask.params), governed_names(store, question.op, matched), kind="parameter")
+    matched = [_dated(hit, ask.toolchain) for hit in matched]
     withdrawn = sum(hit.law.status == "withdrawn" for hit in matched)
     live = [hit for hit in matched if hit.law.status != "withdrawn"]
     conflicts = find_conflicts(store, live)
@@ -204,6 +206,11 @@ def _wanted(hit: Hit, ask: Ask) -> bool:
 
 def _order(hit: Hit) -> tuple[tuple[bool, int, int], int, str]:
     return hit.match.distance, ORDER[kind_of(hit.law)], hit.law.id
+
+
+def _dated(hit: Hit, toolchain: str) -> Hit:
+    stale = is_stale(hit.law, toolchain)
+    return Hit(hit.law, msgspec.structs.replace(hit.match, stale=True)) if stale else hit
 
 
 def _overridden(hit: Hit, winner: str | None) -> Hit:

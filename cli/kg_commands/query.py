@@ -8,7 +8,7 @@ import typer
 
 from cli.app import globals_of
 from cli.choices import chosen
-from cli.roots import open_laws
+from cli.roots import open_laws, toolchain_or_default
 from kg.assignment import parse_assignments
 
 Format = Literal["table", "json", "yaml", "markdown"]
@@ -45,7 +45,7 @@ def command(
         statuses=chosen(status, STATUSES, what="--status"),
         params=frozenset(filter(None, (name.strip() for name in param.split(",")))),
         problem=parse_assignments(problem, what="--problem"),
-        toolchain=toolchain,
+        toolchain=toolchain_or_default(toolchain, laws),
     )
     answer = query(laws, ask)
     if form == "json":

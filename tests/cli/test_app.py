@@ -155,15 +155,27 @@ def _typed(
     print(repr((number, share, form, word, flag)))
 
 
-def test_plain_types_convert_without_pydantic(register, capsys, monkeypatch):
-    """Numbers, choices, lists and flags arrive typed, and pydantic stays unimported."""
-    monkeypatch.setitem(sys.modules, "pydantic", None)
+def test_plain_types_arrive_typed(register, capsys):
+    """Numbers, choices, lists and flags, given and left out."""
     command = build(registry=register(t=_typed), help_text=".")
     words = ["t", "--number", "4", "--share", "0.25", "--form", "json", "--word", "a", "--word", "b", "--flag"]
     assert run(command, "kg", words) == 0
     assert run(command, "kg", ["t"]) == 0
     out = capsys.readouterr().out
     assert out == "(4, 0.25, 'json', ['a', 'b'], True)\n(3, 0.5, 'table', None, False)\n"
+
+
+def test_plain_options_import_neither_pydantic_nor_rich():
+    """What typer would import for one option costs more than a whole query."""
+    program = (
+        "import sys, types; from cli.app import build, run, Entry; from tests.cli.test_app import _typed\n"
+        "module = types.ModuleType('plain'); module.command = _typed; sys.modules['plain'] = module\n"
+        "app = build(registry={'t': Entry('plain', '')}, help_text='')\n"
+        "codes = [run(app, 'kg', words) for words in (['t', '--number', '4', '--word', 'a'], ['t', '--help'], ['--help'])]\n"
+        "sys.exit(f\"{codes} {sorted({'pydantic', 'rich', 'numpy', 'networkx'} & set(sys.modules))}\")\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.stderr == "[0, 0, 0] []\n"
 
 
 @pytest.mark.parametrize(

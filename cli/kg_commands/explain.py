@@ -1,0 +1,26 @@
+"""`kg explain`: one law whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.app import globals_of
+from cli.roots import open_laws
+
+
+def command(
+    ctx: typer.Context,
+    law: Annotated[str, typer.Argument(help="Id of a law, as `kg query` prints it.")],
+    trials: Annotated[int, typer.Option(min=0, help="Trials shown for each side of the claim, best first.")] = 3,
+) -> None:
+    """What a law says, on whose evidence, down to the trials, and how to repeat them."""
+    from cli.render import Pen
+    from cli.render_explain import explanation
+    from kg.explain import explain
+
+    state = globals_of(ctx)
+    laws = open_laws(state)
+    found = explain(laws, law, load_run=laws.run, num_trials=trials)
+    typer.echo(explanation(found, "", Pen(state.colour)), nl=False)

@@ -1,0 +1,46 @@
+"""`kg why`: which laws speak for or against one configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from cli.roots import open_laws, toolchain_or_default
+from kg.assignment import parse_assignments
+
+
+def command(
+    ctx: typer.Context,
+    op: Annotated[str, typer.Argument(help="Op: fmha, matmul.")],
+    hw: Annotated[str, typer.Option(help="Hardware: rtx5070, sm_120, or what a driver calls the device.")],
+    config: Annotated[
+        str, typer.Option(metavar="NAME=VALUE,...", help="The configuration; what is missing is unknown.")
+    ],
+    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="What is known of the problem.")] = "",
+    toolchain: Annotated[
+        str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
+    ] = "",
+    form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
+) -> None:
+    """Which laws speak for or against a configuration, which cannot tell, and what they would need."""
+    from kg.query import Ask
+    from kg.why import to_json, why
+
+    state = globals_of(ctx)
+    laws = open_laws(state)
+    ask = Ask(
+        hw=hw,
+        op=op,
+        problem=parse_assignments(problem, what="--problem"),
+        toolchain=toolchain_or_default(toolchain, laws),
+    )
+    found = why(laws, ask, parse_assignments(config, what="--config"))
+    if form == "json":
+        typer.echo(to_json(found), nl=False)
+        return
+    from cli.render import Pen
+    from cli.render_explain import account
+
+    typer.echo(account(found, laws, Pen(state.colour)), nl=False)
