@@ -1,7 +1,8 @@
 """The constraints cuTile derives from a contiguous array when it compiles at a launch, without having the array.
 
 What is compiled ahead, for features or for measuring, must be the code a launch would compile; cuTile assumes more of
-an array whose sizes are multiples of 16, so the signature depends on the problem size a little.
+an array whose sizes are multiples of 16, and takes a size of 1 for a constant, so the signature depends on the problem
+size a little.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ def contiguous(dtype: Any, shape: Sequence[int]) -> Any:
         stride_divisible_by=[
             1 if one or stride % aligned else aligned for one, stride in zip(unit, strides, strict=True)
         ],
+        shape_constant=[1 if size == 1 else None for size in shape],
         shape_divisible_by=[1 if size % DIVISOR else DIVISOR for size in shape],
         base_addr_divisible_by=ALIGNMENT_BYTES,
     )
+
+
+def convention(arrays: Sequence[Any]) -> Any:
+    """The calling convention of a launch with these `contiguous` arrays: the second one once a size is a constant."""
+    from cuda.tile.compilation import CallingConvention
+
+    constant = any(size is not None for array in arrays for size in array.shape_constant)
+    return CallingConvention.cutile_python_v2() if constant else CallingConvention.cutile_python_v1()

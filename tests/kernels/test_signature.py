@@ -1,8 +1,13 @@
-"""The signature of a contiguous array is the one cuTile derives at a launch."""
+"""What is compiled ahead is what a launch compiles: the same signature, array by array and for whole kernels."""
 
 import multiprocessing
+import sys
+import types
+from itertools import pairwise
 
 import pytest
+
+from tests.tuner.backend.gpu import fake_driver
 
 SHAPES = [
     (8, 16, 1024, 64),
@@ -19,40 +24,87 @@ SHAPES = [
     (5, 1),
 ]
 TYPES = ["<f2", "<f4", "|u1", "<f8"]
+FMHA = {
+    "tile_m": 64,
+    "tile_n": 64,
+    "occupancy": 2,
+    "num_worker_warps": 0,
+    "num_ctas": 1,
+    "k_latency": 2,
+    "v_latency": 4,
+    "use_tma": True,
+    "split_loop": True,
+    "heavy_first": True,
+}
 
 
-def derived(connection):
-    """Runs in a process of its own, under a fake driver: whether each shape and type has the same constraint."""
-    from tests.tuner.backend.gpu import fake_driver
+def asked_by_launches(launch):
+    """Signatures that cuTile asks to be compiled while `launch` runs."""
+    import cuda.tile as ct
 
+    asked = []
+    ct.kernel._compile = lambda kernel, signature, context, capability=None: (
+        asked.append(signature) or (b"code", "symbol", None, ())
+    )
+    launch()
+    return asked
+
+
+def arrays(connection):
+    """In a process of its own: (shape, type) pairs whose constraint or convention differs from a launch's."""
     fake_driver.install()
     import cuda.tile as ct
-    from cuda.tile.compilation import CallingConvention, KernelSignature
 
-    from kernels.signature import contiguous
-
-    @ct.kernel
-    def kernel(X):
-        pass
+    from kernels.signature import contiguous, convention
 
     names = {"<f2": ct.float16, "<f4": ct.float32, "|u1": ct.uint8, "<f8": ct.float64}
     different = []
-    for shape in SHAPES:
-        for typestr in TYPES:
-            array = fake_driver.DeviceArray(shape, typestr, 1 << 20)
-            found = KernelSignature.from_kernel_args(kernel, (array,), CallingConvention.cutile_python_v1())
-            ours = contiguous(names[typestr], shape)
-            if found.parameters[0] != ours:
-                different.append((shape, typestr, str(found.parameters[0]), str(ours)))
+    for pair in pairwise((shape, typestr) for shape in SHAPES for typestr in TYPES):
+        ours = [contiguous(names[typestr], shape) for shape, typestr in pair]
+        given = tuple(fake_driver.DeviceArray(*what, (1 + i) << 40) for i, what in enumerate(pair))
+
+        @ct.kernel
+        def kernel(X, Y):
+            pass
+
+        [asked] = asked_by_launches(lambda given=given, kernel=kernel: ct.launch(0, (1,), kernel, given))
+        if list(asked.parameters) != ours or asked.calling_convention.code != convention(ours).code:
+            different.append((pair, str(asked)))
+    connection.send(different)
+
+
+def fmha(connection):
+    """In a process of its own: problem sizes at which FMHA's compile job differs from its launch."""
+    fake_driver.install()
+    torch = types.ModuleType("torch")
+    torch.float32, torch.cuda = "fp32", types.SimpleNamespace(current_stream=lambda: 0)
+    torch.empty = lambda shape, **_: fake_driver.DeviceArray(shape, "<f4", 1 << 30)
+    sys.modules["torch"] = torch
+    from kernels.attention.fmha.spec import SPEC, Inputs
+
+    different = []
+    for batch, heads, kv_heads, length in [(8, 16, 16, 1024), (1, 16, 16, 16384), (4, 32, 8, 2048), (2, 3, 1, 1000)]:
+        problem = {"batch": batch, "heads": heads, "kv_heads": kv_heads, "seq_q": length, "seq_kv": length}
+        problem |= {"q_offset": 0, "head_dim": 64, "causal": True, "dtype": "fp16"}
+        q = fake_driver.DeviceArray((batch, heads, length, 64), "<f2", 1 << 40)
+        k, v = (fake_driver.DeviceArray((batch, kv_heads, length, 64), "<f2", i << 40) for i in (2, 3))
+        out = fake_driver.DeviceArray((batch, heads, length, 64), "<f2", 4 << 40)
+        out.device = "cuda"
+        [job] = SPEC.compile_jobs(problem, FMHA)
+        [asked] = asked_by_launches(lambda q=q, k=k, v=v, o=out, p=problem: SPEC.launch(Inputs(q, k, v), o, p, FMHA))
+        same = asked.parameters == job.signature.parameters
+        if not same or asked.calling_convention.code != job.signature.calling_convention.code:
+            different.append(problem)
     connection.send(different)
 
 
 @pytest.mark.compiler
-def test_contiguous_arrays_get_the_constraints_of_a_launch():
+@pytest.mark.parametrize("compare", [arrays, fmha])
+def test_compile_ahead_and_launch_agree(compare):
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=derived, args=(theirs,))
+    process = context.Process(target=compare, args=(theirs,))
     process.start()
     theirs.close()
     assert ours.recv() == []

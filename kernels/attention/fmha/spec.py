@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
-from kernels.signature import contiguous
+from kernels.signature import contiguous, convention
 
 _HERE = Path(__file__).parent
 
@@ -138,7 +138,7 @@ class FmhaSpec:
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
         """One job: what `launch` would compile. Sizes matter only in being multiples of 16."""
         import cuda.tile as ct
-        from cuda.tile.compilation import CallingConvention, KernelSignature, ScalarConstraint
+        from cuda.tile.compilation import KernelSignature, ScalarConstraint
 
         shape = Shape.of(problem)
         dtype = {"fp16": ct.float16, "bf16": ct.bfloat16}[shape.dtype]
@@ -148,7 +148,7 @@ class FmhaSpec:
         scalars = [ScalarConstraint(ct.float32), ScalarConstraint(ct.int32)]
         signature = KernelSignature(
             [*arrays, *scalars, *self.constants(shape, configuration)],
-            calling_convention=CallingConvention.cutile_python_v1(),
+            calling_convention=convention(arrays),
             symbol="fmha_kernel",
         )
         return (CompileJob(self.kernel(configuration), signature, "fmha_kernel"),)
