@@ -1,0 +1,1 @@
+"""Compiles for any architecture, with no GPU: features, failures and predicted times."""

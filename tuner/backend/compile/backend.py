@@ -1,0 +1,156 @@
+"""The `Backend` that needs no GPU: compiles for any architecture, reports features, and predicts times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kernels.interface import KernelSpec
+from kg.model.base import Problem, Scalar
+from kg.model.run import Failure, Measurement, Times, Trial
+from tuner.backend.base import Provenance, Request
+from tuner.backend.compile.cache import CompileCache, Identity
+from tuner.backend.compile.features import UNITS, resident
+from tuner.backend.compile.occupancy import Limits
+from tuner.backend.compile.pool import Pool
+from tuner.backend.compile.protocol import Compiled, Order, Setup
+from tuner.backend.compile.toolchain import Toolchain
+from tuner.predict.model import Machine, predict_us
+
+MEMORY_LIMIT_BYTES = 6 << 30
+"""Address space of a worker and of each tool it runs; the largest of this repository's kernels needs under 2 GiB."""
+
+TIME_LIMIT_S = 60.0
+"""One run of the compiler; ten times the slowest that compiled in this repository's spaces on one busy core."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is compiled, and for what.
+
+    Attributes:
+        spec: The kernel, for its work counts.
+        spec_path: `module:attribute` of it, for the workers.
+        identity: What compiled code depends on.
+        facts: Hardware facts without `hw.`.
+    """
+
+    spec: KernelSpec
+    spec_path: str
+    identity: Identity
+    facts: Mapping[str, Scalar]
+
+
+class CompileBackend:
+    """Compiles in parallel worker processes, through a cache, and predicts times from what was compiled.
+
+    Attributes:
+        name: `compile`.
+        batch_size: Twice the workers, so that none waits while a batch ends.
+        compiled: How many configurations were compiled, not found in the cache.
+    """
+
+    name = "compile"
+
+    def __init__(self, target: Target, toolchain: Toolchain, cache: CompileCache, *, workers: int) -> None:
+        """Start no process yet.
+
+        Raises:
+            TunerError: If the hardware facts are not enough to say what fits on an SM, or how fast it is.
+        """
+        self._target, self._cache = target, cache
+        self._limits, self._machine = Limits.of(target.facts), Machine.of(target.facts)
+        self._versions = dict(toolchain.versions)
+        setup = Setup(
+            spec=target.spec_path,
+            arch=target.identity.arch,
+            tileiras=toolchain.tileiras,
+            nvdisasm=toolchain.nvdisasm,
+            time_limit_s=TIME_LIMIT_S,
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
+        )
+        self._pool = Pool(setup, workers=workers)
+        self._known: dict[str, Compiled] = {}
+        self.batch_size = 2 * workers
+        self.compiled = 0
+
+    def provenance(self) -> Provenance:
+        """The toolchain; nothing ran, so there is neither device nor noise."""
+        return Provenance("compiled", dict(self._versions), None, None, "predicted_time")
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """Compiled features of each request, None where it did not compile."""
+        found: dict[int, Compiled] = dict(self._compile(requests))
+        return [self._features(found[i]) for i in range(len(requests))]
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        """A trial for each request as its compilation finishes; its `predicted_time` is no `time`."""
+        for index, compiled in self._compile(requests):
+            yield self._trial(requests[index], compiled)
+
+    def close(self) -> None:
+        """End the workers; safe to call twice."""
+        self._pool.close()
+
+    def _compile(self, requests: Sequence[Request]) -> Iterator[tuple[int, Compiled]]:
+        keys = [self._target.identity.key(request.problem, request.configuration) for request in requests]
+        missing: dict[str, int] = {}
+        for index, key in enumerate(keys):
+            found = self._known.get(key) or self._cache.get(key)
+            if found is not None:
+                self._known[key] = found
+            elif key not in missing:
+                missing[key] = index
+        yield from ((index, self._known[key]) for index, key in enumerate(keys) if key in self._known)
+        orders = [
+            Order(problem=dict(requests[i].problem), configuration=dict(requests[i].configuration))
+            for i in missing.values()
+        ]
+        names = list(missing)
+        for place, compiled in self._pool.compile(orders) if orders else ():
+            key = names[place]
+            self._known[key] = compiled
+            self._cache.put(key, compiled)
+            self.compiled += 1
+            yield from ((index, compiled) for index, other in enumerate(keys) if other == key)
+
+    def _features(self, compiled: Compiled) -> dict[str, float] | None:
+        if compiled.failure is not None:
+            return None
+        return {**compiled.features, **resident(compiled.features, self._limits)}
+
+    def _trial(self, request: Request, compiled: Compiled) -> Trial:
+        measurements: list[Measurement] = []
+        features, invalidity, failure = self._features(compiled), compiled.invalidity, compiled.failure
+        if features is not None and features["ctas_per_sm"] < 1:
+            invalidity, failure = "runtime", Failure(type="DoesNotFit", message=_too_large(features))
+        elif features is not None:
+            predicted = self._predicted(request, features)
+            measurements.append(Measurement(name="predicted_time", value=predicted, unit="us"))
+        for name, value in (features or {}).items():
+            measurements.append(Measurement(name=name, value=value, unit=UNITS.get(name, "1")))
+        return Trial(
+            configuration=dict(request.configuration),
+            problem=dict(request.problem),
+            origin=request.origin,
+            invalidity=invalidity,
+            failure=failure,
+            measurements=tuple(measurements),
+            times=Times(compilation=compiled.seconds * 1e3),
+        )
+
+    def _predicted(self, request: Request, features: Mapping[str, float]) -> float:
+        work = self._target.spec.work(request.problem, request.configuration)
+        return predict_us(work, features, self._machine)
+
+    def remarks(self, problem: Problem, configuration: Mapping[str, Scalar]) -> tuple[str, ...]:
+        """What the compiler said of a configuration that was compiled; empty if it was not."""
+        found = self._known.get(self._target.identity.key(problem, configuration))
+        return found.remarks if found else ()
+
+
+def _too_large(features: Mapping[str, float]) -> str:
+    return (
+        f"not one CTA fits on an SM: {features['threads']:.0f} threads of {features['registers']:.0f} registers, "
+        f"{features['smem_bytes']:.0f} bytes of shared memory"
+    )

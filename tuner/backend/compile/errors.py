@@ -1,0 +1,13 @@
+"""Errors of the compile backend."""
+
+from __future__ import annotations
+
+from tuner.errors import TunerError
+
+
+class CompilerMissingError(TunerError):
+    """The compiler, or a tool that reads its output, is not installed."""
+
+
+class CubinError(TunerError):
+    """A cubin that cannot be read."""

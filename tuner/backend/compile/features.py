@@ -1,0 +1,93 @@
+"""The compiled features of one kernel, from its cubin and its disassembly."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tuner.backend.compile.cubin import resources
+from tuner.backend.compile.errors import CubinError
+from tuner.backend.compile.occupancy import WARP_THREADS, Footprint, Limits, ctas_per_sm
+from tuner.backend.compile.sass import InstructionMix, mix
+
+UNITS: Mapping[str, str] = {
+    "spill_bytes": "bytes",
+    "smem_bytes": "bytes",
+    "static_smem_bytes": "bytes",
+    "dynamic_smem_bytes": "bytes",
+    "loop_spill_bytes": "bytes",
+    "loop_shared_bytes": "bytes",
+    "compile_seconds": "s",
+    "predicted_time": "us",
+}
+"""Unit of each measurement that is not a plain number."""
+
+
+def of_cubin(cubin: bytes, symbol: str) -> dict[str, float]:
+    """`registers`, `spill_bytes` (a thread's stack), `threads`, and shared memory in bytes of a CTA.
+
+    `static_smem_bytes` and `dynamic_smem_bytes` are the kernel's own; `smem_bytes`, which laws speak of, is their sum.
+
+    Raises:
+        CubinError: If the cubin cannot be read.
+    """
+    found = resources(cubin, symbol)
+    static = found.static_smem_bytes - found.reserved_bytes
+    return {
+        "registers": found.registers,
+        "spill_bytes": found.stack_bytes,
+        "threads": found.threads,
+        "static_smem_bytes": static,
+        "dynamic_smem_bytes": 0,  # cuTile allots all of it statically, and a cubin records no other
+        "smem_bytes": static,
+    }
+
+
+def of_disassembly(text: str, symbol: str) -> dict[str, float]:
+    """`loop_<kind>` for each kind of instruction in one pass of the hot loop, counted for one warp.
+
+    `loop_spill_bytes` is what one thread moves to and from local memory in that pass, `loop_shared_bytes` what the warp
+    moves to and from shared memory, `loop_tensor_flops` the warp's share of the products; `loop_found` is 0 where
+    nothing loops and the counts are the whole function's.
+    """
+    found: InstructionMix = mix(text, symbol)
+    counts = {f"loop_{kind}": float(count) for kind, count in found.counts.items()}
+    return {
+        "loop_found": float(found.loops),
+        "loop_instructions": float(found.instructions),
+        **counts,
+        "loop_spill_bytes": float(found.spill_bytes),
+        "loop_shared_bytes": float(found.shared_bytes),
+        "loop_tensor_flops": float(found.tensor_flops),
+    }
+
+
+def disassemble(cubin: bytes, nvdisasm: str, *, time_limit_s: float) -> str:
+    """The code of `cubin` as text.
+
+    Raises:
+        CubinError: If the disassembler fails.
+        subprocess.TimeoutExpired: If it takes longer than the limit.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.cubin")
+        path.write_bytes(cubin)
+        command = [nvdisasm, "-c", "-ndf", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=time_limit_s)
+    if done.returncode:
+        raise CubinError(f"nvdisasm ended with code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def resident(features: Mapping[str, float], limits: Limits) -> dict[str, float]:
+    """`ctas_per_sm`, and `warp_occupancy`: resident warps of the most an SM holds (0 to 1)."""
+    footprint = Footprint(
+        registers=int(features["registers"]),
+        threads=int(features["threads"]),
+        smem_bytes=int(features["smem_bytes"]),
+    )
+    ctas = ctas_per_sm(footprint, limits)
+    warps = -(-footprint.threads // WARP_THREADS)
+    return {"ctas_per_sm": ctas, "warp_occupancy": ctas * warps / limits.max_warps_per_sm}

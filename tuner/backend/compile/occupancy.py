@@ -1,0 +1,81 @@
+"""How many CTAs of a kernel fit on one SM, from what the kernel takes and what the hardware has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from kg.model.base import Scalar
+from tuner.errors import TunerError
+
+WARP_THREADS = 32
+"""Source: CUDA C++ Programming Guide, Hardware Multithreading."""
+
+SMEM_ALLOCATION_UNIT = 128
+"""Bytes. Source: CUDA Occupancy Calculator, shared memory allocation unit size, compute capability 8.0 and newer."""
+
+WARP_ALLOCATION_UNIT = 4
+"""Warps of a CTA are allotted registers in groups of four, one a sub-partition.
+
+Source: CUDA Occupancy Calculator, warp allocation granularity, compute capability 3.0 and newer.
+"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one SM has; the fields are hardware facts of the same names (see laws/hardware)."""
+
+    max_warps_per_sm: int
+    max_ctas_per_sm: int
+    registers_per_sm: int
+    register_allocation_unit: int
+    smem_per_sm: int
+    max_smem_per_cta: int
+    smem_reserved_per_cta: int
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Scalar]) -> Limits:
+        """The limits among `facts`.
+
+        Raises:
+            TunerError: If a fact is missing; the message names it.
+        """
+        missing = [field.name for field in fields(cls) if field.name not in facts]
+        if missing:
+            raise TunerError(f"hardware facts missing: {', '.join(missing)}; add them under laws/hardware")
+        return cls(**{field.name: int(facts[field.name]) for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one CTA takes; `smem_bytes` is the kernel's own, without what the system reserves for each CTA."""
+
+    registers: int
+    threads: int
+    smem_bytes: int
+
+
+def ctas_per_sm(footprint: Footprint, limits: Limits) -> int:
+    """CTAs that are resident on one SM at a time; 0 if not even one fits.
+
+    Source: CUDA Occupancy Calculator; registers are allotted to whole warps in units of `register_allocation_unit`.
+    """
+    if footprint.smem_bytes > limits.max_smem_per_cta:
+        return 0
+    warps = -(-footprint.threads // WARP_THREADS)
+    by_warps = limits.max_warps_per_sm // warps
+    taken = _round_up(footprint.smem_bytes + limits.smem_reserved_per_cta, SMEM_ALLOCATION_UNIT)
+    by_smem = limits.smem_per_sm // taken if taken else limits.max_ctas_per_sm
+    return min(limits.max_ctas_per_sm, by_warps, _by_registers(footprint.registers, warps, limits), by_smem)
+
+
+def _by_registers(registers: int, warps: int, limits: Limits) -> int:
+    if registers == 0:
+        return limits.max_ctas_per_sm
+    per_warp = _round_up(registers * WARP_THREADS, limits.register_allocation_unit)
+    warps_that_fit = limits.registers_per_sm // per_warp
+    return warps_that_fit // WARP_ALLOCATION_UNIT * WARP_ALLOCATION_UNIT // warps
+
+
+def _round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit

@@ -1,0 +1,64 @@
+"""What the backend and its worker processes say to each other: one JSON document a line."""
+
+from __future__ import annotations
+
+from kg.model.base import Model, Scalar
+from kg.model.run import Failure, Invalidity
+
+
+class Setup(Model, frozen=True, kw_only=True):
+    """First line to a worker: what all its compilations share.
+
+    Attributes:
+        spec: `module:attribute` of the kernel's spec.
+        arch: `sm_120`.
+        tileiras: Path of the compiler.
+        nvdisasm: Path of the disassembler.
+        time_limit_s: Seconds one run of a tool may take.
+        memory_limit_bytes: Address space of the worker and of each tool it runs.
+    """
+
+    spec: str
+    arch: str
+    tileiras: str
+    nvdisasm: str
+    time_limit_s: float
+    memory_limit_bytes: int
+
+
+class Order(Model, frozen=True, kw_only=True):
+    """One configuration to compile."""
+
+    problem: dict[str, Scalar]
+    configuration: dict[str, Scalar]
+
+
+class Compiled(Model, frozen=True, kw_only=True):
+    """What the compiler made of one configuration. Holds nothing that depends on the device within its capability.
+
+    Attributes:
+        features: Feature -> value (see `tuner.backend.compile.features`); empty after a failure.
+        remarks: What the compiler says of its choices, as `pass: remark`, each once.
+        invalidity: `correct`, `compile`, `timeout`, or `constraints` where the spec refused the configuration.
+        failure: Why, unless correct.
+        seconds: Wall time of the compilation.
+        lasting: False if the failure may be the machine's doing (time, memory): then it is not cached.
+    """
+
+    features: dict[str, float] = {}  # noqa: RUF012 - msgspec copies mutable defaults
+    remarks: tuple[str, ...] = ()
+    invalidity: Invalidity = "correct"
+    failure: Failure | None = None
+    seconds: float = 0.0
+    lasting: bool = True
+
+
+def failed(invalidity: Invalidity, kind: str, message: str, *, lasting: bool = True) -> Compiled:
+    """A failure with a message of a length that a report can hold."""
+    return Compiled(invalidity=invalidity, failure=Failure(type=kind, message=shorten(message)), lasting=lasting)
+
+
+def shorten(message: str, limit: int = 500) -> str:
+    """`message` on one line of at most `limit` characters."""
+    line = " | ".join(part.strip() for part in message.splitlines() if part.strip())
+    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -1,0 +1,141 @@
+"""The process that compiles: imports cuTile once, takes one configuration a line, answers with one line each.
+
+It may crash, hang or run out of memory; the pool that started it counts that as the failure of one configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tuner.backend.compile import features
+from tuner.backend.compile.errors import CubinError
+from tuner.backend.compile.protocol import Compiled, Order, Setup, failed
+
+DEFAULT_OPT_LEVEL = 3
+"""What cuTile passes when a kernel does not say. Source: cuda.tile 1.7, CompilerOptions.opt_level."""
+
+_REMARK = re.compile(r"^Pass:\s+(?P<pass>\S+)|^\s+- (?P<key>Remark|Instruction|Shape):\s+(?P<value>.+)$")
+_ERROR_LINE = re.compile(r"\berror:\s*(.*)")
+
+
+def main() -> None:
+    """Serve orders from stdin until it ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not look like an answer
+    setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=Setup)
+    resource.setrlimit(resource.RLIMIT_AS, (setup.memory_limit_bytes, setup.memory_limit_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        order = msgspec.json.decode(line, type=Order)
+        answers.write(msgspec.json.encode(serve(setup, order)) + b"\n")
+
+
+def serve(setup: Setup, order: Order) -> Compiled:
+    """Compile one configuration; every failure becomes part of the answer."""
+    start = time.perf_counter()
+    try:
+        compiled = _compile(setup, order)
+    except MemoryError as error:
+        compiled = failed("compile", "MemoryError", str(error) or "out of memory", lasting=False)
+    except subprocess.TimeoutExpired as error:
+        tool = Path(error.cmd[0]).name
+        compiled = failed("timeout", "TimeLimit", f"{tool} took more than {error.timeout:g} s", lasting=False)
+    except _ToolError as error:
+        compiled = failed("compile", error.kind, str(error), lasting=error.lasting)
+    except Exception as error:  # noqa: BLE001 - a configuration that does not compile is a trial, whatever it raises
+        compiled = failed("compile", type(error).__name__, str(error))
+    return msgspec.structs.replace(compiled, seconds=time.perf_counter() - start)
+
+
+class _ToolError(Exception):
+    """The compiler ended badly."""
+
+    def __init__(self, code: int, stderr: str) -> None:
+        self.lasting = code > 0
+        self.kind = "CompilerError" if self.lasting else "CompilerCrash"
+        errors = _ERROR_LINE.findall(stderr) or stderr.strip().splitlines()
+        ended = f"exit code {code}" if self.lasting else f"signal {-code}"
+        super().__init__("; ".join([f"tileiras ended with {ended}", *errors[:3]]))
+
+
+def _compile(setup: Setup, order: Order) -> Compiled:
+    module, _, attribute = setup.spec.partition(":")
+    spec = getattr(importlib.import_module(module), attribute)
+    try:
+        jobs = spec.compile_jobs(order.problem, order.configuration)
+    except ValueError as error:
+        return failed("constraints", type(error).__name__, str(error))
+    hot, *others = [_job(setup, job) for job in jobs]
+    cubin, remarks = hot
+    symbol = jobs[0].symbol
+    found = features.of_cubin(cubin, symbol)
+    try:
+        text = features.disassemble(cubin, setup.nvdisasm, time_limit_s=setup.time_limit_s)
+        found |= features.of_disassembly(text, symbol)
+    except CubinError as error:
+        remarks = (*remarks, f"nvdisasm: {error}")
+    for job, (other, _) in zip(jobs[1:], others, strict=True):
+        found["spill_bytes"] = max(found["spill_bytes"], features.of_cubin(other, job.symbol)["spill_bytes"])
+    return Compiled(features=found, remarks=remarks)
+
+
+def _job(setup: Setup, job: Any) -> tuple[bytes, tuple[str, ...]]:
+    """Cubin and remarks of one kernel function."""
+    from cuda.tile.compilation import export_kernel
+
+    bytecode = io.BytesIO()
+    signature = job.signature.with_symbol(job.symbol)
+    export_kernel(job.kernel, [signature], bytecode, gpu_code=setup.arch, output_format="tileir_bytecode")
+    with tempfile.TemporaryDirectory(prefix="spak-compile-") as folder:
+        source, cubin, remarks = (Path(folder, name) for name in ("kernel.tileirbc", "kernel.cubin", "remarks.yaml"))
+        source.write_bytes(bytecode.getvalue())
+        options = ["--gpu-name", setup.arch, f"-O{_opt_level(job.kernel, setup.arch)}"]
+        # Not --lineinfo, which cuTile adds: the code is the same (a test compares), the files a third of the size.
+        options += ["--remark-format=yaml", "--remarks=all", f"--remarks-output-file={remarks}"]
+        command = [setup.tileiras, str(source), "-o", str(cubin), *options]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=setup.time_limit_s)
+        if done.returncode:
+            raise _ToolError(done.returncode, done.stderr.decode(errors="replace"))
+        text = remarks.read_text(encoding="utf-8", errors="replace") if remarks.exists() else ""
+        return cubin.read_bytes(), tuple(parse_remarks(text.splitlines()))
+
+
+def _opt_level(kernel: Any, arch: str) -> int:
+    options = getattr(kernel, "_compiler_options", None)  # no public way in cuda.tile 1.7
+    return int(options.opt_level_for_target(arch)) if options is not None else DEFAULT_OPT_LEVEL
+
+
+def parse_remarks(lines: Iterable[str]) -> list[str]:
+    """`pass: remark (instruction)` for each of the compiler's YAML remarks, each once, in order."""
+    found: list[str] = []
+    current = ""
+    for line in (*lines, "--- end"):
+        if line.startswith("---"):
+            if current and current not in found:
+                found.append(current)
+            current = ""
+        elif match := _REMARK.match(line):
+            if match["pass"]:
+                current = f"{match['pass']}:"
+            elif match["key"] == "Remark":
+                current += f" {match['value'].strip()}"
+            else:
+                current += f" [{match['value'].strip()}]"
+    return found
+
+
+if __name__ == "__main__":
+    main()
