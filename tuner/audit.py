@@ -1,0 +1,139 @@
+"""No law may hide its own counter-evidence: what to try where the laws say not to look, and what it says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from kg.features import COMPILED_FEATURES
+from kg.model.law import Bound
+from kg.model.run import Measurement, Trial
+from tuner.restriction import Power, Restriction, Rule
+
+Outcome = Literal["agrees", "contradicts", "open"]
+
+SLOWDOWN = "slowdown"
+FAILURE = "failure_rate"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one trial says of one law that names its configuration.
+
+    Attributes:
+        law: The law's id.
+        outcome: `open` where the trial cannot tell: the law is about time and nothing was timed.
+        effect: What was observed, by effect name.
+    """
+
+    law: str
+    outcome: Outcome
+    effect: dict[str, float]
+
+
+def candidates(restriction: Restriction, rng: np.random.Generator) -> Iterator[int]:
+    """Configurations that laws remove or postpone, those first whose removal would cost most if the law were wrong.
+
+    In turn from each law. Of the configurations of one law, first those that no other law speaks against and others
+    prefer, then those that differ least from the default: only the law stands between them and a trial.
+    """
+    audited = [rule for rule in restriction.live if _is_audited(rule)]
+    distance = _distance(restriction)
+    queues = [_queue(rule, restriction, distance, rng) for rule in audited]
+    queues.sort(key=lambda queue: -len(queue))
+    seen: set[int] = set()
+    for depth in range(max(map(len, queues), default=0)):
+        for queue in queues:
+            if depth < len(queue) and int(queue[depth]) not in seen:
+                seen.add(int(queue[depth]))
+                yield int(queue[depth])
+
+
+def _is_audited(rule: Rule) -> bool:
+    """Safety is not tried out, and an axis that does not matter hides nothing."""
+    return rule.power in {Power.REMOVE, Power.POSTPONE} and rule.named is not None and not rule.is_safety
+
+
+_QUEUE = 256
+"""Configurations kept for each law; more than any audit spends."""
+
+
+def _queue(rule: Rule, restriction: Restriction, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    assert rule.named is not None  # noqa: S101 - `_is_audited`
+    unsafe = [other.named for other in restriction.live if other.is_safety and other.named is not None]
+    named = rule.named if not unsafe else rule.named & ~np.logical_or.reduce(unsafe)
+    rows = rng.permutation(np.flatnonzero(named))
+    own = rule.weight if rule.power is Power.POSTPONE else 0.0
+    others = restriction.penalty[rows] - own
+    return np.asarray(rows[np.lexsort((distance[rows], others))][:_QUEUE])
+
+
+def _distance(restriction: Restriction) -> np.ndarray:
+    """(N,) number of parameters in which a configuration differs from the op's default."""
+    space = restriction.space
+    default = np.array([values.index(space.default[n]) for n, values in zip(space.names, space.values, strict=True)])
+    return np.asarray((space.codes != default).sum(axis=1))
+
+
+def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:
+    """What `trial`, whose configuration `rule` names, says of its law.
+
+    Args:
+        rule: The law.
+        trial: A finished trial.
+        objective: Measurement that ranks; a `slowdown` is judged only if it is `time`, never by a prediction.
+        best: The best so far; None if nothing succeeded.
+    """
+    effect, outcomes = {}, set[Outcome]()
+    for name, bound in rule.law.claim.effect.items():
+        low_high = _observed(name, trial, objective, best)
+        if low_high is None:
+            outcomes.add("open")
+            continue
+        low, high = low_high
+        effect[name] = (low + high) / 2
+        outcomes.add(_compare(bound, low, high))
+    outcome: Outcome = "open"
+    if "contradicts" in outcomes:
+        outcome = "contradicts"
+    elif outcomes == {"agrees"}:
+        outcome = "agrees"
+    return Finding(rule.id, outcome, effect)
+
+
+def _compare(bound: Bound, low: float, high: float) -> Outcome:
+    """A bound is contradicted only if the whole interval lies beyond it, and agrees only if all of it is within."""
+    if (bound.at_least is not None and high < bound.at_least) or (bound.at_most is not None and low > bound.at_most):
+        return "contradicts"
+    inside = (bound.at_least is None or low >= bound.at_least) and (bound.at_most is None or high <= bound.at_most)
+    return "agrees" if inside else "open"
+
+
+def _observed(name: str, trial: Trial, objective: str, best: Measurement | None) -> tuple[float, float] | None:
+    """95 % interval of the effect `name` in `trial`; None where the trial does not tell."""
+    if name == FAILURE:
+        failed = float(trial.invalidity != "correct")
+        return failed, failed
+    if name in COMPILED_FEATURES:
+        value = trial.value(name)
+        return None if value is None else (value, value)
+    mine = next((m for m in trial.measurements if m.name == "time"), None)
+    if name != SLOWDOWN or objective != "time" or mine is None or best is None:
+        return None
+    return _low(mine) / _high(best), _high(mine) / _low(best)
+
+
+def _low(measurement: Measurement) -> float:
+    return measurement.value if measurement.low is None else measurement.low
+
+
+def _high(measurement: Measurement) -> float:
+    return measurement.value if measurement.high is None else measurement.high
+
+
+def contradicted(findings: Sequence[Finding]) -> list[str]:
+    """Laws that a finding contradicts, sorted."""
+    return sorted({finding.law for finding in findings if finding.outcome == "contradicts"})

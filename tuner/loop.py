@@ -1,0 +1,276 @@
+"""One search: what is tried, in which order, until the budget ends. Decides nothing that a law, a strategy or a backend does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from kg.model.base import Configuration
+from kg.model.run import Failure, Measurement, Trial
+from tuner import audit
+from tuner.audit import Finding
+from tuner.backend.base import Backend, Request
+from tuner.budget import Budget
+from tuner.restriction import Power, Restriction, Rule
+from tuner.strategy.base import Observation, SpaceView, Strategy
+
+REMOVED_BY_LAW = "RemovedByLaw"
+"""`Failure.type` of a configuration that a law about compiled features removed before it was evaluated."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and with what.
+
+    Attributes:
+        restriction: The space and the laws on it; without laws an empty one.
+        strategy: Makes a new strategy; called again when laws turn out contradicted and the space grows.
+        budget: What may be spent.
+        seed: Draws everything random.
+        order: (N,) permutation of the space, best first, from what is known elsewhere; None: what the laws say, if any.
+    """
+
+    restriction: Restriction
+    strategy: Callable[[], Strategy]
+    budget: Budget
+    seed: int = 0
+    order: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a search meets the world.
+
+    Attributes:
+        clock: Seconds that never go back.
+        record: Called with each finished trial, in order, before anything else happens.
+        progress: Called with (trials so far, seconds so far).
+    """
+
+    clock: Callable[[], float]
+    record: Callable[[Trial], None]
+    progress: Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Attributes:
+        trials: Every trial in the order they finished, those of a resumed journal first.
+        restriction: The laws as they ended, with those the search found contradicted.
+        findings: What the trials say of the laws that name their configurations, judged against the final best.
+        audited: How many trials were audit.
+        elapsed_s: Wall time of this session.
+        interrupted: Whether the user stopped it.
+    """
+
+    trials: tuple[Trial, ...]
+    restriction: Restriction
+    findings: tuple[Finding, ...]
+    audited: int
+    elapsed_s: float
+    interrupted: bool
+
+
+def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
+    """Search until the budget is spent, the space is exhausted, or the user interrupts.
+
+    Args:
+        search: What to search.
+        backend: Evaluates; not closed.
+        hooks: Clock, journal and progress.
+        done: Trials of the journal that is resumed; they count as spent.
+    """
+    state = _State(search, backend, hooks)
+    interrupted = False
+    try:
+        state.restore(done)
+        while state.step():
+            pass
+    except KeyboardInterrupt:
+        interrupted = True
+    return Result(
+        trials=tuple(state.trials),
+        restriction=state.restriction,
+        findings=tuple(state.judged()),
+        audited=sum(trial.origin == "audit" for trial in state.trials),
+        elapsed_s=hooks.clock() - state.started,
+        interrupted=interrupted,
+    )
+
+
+@dataclass
+class _State:
+    search: Search
+    backend: Backend
+    hooks: Hooks
+    trials: list[Trial] = field(default_factory=list)
+    tried: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.started = self.hooks.clock()
+        self.objective = self.backend.provenance().objective
+        self.restriction = self.search.restriction
+        self.space = self.restriction.space
+        self.rng = np.random.default_rng(self.search.seed)
+        laws = self.restriction.order(self.rng) if self.restriction.rules else None
+        self.order = laws if self.search.order is None else self.search.order
+        self.audits = audit.candidates(self.restriction, self.rng)
+        self._start_strategy()
+
+    def restore(self, done: Sequence[Trial]) -> None:
+        """Take over the trials of a journal."""
+        for trial in done:
+            index = self.space.index(trial.configuration)
+            if index is not None:
+                self._take(index, trial)
+
+    def step(self) -> bool:
+        """One batch; False if there is nothing left to do."""
+        left = self.search.budget.left(len(self.trials), self.hooks.clock() - self.started)
+        requests = self._requests(min(left, self.backend.batch_size)) if left else []
+        if not requests:
+            return False
+        self.tried.update(index for index, _ in requests)
+        for trial in self._evaluate(requests):
+            index = self.space.index(trial.configuration)
+            assert index is not None  # noqa: S101 - it was asked for
+            self.hooks.record(trial)
+            self._take(index, trial)
+            self.hooks.progress(len(self.trials), self.hooks.clock() - self.started)
+        return True
+
+    def judged(self) -> Iterator[Finding]:
+        """Findings of all trials against the best of them."""
+        best = self._best()
+        for trial in self.trials:
+            index = self.space.index(trial.configuration)
+            for rule in self._rules_naming(index, trial, self.search.restriction):
+                yield audit.judge(rule, trial, objective=self.objective, best=best)
+
+    def _requests(self, count: int) -> list[tuple[int, Request]]:
+        chosen: list[tuple[int, str]] = []
+        default = self.space.default_index
+        if default is not None and default not in self.tried:
+            chosen.append((default, "default"))
+        due = self.search.budget.audits_due(len(self.trials), count) - self._audited()
+        chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
+        taken = {index for index, _ in chosen}
+        chosen += [(index, "strategy") for index in self._propose(count - len(chosen), taken)]
+        problem = self.space.setting.problem
+        return [(index, Request(self.space.config(index), problem, origin)) for index, origin in chosen[:count]]
+
+    def _audited(self) -> int:
+        return sum(trial.origin == "audit" for trial in self.trials)
+
+    def _take_audits(self, count: int) -> list[int]:
+        found: list[int] = []
+        while len(found) < count:
+            index = next(self.audits, None)
+            if index is None:
+                break
+            if index not in self.tried and index != self.space.default_index:
+                found.append(index)
+        return found
+
+    def _propose(self, count: int, taken: set[int]) -> list[int]:
+        found: list[int] = []
+        while len(found) < count:
+            asked = self.strategy.ask(count - len(found))
+            if not asked:
+                break
+            rows = [int(self.allowed[row]) for row in asked]
+            found += [index for index in rows if index not in self.tried and index not in taken]
+        return found
+
+    def _evaluate(self, requests: list[tuple[int, Request]]) -> Iterator[Trial]:
+        """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
+        plain = [request for _, request in requests]
+        if not any(rule.after is not None for rule in self.restriction.live):
+            yield from self.backend.evaluate(plain)
+            return
+        first: list[Request] = []
+        last: list[Request] = []
+        for request, features in zip(plain, self.backend.features(plain), strict=True):
+            rules = self._after(request.configuration, features or {})
+            removing = next((rule for rule in rules if rule.power is Power.REMOVE), None)
+            if removing is not None and request.origin == "strategy":
+                yield _removed(request, removing, features or {})
+            else:
+                (last if rules else first).append(request)
+        for part in (first, last):
+            if part:
+                yield from self.backend.evaluate(part)
+
+    def _after(self, configuration: Configuration, features: dict[str, float]) -> list[Rule]:
+        values = {**self.space.setting.names, **configuration, **features}
+        return self.restriction.after_compiling(values)
+
+    def _take(self, index: int, trial: Trial) -> None:
+        """Note a finished trial, tell the strategy, and drop the laws it contradicts."""
+        self.trials.append(trial)
+        self.tried.add(index)
+        row = int(np.searchsorted(self.allowed, index))
+        if row < len(self.allowed) and self.allowed[row] == index:
+            self.strategy.tell([Observation(row, self._value(trial))])
+        findings = [
+            audit.judge(rule, trial, objective=self.objective, best=self._best())
+            for rule in self._rules_naming(index, trial, self.restriction)
+        ]
+        laws = audit.contradicted(findings)
+        if laws:
+            self.restriction = self.restriction.contest(laws)
+            self.audits = audit.candidates(self.restriction, self.rng)
+            self._start_strategy()
+
+    def _start_strategy(self) -> None:
+        """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
+        self.allowed = np.flatnonzero(~self.restriction.removed)
+        order = self.order
+        if order is not None:
+            place = np.full(len(self.space), -1, np.int64)
+            place[self.allowed] = np.arange(len(self.allowed))
+            order = place[order]
+            order = order[order >= 0]
+        self.strategy = self.search.strategy()
+        view = SpaceView(self.space.codes[self.allowed], self.space.cardinalities, order)
+        self.strategy.start(view, np.random.default_rng([self.search.seed, len(self.restriction.contested)]))
+        rows = {int(index): row for row, index in enumerate(self.allowed)} if self.trials else {}
+        told = [(self.space.index(trial.configuration), trial) for trial in self.trials]
+        known = [Observation(rows[i], self._value(trial)) for i, trial in told if i is not None and i in rows]
+        if known:
+            self.strategy.tell(known)
+
+    def _rules_naming(self, index: int | None, trial: Trial, restriction: Restriction) -> list[Rule]:
+        """Rules that speak against a trial's configuration, by its parameters or by its compiled features."""
+        if index is None or (trial.failure is not None and trial.failure.type == REMOVED_BY_LAW):
+            return []
+        features = {m.name: m.value for m in trial.measurements}
+        values = {**self.space.setting.names, **trial.configuration, **features}
+        rules = [*restriction.speaking_of(index), *restriction.after_compiling(values)]
+        return [rule for rule in rules if rule.power in {Power.REMOVE, Power.POSTPONE} and not rule.is_safety]
+
+    def _best(self) -> Measurement | None:
+        found = [
+            m for t in self.trials if t.invalidity == "correct" for m in t.measurements if m.name == self.objective
+        ]
+        return min(found, key=lambda measurement: measurement.value, default=None)
+
+    def _value(self, trial: Trial) -> float | None:
+        return trial.value(self.objective) if trial.invalidity == "correct" else None
+
+
+def _removed(request: Request, rule: Rule, features: dict[str, float]) -> Trial:
+    """A configuration that was compiled and, by its features, not evaluated."""
+    return Trial(
+        configuration=dict(request.configuration),
+        problem=dict(request.problem),
+        origin=request.origin,
+        invalidity="constraints",
+        failure=Failure(type=REMOVED_BY_LAW, message=f"{rule.id}: {rule.law.title}"),
+        measurements=tuple(Measurement(name=name, value=value) for name, value in features.items()),
+    )

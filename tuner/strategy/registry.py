@@ -1,0 +1,27 @@
+"""Every strategy by name; adding one adds a line here. Modules load on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tuner.errors import TunerError
+from tuner.strategy.base import Strategy
+
+STRATEGIES = {
+    "exhaustive": "tuner.strategy.exhaustive:Exhaustive",
+    "random": "tuner.strategy.random:Random",
+}
+"""Name -> `module:class`."""
+
+
+def make(name: str) -> Strategy:
+    """A new strategy, not started.
+
+    Raises:
+        TunerError: If there is none of that name; names them all.
+    """
+    if name not in STRATEGIES:
+        raise TunerError(f"unknown strategy {name!r}; there are {', '.join(STRATEGIES)}")
+    module, _, attribute = STRATEGIES[name].partition(":")
+    strategy: Strategy = getattr(import_module(module), attribute)()
+    return strategy
