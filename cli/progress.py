@@ -1,0 +1,47 @@
+"""How far a search is and how long it will take, on stderr: one line that rewrites itself on a terminal, few lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+PIPE_STEPS = 4
+"""Lines in all where nothing can be rewritten."""
+
+
+class Progress:
+    """Shows trials done, and the time left as the trials so far suggest."""
+
+    def __init__(self, stream: TextIO, trials: int | None, seconds: float | None) -> None:
+        """Show nothing yet.
+
+        Args:
+            stream: Where to.
+            trials: Most trials, None if only the time is limited.
+            seconds: Most seconds, None if only the trials are.
+        """
+        self._stream, self._trials, self._seconds = stream, trials, seconds
+        self._live = stream.isatty()
+        self._shown = False
+        self._step = 0
+
+    def show(self, done: int, elapsed_s: float) -> None:
+        """`done` trials are finished after `elapsed_s` seconds."""
+        share = max(
+            done / self._trials if self._trials else 0.0,
+            elapsed_s / self._seconds if self._seconds else 0.0,
+        )
+        line = f"{done}{f' of {self._trials}' if self._trials else ''} trials, {elapsed_s:.0f} s"
+        if 0 < share < 1:
+            line += f", {elapsed_s * (1 - share) / share:.0f} s left"
+        if self._live:
+            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+            self._shown = True
+        elif share * PIPE_STEPS >= self._step + 1:
+            self._step = int(share * PIPE_STEPS)
+            print(line, file=self._stream, flush=True)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._live and self._shown:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
+            self._shown = False

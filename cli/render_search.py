@@ -1,0 +1,142 @@
+"""A search's report for people: ranked table, what each law did, what the audit saw, and the answer, in 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from cli.render import Pen, wrap
+from cli.tune_run import Outcome
+from kg.assignment import show_scalar
+from kg.model.base import Scalar
+from tuner.report import LawLine, Report, Row
+
+ROWS = 10
+"""Ranked rows shown; all of them are in the run file and in the JSON form."""
+
+SHORT = {"registers": "regs", "spill_bytes": "spill", "smem_bytes": "smem", "threads": "thr", "ctas_per_sm": "ctas"}
+
+
+def json_text(outcome: Outcome) -> str:
+    """The report as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(outcome.report), indent=2).decode() + "\n"
+
+
+def table(outcome: Outcome, pen: Pen) -> str:
+    """The report as text with a final newline."""
+    report = outcome.report
+    blocks = [
+        _ranking(report, pen),
+        _laws(report, pen),
+        _audit(report, pen),
+        _files(outcome, pen),
+        _answer(report, pen),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in map(list, blocks) if lines) + "\n"
+
+
+def _ranking(report: Report, pen: Pen) -> Iterator[str]:
+    word = "measured" if report.objective == "time" else "predicted"
+    title = f"{report.op} on {report.hw}, {report.counts.tried} configurations, ranked by {word} time"
+    yield from (pen(line, "bold") for line in wrap(title))
+    rows = report.ranked[:ROWS]
+    if not rows:
+        yield "nothing worked"
+        return
+    constant, varying = _split([row.configuration for row in rows])
+    if constant:
+        yield from wrap("all with " + ", ".join(f"{name}={show_scalar(value)}" for name, value in constant.items()))
+    header = ["rank", f"{word} us", *varying, *(SHORT[name] for name in SHORT if name in rows[0].features), "origin"]
+    yield from _columns(header, [_cells(row, varying) for row in rows], pen)
+    if len(report.ranked) > len(rows):
+        yield f"... and {len(report.ranked) - len(rows)} more"
+
+
+def _cells(row: Row, varying: Sequence[str]) -> list[str]:
+    time = f"{row.value:.1f}"
+    if row.low is not None and row.high is not None:
+        time += f" +-{(row.high - row.low) / 2:.1f}"
+    features = [f"{row.features[name]:.0f}" for name in SHORT if name in row.features]
+    settings = [show_scalar(row.configuration[name]) for name in varying]
+    return [str(row.rank), time, *settings, *features, row.origin + ("*" if row.laws else "")]
+
+
+def _split(configurations: Sequence[Mapping[str, Scalar]]) -> tuple[dict[str, Scalar], list[str]]:
+    """What all share, and the names of what differs: the table needs only that."""
+    first = configurations[0]
+    varying = [name for name in first if any(other[name] != first[name] for other in configurations)]
+    return {name: value for name, value in first.items() if name not in varying}, varying
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:
+    """Columns as wide as their cells; a heading too wide for its cells is broken at its underscores."""
+    cells = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    broken = [_broken(name, width) for name, width in zip(header, cells, strict=True)]
+    widths = [max(width, *map(len, lines)) for width, lines in zip(cells, broken, strict=True)]
+    height = max(map(len, broken))
+    for level in range(height):
+        words = [lines[level - height + len(lines)] if level >= height - len(lines) else "" for lines in broken]
+        yield pen(" ".join(word.rjust(width) for word, width in zip(words, widths, strict=True)).rstrip(), "dim")
+    for row in rows:
+        yield " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _broken(name: str, width: int) -> list[str]:
+    if len(name) <= width + 1:
+        return [name]
+    return name.replace(" ", "_").split("_")
+
+
+def _laws(report: Report, pen: Pen) -> Iterator[str]:
+    if not report.laws:
+        return
+    yield pen("What each law did", "bold")
+    acting = [law for law in report.laws if law.power != "no effect"]
+    for law in acting:
+        yield from wrap(f"{law.id}: {_did(law)}; {law.status}, {law.match}; {law.reason}")
+    rest = len(report.laws) - len(acting)
+    if rest:
+        yield from wrap(f"{rest} more laws speak of {report.op} on {report.hw} but had no effect here.")
+
+
+def _did(law: LawLine) -> str:
+    of = f"{law.named} configurations" if law.named is not None else f"{law.compiled} compiled configurations"
+    return f"{law.power} {of}"
+
+
+def _audit(report: Report, pen: Pen) -> Iterator[str]:
+    seen = [law for law in report.laws if law.tried]
+    if not seen and not report.counts.audited:
+        return
+    yield pen(f"What the audit saw ({report.counts.audited} trials where the laws say not to look)", "bold")
+    for law in seen:
+        open_ = law.tried - law.agreed - law.contradicted
+        words = [
+            f"{count} {word}"
+            for count, word in ((law.agreed, "agree"), (law.contradicted, "CONTRADICT"), (open_, "cannot tell"))
+            if count
+        ]
+        yield from wrap(f"{law.id}: {law.tried} tried, {', '.join(words)}")
+    if not seen:
+        yield "nothing that speaks of a law"
+
+
+def _files(outcome: Outcome, pen: Pen) -> Iterator[str]:
+    report = outcome.report
+    words = f"{report.counts.tried} trials ({report.counts.failed} failed) in {report.seconds:.1f} s"
+    yield pen(words, "bold")
+    if outcome.run_file is not None:
+        yield f"run file: {outcome.run_file}"
+    if outcome.journal is not None:
+        yield f"journal: {outcome.journal}"
+    if report.interrupted and outcome.journal is not None:
+        yield f"interrupted; go on with: tune --resume {outcome.journal.stem}"
+
+
+def _answer(report: Report, pen: Pen) -> Iterator[str]:
+    first = True
+    for sentence in report.answer:
+        for line in wrap(sentence):
+            yield pen(line, "bold") if first else line
+        first = False

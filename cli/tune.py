@@ -1,0 +1,22 @@
+"""`tune`: search a kernel's space under the laws. One line here for each command; its module loads when it is invoked."""
+
+from __future__ import annotations
+
+import sys
+
+from cli.app import Entry, build, run
+
+COMMANDS: dict[str, Entry] = {
+    "search": Entry("cli.tune_commands.search", "Search a kernel's space (the default command)."),
+}
+
+HELP = "Search a kernel's configurations under what is known, test it, and write back what was learned."
+
+
+def main() -> None:
+    """Run `tune` on the process's arguments and exit."""
+    sys.exit(run(build(registry=COMMANDS, help_text=HELP, default="search"), "tune"))
+
+
+if __name__ == "__main__":
+    main()

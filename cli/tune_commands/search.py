@@ -1,0 +1,72 @@
+"""`tune search`: search a kernel's space under the laws, on this machine's GPU or by the compiler alone."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import EXIT_INTERRUPTED, globals_of
+
+Format = Literal["table", "json"]
+BackendChoice = Literal["auto", "gpu", "compile"]
+
+
+def command(
+    ctx: typer.Context,
+    kernel: Annotated[str, typer.Argument(help="Kernel to search: fmha, matmul.")] = "fmha",
+    hw: Annotated[str, typer.Option(help="Hardware to search for; else the GPU found, else rtx5070.")] = "",
+    backend: Annotated[
+        BackendChoice, typer.Option(help="Measure on the GPU, or compile only; auto takes the GPU if there is one.")
+    ] = "auto",
+    use_laws: Annotated[
+        bool, typer.Option("--use-laws/--no-laws", help="Obey what is known, or search as if nothing were.")
+    ] = False,
+    no_transfer: Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of related hardware.")] = False,
+    problem: Annotated[
+        str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")
+    ] = "",
+    budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials.")] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds.")] = None,
+    strategy: Annotated[str, typer.Option(help="How to choose what to try next: random, exhaustive.")] = "random",
+    seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
+    audit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")
+    ] = 0.05,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
+    no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
+    resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+) -> None:
+    """Search a kernel's space: compile, check, measure or predict, rank, and write back what was learned.
+
+    Without a GPU it searches by the compiler alone: the times are predicted, and nothing is called measured.
+    The default configuration is always tried, and a share of the trials goes where the laws say not to look.
+    """
+    from cli import render_search
+    from cli.render import Pen
+    from cli.tune_run import Options, search
+
+    state = globals_of(ctx)
+    options = Options(
+        kernel=kernel,
+        hw=hw,
+        backend=backend,
+        use_laws=use_laws,
+        transfer=not no_transfer,
+        problem=problem,
+        trials=budget,
+        seconds=seconds,
+        strategy=strategy,
+        seed=seed,
+        audit=audit,
+        write="nothing" if dry_run else "run" if no_write else "laws",
+        resume=resume,
+    )
+    outcome = search(state, options)
+    if form == "json":
+        typer.echo(render_search.json_text(outcome), nl=False)
+    else:
+        typer.echo(render_search.table(outcome, Pen(state.colour)), nl=False)
+    if outcome.report.interrupted:
+        raise typer.Exit(EXIT_INTERRUPTED)

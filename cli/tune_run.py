@@ -1,0 +1,284 @@
+"""Runs one `tune search`: meets the machine, the clock and the disk, so that the library does not have to."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from cli.app import Globals
+from cli.progress import Progress
+from cli.roots import cache_directory, open_laws, open_root
+from kg.loader import EVIDENCE
+from tuner import journal, loop, record, report, session
+from tuner.budget import Budget
+from tuner.errors import TunerError
+from tuner.strategy import registry
+
+if TYPE_CHECKING:
+    from kg.loader import Laws
+    from kg.model.run import Run, Trial
+    from tuner.backend.base import Backend, Provenance
+    from tuner.journal import Diary
+
+LOCAL = Path(".spak")
+"""Where journals lie, and run files that no law root takes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of a search, as typed.
+
+    Attributes:
+        hw: Empty: what is found.
+        trials: None: the backend's default.
+        write: `laws`: run file and laws; `run`: run file alone; `nothing`.
+        resume: Run id of a journal; empty for a new search.
+    """
+
+    kernel: str
+    hw: str
+    backend: Literal["auto", "gpu", "compile"]
+    use_laws: bool
+    transfer: bool
+    problem: str
+    trials: int | None
+    seconds: float | None
+    strategy: str
+    seed: int
+    audit: float
+    write: Literal["laws", "run", "nothing"]
+    resume: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search came to.
+
+    Attributes:
+        report: What it tells.
+        run_file: The run file it wrote; None if it wrote none.
+        journal: Its journal; None with `--dry-run`.
+        notes: What a person should know of how it ran.
+    """
+
+    report: report.Report
+    run_file: Path | None
+    journal: Path | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Options with every choice made."""
+
+    options: Options
+    question: session.Question
+    backend_name: session.BackendName
+    notes: tuple[str, ...]
+
+
+def search(state: Globals, options: Options) -> Outcome:
+    """Run one search from options to files.
+
+    Raises:
+        KgError: For bad names, laws that cannot be used, or a law root that cannot be written.
+        TunerError: For a missing compiler, an unknown strategy, or a journal that cannot be resumed.
+    """
+    if options.resume:
+        options = _resumed(options)
+    laws = open_laws(state)
+    plan = _plan(laws, options)
+    for note in plan.notes:
+        print(note, file=sys.stderr)  # noqa: T201 - progress goes to stderr
+    backend = _backend(plan)
+    try:
+        return _search(state, laws, plan, backend)
+    finally:
+        backend.close()
+
+
+def _plan(laws: Laws, options: Options) -> _Plan:
+    from tuner.backend.gpu.detect import detect
+
+    gpu = None if options.backend == "compile" else detect()
+    if options.backend == "gpu" and gpu is None:
+        raise TunerError("--backend gpu: no NVIDIA GPU with a driver was found; use --backend compile")
+    name: session.BackendName = "compile" if gpu is None else "gpu"
+    hw = options.hw or (gpu.name if gpu is not None else session.DEFAULT_HW)
+    notes = []
+    if gpu is None:
+        found = "" if options.backend == "compile" else "No GPU here: "
+        notes.append(f"{found}compiling for {hw}; times are predicted, none is measured.")
+    return _Plan(options, session.ask(laws, options.kernel, hw, options.problem), name, tuple(notes))
+
+
+def _backend(plan: _Plan) -> Backend:
+    workers = os.cpu_count() or 1
+    folder = cache_directory()
+    if plan.backend_name == "compile":
+        from tuner.backend.compile import toolchain
+
+        return session.compile_backend(plan.question, toolchain.find(), session.Workplace(folder / "compile", workers))
+    from importlib import import_module
+
+    from tuner.backend.gpu.backend import Method
+
+    opening = import_module("tuner.backend.gpu.open")
+    question = plan.question
+    arch = str(question.facts["gpu_code"])
+    bench = opening.Bench(question.op.id, arch, question.facts, folder / "cubins", workers)
+    opened: Backend = opening.open_gpu(bench, Method(seed=plan.options.seed))
+    return opened
+
+
+def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcome:
+    options, question = plan.options, plan.question
+    provenance = backend.provenance()
+    compiler = f"tileiras {provenance.toolchain['tileiras']}"
+    restriction = session.laws_on(laws, question, compiler, use_laws=options.use_laws, transfer=options.transfer)
+    trials = _most_trials(plan)
+    seeking = loop.Search(
+        restriction,
+        lambda: registry.make(options.strategy),
+        Budget(trials, options.seconds, options.audit if options.use_laws else 0.0),
+        options.seed,
+    )
+    frame = _frame(plan, provenance)
+    diary, done = _diary(plan, frame)
+    progress = Progress(sys.stderr, trials, options.seconds)
+    try:
+        result = loop.run(seeking, backend, loop.Hooks(time.monotonic, diary.add, progress.show), done)
+    finally:
+        diary.close()
+        progress.end()
+    told = report.build(report.Subject(question.hw, question.op.id, backend.name, provenance.objective), result)
+    run = record.build(replace(frame, provenance=backend.provenance()), result)
+    return _written(state, plan, run, told)
+
+
+def _most_trials(plan: _Plan) -> int | None:
+    options = plan.options
+    unlimited = options.trials is None and options.seconds is None
+    return session.DEFAULT_TRIALS[plan.backend_name] if unlimited else options.trials
+
+
+def _frame(plan: _Plan, provenance: Provenance) -> record.Frame:
+    question, options = plan.question, plan.options
+    _, _, source = session.kernel_spec(question.op.id)
+    subject = record.Subject(
+        hw=question.hw,
+        op=question.op.id,
+        problem=question.problem,
+        problem_name=question.problem_name,
+        source_sha256=source,
+        commit=_commit(),
+    )
+    method = record.Method(options.strategy, options.seed, reproduce(options))
+    created = datetime.now(UTC)
+    if options.resume:
+        created = datetime.fromisoformat(_contents(options.resume).header.created)
+    return record.Frame(subject, method, provenance, created)
+
+
+def _diary(plan: _Plan, frame: record.Frame) -> tuple[Diary, tuple[Trial, ...]]:
+    """Where finished trials go, and those that are there already."""
+    options = plan.options
+    if options.resume:
+        contents = _contents(options.resume)
+        _check_same(contents.header, frame)
+        return journal.Journal.reopen(_journal_path(options.resume)), contents.trials
+    if options.write == "nothing":
+        return journal.Nowhere(), ()
+    header = journal.Header(
+        format=journal.FORMAT,
+        run=frame.run_id,
+        created=frame.created.isoformat(),
+        arguments=msgspec.to_builtins(options),
+        source_sha256=frame.subject.source_sha256,
+        toolchain=frame.provenance.toolchain,
+    )
+    return journal.Journal.create(_journal_path(frame.run_id), header), ()
+
+
+def _check_same(header: journal.Header, frame: record.Frame) -> None:
+    """Trials of other code, or of another compiler, are not trials of this search.
+
+    Raises:
+        TunerError: If the kernel or the toolchain changed since.
+    """
+    if header.source_sha256 != frame.subject.source_sha256:
+        raise TunerError(f"--resume {header.run}: the kernel's source changed since; start a new search")
+    if header.toolchain != frame.provenance.toolchain:
+        raise TunerError(f"--resume {header.run}: the toolchain changed since; start a new search")
+
+
+def _resumed(options: Options) -> Options:
+    """The options that the journal's search began with; how to write is this command line's."""
+    arguments = _contents(options.resume).header.arguments
+    begun = msgspec.convert(arguments, type=Options)
+    return replace(begun, resume=options.resume, write=options.write)
+
+
+def _contents(run: str) -> journal.Contents:
+    path = _journal_path(run)
+    if not path.is_file():
+        known = sorted(found.stem for found in path.parent.glob("*.jsonl"))
+        raise TunerError(f"--resume {run}: no journal {path}; there {_list(known)}")
+    return journal.read(path)
+
+
+def _list(names: list[str]) -> str:
+    return f"are {', '.join(names)}" if names else "are none"
+
+
+def _journal_path(run: str) -> Path:
+    return LOCAL / "journal" / f"{Path(run).name}.jsonl"
+
+
+def _written(state: Globals, plan: _Plan, run: Run, told: report.Report) -> Outcome:
+    """Write what the options allow. An interrupted search keeps its journal and writes nothing else."""
+    options = plan.options
+    diary = None if options.write == "nothing" else _journal_path(run.id)
+    if options.write == "nothing" or told.interrupted or not run.trials:
+        return Outcome(told, None, diary, plan.notes)
+    law_root = open_root(state)
+    into_laws = options.write == "laws" and law_root.writable
+    folder = law_root.path / EVIDENCE if into_laws else LOCAL / "runs"
+    path = record.write(run, folder)
+    return Outcome(msgspec.structs.replace(told, run=str(path)), path, diary, plan.notes)
+
+
+def reproduce(options: Options) -> str:
+    """The command that repeats a search."""
+    words = ["tune", options.kernel]
+    named = {"--hw": options.hw, "--problem": options.problem, "--strategy": options.strategy}
+    words += [word for name, value in named.items() if value for word in (name, value)]
+    words += ["--backend", options.backend, "--use-laws" if options.use_laws else "--no-laws"]
+    numbers = {
+        "--budget": options.trials,
+        "--seconds": options.seconds,
+        "--seed": options.seed,
+        "--audit": options.audit,
+    }
+    words += [word for name, value in numbers.items() if value is not None for word in (name, f"{value:g}")]
+    words += [] if options.transfer else ["--no-transfer"]
+    return shlex.join(words)
+
+
+def _commit() -> str:
+    """Commit of the working tree, `-dirty` if files differ from it; empty outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
