@@ -23,7 +23,7 @@ N = 1 << 22
 def backend(tmp_path_factory):
     pytest.importorskip("torch", reason="needs torch")
     cubins = tmp_path_factory.mktemp("cubins")
-    compiler = AheadCompiler(Target(SPEC, GPU.arch, cubins, SOURCE), workers=2, specialises=())
+    compiler = AheadCompiler(Target(SPEC, GPU.arch, cubins, SOURCE), workers=2)
     program = KernelProgram("scale", SPEC, cubins, SOURCE)
     supervisor = Supervisor(program, Limits(check_s=5, ready_s=5, time_s=5))
     backend = GpuBackend(supervisor, compiler, lambda code: {}, Method(batch_size=16))

@@ -6,7 +6,7 @@ import importlib
 import multiprocessing
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -53,7 +53,7 @@ class Compiler(Protocol):
     """Component -> version."""
 
     def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:
-        """Compile, or join the compilation of the same code; does not wait."""
+        """Compile, or join the same request under way; does not wait."""
         ...
 
     def close(self) -> None:
@@ -62,27 +62,19 @@ class Compiler(Protocol):
 
 
 class AheadCompiler:
-    """A pool of compiling processes. The same code is asked for once, whatever the problem sizes."""
+    """A pool of compiling processes. What is in the store, from another problem size or search, is not compiled again."""
 
-    def __init__(self, target: Target, *, workers: int, specialises: Sequence[str] | None = None) -> None:
-        """Start no process yet.
-
-        Args:
-            target: What to compile for.
-            workers: Number of processes.
-            specialises: Problem parameters on which the code depends; None for all.
-        """
+    def __init__(self, target: Target, *, workers: int) -> None:
+        """Compile for `target` in `workers` processes; none starts yet."""
         self._target = target
         self.toolchain: Mapping[str, str] = {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()}
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context)
-        self._specialises = specialises
         self._asked: dict[tuple[object, ...], Future[Compiled]] = {}
 
     def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:
-        """Compile, or join the compilation of the same code; does not wait."""
-        names = problem if self._specialises is None else self._specialises
-        identity = (*((name, problem.get(name)) for name in sorted(names)), None, *sorted(configuration.items()))
+        """Compile, or join the same request under way; does not wait."""
+        identity = (*sorted(problem.items()), None, *sorted(configuration.items()))
         if identity not in self._asked:
             self._asked[identity] = self._pool.submit(_compile, self._target, dict(problem), dict(configuration))
         return self._asked[identity]

@@ -47,6 +47,7 @@ class GpuBackend:
     Attributes:
         name: `gpu`.
         batch_size: See `Method`.
+        plan: See `Method`; a caller may change it between batches.
         failed_baselines: Baseline -> why it has no time.
     """
 
@@ -55,7 +56,7 @@ class GpuBackend:
     def __init__(self, supervisor: Supervisor, compiler: Compiler, inspect: Inspect, method: Method) -> None:
         """Measure through `supervisor` what `compiler` compiled ahead."""
         self._supervisor, self._compiler, self._inspect, self._method = supervisor, compiler, inspect, method
-        self.batch_size = method.batch_size
+        self.batch_size, self.plan = method.batch_size, method.plan
         self.failed_baselines: dict[str, str] = {}
         self._best_us: dict[tuple[object, ...], float] = {}
         self._references: dict[tuple[object, ...], dict[str, list[float]]] = {}
@@ -63,7 +64,7 @@ class GpuBackend:
 
     def provenance(self) -> Provenance:
         """Machine and method; the machine is known once the first batch has run."""
-        plan, machine = self._method.plan, self._supervisor.machine
+        plan, machine = self.plan, self._supervisor.machine
         noise, device = Noise(rounds=plan.rounds, repeats=1, interleaved=True), None
         toolchain = dict(self._compiler.toolchain)
         if machine is not None:
@@ -80,10 +81,26 @@ class GpuBackend:
             toolchain |= dict(machine.toolchain)
         return Provenance("measured", toolchain, device, noise, "time")
 
+    @property
+    def compiled_here(self) -> int:
+        """Kernels that the measuring worker had to compile itself: a spec's jobs differ from its launches."""
+        machine = self._supervisor.machine
+        return machine.compiled_here if machine is not None else 0
+
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """What the compiler did with each request; None where it did not compile."""
         pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
         return [self._features(future.result()) for future in pending]
+
+    def start(self, requests: Sequence[Request]) -> None:
+        """Begin to compile what will be asked for later."""
+        for request in requests:
+            self._compiler.start(request.problem, request.configuration)
+
+    def compiled(self, requests: Sequence[Request]) -> Iterator[Compiled]:
+        """What each request compiled to, in order, as soon as it has."""
+        for request in requests:
+            yield self._compiler.start(request.problem, request.configuration).result()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
         """Check and time in batches of one problem size; all of them compile at once, ahead.
@@ -91,8 +108,7 @@ class GpuBackend:
         Raises:
             DeviceUnusableError: If the GPU fails outside any configuration.
         """
-        for request in requests:
-            self._compiler.start(request.problem, request.configuration)
+        self.start(requests)
         groups: dict[tuple[object, ...], list[Request]] = {}
         for request in requests:
             groups.setdefault(_key(request.problem), []).append(request)
@@ -110,7 +126,7 @@ class GpuBackend:
         self._compiler.close()
 
     def _batch(self, requests: Sequence[Request]) -> Iterator[Trial]:
-        compiled = [self._compiler.start(request.problem, request.configuration).result() for request in requests]
+        compiled = list(self.compiled(requests))
         contestants = []
         for index, (request, code) in enumerate(zip(requests, compiled, strict=True)):
             if code.failure is None:
@@ -139,7 +155,7 @@ class GpuBackend:
             problem=problem,
             contestants=tuple(contestants),
             seed=self._method.seed + self._num_batches,
-            plan=self._method.plan,
+            plan=self.plan,
             best_us=self._best_us.get(_key(problem), math.inf),
             with_baselines=self._method.baselines,
             skip=frozenset((*self._method.skip_baselines, *self.failed_baselines)),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kg.errors import KgError
+from tuner.errors import TunerError
 
 
-class DeviceUnusableError(KgError):
+class DeviceUnusableError(TunerError):
     """The worker fails outside any configuration: no device, no driver, no memory for the inputs."""
 
     def __init__(self, stage: str, kind: str, message: str) -> None:

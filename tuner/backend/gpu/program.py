@@ -13,6 +13,7 @@ from kernels.interface import KernelSpec
 from kg.model.base import Problem
 from tuner.backend.gpu.clocks import open_clock_log
 from tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
+from tuner.backend.gpu.detect import detect
 from tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
 from tuner.backend.gpu.timing import CudaTimer, Launch
 
@@ -50,6 +51,8 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         torch.cuda.init()
         self._timer = CudaTimer()
         self._clocks = open_clock_log()
+        gpu = detect()
+        self._driver = gpu.driver if gpu is not None else ""
         self._loaded = load_ahead_of_time(CubinStore(program.cubins), program.source_sha256)
         self._problem: Problem = {}
         self._ready: dict[int, Launch] = {}
@@ -115,12 +118,13 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         clocks = self._clocks.sm_mhz or (None, None)
         return Machine(
             name=self._torch.cuda.get_device_name(),
+            driver=self._driver,
             sm_clock_mhz_min=clocks[0],
             sm_clock_mhz_max=clocks[1],
             throttled=self._clocks.throttled,
             l2=l2,
             timer=timer,
-            toolchain=(("torch", self._torch.__version__), ("cuda", str(self._torch.version.cuda))),
+            toolchain=(("torch", str(self._torch.__version__)), ("cuda", str(self._torch.version.cuda))),
             compiled_here=self._loaded.misses,
         )
 

@@ -1,0 +1,55 @@
+"""Writes run files that stay small and diff well: one trial a line, sorted, five significant digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from kg.atomic import write
+from kg.model.run import Measurement, Run, Times, Trial
+
+DIGITS = 5
+MAX_BYTES = 400_000
+
+
+def rounded(trial: Trial, *, keep_problem: bool = False) -> Trial:
+    """`trial` with rounded numbers and without samples or, unless kept, the problem that its run states."""
+    measurements = tuple(
+        msgspec.structs.replace(m, value=_round(m.value), low=_round(m.low), high=_round(m.high))
+        for m in trial.measurements
+    )
+    times = Times(compilation=_round(trial.times.compilation) or 0.0)
+    problem = trial.problem if keep_problem else {}
+    return msgspec.structs.replace(trial, measurements=measurements, times=times, problem=problem)
+
+
+def rounded_reference(measurement: Measurement) -> Measurement:
+    """`measurement` with rounded numbers."""
+    return rounded(Trial(configuration={}, measurements=(measurement,))).measurements[0]
+
+
+def write_run(run: Run, folder: Path) -> Path:
+    """Write `run` as `<id>.json` in `folder`, trials sorted by configuration.
+
+    Raises:
+        ValueError: If the file would be larger than `MAX_BYTES`.
+    """
+    head = json.loads(msgspec.json.encode(msgspec.structs.replace(run, trials=())))
+    lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
+    ordered = sorted(run.trials, key=lambda trial: json.dumps(list(trial.configuration.values())))
+    trials = ",\n".join(f"    {msgspec.json.encode(trial).decode()}" for trial in ordered)
+    text = "{\n" + "\n".join(lines) + '\n  "trials": [\n' + trials + "\n  ]\n}\n"
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"{run.id} takes {len(text)} bytes, more than {MAX_BYTES}; sweep fewer configurations")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{run.id}.json"
+    write(path, text.encode())
+    return path
+
+
+def _round(value: float | None) -> float | None:
+    if value is None or value == int(value):
+        return value if value is None else int(value)
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,281 @@
+"""Sweeps the declared core of an op's space: measured on this machine's GPU, or compiled for any architecture.
+
+    python -m bench.sweep measure fmha --out runs --only 'd64-.*' --budget-s 540
+    python -m bench.sweep compile fmha --out runs --archs sm_80,sm_120
+
+Writes one run file for each problem size (measured) or for each kind of compiled code (compiled), as soon as it is
+finished. Every configuration of the core is tried, all of one problem size in one batch: each round times each of
+them once, next to the library baselines. Compilation runs ahead on all cores; problem sizes that share their code
+compile it once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from bench.run_file import rounded, rounded_reference, write_run
+from kg.loader import Laws, load
+from kg.match import hardware_facts
+from kg.model.base import Configuration, Problem, Scalar
+from kg.model.op import Op, Parameter
+from kg.model.run import Kernel, Measurement, Run, Times, Trial
+from tuner.backend.base import Request
+from tuner.backend.gpu.ahead import Compiled
+from tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
+from tuner.backend.gpu.open import Bench, open_compiler, open_gpu, source_of
+from tuner.backend.gpu.timing import Plan
+from tuner.space import build, complete
+
+FEW_ROUNDS = Plan(rounds=11, slow_rounds=6, warmups=1)
+"""For problems whose launches take milliseconds: the rounds still give every configuration an interval."""
+LONG = 8192
+"""A sequence or matrix side from which on a launch takes milliseconds."""
+PROGRESS_S = 10.0
+"""Seconds between two lines of progress."""
+WHOLE_CORE = 1 << 16
+"""Batch size: all of a core in one batch."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One op's core.
+
+    Attributes:
+        op: The op node.
+        facts: Facts of the hardware, for conditions and features.
+        hw: Hardware id.
+        arch: `sm_90`.
+        commit: Of this repository.
+        fixed: Parameters of the core held at one value.
+    """
+
+    op: Op
+    facts: Mapping[str, Scalar]
+    hw: str
+    arch: str
+    commit: str
+    fixed: Mapping[str, Scalar]
+
+    def core(self, problem: Problem) -> list[Configuration]:
+        """Feasible configurations of the declared core at `problem`."""
+        values = {name: (self.fixed[name],) if name in self.fixed else p.core for name, p in self._parameters()}
+        reduced = {n: msgspec.structs.replace(p, values=values[n] or (p.default,)) for n, p in self._parameters()}
+        space = build(msgspec.structs.replace(self.op, parameters=reduced), problem, self.facts)
+        return [space.config(i) for i in range(len(space))]
+
+    def exhaustive_over(self) -> dict[str, tuple[Scalar, ...]]:
+        """Parameter -> values that the core crosses."""
+        return {name: p.core for name, p in self._parameters() if len(p.core) > 1 and name not in self.fixed}
+
+    @property
+    def reproduce(self) -> str:
+        """The options that ask for this core."""
+        return "".join(f" --fix {name}={value}" for name, value in self.fixed.items())
+
+    def kind(self, problem: Problem) -> tuple[tuple[str, Scalar], ...]:
+        """The problem parameters on which compiled code depends."""
+        return tuple((name, problem[name]) for name, p in self.op.problem.items() if p.specialises)
+
+    def problems(self, only: str) -> dict[str, dict[str, Scalar]]:
+        """Named problem sizes whose name matches `only`, those that share their code next to each other."""
+        named = {name: complete(self.op, p) for name, p in self.op.problems.items() if re.fullmatch(only, name)}
+        return dict(sorted(named.items(), key=lambda item: str(self.kind(item[1]))))
+
+    def _parameters(self) -> list[tuple[str, Parameter]]:
+        return list(self.op.parameters.items())
+
+
+def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
+    """Measure every problem size that fits the time budget; a run file each."""
+    problems = sweep.problems(arguments.only)
+    started = time.monotonic()
+    method = Method(batch_size=WHOLE_CORE, keep_samples=False, skip_baselines=tuple(arguments.skip))
+    backend = open_gpu(_bench(sweep, sweep.arch, arguments), method)
+    try:
+        for problem in problems.values():
+            backend.start(_requests(sweep, problem))
+        slowest = 0.0
+        for name, problem in problems.items():
+            left = arguments.budget_s - (time.monotonic() - started)
+            if left < slowest:
+                print(
+                    f"{name}: not measured, {left:.0f} s left and the slowest so far took {slowest:.0f} s", flush=True
+                )
+                continue
+            before = time.monotonic()
+            _await_compiled(sweep, backend, name, problem)
+            run = _measure_one(sweep, backend, name, problem)
+            print(f"{name}: {write_run(run, arguments.out)} {_summary(run)}", flush=True)
+            if backend.compiled_here:
+                print(f"warning: {backend.compiled_here} kernels were compiled at launch, not ahead", file=sys.stderr)
+            slowest = max(slowest, time.monotonic() - before)
+    finally:
+        backend.close()
+
+
+def _await_compiled(sweep: Sweep, backend: GpuBackend, name: str, problem: Problem) -> None:
+    """Say how far compiling is, every few seconds."""
+    requests = _requests(sweep, problem)
+    started = last = time.monotonic()
+    for number, _ in enumerate(backend.compiled(requests), start=1):
+        now = time.monotonic()
+        if now - last > PROGRESS_S or number == len(requests):
+            last = now
+            print(f"{name}: {number} of {len(requests)} compiled, {now - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, problem: Problem) -> Run:
+    largest = max((value for value in problem.values() if type(value) is int), default=0)
+    backend.plan = FEW_ROUNDS if largest >= LONG else Plan()
+    trials = tuple(rounded(trial) for trial in backend.evaluate(_requests(sweep, problem)))
+    known = backend.provenance()
+    return Run(
+        id=f"measured-{sweep.hw}-{sweep.op.id}-{name}",
+        tier="measured",
+        created=_now(),
+        hw=sweep.hw,
+        op=sweep.op.id,
+        toolchain=known.toolchain,
+        device=known.device,
+        kernel=Kernel(name=sweep.op.id, source_sha256=source_of(sweep.op.id)),
+        commit=sweep.commit,
+        problem=dict(problem),
+        flop_rule="useful",
+        noise=known.noise,
+        exhaustive_over=sweep.exhaustive_over(),
+        reference_times={n: rounded_reference(m) for n, m in backend.references(problem).items()},
+        strategy="exhaustive",
+        reproduce=f"python -m bench.sweep measure {sweep.op.id} --only {name}{sweep.reproduce}",
+        trials=trials,
+    )
+
+
+def _summary(run: Run) -> str:
+    times = sorted(value for trial in run.trials if (value := trial.value("time")) is not None)
+    references = {name: round(m.value, 1) for name, m in run.reference_times.items()}
+    spread = f"best {times[0]:.1f} median {times[len(times) // 2]:.1f} worst {times[-1]:.1f} us" if times else "none"
+    return f"{len(times)} of {len(run.trials)} timed, {spread}, references {references}"
+
+
+def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
+    """Compile the core once for each kind of code; a run file each."""
+    kinds: dict[tuple[tuple[str, Scalar], ...], Problem] = {}
+    for problem in sweep.problems(arguments.only).values():
+        kinds.setdefault(sweep.kind(problem), problem)
+    compiler, inspect = open_compiler(_bench(sweep, arch, arguments))
+    try:
+        pending = {
+            kind: [(c, compiler.start(problem, c)) for c in sweep.core(problem)] for kind, problem in kinds.items()
+        }
+        for kind, futures in pending.items():
+            trials = [_compiled_trial(configuration, future.result(), inspect) for configuration, future in futures]
+            run = Run(
+                id=f"compiled-{arch}-{sweep.op.id}-{_kind_name(kind)}",
+                tier="compiled",
+                created=_now(),
+                hw=arch,
+                op=sweep.op.id,
+                toolchain=dict(compiler.toolchain),
+                kernel=Kernel(name=sweep.op.id, source_sha256=source_of(sweep.op.id)),
+                commit=sweep.commit,
+                problem=dict(kinds[kind]),
+                exhaustive_over=sweep.exhaustive_over(),
+                strategy="exhaustive",
+                reproduce=f"python -m bench.sweep compile {sweep.op.id} --archs {arch}{sweep.reproduce}",
+                trials=tuple(rounded(trial) for trial in trials),
+            )
+            failed = sum(trial.failure is not None for trial in trials)
+            print(f"{write_run(run, arguments.out)}: {len(trials)} compiled, {failed} failed", flush=True)
+    finally:
+        compiler.close()
+
+
+def _compiled_trial(configuration: Configuration, code: Compiled, inspect: Inspect) -> Trial:
+    if code.failure is not None:
+        return Trial(configuration=dict(configuration), invalidity="compile", failure=code.failure, origin="sweep")
+    measurements = tuple(Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in inspect(code).items())
+    times = Times(compilation=code.milliseconds)
+    return Trial(configuration=dict(configuration), measurements=measurements, times=times, origin="sweep")
+
+
+def _requests(sweep: Sweep, problem: Problem) -> list[Request]:
+    return [Request(configuration, problem, "sweep") for configuration in sweep.core(problem)]
+
+
+def _bench(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> Bench:
+    return Bench(sweep.op.id, arch, sweep.facts, arguments.cubins, arguments.workers)
+
+
+def _kind_name(kind: Sequence[tuple[str, Scalar]]) -> str:
+    """`head_dim=64,causal=True,dtype=fp16` as `d64-causal-fp16`."""
+    words = [_word(name, value) for name, value in kind]
+    return "-".join(word for word in words if word)
+
+
+def _word(name: str, value: Scalar) -> str:
+    if isinstance(value, bool):
+        return name if value else ""
+    return f"d{value}" if name == "head_dim" else str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _sweep(laws: Laws, hw: str, arguments: argparse.Namespace) -> Sweep:
+    facts, op = hardware_facts(laws, hw), laws.ops[arguments.op]
+    fixed = dict(_fixed(op, text) for text in arguments.fix)
+    return Sweep(op, facts, hw, str(facts["gpu_code"]), arguments.commit, fixed)
+
+
+def _fixed(op: Op, text: str) -> tuple[str, Scalar]:
+    name, _, written = text.partition("=")
+    if name not in op.parameters:
+        raise SystemExit(f"--fix {text}: {op.id} has no parameter {name!r}; it has {', '.join(op.parameters)}")
+    values = op.parameters[name].values
+    value = next((value for value in values if str(value).lower() == written.lower()), None)
+    if value is None:
+        raise SystemExit(f"--fix {text}: {name} takes {', '.join(map(str, values))}")
+    return name, value
+
+
+def main() -> int:
+    """Parse the command line and sweep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["measure", "compile"])
+    parser.add_argument("op")
+    parser.add_argument("--out", type=Path, default=Path("laws/evidence"), help="folder for run files")
+    parser.add_argument("--laws", type=Path, default=Path("laws"))
+    parser.add_argument("--hw", default="h200", help="hardware id of the GPU of this machine")
+    parser.add_argument("--archs", default="sm_80,sm_89,sm_90,sm_100,sm_120", help="what to compile for")
+    parser.add_argument("--only", default=".*", help="regular expression over problem names")
+    parser.add_argument(
+        "--fix", action="append", default=[], help="NAME=VALUE: hold a parameter of the core at a value"
+    )
+    parser.add_argument("--skip", action="append", default=[], help="a baseline not to time")
+    parser.add_argument("--budget-s", type=float, default=3600.0, help="begin no size that may not end in time")
+    parser.add_argument("--cubins", type=Path, default=Path(".spak/cubins"))
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    parser.add_argument("--commit", default="", help="commit of this repository")
+    arguments = parser.parse_args()
+    laws = load(arguments.laws)
+    if arguments.what == "measure":
+        measure(_sweep(laws, arguments.hw, arguments), arguments)
+        return 0
+    for arch in arguments.archs.split(","):
+        compile_for(_sweep(laws, arch, arguments), arch, arguments)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

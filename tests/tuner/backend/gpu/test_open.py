@@ -1,0 +1,56 @@
+"""The parts put together: features of what was compiled, hashes that do not depend on the machine, no early process."""
+
+import re
+
+import pytest
+
+from tuner.backend.gpu.ahead import Compiled
+from tuner.backend.gpu.backend import Method
+from tuner.backend.gpu.cubins import CubinStore, compile_into
+from tuner.backend.gpu.open import Bench, inspector, open_gpu, source_of
+
+H200 = {
+    "max_warps_per_sm": 64,
+    "max_ctas_per_sm": 32,
+    "registers_per_sm": 65536,
+    "register_allocation_unit": 256,
+    "smem_per_sm": 233472,
+    "max_smem_per_cta": 232448,
+    "smem_reserved_per_cta": 1024,
+}
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench("fmha", "sm_90", H200, tmp_path, 1)
+
+
+@pytest.mark.compiler
+def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+    from tests.tuner.backend.gpu.scale_spec import SPEC
+
+    [job] = SPEC.compile_jobs({"n": 1 << 16}, {"tile": 256, "kind": "good"})
+    key, _ = compile_into(CubinStore(tmp_path), job, "sm_90", "source")
+    features = inspector(bench)(Compiled((key,)))
+    assert set(features) == {"registers", "smem_bytes", "threads", "spill_bytes", "ctas_per_sm"}
+    assert 0 < features["registers"] <= 255
+    assert features["threads"] == 128
+    assert features["spill_bytes"] == 0
+    assert features["ctas_per_sm"] >= 1
+
+
+def test_what_is_not_in_the_store_has_no_features(bench):
+    assert inspector(bench)(Compiled(("gone",))) == {}
+
+
+def test_the_source_hash_is_of_names_within_the_repository():
+    assert re.fullmatch("[0-9a-f]{64}", source_of("fmha"))
+
+
+@pytest.mark.compiler
+def test_opening_starts_nothing(bench):
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+    backend = open_gpu(bench, Method())
+    assert backend.provenance().device is None
+    backend.close()

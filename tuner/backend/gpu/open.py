@@ -1,0 +1,76 @@
+"""Puts the parts of the GPU backend together for one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import kernels
+from kernels.registry import SPECS, spec
+from kg.model.base import Scalar
+from tuner.backend.compile.cache import source_sha256
+from tuner.backend.compile.features import of_cubin, resident
+from tuner.backend.compile.occupancy import Limits as SmLimits
+from tuner.backend.gpu.ahead import AheadCompiler, Compiled, Target
+from tuner.backend.gpu.backend import GpuBackend, Inspect, Method
+from tuner.backend.gpu.cubins import CubinStore
+from tuner.backend.gpu.program import KernelProgram
+from tuner.backend.gpu.supervisor import Limits, Supervisor
+
+PACKAGE_ROOT = Path(kernels.__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What measuring or compiling a kernel needs to know besides how.
+
+    Attributes:
+        op: Op id of the kernel.
+        arch: `sm_90`.
+        facts: Hardware facts without `hw.`.
+        cubins: Folder for what is compiled; keeps it from one search to the next.
+        workers: Compiling processes.
+    """
+
+    op: str
+    arch: str
+    facts: Mapping[str, Scalar]
+    cubins: Path
+    workers: int
+
+
+def source_of(op: str) -> str:
+    """SHA-256 of the source of the kernel for `op`, wherever this repository lies."""
+    files = [str((PACKAGE_ROOT / name).resolve().relative_to(PACKAGE_ROOT)) for name in spec(op).source_files]
+    return source_sha256(files, PACKAGE_ROOT)
+
+
+def open_compiler(bench: Bench) -> tuple[AheadCompiler, Inspect]:
+    """What compiles for `bench.arch`, and what reads the features of the result."""
+    target = Target(f"{SPECS[bench.op]}:SPEC", bench.arch, bench.cubins, source_of(bench.op))
+    return AheadCompiler(target, workers=bench.workers), inspector(bench)
+
+
+def inspector(bench: Bench) -> Inspect:
+    """Reads the features of compiled configurations: the hot function's, and the most that any of them spills."""
+    store, limits = CubinStore(bench.cubins), SmLimits.of(bench.facts)
+
+    def inspect(code: Compiled) -> Mapping[str, float]:
+        cubins = [cubin for key in code.keys if (cubin := store.get(key)) is not None]
+        if not cubins:
+            return {}
+        all_features = [of_cubin(cubin.code, cubin.symbol) for cubin in cubins]
+        spill_bytes = max(features["spill_bytes"] for features in all_features)
+        hot = {name: all_features[0][name] for name in ("registers", "smem_bytes", "threads")}
+        fits = resident(hot, limits)["ctas_per_sm"]
+        return {**hot, "spill_bytes": spill_bytes, "ctas_per_sm": fits}
+
+    return inspect
+
+
+def open_gpu(bench: Bench, method: Method, limits: Limits | None = None) -> GpuBackend:
+    """A backend that measures on the GPU of this machine; no process starts before it is used."""
+    compiler, inspect = open_compiler(bench)
+    program = KernelProgram(bench.op, f"{SPECS[bench.op]}:SPEC", bench.cubins, source_of(bench.op))
+    return GpuBackend(Supervisor(program, limits), compiler, inspect, method)
