@@ -1,0 +1,9 @@
+"""Runs the source of a cuTile kernel on the CPU, unchanged: `launch(stream, grid, kernel, args)`, as `cuda.tile.launch`."""
+
+from __future__ import annotations
+
+from kernels.sim.errors import SimulatorError, UnsupportedOperationError
+from kernels.sim.frontend import Program, compile_kernel
+from kernels.sim.launch import empty, launch, run
+
+__all__ = ["Program", "SimulatorError", "UnsupportedOperationError", "compile_kernel", "empty", "launch", "run"]

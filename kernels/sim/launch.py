@@ -1,0 +1,115 @@
+"""Launching a kernel on the CPU, with the call shape of `cuda.tile.launch`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.sim import access, arithmetic, folding, shaping  # noqa: F401 -- they register what operations do
+from kernels.sim.dtypes import narrow, poison_of
+from kernels.sim.errors import SimulatorError
+from kernels.sim.frame import Frame
+from kernels.sim.frontend import Program, compile_kernel, flat_values
+from kernels.sim.machine import Machine
+from kernels.sim.memory import Memory
+
+BATCH_ELEMENTS = 1 << 20
+"""Elements of the kernel's largest tile, over the blocks that run together: 4 MiB of float32, about what a cache holds."""
+MAX_GRID_RANK = 3
+ATOMICS = ("tile_atomic_cas", "tile_atomic_rmw", "tile_atomic_red_view")
+
+
+def launch(
+    stream: Any,
+    grid: Sequence[int],
+    kernel: Any,
+    args: Sequence[Any],
+    *,
+    batch: int | None = None,
+    write: Callable[[str], object] = sys.stdout.write,
+) -> None:
+    """Run `kernel` over `grid` on the CPU; it has run when this returns.
+
+    Args:
+        stream: Ignored; there is one, in order.
+        grid: One to three numbers of blocks.
+        kernel: A `cuda.tile.kernel`, or the plain function under one.
+        args: NumPy arrays or torch tensors on the CPU (changed in place), numbers, tuples, lists of arrays.
+        batch: Blocks that run together; chosen by tile size if None, 1 runs them one after another.
+        write: Where the kernel's `print` and `printf` go.
+
+    Raises:
+        SimulatorError: If the kernel reaches outside an array, breaks a promise, fails an assertion or hangs.
+        cuda.tile.TileError: If cuTile would reject its source.
+    """
+    del stream
+    run(compile_kernel(kernel, args), grid, args, batch=batch, write=write)
+
+
+def run(
+    program: Program,
+    grid: Sequence[int],
+    args: Sequence[Any],
+    *,
+    batch: int | None = None,
+    write: Callable[[str], object] = sys.stdout.write,
+) -> None:
+    """Run a compiled kernel on arguments of the same types and constants."""
+    if not 1 <= len(grid) <= MAX_GRID_RANK or any(size < 1 for size in grid):
+        raise SimulatorError(f"grid must be one to three positive numbers (got {tuple(grid)})")
+    sizes = (int(grid[0]), int(grid[1]) if len(grid) > 1 else 1, int(grid[2]) if len(grid) > 2 else 1)  # noqa: PLR2004
+    memory = Memory()
+    values = flat_values(program, args, memory)
+    parameters = []
+    for parameter, value in zip(program.body.params, values, strict=True):
+        ty = parameter.get_type()
+        parameters.append(narrow(np.array([value]), ty.dtype))
+    total = sizes[0] * sizes[1] * sizes[2]
+    together = batch or batch_size(program)
+    used = frozenset(v.name for o in program.body.traverse() for v in o.all_inputs())
+    with np.errstate(all="ignore"):
+        for first in range(0, total, together):
+            ids = block_ids(sizes, first, min(first + together, total))
+            frame = Frame(len(ids))
+            frame.set(program.body.params, parameters)
+            Machine(memory, sizes, ids, used, write).run_block(program.body, frame)
+
+
+def block_ids(grid: tuple[int, int, int], first: int, last: int) -> NDArray[np.int32]:
+    """(count, 3) ids of blocks in launch order, x fastest."""
+    linear = np.arange(first, last)
+    x, y = grid[0], grid[1]
+    return np.stack([linear % x, linear // x % y, linear // (x * y)], axis=1).astype(np.int32)
+
+
+def batch_size(program: Program) -> int:
+    """Blocks to run together: one if the kernel spins on memory (a lock), else as many as stay in cache."""
+    if any(spins(operation) for operation in program.body.traverse()):
+        return 1
+    largest = 1
+    for operation in program.body.traverse():
+        for variable in operation.result_vars:
+            shape = getattr(variable.get_type_allow_invalid(), "shape", ())
+            if all(isinstance(size, int) for size in shape):
+                largest = max(largest, int(np.prod(shape)))
+    return max(1, BATCH_ELEMENTS // largest)
+
+
+def spins(operation: Any) -> bool:
+    """Whether an operation is a loop without a bound that waits on memory others change."""
+    if operation.op != "loop" or operation.is_for_loop:
+        return False
+    return any(
+        inner.op in ATOMICS or (inner.has_observable_effect and inner.op == "tile_load")
+        for inner in operation.body.traverse()
+    )
+
+
+def empty(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
+    """An array of poison (NaN, or a sentinel integer), for outputs: what a kernel does not write cannot pass."""
+    kind = np.dtype(dtype)
+    return np.full(tuple(shape), poison_of(kind), dtype=kind)

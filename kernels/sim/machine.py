@@ -1,0 +1,168 @@
+"""Runs a kernel's cuTile IR over many blocks at once: control flow here, operations in their own modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.sim.errors import SimulatorError, at, place, unsupported
+from kernels.sim.frame import Frame, Lanes, Outcome, merge
+from kernels.sim.memory import Memory
+
+MAX_SPINS = 200_000
+"""Turns of a loop without a bound before a kernel counts as hung; blocks that run one after another cannot wait for a later one."""
+
+
+@dataclass
+class Machine:
+    """One launch: its memory, its grid, and the ids of the blocks that run now.
+
+    Attributes:
+        grid: Blocks along x, y, z.
+        block_ids: (count, 3), of the frame at the top.
+        used: Names of the variables that some operation reads.
+        write: Where `print` goes.
+    """
+
+    memory: Memory
+    grid: tuple[int, int, int]
+    block_ids: NDArray[np.int32]
+    used: frozenset[str]
+    write: Callable[[str], object]
+
+    def run_block(self, block: Any, frame: Frame) -> list[Outcome]:
+        """How each of the frame's blocks leaves `block`."""
+        lanes = np.arange(frame.count)
+        left: list[Outcome] = []
+        for operation in block:
+            kind = operation.op
+            if kind in TERMINATORS:
+                values = tuple(frame.get(v) for v in TERMINATORS[kind](operation))
+                return [*left, Outcome(NAMES[kind], lanes, values)]
+            if kind not in ("ifelse", "loop"):
+                frame.set(operation.result_vars, self.apply(operation, frame))
+                continue
+            stayed, exits = self.branch(operation, frame) if kind == "ifelse" else self.loop(operation, frame)
+            left += [Outcome(e.kind, lanes[e.lanes], e.values) for e in exits]
+            staying = np.sort(np.concatenate([s.lanes for s in stayed])) if stayed else np.zeros(0, dtype=np.int64)
+            if len(staying) == 0:
+                return left
+            if len(staying) < frame.count:
+                position = np.full(frame.count, -1)
+                position[staying] = np.arange(len(staying))
+                stayed = [Outcome(s.kind, position[s.lanes], s.values) for s in stayed]
+                frame, lanes = frame.only(staying), lanes[staying]
+            frame.set(operation.result_vars, merge(stayed, frame.count))
+        return [*left, Outcome("yield", lanes)]
+
+    def apply(self, operation: Any, frame: Frame) -> Sequence[Any]:
+        """The results of one operation."""
+        handler = HANDLERS.get(operation.op)
+        if handler is None:
+            raise unsupported(operation, f"operation {operation.op}")
+        try:
+            return handler(self, operation, frame)
+        except SimulatorError as error:
+            where = place(operation)
+            if where and not str(error).startswith(where):
+                raise type(error)(f"{where}{operation.op}: {error}") from None
+            raise
+
+    def branch(self, operation: Any, frame: Frame) -> tuple[list[Outcome], list[Outcome]]:
+        """Both sides of an if, each for the blocks that take it: (those that go on, those that leave)."""
+        condition = frame.get(operation.cond).reshape(-1)
+        stayed: list[Outcome] = []
+        exits: list[Outcome] = []
+        for body, taken in ((operation.then_block, condition), (operation.else_block, ~condition)):
+            if not taken.any():
+                continue
+            if taken.all():
+                lanes, inner = np.arange(frame.count), frame.nested()
+            else:
+                lanes = np.flatnonzero(taken)
+                inner = frame.only(lanes)
+            for outcome in self.run_block(body, inner):
+                moved = Outcome(outcome.kind, lanes[outcome.lanes], outcome.values)
+                (stayed if outcome.kind == "yield" else exits).append(moved)
+        return stayed, exits
+
+    def loop(self, operation: Any, frame: Frame) -> tuple[list[Outcome], list[Outcome]]:
+        """A for or while loop; blocks leave it at their own turn."""
+        carried = [frame.get(v) for v in operation.initial_values]
+        lanes: Lanes = np.arange(frame.count)
+        done: list[Outcome] = []
+        exits: list[Outcome] = []
+        counted = operation.is_for_loop
+        if counted:
+            index, stop, step = (frame.get(v) for v in (operation.start, operation.stop, operation.step))
+            if (step <= 0).any():
+                raise at(operation, "the step of a loop must be positive")
+        turns = 0
+        while len(lanes):
+            if counted:
+                running = index < stop
+                if not running.all():
+                    gone = np.flatnonzero(~np.broadcast_to(running, (len(lanes),)))
+                    done.append(Outcome("yield", lanes[gone], tuple(_take(v, gone) for v in carried)))
+                    keep = np.flatnonzero(np.broadcast_to(running, (len(lanes),)))
+                    lanes, carried = lanes[keep], [_take(v, keep) for v in carried]
+                    index, stop, step = (_take(v, keep) for v in (index, stop, step))
+                    if len(lanes) == 0:
+                        break
+            inner = frame.nested() if len(lanes) == frame.count else frame.only(lanes)
+            inner.set(operation.body.params, [index, *carried] if counted else carried)
+            going: list[Outcome] = []
+            for outcome in self.run_block(operation.body, inner):
+                moved = Outcome(outcome.kind, lanes[outcome.lanes], outcome.values)
+                if outcome.kind in ("continue", "yield"):
+                    going.append(outcome)
+                elif outcome.kind == "break":
+                    done.append(Outcome("yield", moved.lanes, moved.values))
+                else:
+                    exits.append(moved)
+            keep = np.sort(np.concatenate([g.lanes for g in going])) if going else np.zeros(0, dtype=np.int64)
+            position = np.full(len(lanes), -1)
+            position[keep] = np.arange(len(keep))
+            carried = merge([Outcome(g.kind, position[g.lanes], g.values) for g in going], len(keep)) if going else []
+            if counted and len(keep):
+                index = _take(index, keep) + _take(step, keep)
+                stop, step = _take(stop, keep), _take(step, keep)
+            lanes = lanes[keep]
+            turns += 1
+            if not counted and turns > MAX_SPINS:
+                raise at(operation, f"no end after {MAX_SPINS} turns: the loop hangs, or waits for another block")
+        return done, exits
+
+
+def _take(value: Any, lanes: Lanes) -> Any:
+    from kernels.sim.frame import take
+
+    return take(value, lanes)
+
+
+TERMINATORS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "end_branch": lambda o: o.outputs,
+    "continue": lambda o: o.values,
+    "break": lambda o: o.values,
+    "return": lambda _: (),
+}
+NAMES = {"end_branch": "yield", "continue": "continue", "break": "break", "return": "return"}
+
+Handler = Callable[[Machine, Any, Frame], Sequence[Any]]
+HANDLERS: dict[str, Handler] = {}
+"""IR operation -> what it does."""
+
+
+def handles(*opcodes: str) -> Callable[[Handler], Handler]:
+    """Register a handler for IR operations."""
+
+    def register(handler: Handler) -> Handler:
+        for opcode in opcodes:
+            HANDLERS[opcode] = handler
+        return handler
+
+    return register
