@@ -1,0 +1,27 @@
+"""`kg schema`: the JSON Schemas of the file formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Kind = Literal["law", "hardware", "op", "system", "run"]
+
+
+def command(
+    kind: Annotated[Kind, typer.Argument(help="Kind of file.")] = "law",
+    write: Annotated[Path | None, typer.Option(metavar="DIR", help="Write all five into this folder instead.")] = None,
+) -> None:
+    """Print the JSON Schema (2020-12) of a kind of file; editors check and complete law files with it."""
+    from kg import atomic
+    from kg.schema import MODELS, file_name, schema_text
+
+    if write is None:
+        typer.echo(schema_text(kind), nl=False)
+        return
+    for name in MODELS:
+        path = write / file_name(name)
+        atomic.write_text(path, schema_text(name))
+        typer.echo(str(path))
