@@ -76,9 +76,9 @@ scope:
   when: head_dim == 64 and hw.smem_per_sm > 0
   toolchain: tileiras >=13.4,<14
 claim:
+  avoid: tile_m >= 128 and tile_n >= 128
   because: register-spill
   effect: {spill_bytes: {at_least: 1}}
-  avoid: tile_m >= 128 and tile_n >= 128
 status: proposed
 examples:
   avoided:

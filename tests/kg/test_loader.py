@@ -48,11 +48,11 @@ def test_unknown_ids_come_with_the_nearest(law_root):
 BROKEN = {
     "hw: sm_120": ("hw: sm_12", "6:7: scope.hw: unknown hardware 'sm_12'; nearest: sm_120"),
     "op: fmha": ("op: fhma", "7:7: scope.op: unknown op 'fhma'; nearest: fmha, attention"),
-    "tile_n >= 128\n": ("tile_k >= 128\n", "13:28: claim.avoid: unknown name 'tile_k'; nearest: tile_m, tile_n"),
+    "tile_n >= 128\n": ("tile_k >= 128\n", "11:28: claim.avoid: unknown name 'tile_k'; nearest: tile_m, tile_n"),
     "hw.smem_per_sm > 0": ("hw.smem > 0", "8:28: scope.when: unknown hardware fact 'hw.smem'; nearest: hw.smem_per_sm"),
     "head_dim == 64 and": ("tile_m == 64 and", "8:9: scope.when: unknown problem parameter 'tile_m'"),
-    "tile_m >= 128 and tile_n": ("tile_m >= and tile_n", "13:20: claim.avoid: not an expression"),
-    "avoid: tile_m >= 128": ("avoid: open('x') or 128", "13:10: claim.avoid: open is not a function"),
+    "tile_m >= 128 and tile_n": ("tile_m >= and tile_n", "11:20: claim.avoid: not an expression"),
+    "avoid: tile_m >= 128": ("avoid: open('x') or 128", "11:10: claim.avoid: open is not a function"),
     "tile_n: 64, head": (
         "tile_x: 64, head",
         "19:20: examples.admitted[0].tile_x: unknown parameter 'tile_x'; nearest: ",
@@ -70,14 +70,14 @@ BROKEN = {
     "title: FMHA spills at 128 x 128\n": ("", "2:1: title is missing; add it"),
     "  because: register": (
         "  becuase: register",
-        "11:3: claim.becuase: unknown field; there are because, effect, avoid",
+        "12:3: claim.becuase: unknown field; there are because, effect, avoid",
     ),
-    "{spill_bytes: {at_least: 1}}": ("[1]", "12:11: claim.effect: expected a mapping (got a list)"),
+    "{spill_bytes: {at_least: 1}}": ("[1]", "13:11: claim.effect: expected a mapping (got a list)"),
     "{at_least: 1}": (
         "{at_least: x}",
-        "12:36: claim.effect.spill_bytes.at_least: expected a number or nothing (got 'x')",
+        "13:36: claim.effect.spill_bytes.at_least: expected a number or nothing (got 'x')",
     ),
-    "avoid: tile": ('avoid: "" # tile', "13:10: claim.avoid: '' should be non-empty"),
+    "avoid: tile": ('avoid: "" # tile', "11:10: claim.avoid: '' should be non-empty"),
 }
 
 

@@ -1,0 +1,29 @@
+"""Laws that cannot both be followed are named, with the evidence of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kg.checks import finding
+from kg.conflict import Conflicts
+from kg.errors import Problem
+from kg.loader import Laws
+from kg.model.law import Law
+
+
+def check(laws: Laws) -> Iterator[Problem]:
+    """A finding for each conflict between confirmed laws, a note for each other one."""
+    for conflict in Conflicts(laws).all():
+        one, other = (laws.laws[name] for name in conflict.laws)
+        message = (
+            f"{conflict.reason} (problem {conflict.problem}); {_evidence(one)}; {_evidence(other)}; narrow one scope"
+        )
+        problem = finding(laws, "conflict", one.id, "claim", message)
+        confirmed = one.status == other.status == "confirmed"
+        yield problem if confirmed else replace(problem, severity="note")
+
+
+def _evidence(law: Law) -> str:
+    runs = ", ".join(f"{entry.run} ({entry.tier}, {entry.verdict})" for entry in law.evidence) or "no evidence"
+    return f"{law.id} is {law.status}: {runs}"

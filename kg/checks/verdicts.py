@@ -1,0 +1,46 @@
+"""An evidence entry says of the claim what its own numbers say, and what its run file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kg.checks import finding
+from kg.errors import InvalidFilesError, Problem
+from kg.loader import Laws
+from kg.model.law import Evidence, Law
+from kg.status import UNBOUNDED, bounds, inside
+
+
+def check(laws: Laws) -> Iterator[Problem]:
+    """A finding for each entry whose verdict, interval, tier or problem sizes contradict its numbers or its run."""
+    for law in laws.laws.values():
+        for index, entry in enumerate(law.evidence):
+            for field, message in [*_numbers(law, entry), *_run(laws, entry)]:
+                yield finding(laws, "verdict", law.id, f"evidence[{index}].{field}", message)
+
+
+def _numbers(law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
+    claimed = {name: bound for name, bound in bounds(law).items() if name != UNBOUNDED and name in entry.effect}
+    for name, (low, high) in entry.interval.items():
+        if name not in entry.effect or not low <= entry.effect[name] <= high:
+            yield f"interval.{name}", f"the interval {low} to {high} does not hold the effect; mend one of them"
+    held = {name: inside(bound, entry.effect[name], entry.effect[name]) for name, bound in claimed.items()}
+    if entry.verdict == "supports" and not all(held.values()):
+        failed = ", ".join(f"{name} = {entry.effect[name]:g}" for name, good in held.items() if not good)
+        yield "verdict", f"supports, but {failed} is outside the claim; write refutes or inconclusive"
+    if entry.verdict == "refutes" and held and all(held.values()):
+        shown = ", ".join(f"{name} = {entry.effect[name]:g}" for name in held)
+        yield "verdict", f"refutes, but {shown} is inside the claim; write supports or inconclusive"
+    if entry.tier != "reported" and not entry.problems:
+        yield "problems", "no problem sizes; name those the verdict rests on"
+
+
+def _run(laws: Laws, entry: Evidence) -> Iterator[tuple[str, str]]:
+    """Differences from the run file; a run that cannot be read is one."""
+    try:
+        run = laws.run(entry.run)
+    except InvalidFilesError as error:
+        yield "run", error.problems[0].message
+        return
+    if run.tier != entry.tier:
+        yield "tier", f"the run is {run.tier}, the entry says {entry.tier}; write {run.tier}"

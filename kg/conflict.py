@@ -1,0 +1,244 @@
+"""Two laws that cannot both be followed: one prefers what the other avoids, or together they leave nothing to run.
+
+Only what the files themselves decide counts: a removal that waits for a compiled feature, or a condition that no named
+problem size decides, is no conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations, combinations_with_replacement, product
+from math import prod
+
+from kg.expression import Expression, parse
+from kg.match import hardware_facts
+from kg.model.base import Scalar
+from kg.model.law import InvariantLaw, Law, NegativeLaw, PositiveLaw
+from kg.model.op import Op
+from kg.store import Store
+from kg.taxonomy import Taxonomy
+
+MAX_COMBINATIONS = 20_000
+"""Settings tried when asking whether two laws leave any; two laws together name few parameters."""
+
+MAX_PAIRS = 1000
+"""Pairs of removing laws compared in full; see `Conflicts._crowding`."""
+
+DEAD = frozenset({"refuted", "withdrawn"})
+"""Statuses of laws that nobody follows, so they contradict nobody."""
+
+
+@dataclass(frozen=True, order=True)
+class Conflict:
+    """Two laws that contradict each other.
+
+    Attributes:
+        laws: Their ids; a preferring law stands first.
+        reason: Why, in words.
+        problem: The problem size (a name of the op's `problems`, or `default`) where they do.
+    """
+
+    laws: tuple[str, str]
+    reason: str
+    problem: str
+
+
+class Conflicts:
+    """Finds conflicts between laws of one store; what both sides need is worked out once."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep `store`'s taxonomies."""
+        self._store = store
+        self._hardware = Taxonomy("hardware", store.hardware)
+        self._ops = Taxonomy("op", store.ops)
+        self._shared: dict[tuple[str, str], bool] = {}
+        self._facts_of: dict[str, dict[str, Scalar]] = {}
+
+    def all(self) -> list[Conflict]:
+        """Every conflict between laws that somebody may follow, sorted."""
+        living = [law for law in self._store.laws.values() if law.status not in DEAD]
+        preferring = [law for law in living if isinstance(law, PositiveLaw)]
+        removing = [law for law in living if isinstance(law, NegativeLaw | InvariantLaw)]
+        pairs = [(law, other) for law in preferring for other in removing]
+        return sorted(self.among([*pairs, *self._crowding(removing)]))
+
+    def among(self, pairs: Iterable[tuple[Law, Law]]) -> Iterator[Conflict]:
+        """The conflicts among `pairs` of laws, each pair in either order."""
+        for one, other in pairs:
+            found = self.between(one, other)
+            if found is not None:
+                yield found
+
+    def between(self, one: Law, other: Law) -> Conflict | None:
+        """How two laws contradict each other, or None."""
+        if isinstance(other, PositiveLaw):
+            one, other = other, one
+        space = self._space(one, other)
+        if space is None or isinstance(other, PositiveLaw) or not isinstance(other, NegativeLaw | InvariantLaw):
+            return None
+        if isinstance(one, PositiveLaw):
+            return _preferred_and_removed(one, other, space)
+        return _nothing_left(one, other, space) if isinstance(one, NegativeLaw | InvariantLaw) else None
+
+    def _crowding(self, removing: Sequence[Law]) -> Iterator[tuple[Law, Law]]:
+        """Pairs of removing laws that may together leave nothing: those that remove every probe of some problem size.
+
+        Probes are a few configurations of an op; looking at them first keeps thousands of laws from being compared
+        in pairs. At most MAX_PAIRS pairs come back: a folder with more has other worries.
+        """
+        seen: set[tuple[str, str]] = set()
+        for op in self._store.ops.values():
+            if not op.parameters:
+                continue
+            spoken = [law for law in removing if law.scope.op in self._ops.ancestors(op.id)]
+            for problem in Space(op).problems.values():
+                by_mask: dict[int, list[Law]] = {}
+                probes = [problem | probe for probe in Space(op).probes()]
+                for law in spoken:
+                    mask = sum(
+                        1 << place
+                        for place, probe in enumerate(probes)
+                        if _removes(law, {**probe, **self._facts(law.scope.hw)})
+                    )
+                    by_mask.setdefault(mask, []).append(law)
+                for one, other in _covering(by_mask, (1 << len(probes)) - 1):
+                    pair = (min(one.id, other.id), max(one.id, other.id))
+                    if pair not in seen and len(seen) < MAX_PAIRS:
+                        seen.add(pair)
+                        yield one, other
+
+    def _space(self, one: Law, other: Law) -> Space | None:
+        """The op both laws speak about, if their scopes overlap."""
+        if one.scope.dtype and other.scope.dtype and not set(one.scope.dtype) & set(other.scope.dtype):
+            return None
+        if not self._related(one.scope.hw, other.scope.hw):
+            return None
+        for law, other_law in ((one, other), (other, one)):
+            if law.scope.op in self._ops.descendants(other_law.scope.op) and law.scope.op in self._store.ops:
+                return Space(self._store.ops[law.scope.op], self._facts(self._lower(one.scope.hw, other.scope.hw)))
+        return None
+
+    def _lower(self, one: str, other: str) -> str:
+        """The one of two related hardware nodes that is below the other."""
+        return one if other in self._hardware.ancestors(one) else other
+
+    def _facts(self, hw: str) -> dict[str, Scalar]:
+        if hw not in self._facts_of:
+            facts = hardware_facts(self._store, hw)
+            self._facts_of[hw] = {f"hw.{name}": value for name, value in facts.items()}
+        return self._facts_of[hw]
+
+    def _related(self, one: str, other: str) -> bool:
+        """Whether some hardware is both: one node is an ancestor of the other."""
+        key = (one, other)
+        if key not in self._shared:
+            self._shared[key] = one in self._hardware.ancestors(other) or other in self._hardware.ancestors(one)
+        return self._shared[key]
+
+
+def _covering(by_mask: Mapping[int, Sequence[Law]], full: int) -> Iterator[tuple[Law, Law]]:
+    """Pairs of laws whose masks together have every bit of `full`."""
+    masks = sorted(by_mask)
+    for one, other in combinations_with_replacement(masks, 2):
+        if one | other != full:
+            continue
+        pairs = combinations(by_mask[one], 2) if one == other else product(by_mask[one], by_mask[other])
+        yield from ((a, b) for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The part of an op that two laws can be compared on.
+
+    Attributes:
+        op: The op.
+        facts: `hw.<fact>` -> value, of the hardware that both speak about.
+    """
+
+    op: Op
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @cached_property
+    def problems(self) -> dict[str, dict[str, Scalar]]:
+        """Named problem sizes, each complete and with the facts; `default` where the op names none."""
+        defaults = {**self.facts, **{name: size.default for name, size in self.op.problem.items()}}
+        return {name: defaults | given for name, given in self.op.problems.items()} or {"default": defaults}
+
+    def probes(self) -> list[dict[str, Scalar]]:
+        """The default configuration and those of the first, second, ... value of every parameter; without infeasible ones."""
+        parameters = self.op.parameters
+        longest = max(len(parameter.values) for parameter in parameters.values())
+        rows = [{name: p.values[i % len(p.values)] for name, p in parameters.items()} for i in range(longest)]
+        probes = [{name: p.default for name, p in parameters.items()}, *rows]
+        conditions = [parse(condition.require) for condition in self.op.conditions]
+        return [probe for probe in probes if all(condition.partial(probe) is not False for condition in conditions)]
+
+    def settings(self, names: Iterable[str]) -> Iterator[dict[str, Scalar]]:
+        """Every combination of values of the op's parameters among `names`, the others at their defaults.
+
+        Nothing if there are more than MAX_COMBINATIONS. Conditions are applied by the caller.
+        """
+        varied = [name for name in self.op.parameters if name in set(names)]
+        if prod(len(self.op.parameters[name].values) for name in varied) > MAX_COMBINATIONS:
+            return
+        rest = {name: parameter.default for name, parameter in self.op.parameters.items()}
+        for values in product(*(self.op.parameters[name].values for name in varied)):
+            yield rest | dict(zip(varied, values, strict=True))
+
+
+def removal(law: Law) -> Expression | None:
+    """What a law removes: true for a configuration that it forbids; None for laws that forbid nothing."""
+    if isinstance(law, NegativeLaw):
+        return parse(law.claim.avoid)
+    return parse(law.claim.require).negate() if isinstance(law, InvariantLaw) else None
+
+
+def _removes(law: Law, values: Mapping[str, Scalar]) -> bool:
+    """Whether `law` surely removes every configuration with these values."""
+    expression = removal(law)
+    return expression is not None and _applies(law, values) and expression.partial(values) is True
+
+
+def _applies(law: Law, problem: Mapping[str, Scalar]) -> bool:
+    if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
+        return False
+    return not law.scope.when or parse(law.scope.when).partial(problem) is True
+
+
+def _preferred_and_removed(one: PositiveLaw, other: Law, space: Space) -> Conflict | None:
+    for name, problem in space.problems.items():
+        if _applies(one, problem) and _removes(other, problem | one.claim.prefer):
+            shown = ", ".join(f"{key}={value}" for key, value in one.claim.prefer.items())
+            return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
+    return None
+
+
+def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
+    """A conflict if two removing laws leave no setting of the parameters that they and the op's conditions name."""
+    conditions = [parse(condition.require) for condition in space.op.conditions]
+    named = {name for law in (one, other) for name in _names(law)}
+    named |= {name for condition in conditions if condition.names & named for name in condition.names}
+    for name, problem in space.problems.items():
+        if not (_applies(one, problem) and _applies(other, problem)):
+            continue
+        tried = False
+        for setting in space.settings(named):
+            values = problem | setting
+            if any(condition.partial(values) is False for condition in conditions):
+                continue
+            tried = True
+            if not (_removes(one, values) or _removes(other, values)):
+                break
+        else:
+            if tried:
+                first, second = sorted((one.id, other.id))
+                reason = f"{first} and {second} together leave no configuration of {space.op.id}"
+                return Conflict((first, second), reason, name)
+    return None
+
+
+def _names(law: Law) -> frozenset[str]:
+    expression = removal(law)
+    return expression.names if expression is not None else frozenset()

@@ -1,0 +1,245 @@
+"""Each check finds what it is for, at its place, and nothing in a sound root."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kg import checks, fmt
+from kg.conflict import Conflicts
+from kg.loader import load
+
+
+def _found(law_root, name=None):
+    return [str(p).removeprefix(f"{law_root}/") for p in checks.run(load(law_root)) if name in {None, p.check}]
+
+
+def _edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def _law(law_root, name, kind, claim, **more):
+    scope = {"hw": "sm_120", "op": "fmha"} | more.pop("scope", {})
+    raw = {"id": name, "title": name, "kind": kind, "scope": scope, "claim": claim, "status": "proposed"} | more
+    raw = {key: raw[key] for key in fmt._arranged(list(raw), fmt._TOP["law"])}
+    path = law_root / scope["hw"] / scope["op"] / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(raw))  # JSON is YAML
+
+
+def _run(law_root, name, **more):
+    raw = {"id": name, "tier": "measured", "created": "2026-01-01T00:00:00Z", "hw": "rtx5070", "op": "fmha"} | more
+    (law_root / "evidence" / f"{name}.json").write_bytes(msgspec.json.encode(raw))
+
+
+def test_a_sound_root_has_no_findings_and_checks_are_found_without_registration(law_root):
+    assert set(checks.checks()) >= {
+        "status",
+        "examples",
+        "verdicts",
+        "reported_peak",
+        "conflicts",
+        "hardware_facts",
+        "folder",
+    }
+    assert _found(law_root) == []
+
+
+def test_a_status_that_the_evidence_does_not_give_is_found(law_root, law_file):
+    _edit(law_file, "status: proposed", "status: confirmed")
+    [line] = _found(law_root)
+    missing = "spill_bytes: 0 of 2 further problem sizes shown by an independent compiled run"
+    expected = f"the evidence gives proposed ({missing}), the file says confirmed; write proposed"
+    assert line == f"sm_120/fmha/spills.yaml:14:9: status: {expected}"
+
+
+EXAMPLES = {
+    "{tile_m: 128, tile_n: 128, head_dim: 64}": ("{tile_m: 128}", "17:7: examples.avoided[0]: the claim admits it"),
+    "{tile_m: 64, tile_n: 64, head_dim: 64}": (
+        "{tile_m: 128, tile_n: 128}",
+        "19:7: examples.admitted[0]: the claim avoids it",
+    ),
+    "{tile_m: 128, tile_n: 128, head_dim: 64": (
+        "{tile_m: 128, head_dim: 96",
+        "17:7: examples.avoided[0]: outside scope.when",
+    ),
+    "tile_n >= 128\n  because": (
+        "spill_bytes > 0\n  because",
+        "17:7: examples.avoided[0]: not decided: no value for spill_bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("old", EXAMPLES)
+def test_examples_are_executed(law_root, law_file, old):
+    new, expected = EXAMPLES[old]
+    _edit(law_file, old, new)
+    assert any(line.startswith(f"sm_120/fmha/spills.yaml:{expected}") for line in _found(law_root, "examples")), _found(
+        law_root
+    )
+
+
+def test_examples_of_each_kind_of_law(law_root):
+    both = {"avoided": [{"tile_m": 128}], "admitted": [{"tile_m": 64}]}
+    _law(law_root, "p", "positive", {"prefer": {"tile_m": 64}}, examples=both)
+    _law(law_root, "r", "invariant", {"require": "tile_m < 128", "otherwise": "x"}, examples=both)
+    _law(law_root, "i", "indifferent", {"over": "tile_m", "values": [64, 128], "within": "1%"}, examples=both)
+    _law(law_root, "w", "negative", {"avoid": "tile_m == 128"}, examples=both, scope={"op": "attention", "when": ""})
+    found = _found(law_root, "examples")
+    assert len([line for line in found if "/i.yaml" in line and "neither avoids nor admits" in line]) == 2
+    assert not [line for line in found if "/p.yaml" in line or "/r.yaml" in line]
+
+
+def test_evidence_must_agree_with_its_own_numbers_and_its_run(law_root):
+    entry = {"run": "timed", "verdict": "supports", "tier": "measured", "role": "independent", "problems": ["seq=1"]}
+    _run(law_root, "timed")
+    _run(law_root, "compiled", tier="compiled")
+    (law_root / "evidence" / "torn.json").write_text("{")
+    entries = [
+        entry | {"effect": {"slowdown": 1.5}},
+        entry | {"effect": {"slowdown": 3.0}, "verdict": "refutes"},
+        entry | {"effect": {"slowdown": 3.0}, "interval": {"slowdown": [1.0, 2.0]}},
+        entry | {"effect": {"slowdown": 3.0}, "problems": []},
+        entry | {"run": "compiled"},
+        entry | {"run": "torn"},
+        entry | {"effect": {"slowdown": 3.0}, "interval": {"slowdown": [2.5, 3.5]}},
+    ]
+    _law(law_root, "s", "negative", {"avoid": "tile_m == 1", "effect": {"slowdown": {"at_least": 2}}}, evidence=entries)
+    found = [line.split("evidence")[1] for line in _found(law_root, "verdict")]
+    assert [line.split(";")[0] for line in found] == [
+        "[0].verdict: supports, but slowdown = 1.5 is outside the claim",
+        "[1].verdict: refutes, but slowdown = 3 is inside the claim",
+        "[2].interval.slowdown: the interval 1.0 to 2.0 does not hold the effect",
+        "[3].problems: no problem sizes",
+        "[4].tier: the run is compiled, the entry says measured",
+        found[5],
+    ]
+    assert found[5].startswith("[5].run: not a run file")
+
+
+def _reported(law_root, tflops, problem="causal=true", **more):
+    _run(law_root, "said", tier="reported")
+    entry = {
+        "run": "said",
+        "verdict": "supports",
+        "tier": "reported",
+        "role": "suggested",
+        "effect": {"tflops": tflops},
+    }
+    entry |= {"problems": [problem]} if problem else {}
+    _law(law_root, "r", "positive", {"prefer": {"tile_m": 64}}, evidence=[entry], **more)
+    return _found(law_root, "reported-peak")
+
+
+def test_a_figure_above_the_peak_is_flagged_with_the_rule_that_explains_it(law_root):
+    assert _reported(law_root, 61.0) == []
+    assert "only counting masked work (full rule) explains it" in _reported(law_root, 113.73)[0]
+    assert "it is 67.5, still above, which needs 2.75 GHz" in _reported(law_root, 135)[0]
+    assert "no counting rule of fmha explains it" in _reported(law_root, 135, "causal=false")[0]
+    assert "no counting rule of fmha explains it" in _reported(law_root, 135, None)[0]
+
+
+def test_an_acknowledged_figure_is_a_note(law_root):
+    acknowledged = ["reported-peak: masked work counted"]
+    assert _reported(law_root, 113.73, acknowledges=acknowledged)
+    assert {p.severity for p in checks.run(load(law_root)) if p.check == "reported-peak"} == {"note"}
+
+
+def test_a_figure_of_an_op_without_counting_rules_or_hardware_without_a_peak(law_root):
+    _run(law_root, "said", tier="reported", hw="nvidia", op="attention")
+    entry = {"run": "said", "verdict": "supports", "tier": "reported", "role": "suggested", "effect": {"tflops": 1e6}}
+    _law(law_root, "r", "negative", {"avoid": "spill_bytes > 0"}, evidence=[entry], scope={"op": "attention"})
+    assert _found(law_root, "reported-peak") == []
+    _run(law_root, "said", tier="reported", op="attention")
+    assert "no counting rule of attention explains it" in _found(law_root, "reported-peak")[0]
+    (law_root / "evidence" / "said.json").write_text("{")
+    assert _found(law_root, "reported-peak") == []
+
+
+def test_a_problem_size_that_the_formula_cannot_use_explains_nothing(law_root):
+    _edit(law_root / "ops" / "fmha.yaml", "4 * seq * seq * head_dim, rule", "0 * seq, rule")
+    assert "no counting rule" in _reported(law_root, 135)[0]
+
+
+def test_facts_that_contradict_each_other_are_found(law_root):
+    path = law_root / "hardware" / "rtx5070.yaml"
+    _edit(path, "num_sms: {value: 48, source: paper}", 'num_sms: {value: 84, source: " "}')
+    found = _found(law_root, "hardware-facts")
+    assert "84 SMs x 2.512 GHz x 512 FLOPs give 108.0 TFLOPS, not 61.7" in found[1] + found[0]
+    assert any("facts.num_sms.source: no source" in line for line in found)
+
+
+def test_a_law_in_the_wrong_folder_is_found(law_root, law_file):
+    law_file.rename(law_root / "spills.yaml")
+    assert "move it to sm_120/fmha/spills.yaml" in _found(law_root, "folder")[0]
+
+
+def _pairs(law_root):
+    return {conflict.laws: conflict.reason for conflict in Conflicts(load(law_root)).all()}
+
+
+def test_a_preferred_setting_that_another_law_avoids_is_a_conflict(law_root, law_file):
+    _law(law_root, "p", "positive", {"prefer": {"tile_m": 128, "tile_n": 128}}, scope={"hw": "rtx5070"})
+    assert _pairs(law_root) == {("p", "spills"): "p prefers tile_m=128, tile_n=128, which spills avoids"}
+    found = checks.run(load(law_root))
+    assert [(p.check, p.severity) for p in found] == [("conflict", "note")]
+    assert "spills is proposed: compiled-one (compiled, supports); narrow one scope" in found[0].message
+
+
+def test_a_conflict_between_confirmed_laws_is_a_finding(law_root, law_file):
+    _law(law_root, "p", "positive", {"prefer": {"tile_m": 128, "tile_n": 128}}, status="confirmed")
+    _edit(law_file, "status: proposed", "status: confirmed")
+    assert {p.severity for p in checks.run(load(law_root)) if p.check == "conflict"} == {"finding"}
+
+
+NO_CONFLICT = {
+    "part of a setting is not the region": ({"prefer": {"tile_m": 128}}, {}),
+    "outside the condition": ({"prefer": {"tile_m": 128, "tile_n": 128}}, {"scope": {"when": "head_dim == 96"}}),
+    "another dtype": ({"prefer": {"tile_m": 128, "tile_n": 128}}, {"scope": {"dtype": ["fp8"]}}),
+    "other hardware": ({"prefer": {"tile_m": 128, "tile_n": 128}}, {"scope": {"hw": "other"}}),
+    "another op": ({"prefer": {"tile_m": 128}}, {"scope": {"op": "gemm"}}),
+    "a refuted law": ({"prefer": {"tile_m": 128, "tile_n": 128}}, {"status": "refuted"}),
+}
+
+
+@pytest.mark.parametrize("case", NO_CONFLICT)
+def test_what_does_not_overlap_is_no_conflict(law_root, law_file, case):
+    (law_root / "hardware" / "other.yaml").write_text("id: other\ntitle: o\nkind: vendor\n")
+    gemm = (law_root / "ops" / "fmha.yaml").read_text().replace("id: fmha", "id: gemm").replace("is_a: [attention]", "")
+    (law_root / "ops" / "gemm.yaml").write_text(gemm)
+    _edit(law_file, "  op: fmha\n", "  op: fmha\n  dtype: [fp16]\n")
+    claim, more = NO_CONFLICT[case]
+    _law(law_root, "p", "positive", claim, **more)
+    assert _pairs(law_root) == {}
+
+
+def test_two_laws_that_leave_nothing_conflict(law_root):
+    _law(law_root, "low", "negative", {"avoid": "tile_m <= 64"})
+    _law(law_root, "high", "invariant", {"require": "tile_m < 64", "otherwise": "x"}, scope={"op": "attention"})
+    _law(law_root, "tall", "negative", {"avoid": "tile_m == 128 and tile_n > 32"})
+    assert _pairs(law_root) == {("high", "low"): "high and low together leave no configuration of fmha"}
+
+
+def test_two_laws_that_share_a_scope_and_leave_something_are_at_peace(law_root):
+    _law(law_root, "a", "negative", {"avoid": "tile_m <= 64"})
+    _law(law_root, "b", "negative", {"avoid": "tile_m == 128 and spill_bytes > 0"})
+    _law(law_root, "c", "positive", {"prefer": {"tile_m": 128}})
+    _law(law_root, "d", "positive", {"prefer": {"tile_m": 32}}, scope={"when": "head_dim == 1"})
+    laws = load(law_root)
+    assert Conflicts(laws).all() == []
+    assert Conflicts(laws).between(laws.laws["c"], laws.laws["d"]) is None
+
+
+def test_keys_out_of_order_are_found_where_the_disorder_begins(law_root, law_file):
+    _edit(law_file, "  avoid: tile_m >= 128 and tile_n >= 128\n", "")
+    _edit(
+        law_file, "  because: register-spill\n", "  because: register-spill\n  avoid: tile_m >= 128 and tile_n >= 128\n"
+    )
+    path = law_root / "ops" / "attention.yaml"
+    path.write_text("title: Attention\nid: attention\n")
+    assert _found(law_root, "key-order") == [
+        "ops/attention.yaml:1:1: title: keys are not in canonical order; run kg fmt",
+        "sm_120/fmha/spills.yaml:11:3: claim.because: keys are not in canonical order; run kg fmt",
+    ]
