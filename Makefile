@@ -26,6 +26,7 @@ lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/kg check
+	$(BIN)/kg fmt --check
 
 types: .venv/dev
 	$(BIN)/mypy

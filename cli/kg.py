@@ -12,6 +12,11 @@ COMMANDS = {
     "why": Entry("cli.kg_commands.why", "Which laws speak for or against a configuration."),
     "lineage": Entry("cli.kg_commands.lineage", "The systems that led to one, what each added."),
     "graph": Entry("cli.kg_commands.graph", "The whole graph as JSON, GraphML, DOT or Mermaid."),
+    "check": Entry("cli.kg_commands.check", "Everything that is wrong with the laws, at once."),
+    "fmt": Entry("cli.kg_commands.fmt", "Canonical key order and layout, comments kept."),
+    "new": Entry("cli.kg_commands.new", "The file of a new law."),
+    "withdraw": Entry("cli.kg_commands.withdraw", "Retire a law, with a date and a reason."),
+    "schema": Entry("cli.kg_commands.schema", "The JSON Schemas of the file formats."),
 }
 
 

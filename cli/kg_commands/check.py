@@ -1,0 +1,47 @@
+"""`kg check`: everything that is wrong with the laws, at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import EXIT_BAD_INPUT, globals_of
+
+Format = Literal["text", "json"]
+
+
+def command(
+    ctx: typer.Context,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Report only on these files and folders.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "text",
+) -> None:
+    """Read every file of the law root and hold it against its own evidence.
+
+    Exit code 0: nothing found (notes are no findings); 1: findings; 2: files that cannot be used.
+    """
+    from cli.law_files import is_chosen, root_of
+    from cli.render_findings import FORMATS
+    from kg import checks
+    from kg.errors import InvalidFilesError
+    from kg.loader import load
+
+    root = root_of(globals_of(ctx)).path
+    wanted = paths or []
+    is_chosen(root, root, wanted)
+    try:
+        laws = load(root)
+        problems = checks.run(laws)
+        summary = f"{len(laws.laws)} laws, {len(laws.hardware)} hardware nodes, {len(laws.ops)} ops, {len(laws.systems)} systems"
+    except InvalidFilesError as error:
+        problems, summary = error.problems, "not every file can be used"
+    problems = [problem for problem in problems if is_chosen(Path(problem.path), root, wanted)]
+    typer.echo(FORMATS[form](problems), nl=False)
+    counts = {level: sum(problem.severity == level for problem in problems) for level in ("error", "finding", "note")}
+    shown = ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items())
+    typer.echo(f"{summary}: {shown}", err=True)
+    if counts["error"]:
+        raise typer.Exit(EXIT_BAD_INPUT)
+    if counts["finding"]:
+        raise typer.Exit(1)

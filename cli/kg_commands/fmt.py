@@ -1,0 +1,48 @@
+"""`kg fmt`: canonical key order and layout, comments kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.app import EXIT_BAD_INPUT, globals_of
+
+
+def command(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Files and folders; all of the law root without any.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file would change.")] = False,
+) -> None:
+    """Put keys into canonical order and indent alike; what a file means and its comments stay.
+
+    Names of files that change (or would, with --check) go to stdout.
+    """
+    from cli.law_files import chosen_files, kind_of, root_of
+    from kg import atomic, fmt
+    from kg.errors import KgError
+
+    root = root_of(globals_of(ctx))
+    if not check:
+        root.require_writable()
+    changed, failed = 0, 0
+    for path in chosen_files(root.path, paths or []):
+        before = path.read_bytes()
+        try:
+            after = fmt.formatted(before.decode("utf-8-sig", "surrogateescape"), kind_of(path, root.path), str(path))
+        except KgError as error:
+            typer.echo(str(error), err=True)
+            failed += 1
+            continue
+        if after.encode() != before:
+            changed += 1
+            typer.echo(str(path))
+            if not check:
+                atomic.write_text(path, after)
+    if failed:
+        raise typer.Exit(EXIT_BAD_INPUT)
+    if check and changed:
+        raise typer.Exit(1)

@@ -1,0 +1,31 @@
+"""`kg withdraw`: the one act by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.app import globals_of
+
+
+def command(
+    ctx: typer.Context,
+    law: Annotated[str, typer.Argument(help="Id of the law.")],
+    why: Annotated[str, typer.Option(help="Reason, for whoever reads the law later.")],
+    date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Day of the withdrawal; else today.")] = "",
+) -> None:
+    """Withdraw a law: it says when and why, its file and evidence stay, and nothing obeys it any more."""
+    from datetime import UTC, datetime
+
+    from cli.law_files import root_of
+    from kg.loader import load
+    from kg.writeback.edit import LawFile, withdraw
+
+    root = root_of(globals_of(ctx))
+    root.require_writable()
+    path = load(root.path).path("law", law)
+    file = LawFile.read(path)
+    withdraw(file, date=date or datetime.now(UTC).date().isoformat(), reason=why)
+    file.save()
+    typer.echo(str(path))

@@ -1,0 +1,61 @@
+"""Which files of a law root a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.app import Globals
+from cli.roots import open_root
+from kg.errors import KgError
+from kg.root import LawRoot
+
+_KINDS = {"hardware": "hardware", "ops": "op", "systems": "system"}
+
+
+def root_of(state: Globals) -> LawRoot:
+    """The law root of this command line, relative to where the person stands if it is below.
+
+    Raises:
+        KgError: If there is none.
+    """
+    root = open_root(state)
+    here = Path.cwd()
+    return LawRoot(root.path.relative_to(here), root.writable) if root.path.is_relative_to(here) else root
+
+
+def chosen_files(root: Path, paths: Sequence[Path]) -> list[Path]:
+    """The YAML files at or below `paths`, all of the root's without any; evidence and schemas are not among them.
+
+    Raises:
+        KgError: If a path does not exist or lies outside the root.
+    """
+    files = [
+        path
+        for path in sorted(root.rglob("*.yaml"))
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and path.relative_to(root).parts[0] not in {"evidence", "schema"}
+    ]
+    return [path for path in files if is_chosen(path, root, paths)]
+
+
+def is_chosen(path: Path, root: Path, paths: Sequence[Path]) -> bool:
+    """Whether `path` is at or below one of `paths`; without any, everything is.
+
+    Raises:
+        KgError: If one of `paths` does not exist or lies outside the root.
+    """
+    for wanted in paths:
+        if not wanted.exists():
+            msg = f"{wanted}: no such file or folder"
+            raise KgError(msg)
+        if not wanted.resolve().is_relative_to(root.resolve()):
+            msg = f"{wanted}: outside the law root {root}; name another root with --laws DIR"
+            raise KgError(msg)
+    return not paths or any(path.resolve().is_relative_to(wanted.resolve()) for wanted in paths)
+
+
+def kind_of(path: Path, root: Path) -> str:
+    """Kind of the file at `path`: hardware, op, system or law."""
+    parts = path.relative_to(root).parts
+    return _KINDS.get(parts[0], "law") if len(parts) > 1 else "law"
