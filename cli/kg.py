@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
 from cli.app import Entry, build, run
@@ -18,12 +17,13 @@ COMMANDS = {
     "new": Entry("cli.kg_commands.new", "The file of a new law."),
     "withdraw": Entry("cli.kg_commands.withdraw", "Retire a law, with a date and a reason."),
     "schema": Entry("cli.kg_commands.schema", "The JSON Schemas of the file formats."),
+    "diff": Entry("cli.kg_commands.diff", "What a change of laws means, and what a search does differently."),
+    "merge-file": Entry("cli.kg_commands.merge_file", "Git merge driver: evidence of both branches adds up."),
 }
 
 
 def main() -> None:
     """Run `kg` on the process's arguments and exit."""
-    gc.disable()  # a command is short and keeps what it reads; collecting over 10,000 laws frees nothing
     sys.exit(run(build(registry=COMMANDS, help_text="What is known about kernels on GPUs, why, and how sure."), "kg"))
 
 
