@@ -23,7 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from kg import loader
-from kg.loader import Contents, Laws, no_collection
+from kg.loader import Contents, Laws
 from kg.model.base import Model
 
 _MAGIC = b"spakkg01"
@@ -94,8 +94,7 @@ class Cache:
                 fresh = _Header(code=header.code, stat=now.digest, content=header.content, young=now.young)
                 with contextlib.suppress(OSError):  # a cache that cannot be refreshed still answers
                     self._write(entry, fresh, payload)
-            with no_collection():
-                return msgspec.msgpack.decode(payload, type=kind)
+            return msgspec.msgpack.decode(payload, type=kind)
         except (OSError, ValueError, struct.error, msgspec.MsgspecError):
             return None
 
