@@ -1,0 +1,69 @@
+"""The laws about compiled code say of their runs exactly what judging those runs gives; no compiler is needed to check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.compiled_evidence import CORE, FOUND, SAMPLED, configurations, encode, occupancy_ratio
+from kg.loader import load
+from kg.model.law import Law
+from kg.model.run import Run
+from tuner.confirm.judge import judge
+from tuner.mining.table import from_runs
+
+LAWS = load(Path(__file__).parents[2] / "laws")
+COMPILED = sorted(
+    law.id
+    for law in LAWS.laws.values()
+    if law.scope.hw.startswith("sm_") and any(entry.tier == "compiled" for entry in law.evidence)
+)
+
+
+def test_there_are_laws_about_compiled_code() -> None:
+    """The parametrised tests below have something to check."""
+    assert len(COMPILED) >= 4
+
+
+@pytest.mark.parametrize("law_id", COMPILED)
+def test_evidence_is_what_the_runs_say(law_id: str) -> None:
+    """Verdict, effect and problem sizes of every compiled entry are those of its run."""
+    law: Law = LAWS.laws[law_id]
+    for entry in (entry for entry in law.evidence if entry.tier == "compiled"):
+        run = LAWS.run(entry.run)
+        found = judge(law, from_runs([run]))
+        assert entry.effect == found.effect, (law_id, entry.run)
+        assert sorted(entry.problems) == sorted(found.problems)
+        if entry.role == "suggested":  # one problem size is enough to suggest a law, too few for the judge
+            assert (entry.verdict, found.verdict) in {("supports", "supports"), ("supports", "inconclusive")}
+        else:
+            assert entry.verdict == found.verdict, (law_id, entry.run)
+
+
+def test_occupancy_of_the_coarse_claim() -> None:
+    """Somewhere tile_m 128 keeps the occupancy of 64, so "tile_m = 128 collapses occupancy" is refuted, not confirmed."""
+    law = LAWS.laws["blackwell-fmha-tile-m-128-collapses-occupancy"]
+    entries = [entry for entry in law.evidence if entry.tier == "compiled"]
+    assert entries
+    for entry in entries:
+        low, high = occupancy_ratio(LAWS.run(entry.run), "tile_m", 128, 64)
+        assert entry.effect == {"occupancy_ratio": high}
+        assert low <= 0.5 < high
+
+
+def test_configurations_are_feasible_distinct_and_repeatable() -> None:
+    """The core product and the sample name each configuration once, the same ones every time."""
+    for experiment in (FOUND, SAMPLED):
+        problem = LAWS.ops["fmha"].problems[experiment.problems[0]]
+        first, again = (configurations(LAWS, experiment, problem) for _ in range(2))
+        assert first == again
+        assert len({msgspec.json.encode(dict(item)) for item in first}) == len(first)
+    assert {item["occupancy"] for item in configurations(LAWS, FOUND, problem)} == set(CORE["occupancy"])
+
+
+def test_a_written_run_reads_back() -> None:
+    """One trial a line is still the same run."""
+    run = LAWS.run(FOUND.run_id("sm_120"))
+    assert msgspec.json.decode(encode(run), type=Run) == run
