@@ -25,8 +25,8 @@ SELECT ?law ?kind ?status ?title ?claim ?hw ?op ?when ?run ?tier ?verdict WHERE 
 def write(laws: str, target: str) -> None:
     """Write hardware, ops and laws with their evidence as Turtle."""
     import rdflib
-    from kg.loader import load
 
+    from kg.loader import load
     from kg.statement import claim_text, kind_of
 
     store, graph, k = load(Path(laws)), rdflib.Graph(), rdflib.Namespace("urn:k:")

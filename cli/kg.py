@@ -17,6 +17,8 @@ COMMANDS = {
     "new": Entry("cli.kg_commands.new", "The file of a new law."),
     "withdraw": Entry("cli.kg_commands.withdraw", "Retire a law, with a date and a reason."),
     "schema": Entry("cli.kg_commands.schema", "The JSON Schemas of the file formats."),
+    "diff": Entry("cli.kg_commands.diff", "What a change of laws means, and what a search does differently."),
+    "merge-file": Entry("cli.kg_commands.merge_file", "Git merge driver: evidence of both branches adds up."),
 }
 
 

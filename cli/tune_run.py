@@ -161,7 +161,8 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
         diary.close()
         progress.end()
     told = report.build(report.Subject(question.hw, question.op.id, backend.name, provenance.objective), result)
-    run = record.build(replace(frame, provenance=backend.provenance()), result)
+    ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
+    run = record.build(ended, result)
     return _written(state, plan, run, told)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from kg import atomic
 from kg.assignment import show_assignments
 from kg.model.base import Scalar
 from kg.model.law import Tier, Verdict
-from kg.model.run import Audit, Kernel, LawVerdict, Run, Trial
+from kg.model.run import Audit, Kernel, LawVerdict, Measurement, Run, Trial
 from tuner.audit import Finding, contradicted
 from tuner.backend.base import Provenance
 from tuner.loop import Result
@@ -81,12 +81,14 @@ class Frame:
         method: How.
         provenance: Where the trials come from.
         created: Start of the search, UTC.
+        references: Library baselines by name.
     """
 
     subject: Subject
     method: Method
     provenance: Provenance
     created: datetime
+    references: Mapping[str, Measurement] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -110,6 +112,7 @@ def build(frame: Frame, result: Result) -> Run:
         problem=dict(subject.problem),
         flop_rule=subject.flop_rule,
         noise=provenance.noise,
+        reference_times=dict(frame.references),
         strategy=method.strategy,
         seed=method.seed,
         audit=Audit(trials=result.audited, contradicted=tuple(contradicted(result.findings))),

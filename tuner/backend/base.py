@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kg.model.base import Configuration, Problem
-from kg.model.run import Device, Noise, Trial
+from kg.model.run import Device, Measurement, Noise, Trial
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Backend(Protocol):
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
         """Trials in the order they finish, one for each request, failures included."""
+        ...
+
+    def references(self, problem: Problem) -> dict[str, Measurement]:
+        """Times of library baselines at `problem`, from the rounds of the trials so far; empty if none was timed."""
         ...
 
     def close(self) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from kg.formats.recording import Recording
-from kg.model.base import Configuration, Scalar
-from kg.model.run import Failure, Trial
+from kg.model.base import Configuration, Problem, Scalar
+from kg.model.run import Failure, Measurement, Trial
 from tuner.backend.base import Provenance, Request
 
 FEATURES = frozenset({"spill_bytes", "registers", "smem_bytes", "threads", "ctas_per_sm"})
@@ -50,6 +50,11 @@ class ReplayBackend:
                 yield _miss(request)
             else:
                 yield msgspec.structs.replace(trial, origin=request.origin, problem=dict(request.problem))
+
+    def references(self, problem: Problem) -> dict[str, Measurement]:
+        """Nothing: a record's baselines are in its own file."""
+        del problem
+        return {}
 
     def close(self) -> None:
         """Nothing to release."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kg.expression import parse
 from kg.model.base import Scalar
 from kg.model.law import (
     AvoidClaim,
@@ -43,6 +44,7 @@ class Subject:
         toolchain: Specifier such as `tileiras >=13.4,<14`.
         run: Run id that suggests the laws.
         tier: Tier of that run.
+        toolchain_seen: `name version` that made the trials.
     """
 
     hw: str
@@ -52,7 +54,7 @@ class Subject:
     toolchain: str
     run: str
     tier: str = "measured"
-    defaults: Mapping[str, Scalar] = field(default_factory=dict)
+    toolchain_seen: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,24 +107,49 @@ def mine_compiled(table: TrialTable, subject: Subject, margins: Margins | None =
     )
 
 
-def _scope(table: TrialTable, subject: Subject, split: Sequence[Literal] = ()) -> Scope:
-    """Where the law was seen: constant kinds of problem become its condition, dtypes its dtype."""
-    dtypes = tuple(sorted({str(problem["dtype"]) for problem in table.problems if "dtype" in problem}))
-    conditions = [literal.text for literal in split]
-    named = {name for literal in split for name in literal.names}
+def scope_of(
+    problems: Sequence[Mapping[str, Scalar]], subject: Subject, narrowed: Mapping[str, str] | None = None
+) -> Scope:
+    """The scope of a law seen at some problem sizes: their kinds are its condition, their dtypes its dtypes.
+
+    Args:
+        problems: Where it was seen.
+        subject: Whose kinds of problem specialise the code.
+        narrowed: Kind -> condition, where the law itself is only about some of what was seen.
+    """
+    dtypes = tuple(sorted({str(problem["dtype"]) for problem in problems if "dtype" in problem}))
+    conditions = dict(narrowed or {})
     for kind in subject.kinds:
-        values = {problem[kind] for problem in table.problems if kind in problem}
-        if kind in {"dtype"} | named or not values:
+        values = {problem[kind] for problem in problems if kind in problem}
+        if kind == "dtype" or kind in conditions or not values:
             continue
         ordered = sorted(values, key=lambda value: (str(type(value)), value))
         if len(ordered) == 1:
-            value = ordered[0]
-            conditions.append(f"{kind} == {value!r}")
+            conditions[kind] = f"{kind} == {ordered[0]!r}"
         elif not all(isinstance(value, bool) for value in ordered):
-            conditions.append(f"{kind} in [{', '.join(repr(value) for value in ordered)}]")
-    return Scope(
-        hw=subject.hw, op=subject.op, dtype=dtypes, when=" and ".join(sorted(conditions)), toolchain=subject.toolchain
-    )
+            conditions[kind] = f"{kind} in [{', '.join(repr(value) for value in ordered)}]"
+    when = " and ".join(sorted(conditions.values()))
+    return Scope(hw=subject.hw, op=subject.op, dtype=dtypes, when=when, toolchain=subject.toolchain)
+
+
+def narrowing(law: Law, problems: Sequence[Mapping[str, Scalar]]) -> dict[str, str]:
+    """Conditions of a law about kinds of which the problems show more than one: the law itself is narrower than they."""
+    found: dict[str, str] = {}
+    for text in filter(None, law.scope.when.split(" and ")):
+        kind, _, _ = text.partition(" == ")
+        if len({problem.get(kind) for problem in problems}) > 1 and " == " in text:
+            found[kind] = text
+    return found
+
+
+def _scope(table: TrialTable, subject: Subject, split: Sequence[Literal] = ()) -> Scope:
+    """Where the law was seen; a literal about a kind of problem narrows it to that kind."""
+    narrowed = {name: literal.text for literal in split for name in literal.names}
+    return scope_of([problem for problem in table.problems if _fits(problem, split)], subject, narrowed)
+
+
+def _fits(problem: Mapping[str, Scalar], split: Sequence[Literal]) -> bool:
+    return all(parse(literal.text).holds(problem) for literal in split)
 
 
 def _evidence(table: TrialTable, subject: Subject, effect: dict[str, float], low: dict[str, float]) -> Evidence:
@@ -134,14 +161,15 @@ def _evidence(table: TrialTable, subject: Subject, effect: dict[str, float], low
         effect={name: round(value, 4) for name, value in effect.items()},
         interval={name: (round(value, 4), round(max(value, effect[name]), 4)) for name, value in low.items()},
         problems=tuple(sorted(problem_text(problem) for problem in table.problems)),
-        toolchain=subject.toolchain.replace(" >=", " ").split(",")[0],
+        toolchain=subject.toolchain_seen,
     )
 
 
 @dataclass(frozen=True)
 class _Statement:
-    """A region in the words of a law."""
+    """A region in the words of a law; `tag` keeps ids of different claims about one region apart."""
 
+    tag: str
     title: str
     because: str
     bound: dict[str, Bound]
@@ -158,10 +186,12 @@ def _slow(table: TrialTable, subject: Subject, region: Region, margins: Margins)
         least = float(low[timed].min())
         title = f"{subject.op_title} on {subject.hw} is at least {far:g}x slower than its best where {where}"
         why = mechanism(table, region.mask)
-        told = _Statement(title, why, {"slowdown": Bound(at_least=far)}, {"slowdown": least}, {"slowdown": least})
+        told = _Statement(
+            "slow", title, why, {"slowdown": Bound(at_least=far)}, {"slowdown": least}, {"slowdown": least}
+        )
     else:
         title = f"{subject.op_title} on {subject.hw} does not run where {where}"
-        told = _Statement(title, "", {"failure_rate": Bound(at_least=1.0)}, {"failure_rate": 1.0}, {})
+        told = _Statement("fails", title, "", {"failure_rate": Bound(at_least=1.0)}, {"failure_rate": 1.0}, {})
     return _negative(table, subject, region, told)
 
 
@@ -169,7 +199,7 @@ def _compiled(table: TrialTable, subject: Subject, claim: CompiledClaim, region:
     least = claim.least(table, region.mask)
     title = f"{subject.op_title} on {subject.hw} {claim.words} where {in_words(_avoid(region))}"
     bound = {claim.effect: Bound(at_least=claim.at_least)}
-    told = _Statement(title, claim.because, bound, {claim.effect: least}, {})
+    told = _Statement(claim.tag, title, claim.because, bound, {claim.effect: least}, {})
     return _negative(table, subject, region, told)
 
 
@@ -186,7 +216,7 @@ def _negative(table: TrialTable, subject: Subject, region: Region, told: _Statem
     # examples are evaluated without compiled features, so a law about those carries none
     examples = Examples() if spoken & set(FEATURES) else _examples(table, region)
     return NegativeLaw(
-        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}", f"{expression} {scope.when}".strip()),
+        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-{told.tag}", f"{expression} {scope.when}".strip()),
         title=told.title[:200],
         scope=scope,
         claim=AvoidClaim(avoid=expression, because=told.because, effect=told.bound),
@@ -215,7 +245,7 @@ def _positive(table: TrialTable, subject: Subject, setting: Setting, within: flo
         id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-prefer", f"{words} {scope.when}".replace("=", " ")),
         title=f"{subject.op_title} on {subject.hw} reaches its best with {words}"[:200],
         scope=scope,
-        claim=PreferClaim(prefer=setting.prefer, effect={"cost": Bound(at_most=within), "loss": Bound(at_least=0.0)}),
+        claim=PreferClaim(prefer=setting.prefer, effect={"cost": Bound(at_most=within)}),
         status="proposed",
         evidence=(_evidence(table, subject, {"cost": setting.cost, "loss": setting.loss}, {}),),
     )

@@ -20,12 +20,14 @@ class CompiledClaim:
         at_least: The bound the law states.
         because: Glossary term.
         words: For the title, between the hardware and "where".
+        tag: For the law's id.
     """
 
     effect: str
     at_least: float
     because: str
     words: str
+    tag: str
 
     def shows(self, table: TrialTable) -> tuple[Bools, Bools]:
         """(S, N) cells that say something about it, and those that show it."""
@@ -42,8 +44,8 @@ class CompiledClaim:
 
 
 COMPILED_CLAIMS = (
-    CompiledClaim("spill_bytes", 1.0, "register-spill", "spills registers"),
-    CompiledClaim("failure_rate", 1.0, "compile-failure", "does not compile"),
+    CompiledClaim("spill_bytes", 1.0, "register-spill", "spills registers", "spills"),
+    CompiledClaim("failure_rate", 1.0, "compile-failure", "does not compile", "no-code"),
 )
 
 

@@ -88,6 +88,11 @@ class CompileBackend:
         for index, compiled in self._compile(requests):
             yield self._trial(requests[index], compiled)
 
+    def references(self, problem: Problem) -> dict[str, Measurement]:
+        """Nothing: library kernels are not compiled here."""
+        del problem
+        return {}
+
     def close(self) -> None:
         """End the workers; safe to call twice."""
         self._pool.close()

@@ -34,7 +34,7 @@ class Method:
     """
 
     plan: Plan = field(default_factory=Plan)
-    batch_size: int = 16
+    batch_size: int = 32
     seed: int = 0
     baselines: bool = True
     skip_baselines: tuple[str, ...] = ()

@@ -1,0 +1,50 @@
+"""`kg diff`: what changed in meaning between two sets of laws, and what a search does differently."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from cli.roots import open_root, toolchain_or_default
+
+Format = Literal["text", "markdown", "json", "github"]
+EXIT_DIFFERS = 1
+
+
+def command(
+    ctx: typer.Context,
+    before: Annotated[str, typer.Argument(metavar="A", help="A git revision or a folder of laws.")],
+    after: Annotated[
+        str, typer.Argument(metavar="[B]", help="A git revision or a folder; else the law root as it is on disk.")
+    ] = "",
+    toolchain: Annotated[
+        str, typer.Option(metavar="'NAME VERSION'", help="Decides which laws may remove; else the installed one.")
+    ] = "",
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "text",
+) -> None:
+    """What changed in meaning from A to B: claims, evidence, verdicts, and what a search does differently.
+
+    Exit 0: nothing, 1: something, 2: it cannot be said. A reformatted file is no change.
+    """
+    from cli import render_diff
+    from cli.render import Pen
+    from kg.diff.report import difference
+    from kg.diff.sources import open_source
+
+    state = globals_of(ctx)
+    root = open_root(state).path
+    with open_source(before, root) as old, open_source(after, root) as new:
+        found = difference((old, new), toolchain_or_default(toolchain, new))
+        if form == "json":
+            typer.echo(render_diff.json(found), nl=False)
+        elif form == "markdown":
+            typer.echo(render_diff.markdown(found), nl=False)
+        elif form == "github":
+            paths = {name: f"{root.name}/{path}" for name, path in new.paths.get("law", {}).items()}
+            typer.echo(render_diff.github(found, paths), nl=False)
+        else:
+            typer.echo(render_diff.text(found, Pen(state.colour)), nl=False)
+    if found:
+        raise typer.Exit(EXIT_DIFFERS)

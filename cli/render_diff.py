@@ -1,0 +1,137 @@
+"""`kg diff` as text, Markdown for a pull request, JSON, and annotations for a workflow log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from cli.render import Pen, wrap
+from kg.diff import words
+from kg.diff.report import Difference, Item
+
+MARKER = "<!-- kg diff -->"
+"""First line of the Markdown: by it the one comment of a pull request is found and updated."""
+
+MAX_COMMENT = 60_000
+"""Characters of Markdown; a comment on GitHub holds 65,536."""
+
+FULL_LIST = 40
+"""Changed laws whose details are shown in Markdown besides the flagged ones; all are in the table."""
+
+_LABEL = 10
+
+
+def text(difference: Difference, pen: Pen) -> str:
+    """For a terminal: one block for each law, those to look at first."""
+    out = [pen(words.headline(difference), "bold")]
+    for item in difference.items:
+        out += ["", pen("! " if item.red_flag else "  ", "bold", "red") + pen(item.change.id, "bold")]
+        out += [f"  {line}" for line in wrap(words.aspects(item), width=76)]
+        for label, said in words.lines(item):
+            body = wrap(said, indent=2 + _LABEL)
+            style = ("bold", "red") if label == "ALERT" else ("dim",)
+            first = f"  {pen(label.ljust(_LABEL), *style)}{body[0].lstrip()}"
+            out += [first, *body[1:]]
+    if difference.nodes:
+        out += ["", *(f"  {name}: {what}" for name, what in difference.nodes.items())]
+    if difference.spaces:
+        out += ["", *(line for space in difference.spaces for line in wrap(words.space_line(space), indent=2))]
+    return "\n".join(out) + "\n"
+
+
+def markdown(difference: Difference) -> str:
+    """For a pull request's comment: verdict table, then details folded, flagged laws open."""
+    out = [MARKER, f"### Laws: {words.headline(difference)}", ""]
+    if difference.items:
+        out += ["| | law | what changed | what a search does |", "|---|---|---|---|"]
+        out += [_row(item) for item in difference.items]
+    if difference.spaces:
+        out += ["", "**Spaces**", "", *(f"- {_safe(words.space_line(space))}" for space in difference.spaces)]
+    if difference.nodes:
+        out += ["", "**Other files**", "", *(f"- `{name}` {what}" for name, what in difference.nodes.items())]
+    size = sum(map(len, out)) + len(out)
+    shown = 0
+    for place, item in enumerate(difference.items):
+        if place >= FULL_LIST and not item.red_flag:
+            continue
+        block = _details(item)
+        if size + len(block) > MAX_COMMENT:
+            break
+        out.append(block)
+        size += len(block)
+        shown += 1
+    if shown < len(difference.items):
+        out += ["", f"Details of {len(difference.items) - shown} more laws: `kg diff` prints them."]
+    return "\n".join(out)[: MAX_COMMENT + 4000] + "\n"
+
+
+def _row(item: Item) -> str:
+    effects = "<br>".join(_safe(words.covers(effect)) for effect in item.effects) or "nothing"
+    flags = [said for label, said in words.lines(item) if label == "ALERT"]
+    if flags:
+        effects += "".join(f"<br>**{_safe(flag)}**" for flag in flags[:2])
+    return f"| {'🔴' if item.red_flag else ''} | `{item.change.id}` | {_safe(words.aspects(item))} | {effects} |"
+
+
+def _details(item: Item) -> str:
+    rows = "\n".join(f"- **{label}** {_safe(said)}" for label, said in words.lines(item))
+    opened = " open" if item.red_flag else ""
+    return f"\n<details{opened}><summary><code>{item.change.id}</code> {_safe(words.aspects(item))}</summary>\n\n{rows}\n\n</details>"
+
+
+def _safe(text_: str) -> str:
+    """Law text inside Markdown: no cell breaks, no markup, no mention of a user by accident."""
+    table = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "*": "\\*", "_": "\\_", "`": "\\`", "@": "@&#8203;"}
+    return "".join(table.get(sign, sign) for sign in text_)
+
+
+def json(difference: Difference) -> str:
+    """Stable keys: changes, spaces, nodes, conflicts."""
+    document = {
+        "headline": words.headline(difference),
+        "changes": [_document(item) for item in difference.items],
+        "spaces": difference.spaces,
+        "nodes": dict(difference.nodes),
+        "conflicts": {
+            "new": [list(conflict.laws) for conflict in difference.new_conflicts],
+            "gone": [list(conflict.laws) for conflict in difference.gone_conflicts],
+        },
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _document(item: Item) -> dict[str, object]:
+    change = item.change
+    return {
+        "id": change.id,
+        "renamed_from": change.renamed_from,
+        "aspects": list(change.aspects),
+        "red_flag": item.red_flag,
+        "before": None if change.before is None else msgspec.to_builtins(change.before),
+        "after": None if change.after is None else msgspec.to_builtins(change.after),
+        "evidence_gained": msgspec.to_builtins(change.gained),
+        "evidence_lost": msgspec.to_builtins(change.lost),
+        "effects": msgspec.to_builtins(item.effects),
+        "conflicts": [{"laws": list(c.laws), "reason": c.reason} for c in item.conflicts],
+    }
+
+
+def github(difference: Difference, paths: Mapping[str, str]) -> str:
+    """Workflow commands: an annotation on each changed law's file, a warning where a reviewer must look."""
+    out = []
+    for item in difference.items:
+        level = "warning" if item.red_flag else "notice"
+        said = [said for label, said in words.lines(item) if label in {"ALERT", "effect"}]
+        message = "%0A".join(_command(part) for part in [words.aspects(item), *said])
+        where = f" file={_property(paths[item.change.id])}," if item.change.id in paths else " "
+        out.append(f"::{level}{where}title={_property(f'law {item.change.id}')}::{message}")
+    return "".join(f"{line}\n" for line in out)
+
+
+def _command(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _command(value).replace(":", "%3A").replace(",", "%2C")

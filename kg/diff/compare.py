@@ -1,0 +1,152 @@
+"""Two sets of laws side by side: each changed law with what about it changed. Text that means the same is no change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from kg.model.law import (
+    AvoidClaim,
+    Evidence,
+    IndifferentClaim,
+    Law,
+    LawBase,
+    PreferClaim,
+)
+
+Aspect = Literal[
+    "added", "removed", "renamed", "strengthened", "weakened", "claim", "re-scoped", "re-judged", "evidence", "wording"
+]
+"""What changed about a law; one law may have several. `claim`: changed in a way that is neither stronger nor weaker."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One law that is not what it was.
+
+    Attributes:
+        id: Its id now; its old one if it was removed.
+        aspects: What changed, most important first.
+        before: None if it was added.
+        after: None if it was removed.
+        gained: Evidence that came.
+        lost: Evidence that went.
+    """
+
+    id: str
+    aspects: tuple[Aspect, ...]
+    before: Law | None
+    after: Law | None
+    gained: tuple[Evidence, ...] = ()
+    lost: tuple[Evidence, ...] = ()
+
+    @property
+    def renamed_from(self) -> str | None:
+        """Its old id if it has another now."""
+        renamed = self.before is not None and self.after is not None and self.before.id != self.after.id
+        return self.before.id if renamed and self.before is not None else None
+
+
+def compare(before: Mapping[str, Law], after: Mapping[str, Law]) -> tuple[Change, ...]:
+    """Every law that differs, by id. `compare(a, a)` is empty."""
+    pairs = _pairs(before, after)
+    changes = [_change(old, new) for old, new in pairs if old != new]
+    return tuple(sorted((change for change in changes if change.aspects), key=lambda change: change.id))
+
+
+def _pairs(before: Mapping[str, Law], after: Mapping[str, Law]) -> list[tuple[Law | None, Law | None]]:
+    """Old and new of each law: by id, then by a stated rename, then by an unchanged claim in an unchanged scope."""
+    pairs: list[tuple[Law | None, Law | None]] = [(before[i], after[i]) for i in before.keys() & after.keys()]
+    gone = {i: before[i] for i in before.keys() - after.keys()}
+    new = {i: after[i] for i in after.keys() - before.keys()}
+    for identifier, law in sorted(new.items()):
+        stated = [link.id for link in law.related if link.type == "renamed-from" and link.id in gone]
+        same = [i for i, old in sorted(gone.items()) if (old.claim, old.scope) == (law.claim, law.scope)]
+        for old in [*stated, *same][:1]:
+            pairs.append((gone.pop(old), law))
+            del new[identifier]
+    pairs += [(law, None) for law in gone.values()]
+    pairs += [(None, law) for law in new.values()]
+    return pairs
+
+
+def _change(before: Law | None, after: Law | None) -> Change:
+    if before is None or after is None:
+        law = after if before is None else before
+        assert law is not None  # noqa: S101 - one of the two is there
+        gained = law.evidence if before is None else ()
+        lost = () if before is None else law.evidence
+        return Change(law.id, ("added",) if before is None else ("removed",), before, after, gained, lost)
+    aspects: list[Aspect] = ["renamed"] if before.id != after.id else []
+    aspects += _claim_aspects(before, after)
+    if before.scope != after.scope:
+        aspects.append("re-scoped")
+    if before.status != after.status or before.withdrawn != after.withdrawn:
+        aspects.append("re-judged")
+    gained = tuple(item for item in after.evidence if item not in before.evidence)
+    lost = tuple(item for item in before.evidence if item not in after.evidence)
+    if gained or lost:
+        aspects.append("evidence")
+    if not aspects and _words(before) != _words(after):
+        aspects.append("wording")
+    return Change(after.id, tuple(aspects), before, after, gained, lost)
+
+
+def _words(law: LawBase) -> object:
+    """What is left to differ when claim, scope, status and evidence are the same."""
+    return msgspec.structs.replace(law, evidence=())
+
+
+def _claim_aspects(before: Law, after: Law) -> list[Aspect]:
+    """How the claim changed by its numbers alone; what an expression covers is compared on the space (`kg.diff.effect`)."""
+    if type(before) is not type(after):
+        return ["claim"]
+    if before.claim == after.claim:
+        return []
+    found: list[Aspect] = []
+    directions = _bound_directions(before, after) | _margin_direction(before, after)
+    if directions == {"strengthened"} and _subject(before) == _subject(after):
+        found.append("strengthened")
+    elif directions == {"weakened"} and _subject(before) == _subject(after):
+        found.append("weakened")
+    elif _subject(before) != _subject(after) or directions:
+        found.append("claim")
+    return found  # only `because` differs: wording
+
+
+def _subject(law: Law) -> object:
+    """What a claim is about, without how much it says."""
+    claim = law.claim
+    if isinstance(claim, AvoidClaim):
+        return claim.avoid
+    if isinstance(claim, PreferClaim):
+        return (sorted(claim.prefer.items(), key=str), claim.over)
+    if isinstance(claim, IndifferentClaim):
+        return (claim.over, claim.values)
+    return msgspec.structs.replace(claim, because="", effect={})
+
+
+def _bound_directions(before: Law, after: Law) -> set[Aspect]:
+    """Stronger: a higher lower bound, a lower upper bound, or a bound where there was none."""
+    found: set[Aspect] = set()
+    old, new = before.claim.effect, after.claim.effect
+    for name in old.keys() | new.keys():
+        for side, sign in (("at_least", 1.0), ("at_most", -1.0)):
+            a = getattr(old.get(name), side, None)
+            b = getattr(new.get(name), side, None)
+            if a == b:
+                continue
+            stronger = a is None or (b is not None and sign * b > sign * a)
+            found.add("strengthened" if stronger else "weakened")
+    return found
+
+
+def _margin_direction(before: Law, after: Law) -> set[Aspect]:
+    """A narrower margin of a tie says more."""
+    if not (isinstance(before.claim, IndifferentClaim) and isinstance(after.claim, IndifferentClaim)):
+        return set()
+    old, new = (float(claim.within.rstrip("%")) for claim in (before.claim, after.claim))
+    return set() if old == new else {"strengthened" if new < old else "weakened"}

@@ -1,0 +1,332 @@
+"""What a change of laws does to searches: how much of each space is removed or postponed, and which best ones with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kg.diff.compare import Change
+from kg.expression import parse
+from kg.features import COMPILED_FEATURES
+from kg.match import compute_capability, hardware_facts
+from kg.model.base import Scalar
+from kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim
+from kg.model.run import Run, Trial
+from kg.prune import may_remove
+from kg.space import Space, build
+from kg.store import Store
+from kg.taxonomy import Taxonomy
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Root(Store, Protocol):
+    """A law root with its runs (`kg.loader.Laws` is one)."""
+
+    @property
+    def run_ids(self) -> list[str]:
+        """Ids of the run files."""
+
+    def run(self, identifier: str) -> Run:
+        """One run file."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The fastest recorded configuration of one problem size that a changed law now speaks against.
+
+    Attributes:
+        run: Run that recorded it.
+        problem: Problem size as `name=value,...`.
+        configuration: The configuration.
+        time: Its time and unit, as recorded.
+    """
+
+    run: str
+    problem: str
+    configuration: Mapping[str, Scalar]
+    time: str
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one changed law covers of one op's space on one piece of hardware, before and after.
+
+    Attributes:
+        op: Op id.
+        hw: Hardware id of the law's scope.
+        total: Feasible configurations, over the op's named problem sizes in either scope (the largest space).
+        before: Configurations it spoke against; None: it was not there, or needs compiled features to say.
+        after: The same, now.
+        removes_before: Whether it removed them (else it only postponed them).
+        removes_after: Whether it removes them now.
+        lost_bests: Recorded bests it speaks against now and did not before.
+        regained_bests: Recorded bests it spoke against before and does not now.
+    """
+
+    op: str
+    hw: str
+    total: int
+    before: int | None
+    after: int | None
+    removes_before: bool
+    removes_after: bool
+    lost_bests: tuple[Best, ...] = ()
+    regained_bests: tuple[Best, ...] = ()
+
+    @property
+    def red_flag(self) -> bool:
+        """A configuration that was measured to be the best would no longer be tried."""
+        return bool(self.lost_bests)
+
+
+def effects(change: Change, roots: tuple[Root, Root], toolchain: str) -> tuple[Effect, ...]:
+    """What `change` does on the spaces it is about: its op, or the kinds of it that have parameters.
+
+    Args:
+        change: One changed law.
+        roots: The law roots before and after.
+        toolchain: `name version` that decides whether a law may remove; empty if nobody knows.
+    """
+    old, new = roots
+    law = change.after or change.before
+    assert law is not None  # noqa: S101 - a change has one of the two
+    store = new if change.after is not None else old
+    found = []
+    for op in _concrete(store, law.scope.op):
+        before = _cover(change.before, old, op, toolchain)
+        after = _cover(change.after, new, op, toolchain)
+        if before is None and after is None:
+            continue
+        found.append(_effect(law, op, (before, after)))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Cover:
+    """What one law says of one op's space.
+
+    Attributes:
+        space: Feasible configurations of the widest problem size in scope.
+        mask: (N,) what it speaks against; None if it cannot be said without compiling.
+        removes: Whether it may remove.
+        bests: Recorded bests it speaks against, by run and problem.
+    """
+
+    space: Space
+    mask: Mask | None
+    removes: bool
+    bests: dict[tuple[str, str], Best]
+
+
+def _effect(law: Law, op: str, covers: tuple[_Cover | None, _Cover | None]) -> Effect:
+    before, after = covers
+    old = before.bests if before is not None else {}
+    new = after.bests if after is not None else {}
+    return Effect(
+        op=op,
+        hw=law.scope.hw,
+        total=max(len(cover.space) for cover in covers if cover is not None),
+        before=_count(before),
+        after=_count(after),
+        removes_before=before is not None and before.removes,
+        removes_after=after is not None and after.removes,
+        lost_bests=tuple(best for key, best in sorted(new.items()) if key not in old),
+        regained_bests=tuple(best for key, best in sorted(old.items()) if key not in new),
+    )
+
+
+def _count(cover: _Cover | None) -> int | None:
+    return None if cover is None or cover.mask is None else int(cover.mask.sum())
+
+
+def _concrete(store: Store, op: str) -> Iterator[str]:
+    """`op` and the kinds of it that have a space."""
+    for found in Taxonomy("op", store.ops).descendants(op):
+        if found in store.ops and store.ops[found].parameters:
+            yield found
+
+
+def _cover(law: Law | None, root: Root, op: str, toolchain: str) -> _Cover | None:
+    if law is None or op not in root.ops or law.status == "withdrawn":
+        return None
+    facts = hardware_facts(root, law.scope.hw)
+    spaces = [build(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
+    if not spaces:
+        return None
+    masks = [against(law, space) for space in spaces]
+    sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, spaces, strict=True)]
+    widest = max(range(len(spaces)), key=lambda place: sizes[place])
+    removes = bool(may_remove(law, root, law.scope.hw, toolchain))
+    return _Cover(spaces[widest], masks[widest], removes, dict(_bests(law, root, op, facts)))
+
+
+def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
+    """The op's named problem sizes that the law's scope covers; the default one if the op names none."""
+    node = root.ops[op]
+    defaults = {name: parameter.default for name, parameter in node.problem.items()}
+    named = [{**defaults, **problem} for problem in node.problems.values()] or [defaults]
+    return [problem for problem in named if in_scope(law, problem, facts)]
+
+
+def in_scope(law: Law, problem: Mapping[str, Scalar], facts: Mapping[str, Scalar]) -> bool:
+    """Whether dtype and `when` of a law's scope hold at a problem size; what cannot be decided holds."""
+    if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
+        return False
+    if not law.scope.when:
+        return True
+    known = {**problem, **{f"hw.{name}": value for name, value in facts.items()}}
+    return parse(law.scope.when).partial(known) is not False
+
+
+def against(law: Law, space: Space) -> Mask | None:
+    """(N,) the configurations `law` speaks against; None if that needs compiled features.
+
+    A preferred setting speaks against the settings it names as worse, or else against everything without it; a tie
+    against all but one of its values; an invariant against what violates it.
+    """
+    claim = law.claim
+    if isinstance(claim, AvoidClaim):
+        return _holding(claim.avoid, space)
+    if isinstance(claim, RequireClaim):
+        holds = _holding(claim.require, space)
+        return None if holds is None else ~holds
+    if isinstance(claim, PreferClaim):
+        if claim.over:
+            return _any([_setting(setting, space) for setting in claim.over], space)
+        return ~_setting(claim.prefer, space)
+    if isinstance(claim, IndifferentClaim) and claim.over in space.names:
+        return _any([_setting({claim.over: value}, space) for value in claim.values[1:]], space)
+    return None
+
+
+def _any(masks: Sequence[Mask], space: Space) -> Mask:
+    found = np.zeros(len(space), dtype=bool)
+    for mask in masks:
+        found |= mask
+    return found
+
+
+def _holding(text: str, space: Space) -> Mask | None:
+    expression = parse(text)
+    return space.holds(expression) if space.speaks_of(expression) else None
+
+
+def _setting(setting: Mapping[str, Scalar], space: Space) -> Mask:
+    mask = np.ones(len(space), dtype=bool)
+    for name, value in setting.items():
+        position = space.names.index(name) if name in space.names else None
+        code = space.values[position].index(value) if position is not None and value in space.values[position] else None
+        mask &= False if position is None or code is None else space.codes[:, position] == code
+    return mask
+
+
+def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, str], Best]]:
+    """The recorded bests on the same compute capability that the law speaks against."""
+    capability = compute_capability(root, law.scope.hw)
+    for identifier in root.run_ids:
+        run = root.run(identifier)
+        if run.op != op or run.tier != "measured" or compute_capability(root, run.hw) != capability:
+            continue
+        for problem, trial in _fastest(run):
+            if in_scope(law, problem, facts) and _speaks_against(law, problem, trial, facts):
+                time = next(m for m in trial.measurements if m.name == "time")
+                text = ",".join(
+                    f"{n}={str(v).lower() if isinstance(v, bool) else v}" for n, v in sorted(problem.items())
+                )
+                yield (run.id, text), Best(run.id, text, trial.configuration, f"{time.value:.4g} {time.unit}")
+
+
+def _fastest(run: Run) -> Iterator[tuple[dict[str, Scalar], Trial]]:
+    """The fastest correct trial of each problem size of a run."""
+    best: dict[str, tuple[float, dict[str, Scalar], Trial]] = {}
+    for trial in run.trials:
+        time = trial.value("time")
+        if time is None or trial.invalidity != "correct":
+            continue
+        problem = {**run.problem, **trial.problem}
+        key = repr(sorted(problem.items()))
+        if key not in best or time < best[key][0]:
+            best[key] = (time, problem, trial)
+    for _, problem, trial in best.values():
+        yield problem, trial
+
+
+def _speaks_against(law: Law, problem: Mapping[str, Scalar], trial: Trial, facts: Mapping[str, Scalar]) -> bool:
+    claim = law.claim
+    features = {m.name: m.value for m in trial.measurements if m.name in COMPILED_FEATURES}
+    known: dict[str, Scalar] = {
+        **{f"hw.{n}": v for n, v in facts.items()},
+        **problem,
+        **trial.configuration,
+        **features,
+    }
+    if isinstance(claim, AvoidClaim):
+        return parse(claim.avoid).partial(known) is True
+    if isinstance(claim, RequireClaim):
+        return parse(claim.require).partial(known) is False
+    if isinstance(claim, PreferClaim):
+        has = _has(trial.configuration, claim.prefer)
+        return any(_has(trial.configuration, s) for s in claim.over) if claim.over else not has
+    return False  # a tie removes no best: its other values are as good
+
+
+def _has(configuration: Mapping[str, Scalar], setting: Mapping[str, Scalar]) -> bool:
+    return all(configuration.get(name) == value for name, value in setting.items())
+
+
+@dataclass(frozen=True)
+class SpaceChange:
+    """What all laws together leave of one op's space on one compute capability, before and after.
+
+    Attributes:
+        total: Feasible configurations.
+        before: Configurations a search under laws still tries, besides its audit.
+        after: The same, now.
+    """
+
+    op: str
+    hw: str
+    problem: str
+    total: int
+    before: int
+    after: int
+
+
+def space_changes(changes: Iterable[Change], roots: tuple[Root, Root], toolchain: str) -> tuple[SpaceChange, ...]:
+    """For each op and compute capability a change is about: what the removing laws together leave."""
+    old, new = roots
+    subjects = sorted({(law.scope.op, law.scope.hw) for c in changes for law in (c.before, c.after) if law is not None})
+    found: dict[tuple[str, str, str], SpaceChange] = {}
+    for scope_op, hw in subjects:
+        if hw not in new.hardware or scope_op not in new.ops:
+            continue
+        for op in _concrete(new, scope_op):
+            for name, problem in (new.ops[op].problems or {"default": {}}).items():
+                space = build(new.ops[op], problem, hardware_facts(new, hw))
+                left = [int((~_removed(root, space, hw, toolchain)).sum()) for root in (old, new)]
+                if left[0] != left[1]:
+                    found[op, hw, name] = SpaceChange(op, hw, name, len(space), left[0], left[1])
+    return tuple(found.values())
+
+
+def _removed(root: Root, space: Space, hw: str, toolchain: str) -> Mask:
+    """(N,) what the laws of a root may remove here."""
+    mask = np.zeros(len(space), dtype=bool)
+    if hw not in root.hardware:
+        return mask
+    ops: Sequence[str] = tuple(Taxonomy("op", root.ops).ancestors(space.op))
+    chain = Taxonomy("hardware", root.hardware).ancestors(hw)
+    for law in root.laws.values():
+        if law.scope.op not in ops or law.scope.hw not in chain or not may_remove(law, root, hw, toolchain):
+            continue
+        if isinstance(law.claim, PreferClaim) or not in_scope(law, space.setting.problem, space.setting.facts):
+            continue
+        speaks = against(law, space)
+        if speaks is not None:
+            mask |= speaks
+    return mask

@@ -1,0 +1,116 @@
+"""The difference of two law roots as one value, ready to render: changes, effects, conflicts, verdict hints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kg.conflict import Conflict, Conflicts
+from kg.diff.compare import Change, compare
+from kg.diff.effect import Effect, Root, SpaceChange, effects, space_changes
+from kg.model.law import Law
+
+
+@dataclass(frozen=True)
+class Item:
+    """One changed law with its effects.
+
+    Attributes:
+        change: What changed.
+        effects: On each space it is about.
+        conflicts: Conflicts it is part of now and that were not there before.
+    """
+
+    change: Change
+    effects: tuple[Effect, ...]
+    conflicts: tuple[Conflict, ...]
+
+    @property
+    def red_flag(self) -> bool:
+        """Whether a reviewer must look: a recorded best is lost, or a conflict appears."""
+        return bool(self.conflicts) or any(effect.red_flag for effect in self.effects)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Everything that differs in meaning.
+
+    Attributes:
+        items: Changed laws, those a reviewer must look at first.
+        spaces: What all laws together leave of each space, where that changed.
+        nodes: Hardware, op and system files that differ: `hardware/rtx5070` -> added, removed or changed.
+        new_conflicts: Conflicts that appear.
+        gone_conflicts: Conflicts that disappear.
+    """
+
+    items: tuple[Item, ...]
+    spaces: tuple[SpaceChange, ...]
+    nodes: Mapping[str, str]
+    new_conflicts: tuple[Conflict, ...]
+    gone_conflicts: tuple[Conflict, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.items or self.nodes)
+
+
+def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
+    """What changed from the first law root to the second.
+
+    Args:
+        roots: Law roots before and after.
+        toolchain: `name version` that decides what may remove; empty if nobody knows.
+    """
+    old, new = roots
+    changes = compare(old.laws, new.laws)
+    before, after = ({_key(c): c for c in Conflicts(root).all()} for root in roots)
+    appeared = tuple(conflict for key, conflict in after.items() if key not in before)
+    items = [
+        Item(
+            change=change,
+            effects=effects(change, roots, toolchain),
+            conflicts=tuple(c for c in appeared if change.id in c.laws),
+        )
+        for change in changes
+    ]
+    items.sort(key=lambda item: (not item.red_flag, item.change.id))
+    return Difference(
+        items=tuple(items),
+        spaces=space_changes(changes, roots, toolchain),
+        nodes=_nodes(roots),
+        new_conflicts=appeared,
+        gone_conflicts=tuple(conflict for key, conflict in before.items() if key not in after),
+    )
+
+
+def _key(conflict: Conflict) -> tuple[str, ...]:
+    return tuple(sorted(conflict.laws))
+
+
+def _nodes(roots: tuple[Root, Root]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for kind in ("hardware", "ops", "systems"):
+        old: Mapping[str, object] = getattr(roots[0], kind)
+        new: Mapping[str, object] = getattr(roots[1], kind)
+        for name in sorted(old.keys() | new.keys()):
+            if name not in old:
+                found[f"{kind}/{name}"] = "added"
+            elif name not in new:
+                found[f"{kind}/{name}"] = "removed"
+            elif old[name] != new[name]:
+                found[f"{kind}/{name}"] = "changed"
+    return found
+
+
+def verdict_reason(before: Law | None, after: Law | None) -> str:
+    """Why a status changed, in words: which evidence moved it."""
+    if after is None or before is None or before.status == after.status:
+        return ""
+    if after.withdrawn is not None and before.withdrawn is None:
+        return f"withdrawn on {after.withdrawn.date}: {after.withdrawn.reason}"
+    gained = [item for item in after.evidence if item not in before.evidence]
+    lost = [item for item in before.evidence if item not in after.evidence]
+    parts = [f"{item.run} {item.verdict} it ({item.tier}, {item.role})" for item in gained]
+    parts += [f"{item.run} no longer counts ({item.tier}, {item.role})" for item in lost]
+    if not parts:
+        return "by hand: no evidence came or went"
+    return "; ".join(parts)

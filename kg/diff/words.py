@@ -1,0 +1,159 @@
+"""A difference in words: the lines that every rendering of it is made of."""
+
+from __future__ import annotations
+
+from kg.diff.effect import Best, Effect, SpaceChange
+from kg.diff.report import Difference, Item, verdict_reason
+from kg.model.law import Evidence, Law
+from kg.statement import claim_text, kind_of, number_text
+
+_VERBS = {
+    "positive": "use",
+    "negative": "avoid",
+    "indifferent": "ignore",
+    "invariant": "never",
+    "transformation": "rewrite",
+}
+
+
+def headline(difference: Difference) -> str:
+    """`5 laws changed, 2 need a look: 1 would exclude a recorded best, 1 conflict appears`."""
+    if not difference:
+        return "No law, hardware, op or system changed in meaning."
+    flagged = [item for item in difference.items if item.red_flag]
+    parts = [_counted(len(difference.items), "law changed", "laws changed")]
+    if difference.nodes:
+        parts.append(_counted(len(difference.nodes), "other file", "other files"))
+    first = ", ".join(parts)
+    reasons = []
+    losing = sum(any(effect.red_flag for effect in item.effects) for item in flagged)
+    if losing:
+        reasons.append(_counted(losing, "law would exclude a recorded best", "laws would exclude a recorded best"))
+    if difference.new_conflicts:
+        reasons.append(_counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
+    return f"{first}; look at {len(flagged)}: {', '.join(reasons)}" if flagged else first
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def aspects(item: Item) -> str:
+    """`weakened, re-judged (confirmed -> contested)`."""
+    change = item.change
+    words = []
+    for aspect in change.aspects:
+        if aspect == "renamed":
+            words.append(f"renamed from {change.renamed_from}")
+        elif aspect == "re-judged" and change.before is not None and change.after is not None:
+            words.append(f"{change.before.status} -> {change.after.status}")
+        elif aspect == "claim":
+            words.append(_direction(item) or "claims something else")
+        elif aspect == "added" and change.after is not None:
+            words.append(f"added ({change.after.status})")
+        else:
+            words.append(aspect)
+    return ", ".join(dict.fromkeys(words))
+
+
+def _direction(item: Item) -> str:
+    """What the space says where text alone cannot: it covers more than before, or less."""
+    known = [(e.before, e.after) for e in item.effects if e.before is not None and e.after is not None]
+    if not known or any(a == b for a, b in known):
+        return ""
+    if all(after > before for before, after in known):
+        return "strengthened: covers more"
+    return "weakened: covers less" if all(after < before for before, after in known) else ""
+
+
+def statement(law: Law) -> str:
+    """`avoid tile_m >= 128 (slowdown >= 1.2), on sm_90 for fmha, fp16, when causal`."""
+    claim = law.claim
+    bounds = ", ".join(
+        " and ".join(
+            part
+            for part in (
+                f"{name} at least {number_text(bound.at_least)}" if bound.at_least is not None else "",
+                f"{name} at most {number_text(bound.at_most)}" if bound.at_most is not None else "",
+            )
+            if part
+        )
+        for name, bound in claim.effect.items()
+    )
+    scope = [f"on {law.scope.hw} for {law.scope.op}", *law.scope.dtype]
+    if law.scope.when:
+        scope.append(f"when {law.scope.when}")
+    if law.scope.toolchain:
+        scope.append(law.scope.toolchain)
+    return f"{_VERBS[kind_of(law)]} {claim_text(law)}{f' ({bounds})' if bounds else ''}, {', '.join(scope)}"
+
+
+def lines(item: Item) -> list[tuple[str, str]]:
+    """Label and text of everything a reviewer needs about one law, in reading order."""
+    change = item.change
+    found: list[tuple[str, str]] = []
+    before = statement(change.before) if change.before is not None else ""
+    after = statement(change.after) if change.after is not None else ""
+    if before == after:
+        found.append(("claim", after))
+    else:
+        found += [("was", before)] if before else []
+        found += [("now", after)] if after else []
+    reason = verdict_reason(change.before, change.after)
+    if reason:
+        found.append(("because", reason))
+    found += [("evidence", f"+ {evidence(entry)}") for entry in change.gained]
+    found += [("evidence", f"- {evidence(entry)}") for entry in change.lost]
+    if change.after is not None and change.before is None and not change.gained:
+        found.append(("evidence", "none"))
+    for effect in item.effects:
+        found.append(("effect", covers(effect)))
+        found += [("ALERT", lost(best)) for best in effect.lost_bests]
+        found += [("good", regained(best)) for best in effect.regained_bests]
+    found += [("ALERT", f"conflicts with {_other(c.laws, change.id)}: {c.reason}") for c in item.conflicts]
+    return found
+
+
+def _other(laws: tuple[str, ...], own: str) -> str:
+    return " and ".join(law for law in laws if law != own) or own
+
+
+def evidence(entry: Evidence) -> str:
+    """`run supports (measured, independent): slowdown 1.64, at 3 problem sizes`."""
+    effect = ", ".join(f"{name} {number_text(value)}" for name, value in entry.effect.items())
+    sizes = _counted(len(entry.problems), "problem size", "problem sizes") if entry.problems else ""
+    tail = ", ".join(part for part in (effect, f"at {sizes}" if sizes else "") if part)
+    return f"{entry.run} {entry.verdict} ({entry.tier}, {entry.role}){f': {tail}' if tail else ''}"
+
+
+def covers(effect: Effect) -> str:
+    """`fmha on sm_90: removes 120 of 432 configurations, was 96`."""
+    verb = {True: "removes", False: "moves back"}
+    place = f"{effect.op} on {effect.hw}"
+    if effect.after is None and effect.before is None:
+        return f"{place}: speaks of compiled features; what it covers is known after compiling"
+    now = "nothing" if effect.after is None else f"{effect.after} of {effect.total} configurations"
+    was = "nothing" if effect.before is None else str(effect.before)
+    if (effect.before, effect.removes_before) == (effect.after, effect.removes_after):
+        return f"{place}: {verb[effect.removes_after]} {now}, as before"
+    old = f"{verb[effect.removes_before]} {was}" if effect.removes_before != effect.removes_after else was
+    return f"{place}: {verb[effect.removes_after]} {now}; before: {old}"
+
+
+def lost(best: Best) -> str:
+    """The red flag."""
+    setting = ", ".join(f"{name}={value}" for name, value in best.configuration.items())
+    return f"speaks against a recorded best: {best.time} at {best.problem} ({setting}; run {best.run})"
+
+
+def regained(best: Best) -> str:
+    """The opposite of a red flag."""
+    return f"no longer speaks against the recorded best of {best.problem} ({best.time}; run {best.run})"
+
+
+def space_line(space: SpaceChange) -> str:
+    """`fmha on sm_90, d64-s1024-causal: a search tries 312 of 432 configurations, before 336`."""
+    return (
+        f"{space.op} on {space.hw}, {space.problem}: a search under laws tries {space.after} of {space.total} "
+        f"configurations, before {space.before}"
+    )
