@@ -56,7 +56,8 @@ class Sweep:
         hw: Hardware id.
         arch: `sm_90`.
         commit: Of this repository.
-        fixed: Parameters of the core held at one value.
+        chosen: Values that replace those of the core, by parameter.
+        label: Tells the runs of a core with chosen values from those of the whole core.
     """
 
     op: Op
@@ -64,23 +65,32 @@ class Sweep:
     hw: str
     arch: str
     commit: str
-    fixed: Mapping[str, Scalar]
+    chosen: Mapping[str, tuple[Scalar, ...]]
+    label: str = ""
 
     def core(self, problem: Problem) -> list[Configuration]:
         """Feasible configurations of the declared core at `problem`."""
-        values = {name: (self.fixed[name],) if name in self.fixed else p.core for name, p in self._parameters()}
-        reduced = {n: msgspec.structs.replace(p, values=values[n] or (p.default,)) for n, p in self._parameters()}
+        reduced = {name: msgspec.structs.replace(p, values=self._values(name, p)) for name, p in self._parameters()}
         space = build(msgspec.structs.replace(self.op, parameters=reduced), problem, self.facts)
         return [space.config(i) for i in range(len(space))]
 
     def exhaustive_over(self) -> dict[str, tuple[Scalar, ...]]:
         """Parameter -> values that the core crosses."""
-        return {name: p.core for name, p in self._parameters() if len(p.core) > 1 and name not in self.fixed}
+        values = {name: self._values(name, p) for name, p in self._parameters()}
+        return {name: crossed for name, crossed in values.items() if len(crossed) > 1}
 
     @property
-    def reproduce(self) -> str:
-        """The options that ask for this core."""
-        return "".join(f" --fix {name}={value}" for name, value in self.fixed.items())
+    def options(self) -> str:
+        """The options that ask for these values."""
+        words = [f" --set {name}={','.join(map(str, values))}" for name, values in self.chosen.items()]
+        return "".join(words) + (f" --label {self.label}" if self.label else "")
+
+    def run_id(self, *words: str) -> str:
+        """Words and label, joined."""
+        return "-".join([*words, *([self.label] if self.label else [])])
+
+    def _values(self, name: str, parameter: Parameter) -> tuple[Scalar, ...]:
+        return self.chosen.get(name) or parameter.core or (parameter.default,)
 
     def kind(self, problem: Problem) -> tuple[tuple[str, Scalar], ...]:
         """The problem parameters on which compiled code depends."""
@@ -114,7 +124,7 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
                 continue
             before = time.monotonic()
             _await_compiled(sweep, backend, name, problem)
-            run = _measure_one(sweep, backend, name, problem)
+            run = _measure_one(sweep, backend, name, arguments.rounds)
             print(f"{name}: {write_run(run, arguments.out)} {_summary(run)}", flush=True)
             if backend.compiled_here:
                 print(f"warning: {backend.compiled_here} kernels were compiled at launch, not ahead", file=sys.stderr)
@@ -134,13 +144,14 @@ def _await_compiled(sweep: Sweep, backend: GpuBackend, name: str, problem: Probl
             print(f"{name}: {number} of {len(requests)} compiled, {now - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, problem: Problem) -> Run:
+def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, rounds: int) -> Run:
+    problem = complete(sweep.op, sweep.op.problems[name])
     largest = max((value for value in problem.values() if type(value) is int), default=0)
-    backend.plan = FEW_ROUNDS if largest >= LONG else Plan()
+    backend.plan = Plan(rounds=rounds) if rounds else FEW_ROUNDS if largest >= LONG else Plan()
     trials = tuple(rounded(trial) for trial in backend.evaluate(_requests(sweep, problem)))
     known = backend.provenance()
     return Run(
-        id=f"measured-{sweep.hw}-{sweep.op.id}-{name}",
+        id=sweep.run_id("measured", sweep.hw, sweep.op.id, name),
         tier="measured",
         created=_now(),
         hw=sweep.hw,
@@ -155,7 +166,7 @@ def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, problem: Problem)
         exhaustive_over=sweep.exhaustive_over(),
         reference_times={n: rounded_reference(m) for n, m in backend.references(problem).items()},
         strategy="exhaustive",
-        reproduce=f"python -m bench.sweep measure {sweep.op.id} --only {name}{sweep.reproduce}",
+        reproduce=f"python -m bench.sweep measure {sweep.op.id} --only {name}{sweep.options}",
         trials=trials,
     )
 
@@ -180,7 +191,7 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
         for kind, futures in pending.items():
             trials = [_compiled_trial(configuration, future.result(), inspect) for configuration, future in futures]
             run = Run(
-                id=f"compiled-{arch}-{sweep.op.id}-{_kind_name(kind)}",
+                id=sweep.run_id("compiled", arch, sweep.op.id, _kind_name(kind)),
                 tier="compiled",
                 created=_now(),
                 hw=arch,
@@ -191,7 +202,7 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
                 problem=dict(kinds[kind]),
                 exhaustive_over=sweep.exhaustive_over(),
                 strategy="exhaustive",
-                reproduce=f"python -m bench.sweep compile {sweep.op.id} --archs {arch}{sweep.reproduce}",
+                reproduce=f"python -m bench.sweep compile {sweep.op.id} --archs {arch}{sweep.options}",
                 trials=tuple(rounded(trial) for trial in trials),
             )
             failed = sum(trial.failure is not None for trial in trials)
@@ -234,19 +245,20 @@ def _now() -> str:
 
 def _sweep(laws: Laws, hw: str, arguments: argparse.Namespace) -> Sweep:
     facts, op = hardware_facts(laws, hw), laws.ops[arguments.op]
-    fixed = dict(_fixed(op, text) for text in arguments.fix)
-    return Sweep(op, facts, hw, str(facts["gpu_code"]), arguments.commit, fixed)
+    chosen = dict(_chosen(op, text) for text in arguments.set)
+    return Sweep(op, facts, hw, str(facts["gpu_code"]), arguments.commit, chosen, arguments.label)
 
 
-def _fixed(op: Op, text: str) -> tuple[str, Scalar]:
+def _chosen(op: Op, text: str) -> tuple[str, tuple[Scalar, ...]]:
     name, _, written = text.partition("=")
     if name not in op.parameters:
-        raise SystemExit(f"--fix {text}: {op.id} has no parameter {name!r}; it has {', '.join(op.parameters)}")
-    values = op.parameters[name].values
-    value = next((value for value in values if str(value).lower() == written.lower()), None)
-    if value is None:
-        raise SystemExit(f"--fix {text}: {name} takes {', '.join(map(str, values))}")
-    return name, value
+        raise SystemExit(f"--set {text}: {op.id} has no parameter {name!r}; it has {', '.join(op.parameters)}")
+    known = {str(value).lower(): value for value in op.parameters[name].values}
+    words = written.lower().split(",")
+    unknown = [word for word in words if word not in known]
+    if unknown:
+        raise SystemExit(f"--set {text}: {name} takes {', '.join(known)} (got {', '.join(unknown)})")
+    return name, tuple(known[word] for word in words)
 
 
 def main() -> int:

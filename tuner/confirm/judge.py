@@ -77,6 +77,24 @@ def judge(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None
     return _together(rows, table)
 
 
+def judge_each(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None) -> tuple[Judgement, ...]:
+    """What each problem size of `table` says of `law` on its own, those in its scope that say anything.
+
+    For evidence that names one problem size an entry; `judge` weighs them together.
+    """
+    speaks = in_scope(law, table, facts or {})
+    said = ((row, _row(law, table, row, facts or {})) for row in range(len(table.problems)) if speaks[row])
+    return tuple(_alone(row, table) for row in said if row[1] is not None)
+
+
+def _alone(said: tuple[int, _Row | None], table: TrialTable) -> Judgement:
+    row, found = said
+    assert found is not None  # noqa: S101 - the caller left those out
+    effect = {name: round(value, 4) for name, value in found.effect.items()}
+    interval = {name: (round(low, 4), round(high, 4)) for name, (low, high) in found.interval.items()}
+    return Judgement(found.verdict, effect, interval, (problem_text(table.problems[row]),))
+
+
 def in_scope(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> list[bool]:
     """For each problem size: whether dtype and `when` of the law's scope hold."""
     when = parse(law.scope.when) if law.scope.when else None
