@@ -6,16 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from cli.render import Pen, wrap
+from cli.render import WIDTH, Pen, wrap
 from cli.tune_run import Outcome
 from kg.assignment import show_scalar
 from kg.model.base import Scalar
 from tuner.report import LawLine, Report, Row
+from tuner.writeback import diff
 
 ROWS = 10
 """Ranked rows shown; all of them are in the run file and in the JSON form."""
 
-SHORT = {"registers": "regs", "spill_bytes": "spill", "smem_bytes": "smem", "threads": "thr", "ctas_per_sm": "ctas"}
+SHORT = {"registers": "regs", "spill_bytes": "spill_bytes", "ctas_per_sm": "ctas_/SM"}
+"""Features shown in a row, and their headings; the JSON form has all of them."""
+
+_TIME = 1
+"""Column of the times: its heading says whether they were measured, so it is never cut."""
+
+MARKS = {"d": "d: the default", "a": "a: audit", "*": "*: a law speaks against it"}
 
 
 def json_text(outcome: Outcome) -> str:
@@ -46,20 +53,34 @@ def _ranking(report: Report, pen: Pen) -> Iterator[str]:
         return
     constant, varying = _split([row.configuration for row in rows])
     if constant:
-        yield from wrap("all with " + ", ".join(f"{name}={show_scalar(value)}" for name, value in constant.items()))
-    header = ["rank", f"{word} us", *varying, *(SHORT[name] for name in SHORT if name in rows[0].features), "origin"]
+        yield from wrap("all with " + ", ".join(f"{name}={_value(value)}" for name, value in constant.items()))
+    header = ["#", f"{word}_us", *varying, *(SHORT[name] for name in SHORT if name in rows[0].features), ""]
     yield from _columns(header, [_cells(row, varying) for row in rows], pen)
-    if len(report.ranked) > len(rows):
-        yield f"... and {len(report.ranked) - len(rows)} more"
+    marks = {mark for row in rows for mark in _marks(row)}
+    legend = [words for mark, words in MARKS.items() if mark in marks]
+    more = len(report.ranked) - len(rows)
+    legend += [f"{more} more in the run file"] if more else []
+    if legend:
+        yield from (pen(line, "dim") for line in wrap("; ".join(legend)))
 
 
 def _cells(row: Row, varying: Sequence[str]) -> list[str]:
     time = f"{row.value:.1f}"
     if row.low is not None and row.high is not None:
-        time += f" +-{(row.high - row.low) / 2:.1f}"
+        time += f"~{(row.high - row.low) / 2:.1f}"
     features = [f"{row.features[name]:.0f}" for name in SHORT if name in row.features]
-    settings = [show_scalar(row.configuration[name]) for name in varying]
-    return [str(row.rank), time, *settings, *features, row.origin + ("*" if row.laws else "")]
+    settings = [_value(row.configuration[name]) for name in varying]
+    return [str(row.rank), time, *settings, *features, _marks(row)]
+
+
+def _marks(row: Row) -> str:
+    origin = {"default": "d", "audit": "a"}.get(row.origin, "")
+    return origin + ("*" if row.laws else "")
+
+
+def _value(value: Scalar) -> str:
+    """Flags as one word of three letters at most: a table of ten parameters has no room for more."""
+    return ("yes" if value else "no") if isinstance(value, bool) else show_scalar(value)
 
 
 def _split(configurations: Sequence[Mapping[str, Scalar]]) -> tuple[dict[str, Scalar], list[str]]:
@@ -70,22 +91,24 @@ def _split(configurations: Sequence[Mapping[str, Scalar]]) -> tuple[dict[str, Sc
 
 
 def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:
-    """Columns as wide as their cells; a heading too wide for its cells is broken at its underscores."""
+    """Right-aligned columns in `WIDTH`; headings break at underscores, and all but the time's are cut to fit."""
     cells = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    broken = [_broken(name, width) for name, width in zip(header, cells, strict=True)]
-    widths = [max(width, *map(len, lines)) for width, lines in zip(cells, broken, strict=True)]
-    height = max(map(len, broken))
+    words = [name.split("_") for name in header]
+    widths = cells
+    for longest in range(max(len(word) for parts in words for word in parts), 1, -1):
+        cut = [max(min(len(word), longest if i != _TIME else len(word)) for word in p) for i, p in enumerate(words)]
+        widths = [max(pair) for pair in zip(cells, cut, strict=True)]
+        if sum(widths) + len(widths) - 1 <= WIDTH:
+            break
+    height = max(map(len, words))
     for level in range(height):
-        words = [lines[level - height + len(lines)] if level >= height - len(lines) else "" for lines in broken]
-        yield pen(" ".join(word.rjust(width) for word, width in zip(words, widths, strict=True)).rstrip(), "dim")
+        line = [
+            parts[level - height + len(parts)][:width] if level >= height - len(parts) else ""
+            for parts, width in zip(words, widths, strict=True)
+        ]
+        yield pen(" ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)).rstrip(), "dim")
     for row in rows:
         yield " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _broken(name: str, width: int) -> list[str]:
-    if len(name) <= width + 1:
-        return [name]
-    return name.replace(" ", "_").split("_")
 
 
 def _laws(report: Report, pen: Pen) -> Iterator[str]:
@@ -130,6 +153,11 @@ def _files(outcome: Outcome, pen: Pen) -> Iterator[str]:
         yield f"run file: {outcome.run_file}"
     if outcome.journal is not None:
         yield f"journal: {outcome.journal}"
+    if outcome.changes and outcome.journal is not None:
+        yield from (f"law: {change.law}: {change.words}" for change in outcome.changes)
+    elif outcome.journal is None:
+        yield "nothing was written; the laws would change like this:" if outcome.changes else "nothing was written"
+        yield from diff(outcome.changes).splitlines()
     if report.interrupted and outcome.journal is not None:
         yield f"interrupted; go on with: tune --resume {outcome.journal.stem}"
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kg.model.run import Run, Trial
     from tuner.backend.base import Backend, Provenance
     from tuner.journal import Diary
+    from tuner.writeback import Change
 
 LOCAL = Path(".spak")
 """Where journals lie, and run files that no law root takes."""
@@ -66,12 +67,14 @@ class Outcome:
     Attributes:
         report: What it tells.
         run_file: The run file it wrote; None if it wrote none.
+        changes: Law files it changed, or with `--dry-run` would change.
         journal: Its journal; None with `--dry-run`.
         notes: What a person should know of how it ran.
     """
 
     report: report.Report
     run_file: Path | None
+    changes: tuple[Change, ...]
     journal: Path | None
     notes: tuple[str, ...]
 
@@ -163,7 +166,7 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     told = report.build(report.Subject(question.hw, question.op.id, backend.name, provenance.objective), result)
     ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
     run = record.build(ended, result)
-    return _written(state, plan, run, told)
+    return _written(state, laws, plan, (run, told))
 
 
 def _most_trials(plan: _Plan) -> int | None:
@@ -245,17 +248,25 @@ def _journal_path(run: str) -> Path:
     return LOCAL / "journal" / f"{Path(run).name}.jsonl"
 
 
-def _written(state: Globals, plan: _Plan, run: Run, told: report.Report) -> Outcome:
+def _written(state: Globals, laws: Laws, plan: _Plan, finished: tuple[Run, report.Report]) -> Outcome:
     """Write what the options allow. An interrupted search keeps its journal and writes nothing else."""
-    options = plan.options
+    from tuner import writeback
+    from tuner.proposals import propose
+
+    (run, told), options = finished, plan.options
     diary = None if options.write == "nothing" else _journal_path(run.id)
-    if options.write == "nothing" or told.interrupted or not run.trials:
-        return Outcome(told, None, diary, plan.notes)
+    if told.interrupted or not run.trials:
+        return Outcome(told, None, (), diary, plan.notes)
     law_root = open_root(state)
     into_laws = options.write == "laws" and law_root.writable
-    folder = law_root.path / EVIDENCE if into_laws else LOCAL / "runs"
-    path = record.write(run, folder)
-    return Outcome(msgspec.structs.replace(told, run=str(path)), path, diary, plan.notes)
+    made: tuple[Change, ...] = ()
+    if into_laws or options.write == "nothing":
+        made = writeback.changes(run, laws, propose(run, laws) if run.tier == "compiled" else ())
+    if options.write == "nothing":
+        return Outcome(told, None, made, diary, plan.notes)
+    path = record.write(run, law_root.path / EVIDENCE if into_laws else LOCAL / "runs")
+    writeback.apply(made)
+    return Outcome(msgspec.structs.replace(told, run=str(path)), path, made, diary, plan.notes)
 
 
 def reproduce(options: Options) -> str:

@@ -27,11 +27,13 @@ class Finding:
         law: The law's id.
         outcome: `open` where the trial cannot tell: the law is about time and nothing was timed.
         effect: What was observed, by effect name.
+        at_most: Effects that the claim bounds from above only.
     """
 
     law: str
     outcome: Outcome
     effect: dict[str, float]
+    at_most: frozenset[str] = frozenset()
 
 
 def candidates(restriction: Restriction, rng: np.random.Generator) -> Iterator[int]:
@@ -40,7 +42,7 @@ def candidates(restriction: Restriction, rng: np.random.Generator) -> Iterator[i
     In turn from each law. Of the configurations of one law, first those that no other law speaks against and others
     prefer, then those that differ least from the default: only the law stands between them and a trial.
     """
-    audited = [rule for rule in restriction.live if _is_audited(rule)]
+    audited = [rule for rule in restriction.live if rule.is_audited and rule.named is not None]
     distance = _distance(restriction)
     queues = [_queue(rule, restriction, distance, rng) for rule in audited]
     queues.sort(key=lambda queue: -len(queue))
@@ -52,17 +54,12 @@ def candidates(restriction: Restriction, rng: np.random.Generator) -> Iterator[i
                 yield int(queue[depth])
 
 
-def _is_audited(rule: Rule) -> bool:
-    """Safety is not tried out, and an axis that does not matter hides nothing."""
-    return rule.power in {Power.REMOVE, Power.POSTPONE} and rule.named is not None and not rule.is_safety
-
-
 _QUEUE = 256
 """Configurations kept for each law; more than any audit spends."""
 
 
 def _queue(rule: Rule, restriction: Restriction, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    assert rule.named is not None  # noqa: S101 - `_is_audited`
+    assert rule.named is not None  # noqa: S101 - `candidates` takes no others
     unsafe = [other.named for other in restriction.live if other.is_safety and other.named is not None]
     named = rule.named if not unsafe else rule.named & ~np.logical_or.reduce(unsafe)
     rows = rng.permutation(np.flatnonzero(named))
@@ -101,7 +98,8 @@ def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None)
         outcome = "contradicts"
     elif outcomes == {"agrees"}:
         outcome = "agrees"
-    return Finding(rule.id, outcome, effect)
+    at_most = frozenset(name for name, bound in rule.law.claim.effect.items() if bound.at_least is None)
+    return Finding(rule.id, outcome, effect, at_most)
 
 
 def _compare(bound: Bound, low: float, high: float) -> Outcome:

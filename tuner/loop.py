@@ -17,6 +17,12 @@ from tuner.budget import Budget
 from tuner.restriction import Power, Restriction, Rule
 from tuner.strategy.base import Observation, SpaceView, Strategy
 
+MIN_REFERENCES = 8
+"""Trials outside what a law names before their best is what a slowdown is counted from.
+
+The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
+"""
+
 REMOVED_BY_LAW = "RemovedByLaw"
 """`Failure.type` of a configuration that a law about compiled features removed before it was evaluated."""
 
@@ -109,6 +115,7 @@ class _State:
     backend: Backend
     hooks: Hooks
     trials: list[Trial] = field(default_factory=list)
+    naming: list[list[Rule]] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -128,6 +135,7 @@ class _State:
             index = self.space.index(trial.configuration)
             if index is not None:
                 self._take(index, trial)
+        self._drop_contradicted()
 
     def step(self) -> bool:
         """One batch; False if there is nothing left to do."""
@@ -142,15 +150,15 @@ class _State:
             self.hooks.record(trial)
             self._take(index, trial)
             self.hooks.progress(len(self.trials), self.hooks.clock() - self.started)
+        self._drop_contradicted()
         return True
 
     def judged(self) -> Iterator[Finding]:
-        """Findings of all trials against the best of them."""
-        best = self._best()
-        for trial in self.trials:
-            index = self.space.index(trial.configuration)
-            for rule in self._rules_naming(index, trial, self.search.restriction):
-                yield audit.judge(rule, trial, objective=self.objective, best=best)
+        """Findings of all trials, each law's against the best of what it does not name."""
+        best = {rule.id: self._best_outside(rule) for rule in self.search.restriction.live if rule.is_audited}
+        for trial, rules in zip(self.trials, self.naming, strict=True):
+            for rule in rules:
+                yield audit.judge(rule, trial, objective=self.objective, best=best[rule.id])
 
     def _requests(self, count: int) -> list[tuple[int, Request]]:
         chosen: list[tuple[int, str]] = []
@@ -211,19 +219,19 @@ class _State:
         return self.restriction.after_compiling(values)
 
     def _take(self, index: int, trial: Trial) -> None:
-        """Note a finished trial, tell the strategy, and drop the laws it contradicts."""
+        """Note a finished trial and tell the strategy."""
         self.trials.append(trial)
+        self.naming.append(self._rules_naming(index, trial))
         self.tried.add(index)
         row = int(np.searchsorted(self.allowed, index))
         if row < len(self.allowed) and self.allowed[row] == index:
             self.strategy.tell([Observation(row, self._value(trial))])
-        findings = [
-            audit.judge(rule, trial, objective=self.objective, best=self._best())
-            for rule in self._rules_naming(index, trial, self.restriction)
-        ]
-        laws = audit.contradicted(findings)
+
+    def _drop_contradicted(self) -> None:
+        """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
+        laws = set(audit.contradicted(list(self.judged()))) - self.restriction.contested
         if laws:
-            self.restriction = self.restriction.contest(laws)
+            self.restriction = self.restriction.contest(sorted(laws))
             self.audits = audit.candidates(self.restriction, self.rng)
             self._start_strategy()
 
@@ -245,20 +253,26 @@ class _State:
         if known:
             self.strategy.tell(known)
 
-    def _rules_naming(self, index: int | None, trial: Trial, restriction: Restriction) -> list[Rule]:
-        """Rules that speak against a trial's configuration, by its parameters or by its compiled features."""
-        if index is None or (trial.failure is not None and trial.failure.type == REMOVED_BY_LAW):
+    def _rules_naming(self, index: int, trial: Trial) -> list[Rule]:
+        """Laws that speak against a trial's configuration, by its parameters or by its compiled features."""
+        if trial.failure is not None and trial.failure.type == REMOVED_BY_LAW:
             return []
         features = {m.name: m.value for m in trial.measurements}
         values = {**self.space.setting.names, **trial.configuration, **features}
+        restriction = self.search.restriction
         rules = [*restriction.speaking_of(index), *restriction.after_compiling(values)]
-        return [rule for rule in rules if rule.power in {Power.REMOVE, Power.POSTPONE} and not rule.is_safety]
+        return [rule for rule in rules if rule.is_audited]
 
-    def _best(self) -> Measurement | None:
+    def _best_outside(self, rule: Rule) -> Measurement | None:
+        """The best of the trials that `rule` does not name; None while there are too few to call it the best."""
         found = [
-            m for t in self.trials if t.invalidity == "correct" for m in t.measurements if m.name == self.objective
+            measurement
+            for trial, rules in zip(self.trials, self.naming, strict=True)
+            if trial.invalidity == "correct" and all(rule is not other for other in rules)
+            for measurement in trial.measurements
+            if measurement.name == self.objective
         ]
-        return min(found, key=lambda measurement: measurement.value, default=None)
+        return min(found, key=lambda measurement: measurement.value) if len(found) >= MIN_REFERENCES else None
 
     def _value(self, trial: Trial) -> float | None:
         return trial.value(self.objective) if trial.invalidity == "correct" else None

@@ -137,9 +137,17 @@ def _verdicts(findings: Sequence[Finding], problem: Mapping[str, Scalar]) -> Ite
         told = [finding for finding in own if finding.outcome == "agrees"]
         verdict: Verdict = "refutes" if against else "supports" if told else "inconclusive"
         shown = against or told
-        names = sorted({name for finding in shown for name in finding.effect})
-        effect = {name: min(f.effect[name] for f in shown if name in f.effect) for name in names}
-        yield LawVerdict(law=law, verdict=verdict, effect=effect, problems=(size,))
+        yield LawVerdict(law=law, verdict=verdict, count=len(shown), effect=_extremes(shown), problems=(size,))
+
+
+def _extremes(findings: Sequence[Finding]) -> dict[str, float]:
+    """Each effect where it is weakest: of a claim of at least so much the least that was seen, else the most."""
+    values: dict[str, list[float]] = {}
+    for finding in findings:
+        for name, value in finding.effect.items():
+            values.setdefault(name, []).append(value)
+    upper = {name for finding in findings for name in finding.at_most}
+    return {name: max(seen) if name in upper else min(seen) for name, seen in sorted(values.items())}
 
 
 def write(run: Run, folder: Path) -> Path:

@@ -80,6 +80,14 @@ class Rule:
         """Whether breaking it may hang the machine or give wrong numbers: such a law is never audited."""
         return isinstance(self.law.claim, RequireClaim)
 
+    @property
+    def is_audited(self) -> bool:
+        """Whether trials may tell something of it: it forbids, for a reason other than safety.
+
+        An axis that does not matter is collapsed, not forbidden; one trial of it says nothing.
+        """
+        return self.power in {Power.REMOVE, Power.POSTPONE} and isinstance(self.law.claim, AvoidClaim)
+
     def names_compiled(self, values: Mapping[str, Scalar]) -> bool:
         """Whether it speaks of a configuration whose parameters, problem, facts and features are `values`.
 

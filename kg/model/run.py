@@ -107,10 +107,11 @@ class Noise(Model, frozen=True, kw_only=True):
 
 
 class LawVerdict(Model, frozen=True, kw_only=True):
-    """What this run says of one law of the root."""
+    """What this run says of one law of the root; `count` is the number of trials that say it."""
 
     law: Id
     verdict: Verdict
+    count: int = 0
     effect: dict[str, float] = {}
     interval: dict[str, tuple[float, float]] = {}
     problems: tuple[str, ...] = ()

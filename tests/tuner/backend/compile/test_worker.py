@@ -1,0 +1,104 @@
+"""What a worker does with one configuration, and with compilers that fail in every way."""
+
+from __future__ import annotations
+
+import stat
+import sys
+import textwrap
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from tuner.backend.compile import worker
+from tuner.backend.compile.protocol import Order, Setup
+
+ORDER = Order(problem={}, configuration={})
+
+
+class Exported:
+    """A signature and a kernel as far as a fake front end looks at them."""
+
+    def with_symbol(self, symbol):
+        return self
+
+
+@pytest.fixture
+def front_end(monkeypatch):
+    """cuTile's front end replaced by one that exports four bytes: these tests are about what runs after it."""
+    fake = SimpleNamespace(export_kernel=lambda kernel, signatures, file, **_: file.write(b"code"))
+    monkeypatch.setitem(sys.modules, "cuda.tile.compilation", fake)
+    job = SimpleNamespace(kernel=object(), signature=Exported(), symbol="k")
+    module = SimpleNamespace(SPEC=SimpleNamespace(compile_jobs=lambda problem, configuration: [job]))
+    monkeypatch.setitem(sys.modules, "fake_spec", module)
+
+
+def fake_compiler(folder, body: str) -> Setup:
+    path = folder / "tileiras"
+    path.write_text(f"#!{sys.executable}\nimport sys, os, time\n{textwrap.dedent(body)}")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return Setup(
+        spec="fake_spec:SPEC",
+        arch="sm_120",
+        tileiras=str(path),
+        nvdisasm="/nonexistent/nvdisasm",
+        time_limit_s=2.0,
+        memory_limit_bytes=1 << 40,
+    )
+
+
+FAILURES = {
+    "error": (
+        "sys.stderr.write('loc(x): error: no such tile\\n'); sys.exit(1)",
+        ("compile", "CompilerError", "no such tile", True),
+    ),
+    "silent": ("sys.stderr.write('plain words'); sys.exit(3)", ("compile", "CompilerError", "plain words", True)),
+    "crash": ("os.abort()", ("compile", "CompilerCrash", "signal 6", False)),
+    "hang": ("time.sleep(60)", ("timeout", "TimeLimit", "tileiras took more than 2 s", False)),
+    "no output": ("pass", ("compile", "FileNotFoundError", "kernel.cubin", True)),
+    "damage": ("open(sys.argv[3], 'wb').write(b'nonsense')", ("compile", "CubinError", "not a 64-bit", True)),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_compiler_that_fails_is_a_failed_trial(tmp_path, front_end, case):
+    """Whatever the compiler does, the answer is a failure with type and message; only real verdicts are lasting."""
+    body, (invalidity, kind, words, lasting) = FAILURES[case]
+    result = worker.serve(fake_compiler(tmp_path, body), ORDER)
+    assert (result.invalidity, result.failure.type, result.lasting) == (invalidity, kind, lasting)
+    assert words in result.failure.message
+    assert result.seconds > 0
+    assert result.features == {}
+
+
+def test_a_compiler_that_is_not_there_is_a_failure(tmp_path, front_end):
+    """A missing executable is reported, not raised."""
+    setup = msgspec.structs.replace(fake_compiler(tmp_path, "pass"), tileiras=str(tmp_path / "gone"))
+    assert worker.serve(setup, ORDER).failure.type == "FileNotFoundError"
+
+
+def test_remarks_are_read_once_each():
+    """The compiler's YAML remarks become one line each, repeats dropped."""
+    lines = """\
+    --- !Passed
+    Pass:            Memory
+    Args:
+      - RemarkId:    1
+      - Remark:      Load instruction selected
+      - Instruction: TMA Load instruction
+      - Shape:       '[64, 64]'
+    ...
+    --- !Passed
+    Pass:            Memory
+      - Remark:      Load instruction selected
+      - Instruction: TMA Load instruction
+      - Shape:       '[64, 64]'
+    --- !Passed
+    Pass:            Hints
+      - Remark:      default latency
+    """
+    assert worker.parse_remarks(textwrap.dedent(lines).splitlines()) == [
+        "Memory: Load instruction selected [TMA Load instruction] ['[64, 64]']",
+        "Hints: default latency",
+    ]
+    assert worker.parse_remarks([]) == []

@@ -1,0 +1,114 @@
+"""The feasible space: what is in it, where each configuration is, and how expressions see it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kg.expression import parse
+from kg.model.op import Op
+from tests.tuner.searching import FACTS, OP
+from tuner import space as spaces
+from tuner.errors import TunerError
+from tuner.space import build, complete
+
+
+def test_it_holds_exactly_what_satisfies_the_conditions():
+    """Enumeration by matrix gives the same configurations, in the same order, as trying every combination by hand."""
+    space = build(OP, {}, FACTS)
+    names = list(OP.parameters)
+    every = itertools.product(*(parameter.values for parameter in OP.parameters.values()))
+    expected = [dict(zip(names, row, strict=True)) for row in every if row[0] * row[1] <= 8192]
+    assert [space.config(i) for i in range(len(space))] == expected
+    assert space.codes.dtype == np.int16
+
+
+def test_every_configuration_is_found_where_it_is():
+    """`index` is the inverse of `config`."""
+    space = build(OP, {}, FACTS)
+    assert [space.index(space.config(i)) for i in range(len(space))] == list(range(len(space)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"m": 128, "n": 128}, {"m": 48}, {"fast": 1}, {"other": 1}],
+    ids=["infeasible", "no such value", "a number is no flag", "no such parameter"],
+)
+def test_what_is_not_of_the_space_has_no_index(change):
+    """An infeasible or foreign configuration is not silently mapped to another one."""
+    space = build(OP, {}, FACTS)
+    assert space.index({**space.config(0), **change}) is None
+
+
+def test_the_default_is_a_configuration_unless_infeasible():
+    """The default's place is known, and None where a condition forbids it."""
+    space = build(OP, {}, FACTS)
+    assert space.config(space.default_index) == {"m": 64, "n": 64, "lat": 2, "fast": True}
+    assert build(OP, {}, {"most": 2048}).default_index is None
+
+
+@given(st.sampled_from(["m > n", "lat == 4 or not fast", "m * n * dim > 200000", "hw.most < m * 100", "lat"]))
+@settings(deadline=None, max_examples=20)
+def test_masks_agree_with_one_configuration_at_a_time(text):
+    """The vectorised truth of an expression is the scalar one of every row."""
+    space = build(OP, {}, FACTS)
+    expression = parse(text)
+    scalar = [expression.holds({**space.setting.names, **space.config(i)}) for i in range(len(space))]
+    assert space.holds(expression).tolist() == scalar
+
+
+def test_features_have_no_value_before_compiling():
+    """An expression over compiled features is known not to be about the space alone."""
+    space = build(OP, {}, FACTS)
+    assert space.speaks_of(parse("m > 64 and dim == 64"))
+    assert not space.speaks_of(parse("spill_bytes > 0"))
+
+
+def test_problem_parameters_take_their_defaults_and_strangers_are_refused():
+    """A problem is completed from the op, and a name the op does not know is an error that lists those it has."""
+    assert complete(OP, {"size": 7}) == {"size": 7, "dim": 64}
+    with pytest.raises(TunerError, match="no problem parameter 'seq'; it has size, dim"):
+        build(OP, {"seq": 1}, FACTS)
+
+
+def test_an_op_without_parameters_or_without_a_feasible_configuration_is_refused():
+    """A grouping op has nothing to search, and an empty space says at which problem size."""
+    with pytest.raises(TunerError, match="only groups"):
+        build(msgspec.convert({"id": "g", "title": "g"}, type=Op), {})
+    with pytest.raises(TunerError, match=r"no configuration of 'toy' .* at size=1024, dim=64"):
+        build(OP, {}, {"most": 1})
+
+
+def _wide(count: int, parameters: int) -> Op:
+    entry = {"values": list(range(count)), "default": 0, "role": "tile", "description": "."}
+    return msgspec.convert(
+        {"id": "wide", "title": "w", "parameters": {f"p{i}": entry for i in range(parameters)}}, type=Op
+    )
+
+
+def test_a_million_configurations_are_one_matrix():
+    """A space of a million is enumerated whole, and its last configuration is found again."""
+    space = build(_wide(10, 6), {})
+    assert len(space) == 10**6
+    assert space.index(space.config(999_999)) == 999_999
+
+
+def test_chunks_join_without_seam(monkeypatch):
+    """How many rows are looked at together does not change what is found."""
+    whole = build(OP, {}, FACTS)
+    monkeypatch.setattr(spaces, "CHUNK", 7)
+    assert np.array_equal(build(OP, {}, FACTS).codes, whole.codes)
+
+
+def test_a_product_beyond_reach_is_refused_at_once():
+    """An op that spans more than can be enumerated says so instead of hanging."""
+    start = time.monotonic()
+    with pytest.raises(TunerError, match="narrow its values"):
+        build(_wide(100, 9), {})
+    assert time.monotonic() - start < 5
