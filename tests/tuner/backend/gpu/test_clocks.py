@@ -1,5 +1,8 @@
 """Clocks and throttling, from recorded nvidia-smi lines and a scripted reader."""
 
+import sys
+import types
+
 import pytest
 
 from tuner.backend.gpu.clocks import ClockLog, Reading, open_clock_log, parse_smi, read_smi
@@ -47,3 +50,54 @@ def test_without_a_card_everything_still_answers():
     log = open_clock_log()
     log.observe()
     assert read_smi() is None or log.sm_mhz is not None
+
+
+class FakeNvml(types.ModuleType):  # its names are those of nvidia-ml-py
+    """The four calls of nvidia-ml-py that the log makes."""
+
+    NVML_CLOCK_SM = 1
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, clocks):
+        super().__init__("pynvml")
+        self.clocks = iter(clocks)
+
+    def nvmlInit(self):  # noqa: N802
+        pass
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        return index
+
+    def nvmlDeviceGetClockInfo(self, handle, kind):  # noqa: N802
+        clock = next(self.clocks)
+        if clock is None:
+            raise self.NVMLError
+        return clock
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):  # noqa: N802
+        return 0x4
+
+
+def test_nvml_is_read_where_it_is_installed_and_may_fail_now_and_then(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml([1980, None, 1755]))
+    log = open_clock_log()
+    for _ in range(3):
+        log.observe()
+    assert (log.sm_mhz, log.throttled) == ((1755.0, 1980.0), True)
+
+
+def test_without_nvml_nvidia_smi_is_asked_and_may_be_missing(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    log = open_clock_log()
+    log.observe()
+    assert log.sm_mhz is None
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho '1830, 0x0000000000000020'\necho 'second card'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    log = open_clock_log()
+    log.observe()
+    assert (log.sm_mhz, log.throttled) == ((1830.0, 1830.0), True)

@@ -19,3 +19,11 @@ def test_no_card_is_none(output):
 
 def test_detecting_never_raises():
     assert detect() is None or detect().arch.startswith("sm_")
+
+
+def test_what_the_driver_says_is_found(monkeypatch, tmp_path):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'NVIDIA H200, 580.159.04, 9.0'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert detect() == Gpu("NVIDIA H200", "580.159.04", "sm_90")

@@ -1,0 +1,45 @@
+"""What of the device program needs no GPU: finding the tensors of whatever a spec returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tuner.backend.gpu.program import KernelProgram, tensors
+
+
+class Tensor:
+    def element_size(self):
+        return 2
+
+
+Q, K, V = Tensor(), Tensor(), Tensor()
+
+
+@dataclass
+class Inputs:
+    q: Tensor
+    rest: tuple
+    scale: float = 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (Q, [Q]),
+        ((Q, [K, None], 3), [Q, K]),
+        ({"out": Q, "lse": K}, [Q, K]),
+        (Inputs(Q, (K, V)), [Q, K, V]),
+        ("text", []),
+        (Inputs, []),
+    ],
+)
+def test_every_tensor_is_found_in_order(value, found):
+    assert list(tensors(value)) == found
+
+
+def test_a_program_travels_to_another_process():
+    import pickle
+
+    program = KernelProgram("fmha", "kernels.attention.fmha.spec:SPEC", Path("cubins"), "source")
+    assert pickle.loads(pickle.dumps(program)) == program  # noqa: S301
