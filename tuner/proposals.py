@@ -24,7 +24,7 @@ def propose(run: Run, store: Store) -> tuple[Law, ...]:
         toolchain=_release(run),
         run=run.id,
         tier="compiled",
-        defaults={name: parameter.default for name, parameter in op.parameters.items()},
+        toolchain_seen=f"tileiras {run.toolchain['tileiras']}" if "tileiras" in run.toolchain else "",
     )
     return mine_compiled(from_runs([run], objective="predicted_time"), subject)
 
