@@ -43,7 +43,7 @@ KEPT = ("spill_bytes", "registers", "smem_bytes", "threads", "ctas_per_sm")
 """What laws may name; the instruction mix and predicted times stay out of the evidence."""
 
 CORE = {"tile_n": (32, 64, 128), "occupancy": (1, 2, 4)}
-DEVICES = {"sm_80": "a100", "sm_89": "rtx4090", "sm_90": "h200", "sm_100": "b200", "sm_120": "rtx5070"}
+DEVICES = {"sm_90": "h200", "sm_120": "rtx5070"}
 """Whose limits bound what fits on an SM; they are those of the compute capability."""
 
 
