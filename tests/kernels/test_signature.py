@@ -4,8 +4,10 @@ import multiprocessing
 import sys
 import types
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.tuner.backend.gpu import fake_driver
 
@@ -24,18 +26,7 @@ SHAPES = [
     (5, 1),
 ]
 TYPES = ["<f2", "<f4", "|u1", "<f8"]
-FMHA = {
-    "tile_m": 64,
-    "tile_n": 64,
-    "occupancy": 2,
-    "num_worker_warps": 0,
-    "num_ctas": 1,
-    "k_latency": 2,
-    "v_latency": 4,
-    "use_tma": True,
-    "split_loop": True,
-    "heavy_first": True,
-}
+LAWS = Path(__file__).parents[2] / "laws"
 
 
 def asked_by_launches(launch):
@@ -77,11 +68,15 @@ def fmha(connection):
     """In a process of its own: problem sizes at which FMHA's compile job differs from its launch."""
     fake_driver.install()
     torch = types.ModuleType("torch")
-    torch.float32, torch.cuda = "fp32", types.SimpleNamespace(current_stream=lambda: 0)
+    properties = types.SimpleNamespace(multi_processor_count=132)
+    torch.cuda = types.SimpleNamespace(current_stream=lambda: 0, get_device_properties=lambda device: properties)
+    torch.float32 = "fp32"
     torch.empty = lambda shape, **_: fake_driver.DeviceArray(shape, "<f4", 1 << 30)
     sys.modules["torch"] = torch
     from kernels.attention.fmha.spec import SPEC, Inputs
 
+    parameters = yaml.safe_load((LAWS / "ops/fmha.yaml").read_text())["parameters"]
+    default = {name: parameter["default"] for name, parameter in parameters.items()}
     different = []
     for batch, heads, kv_heads, length in [(8, 16, 16, 1024), (1, 16, 16, 16384), (4, 32, 8, 2048), (2, 3, 1, 1000)]:
         problem = {"batch": batch, "heads": heads, "kv_heads": kv_heads, "seq_q": length, "seq_kv": length}
@@ -90,8 +85,8 @@ def fmha(connection):
         k, v = (fake_driver.DeviceArray((batch, kv_heads, length, 64), "<f2", i << 40) for i in (2, 3))
         out = fake_driver.DeviceArray((batch, heads, length, 64), "<f2", 4 << 40)
         out.device = "cuda"
-        [job] = SPEC.compile_jobs(problem, FMHA)
-        [asked] = asked_by_launches(lambda q=q, k=k, v=v, o=out, p=problem: SPEC.launch(Inputs(q, k, v), o, p, FMHA))
+        [job] = SPEC.compile_jobs(problem, default)
+        [asked] = asked_by_launches(lambda q=q, k=k, v=v, o=out, p=problem: SPEC.launch(Inputs(q, k, v), o, p, default))
         same = asked.parameters == job.signature.parameters
         if not same or asked.calling_convention.code != job.signature.calling_convention.code:
             different.append(problem)
