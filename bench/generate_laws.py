@@ -45,9 +45,9 @@ def generate(source: Path, target: Path, count: int, *, seed: int = 0) -> None:
         op, hw = rng.choice(ops), rng.choice(hardware)
         (one, first), (two, second) = rng.sample(sorted(_axes(op).items()), 2)
         claim, kind = (
-            (f"  avoid: {one} >= {rng.choice(first)} and {two} >= {rng.choice(second)}", "negative")
+            (f"  avoid: {one} >= {rng.choice(_upper(first))} and {two} >= {rng.choice(_upper(second))}", "negative")
             if number % 3
-            else (f"  prefer: {{{one}: {rng.choice(first)}, {two}: {rng.choice(second)}}}", "positive")
+            else (f"  prefer: {{{one}: {rng.choice(_lower(first))}, {two}: {rng.choice(_lower(second))}}}", "positive")
         )
         when = (
             f"  when: head_dim == {rng.choice((64, 128))}\n"
@@ -66,6 +66,16 @@ def generate(source: Path, target: Path, count: int, *, seed: int = 0) -> None:
 
 def _read(path: Path) -> dict:
     return yaml.safe_load(path.read_text())
+
+
+def _lower(values: list[int]) -> list[int]:
+    """What generated laws prefer; disjoint from `_upper`, so that they do not contradict each other."""
+    return sorted(values)[: len(values) // 2]
+
+
+def _upper(values: list[int]) -> list[int]:
+    """What generated laws avoid."""
+    return sorted(values)[len(values) // 2 :]
 
 
 def _axes(op: dict) -> dict:

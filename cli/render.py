@@ -61,6 +61,8 @@ class Pen:
 def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:
     """`text` in lines of at most `width` columns, each starting with `indent` spaces; long words are broken."""
     margin = " " * indent
+    if text and len(text) + indent <= width and text.isprintable():
+        return [margin + text.rstrip()]  # most texts: spares the general way its cost over thousands of laws
     return textwrap.wrap(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False) or [
         margin.rstrip()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from cli.render import (
     STATUS_STYLES,
@@ -26,19 +27,34 @@ from kg.taxonomy import Taxonomy
 
 _VERB_WIDTH = 10
 _STATUS_ORDER: tuple[Status, ...] = ("confirmed", "contested", "proposed", "refuted", "withdrawn")
+MAX_RELATIVES = 20
+"""Transferred laws a table shows: they come nearest first, and what a person wants is mostly above them."""
+
 _TIMES = " × "  # noqa: RUF001 - the sign for a product is meant
 _SYSTEMS = "from one system to the next"
 
 
-def table(answer: Answer, store: Store, pen: Pen) -> str:
-    """The answer as text of 80 columns."""
+def table(answer: Answer, store: Store, pen: Pen, *, max_relatives: int | None = MAX_RELATIVES) -> str:
+    """The answer as text of 80 columns.
+
+    Args:
+        answer: What is known.
+        store: The law root it is from.
+        pen: How to write.
+        max_relatives: Transferred laws shown, the nearest; None shows all. The rest is counted.
+    """
     here = [hit for hit in answer.hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
     relatives = [hit for hit in answer.hits if hit.match.hw == "transferred" and hit.law.status != "refuted"]
     refuted = [hit for hit in answer.hits if hit.law.status == "refuted"]
     lines = _heading(answer, store, pen)
     for knob, hits in group(here, parameter_order(store, answer.op)):
         lines += ["", pen(knob, "bold"), *(line for hit in hits for line in _law(hit, store, pen))]
-    lines += _section("From relatives: may order a search, removes nothing", relatives, answer, store, pen)
+    lines += _section(
+        "From relatives: may order a search, removes nothing", relatives[:max_relatives], answer, store, pen
+    )
+    if max_relatives is not None and len(relatives) > max_relatives:
+        left = counted(len(relatives) - max_relatives, "law")
+        lines += ["", *wrap(f"... and {left} of farther relatives: --all shows them")]
     lines += _section("Claimed and refuted", refuted, answer, store, pen)
     for conflict in answer.conflicts:
         lines += _conflict(conflict, store, pen)
@@ -119,13 +135,17 @@ def how(match: Match, store: Store) -> list[str]:
     """How a law matched, in words: the hardware side, then the op side unless it is exact."""
     end = match.via[-1]
     if match.hw == "transferred":
-        own = Taxonomy("hardware", store.hardware).ancestors(match.via[0])
-        top = [node for node in match.via if node in own][-1]
-        hardware = f"{end}, transferred via {top}"
+        hardware = f"{end}, transferred via {_top(match.via, store)}"
     else:
         hardware = end if match.hw == "exact" else f"{end}, inherited"
     words = {"exact": "", "child": "{0}, a kind of {1}", "inherited": "{0}, which {1} is", "part": "{0}, a part of {1}"}
     return [hardware, words[match.op].format(match.op_via[-1], match.op_via[0])]
+
+
+def _top(via: tuple[str, ...], store: Store) -> str:
+    """Where a path stops going up: the node whose next one is a kind of it."""
+    climbs = (one for one, after in pairwise(via) if after not in store.hardware[one].is_a)
+    return next(climbs, via[-1])
 
 
 def _section(title: str, hits: Sequence[Hit], answer: Answer, store: Store, pen: Pen) -> list[str]:

@@ -23,7 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from kg import loader
-from kg.loader import Contents, Laws
+from kg.loader import Contents, Laws, no_collection
 from kg.model.base import Model
 
 _MAGIC = b"spakkg01"
@@ -94,7 +94,8 @@ class Cache:
                 fresh = _Header(code=header.code, stat=now.digest, content=header.content, young=now.young)
                 with contextlib.suppress(OSError):  # a cache that cannot be refreshed still answers
                     self._write(entry, fresh, payload)
-            return msgspec.msgpack.decode(payload, type=kind)
+            with no_collection():
+                return msgspec.msgpack.decode(payload, type=kind)
         except (OSError, ValueError, struct.error, msgspec.MsgspecError):
             return None
 

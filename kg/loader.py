@@ -150,7 +150,7 @@ def load(root: Path) -> Laws:
     from kg import references  # noqa: PLC0415 - what a cache answers checks nothing
 
     loading = _Loading(root)
-    with _no_collection():
+    with no_collection():
         for relative in sorted(_files(os.fspath(root), "")):
             loading.take(relative)
         contents = loading.contents()
@@ -161,7 +161,7 @@ def load(root: Path) -> Laws:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Pause garbage collection: a load makes millions of objects and no cycles, and would be scanned again and again."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -71,6 +71,7 @@ class Matcher:
         self._hardware = Taxonomy("hardware", store.hardware)
         self._hw_up = self._hardware.ancestors(question.hw)
         self._relatives: dict[str, Path | None] = {}
+        self._decided: dict[str, bool | str] = {}
         self._ops = op_relations(store, question.op)
         facts = hardware_facts(store, question.hw)
         self._known = {f"hw.{name}": value for name, value in facts.items()} | dict(question.problem)
@@ -86,7 +87,7 @@ class Matcher:
         dtype = self._known.get("dtype")
         if law.scope.dtype and dtype is not None and dtype not in law.scope.dtype:
             return None
-        when = decide(law.scope.when, self._known)
+        when = self._decide(law.scope.when)
         if when is False:
             return None
         return Match(
@@ -97,6 +98,12 @@ class Matcher:
             when=None if when is True else when,
             dtype=law.scope.dtype if dtype is None else (),
         )
+
+    def _decide(self, when: str) -> bool | str:
+        """`decide`, once for each distinct condition."""
+        if when not in self._decided:
+            self._decided[when] = decide(when, self._known)
+        return self._decided[when]
 
     def _hw(self, scope: str) -> tuple[HwMatch, Path] | None:
         if scope == self.question.hw:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from kg.assignment import check_names
+from kg.condition import decide, names_in
+from kg.conflict import Conflicts
 from kg.match import Match, Matcher, Question, op_relations
 from kg.model.base import Model, Scalar
-from kg.model.law import Kind, Law, Role, Status, Tier, Verdict
+from kg.model.law import AvoidClaim, Kind, Law, PositiveLaw, RequireClaim, Role, Status, Tier, Verdict
 from kg.statement import ORDER, claim_document, claim_names, kind_of
 from kg.store import Store
 from kg.taxonomy import Taxonomy
@@ -218,5 +220,45 @@ def _overridden(hit: Hit, winner: str | None) -> Hit:
 
 
 def find_conflicts(store: Store, hits: Sequence[Hit]) -> tuple[Conflict, ...]:
-    """Conflicts."""
-    return ()
+    """The conflicts between preferring and removing laws that hold here: what relatives say conflicts with nothing.
+
+    `kg.conflict` judges a pair; the pairs whose expressions cannot meet are left out first, by distinct claim, so that
+    thousands of laws do not make millions of judgements.
+    """
+    here = [hit for hit in hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
+    removing: dict[str, list[Hit]] = {}
+    for hit in here:
+        text = _removal(hit.law)
+        if text:
+            removing.setdefault(text, []).append(hit)
+    parameters = {name for op in store.ops.values() for name in op.parameters}
+    tunable = {text: names_in(text) & parameters for text in removing}
+    meetings: dict[tuple[tuple[str, Scalar], ...], list[str]] = {}
+    judge = Conflicts(store)
+    found = []
+    for hit in here:
+        if not isinstance(hit.law, PositiveLaw):
+            continue
+        settings = hit.law.claim.prefer
+        key = tuple(settings.items())
+        if key not in meetings:
+            close = (text for text, names in tunable.items() if names <= settings.keys())
+            meetings[key] = [text for text in close if decide(text, settings) is not False]
+        for other in (other for text in meetings[key] for other in removing[text]):
+            conflict = judge.between(hit.law, other.law)
+            if conflict is not None:
+                found.append(Conflict(conflict.laws, conflict.reason, _nearer(hit, other)))
+    return tuple(found)
+
+
+def _removal(law: Law) -> str:
+    """The expression of what a law removes, as if avoided; empty if it removes nothing."""
+    if isinstance(law.claim, AvoidClaim):
+        return law.claim.avoid
+    return f"not ({law.claim.require})" if isinstance(law.claim, RequireClaim) else ""
+
+
+def _nearer(one: Hit, other: Hit) -> str | None:
+    if one.match.distance == other.match.distance:
+        return None
+    return min(one, other, key=lambda hit: hit.match.distance).law.id

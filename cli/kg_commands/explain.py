@@ -19,8 +19,11 @@ def command(
     from cli.render import Pen
     from cli.render_explain import explanation
     from kg.explain import explain
+    from kg.status import standing
 
     state = globals_of(ctx)
     laws = open_laws(state)
-    found = explain(laws, law, load_run=laws.run, num_trials=trials)
-    typer.echo(explanation(found, "", Pen(state.colour)), nl=False)
+    found = explain(
+        laws, law, load_run=lambda run: laws.run(run) if run in laws.paths["run"] else None, num_trials=trials
+    )
+    typer.echo(explanation(found, standing(found.law).reason, Pen(state.colour)), nl=False)

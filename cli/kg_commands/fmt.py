@@ -24,6 +24,7 @@ def command(
     from cli.law_files import chosen_files, kind_of, root_of
     from kg import atomic, fmt
     from kg.errors import KgError
+    from kg.yaml_reader import read
 
     root = root_of(globals_of(ctx))
     if not check:
@@ -32,7 +33,7 @@ def command(
     for path in chosen_files(root.path, paths or []):
         before = path.read_bytes()
         try:
-            after = fmt.formatted(before.decode("utf-8-sig", "surrogateescape"), kind_of(path, root.path), str(path))
+            after = fmt.formatted(read(before, str(path)).text, kind_of(path, root.path), str(path))
         except KgError as error:
             typer.echo(str(error), err=True)
             failed += 1

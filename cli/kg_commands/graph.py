@@ -18,8 +18,10 @@ def command(
     ] = "json",
 ) -> None:
     """The whole graph: hardware, ops, parameters, systems, kernels, laws and runs, joined by verbs."""
+    from kg.conflict import Conflicts
     from kg.graph import build
     from kg.graph_export import FORMATS
 
     laws = open_laws(globals_of(ctx))
-    typer.echo(FORMATS[form](build(laws)), nl=False)
+    conflicts = [conflict.laws for conflict in Conflicts(laws).all()]
+    typer.echo(FORMATS[form](build(laws, conflicts)), nl=False)

@@ -27,6 +27,9 @@ def command(
     toolchain: Annotated[
         str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
     ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="In a table, every law of relatives, not the nearest 20.")
+    ] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """What is known about an op on a piece of hardware: per knob what to use, avoid, ignore, and never do.
@@ -55,7 +58,8 @@ def command(
     from cli.render import Pen
 
     if form == "table":
-        typer.echo(render_query.table(answer, laws, Pen(state.colour)), nl=False)
+        limit = None if everything else render_query.MAX_RELATIVES
+        typer.echo(render_query.table(answer, laws, Pen(state.colour), max_relatives=limit), nl=False)
     elif form == "markdown":
         typer.echo(render_query.markdown(answer, laws), nl=False)
     else:

@@ -9,13 +9,14 @@ from kg.errors import InvalidFilesError, Problem
 from kg.loader import Laws
 from kg.model.law import Evidence, Law
 from kg.status import UNBOUNDED, bounds, inside
+from kg.taxonomy import Taxonomy
 
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for each entry whose verdict, interval, tier or problem sizes contradict its numbers or its run."""
     for law in laws.laws.values():
         for index, entry in enumerate(law.evidence):
-            for field, message in [*_numbers(law, entry), *_run(laws, entry)]:
+            for field, message in [*_numbers(law, entry), *_run(laws, law, entry)]:
                 yield finding(laws, "verdict", law.id, f"evidence[{index}].{field}", message)
 
 
@@ -35,7 +36,7 @@ def _numbers(law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
         yield "problems", "no problem sizes; name those the verdict rests on"
 
 
-def _run(laws: Laws, entry: Evidence) -> Iterator[tuple[str, str]]:
+def _run(laws: Laws, law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
     """Differences from the run file; a run that cannot be read is one."""
     try:
         run = laws.run(entry.run)
@@ -44,3 +45,13 @@ def _run(laws: Laws, entry: Evidence) -> Iterator[tuple[str, str]]:
         return
     if run.tier != entry.tier:
         yield "tier", f"the run is {run.tier}, the entry says {entry.tier}; write {run.tier}"
+    for what, taxonomy, there, here in (
+        ("hardware", Taxonomy("hardware", laws.hardware), run.hw, law.scope.hw),
+        ("op", Taxonomy("op", laws.ops), run.op, law.scope.op),
+    ):
+        known = there in taxonomy.nodes  # a run may name an op that has no node (yet)
+        if known and here not in taxonomy.ancestors(there) and there not in taxonomy.ancestors(here):
+            yield (
+                "run",
+                f"the run is about {what} {there}, the law about {here}; it is no evidence here, cite it as a reference",
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -154,7 +155,9 @@ def parse(text: str) -> Expression:
         raise ExpressionError("an expression is one line of printable characters", column)
     lead = len(text) - len(text.lstrip())
     try:
-        body = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SyntaxWarning)  # `1and 2`, a stray backslash: refused, not warned about
+            body = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         raise ExpressionError(
             f"not an expression ({error.msg})", lead + (error.offset or len(text.strip()) + 1)

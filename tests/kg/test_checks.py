@@ -105,7 +105,10 @@ def test_evidence_must_agree_with_its_own_numbers_and_its_run(law_root):
         entry | {"run": "compiled"},
         entry | {"run": "torn"},
         entry | {"effect": {"slowdown": 3.0}, "interval": {"slowdown": [2.5, 3.5]}},
+        entry | {"run": "elsewhere"},
     ]
+    (law_root / "hardware" / "h100.yaml").write_text("id: h100\ntitle: H100\nkind: device\nis_a: [nvidia]\n")
+    _run(law_root, "elsewhere", hw="h100")
     _law(law_root, "s", "negative", {"avoid": "tile_m == 1", "effect": {"slowdown": {"at_least": 2}}}, evidence=entries)
     found = [line.split("evidence")[1] for line in _found(law_root, "verdict")]
     assert [line.split(";")[0] for line in found] == [
@@ -115,6 +118,7 @@ def test_evidence_must_agree_with_its_own_numbers_and_its_run(law_root):
         "[3].problems: no problem sizes",
         "[4].tier: the run is compiled, the entry says measured",
         found[5],
+        "[7].run: the run is about hardware h100, the law about sm_120",
     ]
     assert found[5].startswith("[5].run: not a run file")
 
