@@ -38,7 +38,7 @@ def combine(machine: Machine, operation: Any, frame: Frame, pair: tuple[list[Val
     """The combining function on two lists of arrays, element by element."""
     left, right = pair
     inner = Elementwise(frame, left[0].ndim - 1)
-    inner.set(operation.body.params, [*left, *right])
+    inner.set(operation.body.params, [v for both in zip(left, right, strict=True) for v in both])
     outcome = machine.run_block(operation.body, inner)[0]
     return [np.broadcast_to(v, left[0].shape) for v in outcome.values]
 
