@@ -1,0 +1,121 @@
+"""Awkward shapes of attention: one table for the simulator (here) and the GPU (tests/gpu)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import sim
+from kernels.attention.fmha.spec import SPEC, Shape
+
+DTYPES = {"fp16": np.float16, "bf16": ml_dtypes.bfloat16}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem and the settings that matter for being right."""
+
+    name: str
+    heads: int = 1
+    kv_heads: int = 1
+    seq_q: int = 64
+    seq_kv: int = 64
+    q_offset: int = 0
+    head_dim: int = 32
+    causal: bool = False
+    dtype: str = "fp16"
+    tile_m: int = 32
+    tile_n: int = 32
+    batch: int = 1
+    split_loop: bool = True
+    heavy_first: bool = True
+
+    @property
+    def problem(self) -> dict[str, bool | int | float | str]:
+        """As `KernelSpec` takes it."""
+        return {name: getattr(self, name) for name in SPEC.problem_parameters}
+
+    @property
+    def configuration(self) -> dict[str, bool | int | float | str]:
+        """As `KernelSpec` takes it; hints do not change a result."""
+        hints = {"occupancy": 1, "num_ctas": 1, "num_worker_warps": 0, "k_latency": 2, "v_latency": 2, "use_tma": True}
+        own = {name: getattr(self, name) for name in ("tile_m", "tile_n", "split_loop", "heavy_first")}
+        return {**hints, **own}
+
+
+CASES = (
+    Case("exact tiles"),
+    Case("tails of queries and keys", seq_q=77, seq_kv=101),
+    Case("one query, one key", seq_q=1, seq_kv=1),
+    Case("decode: one query, causal at the end", seq_q=1, seq_kv=130, q_offset=129, causal=True),
+    Case("causal tails", seq_q=100, seq_kv=100, causal=True),
+    Case("causal, loop not split", seq_q=100, seq_kv=100, causal=True, split_loop=False, heavy_first=False),
+    Case("causal, more keys than queries", seq_q=40, seq_kv=110, q_offset=70, causal=True),
+    Case("causal, rows that see no key", seq_q=70, seq_kv=40, q_offset=-35, causal=True),
+    Case("causal, more queries than keys", seq_q=150, seq_kv=50, causal=True),
+    Case("tile_m under tile_n", seq_q=90, seq_kv=90, causal=True, tile_m=16, tile_n=64),
+    Case("tile_n under tile_m", seq_q=90, seq_kv=90, causal=True, tile_m=64, tile_n=16),
+    Case("GQA, 6 heads over 2", heads=6, kv_heads=2, seq_q=50, seq_kv=60, batch=2),
+    Case("GQA causal bf16", heads=4, kv_heads=1, seq_q=65, seq_kv=65, causal=True, dtype="bf16"),
+    Case("head_dim 80 is no power of two", seq_q=40, seq_kv=70, head_dim=80, heads=2, kv_heads=2),
+    Case("head_dim 16", head_dim=16, seq_q=33, seq_kv=65, causal=True),
+    Case("head_dim 256", head_dim=256, seq_q=40, seq_kv=40, causal=True, dtype="bf16"),
+)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Inputs of a case: q (B, H, Sq, D), k and v (B, KV, Skv, D)."""
+
+    q: NDArray[Any]
+    k: NDArray[Any]
+    v: NDArray[Any]
+
+
+def draw(case: Case, seed: int = 0) -> Drawn:
+    """Standard normal inputs, rounded to the case's type."""
+    rng = np.random.default_rng(seed)
+
+    def one(heads: int, rows: int) -> NDArray[Any]:
+        return rng.standard_normal((case.batch, heads, rows, case.head_dim)).astype(DTYPES[case.dtype])
+
+    return Drawn(one(case.heads, case.seq_q), one(case.kv_heads, case.seq_kv), one(case.kv_heads, case.seq_kv))
+
+
+def reference(case: Case, x: Drawn) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(attention in float64, which rows see a key); rows that see none are 0."""
+    group = case.heads // case.kv_heads
+    k, v = (np.repeat(t.astype(np.float64), group, axis=1) for t in (x.k, x.v))
+    scores = x.q.astype(np.float64) @ k.swapaxes(2, 3) / math.sqrt(case.head_dim)
+    visible = np.ones((case.seq_q, case.seq_kv), dtype=bool)
+    if case.causal:
+        visible = np.arange(case.seq_q)[:, None] + case.q_offset >= np.arange(case.seq_kv)
+    scores = np.where(visible, scores, -np.inf)
+    sees = visible.any(axis=1)
+    top = np.where(sees[:, None], scores.max(axis=-1, keepdims=True), 0.0)
+    p = np.exp(scores - top)
+    return p @ v / np.where(sees[:, None], p.sum(axis=-1, keepdims=True), 1.0), sees
+
+
+def simulate(
+    case: Case, x: Drawn, kernel: Any, *, lse: bool = False, batch: int | None = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(output, log-sum-exp) of an FMHA kernel on the simulator, both poisoned before."""
+    shape = Shape.of(case.problem)
+    out = sim.empty(x.q.shape, DTYPES[case.dtype])
+    sums = sim.empty(x.q.shape[:3], np.float32)
+    grid = (-(-case.seq_q // case.tile_m), case.batch * case.heads, 1)
+    constants = SPEC.constants(shape, case.configuration, lse=lse)
+    args = (x.q, x.k, x.v, out, sums, case.head_dim**-0.5, case.q_offset, *constants)
+    sim.launch(None, grid, kernel, args, batch=batch)
+    return out, sums
+
+
+def relative_error(got: NDArray[Any], want: NDArray[np.float64]) -> float:
+    """||got - want|| / ||want||, NaN if any element of `got` is."""
+    return float(np.linalg.norm(got.astype(np.float64) - want) / max(float(np.linalg.norm(want)), 1e-30))
