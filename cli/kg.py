@@ -19,6 +19,7 @@ COMMANDS = {
     "schema": Entry("cli.kg_commands.schema", "The JSON Schemas of the file formats."),
     "diff": Entry("cli.kg_commands.diff", "What a change of laws means, and what a search does differently."),
     "merge-file": Entry("cli.kg_commands.merge_file", "Git merge driver: evidence of both branches adds up."),
+    "import": Entry("cli.kg_commands.import_", "Measurements of other tools (T4, Kernel Tuner) into run files."),
 }
 
 

@@ -8,6 +8,7 @@ from cli.app import Entry, build, run
 
 COMMANDS: dict[str, Entry] = {
     "search": Entry("cli.tune_commands.search", "Search a kernel's space (the default command)."),
+    "replay": Entry("cli.tune_commands.replay", "Search recorded measurements as if they were live."),
 }
 
 HELP = "Search a kernel's configurations under what is known, test it, and write back what was learned."

@@ -71,6 +71,8 @@ def _queue(rule: Rule, restriction: Restriction, distance: np.ndarray, rng: np.r
 def _distance(restriction: Restriction) -> np.ndarray:
     """(N,) number of parameters in which a configuration differs from the op's default."""
     space = restriction.space
+    if not space.default:  # a recorded space for which nobody chose a default
+        return np.zeros(len(space), np.int64)
     default = np.array([values.index(space.default[n]) for n, values in zip(space.names, space.values, strict=True)])
     return np.asarray((space.codes != default).sum(axis=1))
 

@@ -80,6 +80,8 @@ class Op(Model, frozen=True, kw_only=True):
     """`useful` (work the mathematics needs) and, where it differs, `full` (masked work counted too)."""
     bytes: Formula | None = None
     """Least traffic to device memory: each input read once, each output written once."""
+    open: bool = False
+    """True if the values are only those seen in imported results: another import may add to them (docs/kernel-tuner-users.md)."""
     problems: dict[str, dict[str, Scalar]] = {}
     """Named problem sizes (`d64-s1024-causal`); a name is what a run id and a table show."""
     references: tuple[Reference, ...] = ()

@@ -9,7 +9,10 @@ from tuner.strategy.base import Strategy
 
 STRATEGIES = {
     "exhaustive": "tuner.strategy.exhaustive:Exhaustive",
+    "forest": "tuner.strategy.forest:Forest",
+    "genetic": "tuner.strategy.genetic:Genetic",
     "random": "tuner.strategy.random:Random",
+    "transfer": "tuner.strategy.transfer:Transfer",
 }
 """Name -> `module:class`."""
 

@@ -1,0 +1,62 @@
+"""`kg import`: other people's measurements become run files of a law root."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from kg.assignment import parse_assignments
+
+
+def command(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="T4 results, a Kernel Tuner cache, or a run file; .gz is fine.")],
+    hw: Annotated[str, typer.Option(help="Where it was measured; registered if new.")],
+    op: Annotated[str, typer.Option(help="What was measured; registered if new.")],
+    arch: Annotated[str, typer.Option(help="Architecture or compute capability of new hardware, if you know it.")] = "",
+    vendor: Annotated[str, typer.Option(help="Vendor of new hardware, if you know it.")] = "",
+    space: Annotated[str, typer.Option(metavar="T1.json", help="T1 file that declares the op's space.")] = "",
+    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="Problem size, over what FILE says.")] = "",
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
+) -> None:
+    """Import one result file, whole or not at all; the same results twice change nothing.
+
+    An op made from results alone is open: its values are the union of its imports. With --space it is closed, and a
+    result outside it is refused.
+    """
+    import msgspec
+
+    from kg.formats.importing import Import, import_file
+    from kg.formats.nodes import HardwareName
+    from kg.root import find
+
+    state = globals_of(ctx)
+    if state.laws is not None and not Path(state.laws).exists():
+        root = Path(state.laws)
+    else:
+        found = find(state.laws, Path.cwd())
+        found.require_writable()
+        root = found.path
+    what = Import(
+        file=file,
+        hardware=HardwareName(hw=hw, arch=arch, vendor=vendor),
+        op=op,
+        space=Path(space) if space else None,
+        problem=parse_assignments(problem, what="--problem"),
+    )
+    done = import_file(root, what, datetime.now(UTC))
+    if form == "json":
+        typer.echo(msgspec.json.format(msgspec.json.encode(done, enc_hook=str), indent=2))
+        return
+    for note in done.notes:
+        typer.echo(f"note: {note}", err=True)
+    if not done.written:
+        typer.echo(f"{done.run}: these results are there already; nothing changed")
+        return
+    typer.echo(f"{done.run}: {done.trials} configurations of {done.op} on {done.hw}, {done.failures} of them failed")
+    for path in done.written:
+        typer.echo(f"  wrote {path}")

@@ -1,0 +1,166 @@
+"""Importing a result file into a law root: a run file, and the hardware and op nodes it needs; all of it or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from kg import atomic
+from kg.errors import KgError
+from kg.formats.node_files import updated_op, yaml_text
+from kg.formats.nodes import HardwareName, hardware_nodes, op_node
+from kg.formats.reader import read_recording
+from kg.formats.recording import Recording
+from kg.formats.t1 import SearchSpace, read_t1
+from kg.loader import EVIDENCE, Laws, load
+from kg.model.base import Scalar
+from kg.model.hardware import Hardware
+from kg.model.op import Op
+from kg.model.run import Device, Noise, Run
+
+PACKED_FROM_BYTES = 1 << 18
+"""Run files larger than this are gzipped: a few hundred trials stay readable in a pull request."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """What is imported.
+
+    Attributes:
+        file: T4 file, Kernel Tuner cache, or run file.
+        hardware: Where it was measured.
+        op: Op name; a new one is registered.
+        space: T1 file that declares the op's space, if there is one.
+        problem: Problem size, over what the file states.
+    """
+
+    file: Path
+    hardware: HardwareName
+    op: str
+    space: Path | None = None
+    problem: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        run: Id of the run file.
+        trials: Number of distinct configurations; `failures` of them failed.
+        written: Paths that were written, empty if the same results were there already.
+        notes: Rules that were applied to the content.
+    """
+
+    run: str
+    hw: str
+    op: str
+    trials: int
+    failures: int
+    written: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def import_file(root: Path, what: Import, now: datetime) -> Imported:
+    """Import one file under `root`, which is created if need be.
+
+    Raises:
+        KgError: If the file, a name or the space does not fit; nothing is written then.
+        OSError: If a file cannot be read or written; what was written is taken back.
+    """
+    recording = read_recording(what.file)
+    if what.problem:
+        recording = replace(recording, problem=dict(what.problem))
+    space: SearchSpace | None = read_t1(what.space) if what.space else None
+    laws = load(root) if root.is_dir() else None
+    try:
+        hw, hardware = hardware_nodes(laws.hardware if laws else {}, what.hardware)
+        op, op_changed = op_node(laws.ops if laws else {}, what.op, recording, space)
+    except KgError as error:
+        raise KgError(f"{what.file}: {error}") from None
+    run = _run(recording, hw, op.id, what, now)
+    done = laws is not None and run.id in laws.run_ids
+    files = {} if done else _files(root, laws, hardware, op if op_changed else None, run)
+    _write(root, files)
+    return Imported(
+        run=run.id,
+        hw=hw,
+        op=op.id,
+        trials=len(run.trials),
+        failures=sum(trial.invalidity != "correct" for trial in run.trials),
+        written=tuple(files),
+        notes=recording.notes,
+    )
+
+
+def digest(recording: Recording) -> str:
+    """Eight hex digits of what was measured; the same results in another format, order or precision have the same."""
+    lines = sorted(
+        f"{sorted(trial.configuration.items())} {trial.invalidity} {trial.value('time') or 0:.9g}"
+        for trial in recording.trials
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+
+def _run(recording: Recording, hw: str, op: str, what: Import, now: datetime) -> Run:
+    return Run(
+        id=f"imported-{hw}-{op}-{digest(recording)}"[:100],
+        tier="measured",
+        created=_created(recording.created, now),
+        hw=hw,
+        op=op,
+        device=Device(name=recording.device) if recording.device else None,
+        problem=dict(recording.problem),
+        noise=Noise(timer="as the imported file states it; samples are not kept"),
+        strategy="imported",
+        source=f"{recording.format} file {what.file.name}",
+        note="; ".join(recording.notes),
+        trials=recording.trials,
+    )
+
+
+def _created(stated: str, now: datetime) -> str:
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(stated)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    return now.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _files(root: Path, laws: Laws | None, hardware: list[Hardware], op: Op | None, run: Run) -> dict[Path, bytes]:
+    """Path -> content of everything to write, the run file last."""
+    files = {root / "hardware" / f"{node.id}.yaml": yaml_text(node).encode() for node in hardware}
+    if op is not None:
+        known = laws is not None and op.id in laws.ops
+        path = laws.path("op", op.id) if known and laws else root / "ops" / f"{op.id}.yaml"
+        files[path] = (updated_op(path.read_text(), op) if known else yaml_text(op)).encode()
+    content = msgspec.json.encode(run)
+    if len(content) > PACKED_FROM_BYTES:
+        files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)
+    else:
+        files[root / EVIDENCE / f"{run.id}.json"] = msgspec.json.format(content, indent=1) + b"\n"
+    return files
+
+
+def _write(root: Path, files: Mapping[Path, bytes]) -> None:
+    """Write all `files` and load the result; take everything back if anything is wrong."""
+    if not files:
+        return
+    before: dict[Path, bytes | None] = {path: path.read_bytes() if path.exists() else None for path in files}
+    try:
+        for path, content in files.items():
+            atomic.write(path, content)
+        load(root)
+    except BaseException:
+        for path, old in before.items():
+            if old is None:
+                path.unlink(missing_ok=True)
+            else:
+                atomic.write(path, old)
+        raise
