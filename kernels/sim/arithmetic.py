@@ -154,8 +154,15 @@ def power(_: Machine, operation: Any, frame: Frame) -> Sequence[Values]:
 def fused_multiply_add(_: Machine, operation: Any, frame: Frame) -> Sequence[Values]:
     """X * y + z, rounded once (float64: twice)."""
     dtype = dtype_of(operation.result_var)
-    x, y, z = (frame.get(v).astype(np.float64) for v in (operation.lhs, operation.rhs, operation.acc))
-    return [narrow(x * y + z, dtype)]
+    inputs = [widen(frame.get(v), dtype) for v in (operation.lhs, operation.rhs, operation.acc)]
+    if operation.flush_to_zero:
+        inputs = [flush(v) for v in inputs]
+    mode = operation.rounding_mode.value if operation.rounding_mode is not None else NEAREST[0]
+    x, y, z = (v.astype(np.float64) for v in inputs)
+    if mode not in NEAREST:
+        return [rounded(operation, lambda a, b, c: a * b + c, (x, y, z), dtype)]
+    result = narrow(x * y + z, dtype)
+    return [narrow(flush(widen(result, dtype)), dtype) if operation.flush_to_zero else result]
 
 
 @handles("tile_astype")
