@@ -111,7 +111,7 @@ def mix(text: str, symbol: str) -> InstructionMix:
         symbol: Name of the kernel.
     """
     instructions, labels = parse(text, symbol)
-    loops = list(_loops(instructions, labels))
+    loops = list(_loops(instructions, labels)) if instructions else []
     hot = _hottest(loops, instructions)
     return _count([instructions[i] for i in sorted(hot)] if hot else instructions, loops=bool(hot))
 
@@ -188,8 +188,6 @@ def _loops(instructions: Sequence[Instruction], labels: dict[str, int]) -> Itera
     """
     starts = _leaders(instructions, labels)
     graph = _flow(instructions, labels, starts)
-    if 0 not in graph:
-        return
     reachable = nx.descendants(graph, 0) | {0}
     graph = graph.subgraph(reachable)
     dominator = {**nx.immediate_dominators(graph, 0), 0: None}

@@ -1,0 +1,206 @@
+"""Reading compiled code: resources from a cubin, the hot loop from a disassembly, and what fits on an SM."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kg.loader import load
+from kg.match import hardware_facts
+from tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
+from tuner.backend.compile.errors import CubinError
+from tuner.backend.compile.features import of_cubin, of_disassembly, resident
+from tuner.backend.compile.occupancy import Footprint, Limits, ctas_per_sm
+from tuner.backend.compile.sass import mix, parse
+from tuner.errors import TunerError
+
+DATA = Path(__file__).parents[3] / "data" / "cubins.json"
+"""Cubins that ptxas 13.4 made of one PTX kernel with 4,096 bytes of shared memory and 128 threads, per architecture."""
+
+
+def cubin(arch: str) -> bytes:
+    return gzip.decompress(base64.b64decode(json.loads(DATA.read_text())[arch]))
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [
+        ("sm_80", Resources(8, 0, 4096, 0, 128)),
+        ("sm_90", Resources(10, 0, 5120, RESERVED_BYTES, 128)),
+        ("sm_120", Resources(10, 0, 5120, RESERVED_BYTES, 128)),
+    ],
+)
+def test_resources_are_what_cuobjdump_prints(arch, expected):
+    """Registers, stack and shared memory as `cuobjdump -res-usage` printed them for the same files; threads as in the PTX."""
+    assert resources(cubin(arch), "k") == expected
+    assert of_cubin(cubin(arch), "k")["smem_bytes"] == 4096  # the kernel's own, whatever the system reserves
+
+
+def test_what_is_no_cubin_is_refused():
+    """Text, a missing kernel and a cut file each say what is wrong."""
+    with pytest.raises(CubinError, match="not a 64-bit"):
+        resources(b"text", "k")
+    with pytest.raises(CubinError, match=r"no kernel 'other' in the cubin \(it has k\)"):
+        resources(cubin("sm_120"), "other")
+    with pytest.raises(CubinError):
+        resources(cubin("sm_120")[:200], "k")
+
+
+@given(st.integers(0, 5000), st.integers(0, 255))
+def test_a_damaged_cubin_never_raises_anything_else(place, value):
+    """Whatever byte is wrong: a result or a CubinError."""
+    data = bytearray(cubin("sm_90"))
+    data[place % len(data)] = value
+    with contextlib.suppress(CubinError):
+        resources(bytes(data), "k")
+
+
+def test_a_kernel_that_does_not_say_its_threads_is_refused():
+    """Without EIATTR_REQNTID nobody knows how many threads the numbers are for."""
+    data = cubin("sm_80")
+    record = struct.pack("<BBHIII", 4, 0x10, 12, 128, 1, 1)
+    assert data.count(record) == 1
+    with pytest.raises(CubinError, match="REQNTID"):
+        resources(data.replace(record, b"\x04\xee" + record[2:]), "k")
+
+
+def code(*lines: str, symbol: str = "k") -> str:
+    text, at = [f".text.{symbol}:"], 0
+    for line in lines:
+        if line.startswith("."):
+            text.append(f"{line}:")
+        else:
+            text.append(f"        /*{at:04x}*/                   {line} ;")
+            at += 16
+    return "\n".join(text)
+
+
+def jump(label: str, predicate: str = "") -> str:
+    return f"{predicate} BRA `({label})".strip()
+
+
+def test_the_hot_loop_is_the_one_with_the_products():
+    """Of several loops the innermost with tensor-core work counts; what runs outside does not."""
+    text = code(
+        "HMMA.16816.F32 R0, R4, R8, R0",  # before the loop
+        ".L_outer",
+        "MOV R1, R2",
+        ".L_inner",
+        "HMMA.16816.F32 R0, R4, R8, R0",
+        "HMMA.16816.F32 R0, R4, R8, R0",
+        "MUFU.EX2 R1, R2",
+        "FFMA R1, R2, R3, R4",
+        "LDL.64 R2, [R1]",
+        "STL [R1], R2",
+        "LDSM.16.M88.4 R4, [R5]",
+        "LDS.128 R4, [R5]",
+        "BAR.SYNC.DEFER_BLOCKING 0x0",
+        jump(".L_inner", "@P0"),
+        jump(".L_outer", "@P1"),
+        "EXIT",
+    )
+    found = mix(text, "k")
+    assert found.loops
+    assert found.instructions == 10
+    assert found.counts["tensor"] == 2
+    assert (found.counts["mufu"], found.counts["fp32"], found.counts["barriers"]) == (1, 1, 1)
+    assert (found.counts["local_loads"], found.counts["local_stores"], found.spill_bytes) == (1, 1, 8 + 4)
+    assert (found.counts["shared_loads"], found.shared_bytes) == (2, 512 + 512)
+    assert found.tensor_flops == 2 * 2 * 16 * 8 * 16
+
+
+def test_a_wait_out_of_line_is_no_loop_around_everything():
+    """A spin that jumps back into the code it left does not make that code a loop; its own turn is one of waiting only."""
+    text = code(
+        "HMMA.16816.F32 R0, R4, R8, R0",
+        "SYNCS.PHASECHK.TRANS64.TRYWAIT P0, [R1], R2",
+        jump(".L_wait", "@!P0"),
+        ".L_on",
+        "HMMA.16816.F32 R0, R4, R8, R0",
+        "EXIT",
+        ".L_wait",
+        "SYNCS.PHASECHK.TRANS64.TRYWAIT P0, [R1], R2",
+        jump(".L_wait", "@!P0"),
+        jump(".L_on"),
+    )
+    found = mix(text, "k")
+    assert not found.loops  # so the whole function counts
+    assert found.counts["tensor"] == 2
+    assert found.instructions == 8
+
+
+def test_of_two_loops_with_the_same_products_the_shorter_counts():
+    """A causal kernel runs most tiles through its loop without the mask, which is the shorter one."""
+    body = ["HGMMA.64x128x16.F32 R0, gdesc[UR4], R0", "FFMA R1, R2, R3, R4"]
+    text = code(
+        ".L_masked", *body, "FSEL R1, R2, R3, P0", jump(".L_masked", "@P0"), ".L_plain", *body, jump(".L_plain", "@P0"), "EXIT"
+    )  # fmt: skip
+    found = mix(text, "k")
+    assert found.instructions == 3
+    assert found.tensor_flops == 2 * 64 * 128 * 16 // 4
+    assert found.shared_bytes == 2 * 128 * 16 // 4
+
+
+def test_without_products_the_loop_with_most_arithmetic_counts():
+    """An element-wise kernel has a hot loop too; a loop that only moves and waits is not it."""
+    text = code(
+        ".L_spin", "NANOSLEEP 0x20", jump(".L_spin", "@P0"), ".L_work", "FFMA R1, R2, R3, R4", jump(".L_work", "UP0,"), "EXIT"
+    ).replace("UP0, BRA ", "BRA.U UP0, ")  # fmt: skip
+    assert mix(text, "k").counts["fp32"] == 1
+    assert mix(text, "k").instructions == 2
+
+
+def test_only_the_named_function_is_read():
+    """A cubin may hold helpers beside the kernel; an empty or absent one gives an empty mix."""
+    text = code("FADD R1, R2, R3", "EXIT") + "\n" + code("MUFU.EX2 R1, R2", "RET.REL.NODEC R2 `(k)", symbol="helper")
+    assert mix(text, "k").counts == {**dict.fromkeys(mix("", "k").counts, 0), "fp32": 1}
+    assert parse(text, "helper")[0][0].opcode == "MUFU"
+    assert mix(text, "absent").instructions == 0
+    assert of_disassembly(text, "k")["loop_found"] == 0
+
+
+FACTS = Path(__file__).parents[4] / "laws"
+
+
+@pytest.fixture(scope="module")
+def laws():
+    return load(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("hw", "footprint", "expected"),
+    [
+        ("rtx5070", Footprint(128, 256, 49284), 2),  # registers and shared memory both allow two
+        ("rtx5070", Footprint(128, 256, 50308), 1),  # 2 x (50,308 + 1,024), rounded, is above 102,400
+        ("rtx5070", Footprint(32, 64, 0), 24),  # the limit of CTAs
+        ("rtx5070", Footprint(32, 1024, 0), 1),  # 48 warps hold one CTA of 32
+        ("rtx5070", Footprint(255, 128, 0), 2),  # 255 registers round to 256
+        ("rtx5070", Footprint(64, 128, 101_377), 0),  # more than a CTA may have
+        ("h200", Footprint(128, 128, 58480), 3),
+        ("h200", Footprint(0, 32, 0), 32),
+    ],
+)
+def test_ctas_per_sm(laws, hw, footprint, expected):
+    """What fits follows from registers, warps, shared memory and the CTA limit of the shipped facts, computed by hand."""
+    assert ctas_per_sm(footprint, Limits.of(hardware_facts(laws, hw))) == expected
+
+
+def test_resident_features(laws):
+    """CTAs and the share of the SM's warps that they fill."""
+    limits = Limits.of(hardware_facts(laws, "rtx5070"))
+    found = resident({"registers": 128, "threads": 256, "smem_bytes": 1000}, limits)
+    assert found == {"ctas_per_sm": 2, "warp_occupancy": 16 / 48}
+
+
+def test_missing_facts_are_named():
+    """An occupancy without facts is not guessed."""
+    with pytest.raises(TunerError, match="max_warps_per_sm"):
+        Limits.of({})
