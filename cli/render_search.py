@@ -151,13 +151,11 @@ def _files(outcome: Outcome, pen: Pen) -> Iterator[str]:
     yield pen(words, "bold")
     if outcome.run_file is not None:
         yield f"run file: {outcome.run_file}"
-    if outcome.journal is not None:
-        yield f"journal: {outcome.journal}"
     if outcome.changes and outcome.journal is not None:
         yield from (f"law: {change.law}: {change.words}" for change in outcome.changes)
     elif outcome.journal is None:
         yield "nothing was written; the laws would change like this:" if outcome.changes else "nothing was written"
-        yield from diff(outcome.changes).splitlines()
+        yield from diff(outcome.changes, outcome.laws).splitlines()
     if report.interrupted and outcome.journal is not None:
         yield f"interrupted; go on with: tune --resume {outcome.journal.stem}"
 

@@ -68,6 +68,7 @@ class Outcome:
         report: What it tells.
         run_file: The run file it wrote; None if it wrote none.
         changes: Law files it changed, or with `--dry-run` would change.
+        laws: The law root.
         journal: Its journal; None with `--dry-run`.
         notes: What a person should know of how it ran.
     """
@@ -75,6 +76,7 @@ class Outcome:
     report: report.Report
     run_file: Path | None
     changes: tuple[Change, ...]
+    laws: Path
     journal: Path | None
     notes: tuple[str, ...]
 
@@ -131,15 +133,13 @@ def _backend(plan: _Plan) -> Backend:
         from tuner.backend.compile import toolchain
 
         return session.compile_backend(plan.question, toolchain.find(), session.Workplace(folder / "compile", workers))
-    from importlib import import_module
-
     from tuner.backend.gpu.backend import Method
+    from tuner.backend.gpu.open import Bench, open_gpu
 
-    opening = import_module("tuner.backend.gpu.open")
     question = plan.question
     arch = str(question.facts["gpu_code"])
-    bench = opening.Bench(question.op.id, arch, question.facts, folder / "cubins", workers)
-    opened: Backend = opening.open_gpu(bench, Method(seed=plan.options.seed))
+    bench = Bench(question.op.id, arch, question.facts, folder / "cubins", workers)
+    opened: Backend = open_gpu(bench, Method(seed=plan.options.seed))
     return opened
 
 
@@ -256,17 +256,24 @@ def _written(state: Globals, laws: Laws, plan: _Plan, finished: tuple[Run, repor
     (run, told), options = finished, plan.options
     diary = None if options.write == "nothing" else _journal_path(run.id)
     if told.interrupted or not run.trials:
-        return Outcome(told, None, (), diary, plan.notes)
+        return Outcome(told, None, (), laws.root, diary, plan.notes)
     law_root = open_root(state)
     into_laws = options.write == "laws" and law_root.writable
     made: tuple[Change, ...] = ()
     if into_laws or options.write == "nothing":
         made = writeback.changes(run, laws, propose(run, laws) if run.tier == "compiled" else ())
     if options.write == "nothing":
-        return Outcome(told, None, made, diary, plan.notes)
+        return Outcome(told, None, made, laws.root, diary, plan.notes)
     path = record.write(run, law_root.path / EVIDENCE if into_laws else LOCAL / "runs")
     writeback.apply(made)
-    return Outcome(msgspec.structs.replace(told, run=str(path)), path, made, diary, plan.notes)
+    path = _short(path)
+    return Outcome(msgspec.structs.replace(told, run=str(path)), path, made, laws.root, diary, plan.notes)
+
+
+def _short(path: Path) -> Path:
+    """`path` as seen from the current folder, if it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def reproduce(options: Options) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from kg import atomic, fmt
 from kg.errors import KgError
 from kg.features import COMPILED_FEATURES
-from kg.loader import Laws
+from kg.loader import EVIDENCE, Laws
 from kg.model.law import Evidence, Law
 from kg.model.run import LawVerdict, Run
 from kg.scaffold import check_with
@@ -56,15 +56,21 @@ def changes(run: Run, laws: Laws, new: Sequence[Law] = ()) -> tuple[Change, ...]
     Raises:
         KgError: If a law file cannot be read, or an edit would make it no law.
     """
-    return (*_grown(run, laws), *_new(laws, new))
+    return (*_grown(run, laws), *_new(_with_run(laws, run.id), new))
 
 
-def diff(made: Iterable[Change]) -> str:
-    """The changes as a unified diff; empty if there are none."""
+def _with_run(laws: Laws, run: str) -> Laws:
+    """The root as it will be once the run file is written: new laws name it as their evidence."""
+    files = {**laws.contents.files, "run": {**laws.contents.files["run"], run: f"{EVIDENCE}/{run}.json"}}
+    return Laws(laws.root, msgspec.structs.replace(laws.contents, files=files))
+
+
+def diff(made: Iterable[Change], root: Path) -> str:
+    """The changes as a unified diff with paths from the folder of the law root `root`; empty if there are none."""
     parts: list[str] = []
     for change in made:
         before = change.before.splitlines(keepends=True)
-        name = change.path.as_posix()
+        name = change.path.relative_to(root.parent).as_posix()
         old = name if change.before else "/dev/null"
         parts += difflib.unified_diff(before, change.after.splitlines(keepends=True), old, name)
     return "".join(parts)

@@ -1,0 +1,274 @@
+"""`tune` as a person runs it, on a machine without a GPU and with every compilation already in the cache."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli import tune
+from cli.app import build, run
+from cli.progress import Progress
+from kg.loader import load, read_run
+from tuner import journal, session
+from tuner.backend.compile.backend import CompileBackend
+from tuner.backend.compile.cache import CompileCache
+from tuner.backend.compile.protocol import Compiled, failed
+
+ROOT = Path(__file__).parents[2]
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def spilled(configuration) -> float:
+    m, n, occupancy = (int(configuration[name]) for name in ("tile_m", "tile_n", "occupancy"))
+    return float(max(0, m * n - 4096) // 4) if occupancy < 4 else 200.0
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty folder with a copy of the laws, no GPU, and a compiler whose every answer is known: nothing compiles."""
+    pytest.importorskip("cuda.tile")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("KG_LAWS", raising=False)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    shutil.copytree(ROOT / "laws", tmp_path / "laws", ignore=shutil.ignore_patterns("measured-*"))
+    for path in (tmp_path / "laws").rglob("*.yaml"):
+        if "measured-" in path.read_text():
+            shutil.copytree(ROOT / "laws" / "evidence", tmp_path / "laws" / "evidence", dirs_exist_ok=True)
+            break
+    known: dict[str, Compiled] = {}
+    monkeypatch.setattr(CompileCache, "get", lambda self, key: known.get(key))
+    from tuner.backend.compile.cache import Identity
+
+    original = Identity.key
+
+    def key(self, problem, configuration):
+        made = original(self, problem, configuration)
+        features = {"registers": 128.0, "threads": 256.0, "smem_bytes": 40000.0, "spill_bytes": spilled(configuration)}
+        known[made] = Compiled(features={**features, "loop_spill_bytes": features["spill_bytes"]})
+        if configuration["num_ctas"] == 2:
+            known[made] = failed("compile", "CompilerError", "clusters are not for this test")
+        return made
+
+    monkeypatch.setattr(Identity, "key", key)
+    return tmp_path
+
+
+def contents(place: Path) -> dict[Path, bytes]:
+    """Every file but the user's cache, which is derived."""
+    files = (path for path in place.rglob("*") if path.is_file() and not path.is_relative_to(place / "cache"))
+    return {path: path.read_bytes() for path in files}
+
+
+def call(*words: str) -> int:
+    return run(build(registry=tune.COMMANDS, help_text=tune.HELP, default="search"), "tune", list(words))
+
+
+def test_without_a_gpu_it_says_so_and_ends_with_the_answer(place, capsys):
+    """Progress on stderr; on stdout a table of predicted times in 80 columns, the laws, the audit, the file, the answer."""
+    assert call("--use-laws", "--no-write", "--budget", "40") == 0
+    out, err = capsys.readouterr()
+    assert err.startswith("No GPU here: compiling for rtx5070")
+    assert "40 of 40 trials" in err
+    assert "predicted" in out.splitlines()[0]
+    assert max(len(line) for line in out.splitlines() if not line.startswith("run file:")) <= 80
+    for heading in (
+        "What each law did",
+        "What the audit saw",
+        "run file: .spak/runs/",
+        "Use tile_m=",
+        "Nothing was timed",
+    ):
+        assert heading in out
+    assert "measured time" not in out
+    last = out.split("\n\n")[-1]
+    assert last.startswith("Use ")
+    assert "Not tried:" in last
+    assert "on 3 compiled for" in last or "compiled for" in last
+
+
+def test_the_default_command_is_search(place, capsys):
+    """`tune`, `tune fmha` and `tune search fmha` are the same."""
+    answers = set()
+    for words in ([], ["fmha"], ["search", "fmha"]):
+        assert call(*words, "--budget", "6", "--dry-run", "--format", "json") == 0
+        report = json.loads(capsys.readouterr().out)
+        answers.add(json.dumps(report["ranked"]))
+    assert len(answers) == 1
+
+
+def test_json_is_stable(place, capsys):
+    """The keys a program relies on, and one whole run file that holds the same trials."""
+    assert call("--use-laws", "--budget", "12", "--no-write", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report) == [
+        "hw", "op", "problem", "backend", "objective", "counts", "ranked", "default", "laws", "contradicted", "answer",
+        "seconds", "interrupted", "run",
+    ]  # fmt: skip
+    assert (report["hw"], report["op"], report["backend"], report["objective"]) == (
+        "rtx5070",
+        "fmha",
+        "compile",
+        "predicted_time",
+    )
+    stored = read_run(place / report["run"])
+    assert len(stored.trials) == report["counts"]["tried"] == 12
+    assert stored.tier == "compiled"
+    assert stored.reproduce == "tune fmha --strategy random --backend auto --use-laws --budget 12 --seed 0 --audit 0.05"
+    assert {row["rank"] for row in report["ranked"]} >= {1}
+
+
+def test_no_laws_means_no_laws(place, capsys):
+    """Without --use-laws nothing is removed, postponed or audited, and no law is spoken of."""
+    assert call("--budget", "8", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "What each law did" not in out
+    assert "0 removed by laws, 0 postponed" in out.replace("\n", " ")
+
+
+def test_a_dry_run_writes_nothing_and_shows_the_diff(place, capsys):
+    """Every file is as before, and the evidence the run would add is shown as a diff."""
+    before = contents(place)
+    assert call("--use-laws", "--dry-run", "--budget", "60", "--audit", "0.3") == 0
+    out = capsys.readouterr().out
+    assert contents(place) == before
+    assert "the laws would change like this" in out
+    assert "+    verdict: supports" in out or "+  - run: compiled-rtx5070" in out
+
+
+def test_a_search_writes_back_what_it_confirmed(place, capsys):
+    """The run file lands under evidence/, laws it speaks for gain an entry, comments stay, and the root still loads."""
+    law = place / "laws" / "sm_120" / "fmha" / "sm120-fmha-128x128-spills.yaml"
+    law.write_text("# a person wrote this\n" + law.read_text())
+    assert call("--use-laws", "--budget", "60", "--audit", "0.3") == 0
+    out = capsys.readouterr().out
+    assert "law: sm120-" in out
+    laws = load(place / "laws")
+    (new,) = [name for name in laws.run_ids if name.startswith("compiled-rtx5070-fmha")]
+    grown = [one for one in laws.laws.values() if any(entry.run == new for entry in one.evidence)]
+    assert grown
+    assert law.read_text().startswith("# a person wrote this")
+    for one in grown:
+        entry = next(entry for entry in one.evidence if entry.run == new)
+        assert entry.tier == "compiled"
+        assert entry.effect.keys() <= {"spill_bytes"} or entry.role == "suggested"
+
+
+def test_an_interrupted_search_goes_on(place, capsys, monkeypatch):
+    """Ctrl-C ends with a partial report and 130; --resume tries the rest, with the settings the search began with."""
+    whole = CompileBackend.evaluate
+    calls = []
+
+    def interrupted(self, requests):
+        for trial in whole(self, requests):
+            calls.append(trial)
+            if len(calls) == 10:
+                raise KeyboardInterrupt
+            yield trial
+
+    monkeypatch.setattr(CompileBackend, "evaluate", interrupted)
+    assert call("--use-laws", "--budget", "20", "--seed", "5", "--no-write") == 130
+    captured = capsys.readouterr()
+    name = re.search(r"tune --resume (\S+)", captured.out)[1]
+    assert "9 trials" in captured.out
+    contents = journal.read(place / ".spak" / "journal" / f"{name}.jsonl")
+    assert len(contents.trials) == 9
+    assert not (place / ".spak" / "runs").exists()
+    assert call("--resume", name, "--no-write", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["counts"]["tried"] == 20
+    stored = read_run(place / report["run"])
+    assert stored.id == name
+    assert stored.seed == 5
+    assert stored.trials[:9] == tuple(_without_problem(trial) for trial in contents.trials)
+
+
+def _without_problem(trial):
+    import msgspec
+
+    return msgspec.structs.replace(trial, problem={})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fhma"], "fmha"),
+        (["--hw", "rtx507"], "rtx5070"),
+        (["--backend", "gpu"], "no NVIDIA GPU with a driver was found"),
+        (["--strategy", "genetik"], "unknown strategy 'genetik'; there are"),
+        (["--resume", "nothing"], "no journal .spak/journal/nothing.jsonl; there are none"),
+        (["--problem", "size=1"], "no problem parameter"),
+        (["--budget", "0"], "0 is not between 1 and inf"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(place, capsys, words, message):
+    """Nothing a person mistypes ends in a traceback, and nothing is written."""
+    assert call(*words) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert not (place / ".spak" / "runs").exists()
+
+
+def test_a_journal_of_other_code_is_not_resumed(place, capsys):
+    """Trials of another kernel source or toolchain are not trials of this search."""
+    assert call("--budget", "4", "--no-write", "--format", "json") == 0
+    name = Path(json.loads(capsys.readouterr().out)["run"]).stem
+    path = place / ".spak" / "journal" / f"{name}.jsonl"
+    text = path.read_text()
+    for old, new in (
+        (r'"source_sha256":"[0-9a-f]+"', '"source_sha256":"00"'),
+        (r'"tileiras":"[^"]+"', '"tileiras":"1.0"'),
+    ):
+        path.write_text(re.sub(old, new, text, count=1))
+        assert call("--resume", name) == 2
+        assert "start a new search" in capsys.readouterr().err
+
+
+class Terminal:
+    """A stream that says whether it is a terminal."""
+
+    def __init__(self, *, tty: bool) -> None:
+        self.tty, self.text = tty, ""
+
+    def isatty(self) -> bool:
+        return self.tty
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+
+def test_progress_is_one_line_on_a_terminal_and_few_elsewhere():
+    """A terminal sees each trial and the time left; a pipe sees four lines in all."""
+    live, pipe = Terminal(tty=True), Terminal(tty=False)
+    for stream in (live, pipe):
+        progress = Progress(stream, 100, None)
+        for done in range(1, 101):
+            progress.show(done, done * 2.0)
+        progress.end()
+        progress.end()
+    assert "50 of 100 trials, 100 s, 100 s left" in live.text
+    assert ANSI.sub("", live.text).replace("\r", "").endswith("100 of 100 trials, 200 s")
+    assert pipe.text.splitlines() == [
+        "25 of 100 trials, 50 s, 150 s left",
+        "50 of 100 trials, 100 s, 100 s left",
+        "75 of 100 trials, 150 s, 50 s left",
+        "100 of 100 trials, 200 s",
+    ]
+    timed = Terminal(tty=False)
+    Progress(timed, None, 10.0).show(3, 5.0)
+    assert timed.text == "3 trials, 5 s, 5 s left\n"
+
+
+def test_session_defaults_are_documented():
+    """A search without a budget ends: each backend has a number of trials."""
+    assert set(session.DEFAULT_TRIALS) == {"compile", "gpu"}
