@@ -20,6 +20,7 @@ COMMANDS = {
     "diff": Entry("cli.kg_commands.diff", "What a change of laws means, and what a search does differently."),
     "merge-file": Entry("cli.kg_commands.merge_file", "Git merge driver: evidence of both branches adds up."),
     "import": Entry("cli.kg_commands.import_", "Measurements of other tools (T4, Kernel Tuner) into run files."),
+    "export": Entry("cli.kg_commands.export", "Laws as restrictions for Kernel Tuner, or a run as T4."),
 }
 
 

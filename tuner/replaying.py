@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -196,7 +196,7 @@ def _with_hardware(what: Replay) -> tuple[Laws | None, str]:
         return what.laws, hw
     hardware = {**what.laws.hardware, **{node.id: node for node in new}}
     contents = msgspec.structs.replace(what.laws.contents, hardware=hardware)
-    return Laws(what.laws.root, contents), hw
+    return replace(what.laws, contents=contents), hw
 
 
 def _op(laws: Laws | None, name: str) -> Op | None:

@@ -50,7 +50,7 @@ def command(
     )
     done = import_file(root, what, datetime.now(UTC))
     if form == "json":
-        typer.echo(msgspec.json.format(msgspec.json.encode(done, enc_hook=str), indent=2))
+        typer.echo(msgspec.json.format(msgspec.json.encode(done, enc_hook=str), indent=2).decode())
         return
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)

@@ -1,0 +1,224 @@
+"""Evaluations that transfer saves on recorded spaces, whole GPUs and whole architectures held out.
+
+    python bench/transfer.py FOLDER --arch A100=sm_80,A4000=sm_86,A6000=sm_86,MI250X=cdna2,W6600=rdna2,W7800=rdna3
+
+FOLDER holds `NAME_T4.json.gz`, one for each GPU, of the same kernel. Every record is searched by the code that `tune replay`
+runs, with what `kg import` wrote of the others. Random search is its exact expectation, (N + 1) / (g + 1) for g good ones of N.
+
+    --recorded 100     only that many random configurations of each source
+    --mislead          sources with their times turned upside down
+    --kernel-tuner F   lines of bench/kernel_tuner_strategies.py, to compare with the best of them
+    --evidence DIR     our own sweeps: one problem size held out, the others known
+
+Prints one table and the geometric means; times in evaluations, and in seconds by the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from kg.formats.importing import Import, import_file
+from kg.formats.nodes import HardwareName
+from kg.formats.reader import read_recording
+from kg.formats.recording import Recording
+from kg.formats.t4_writer import write_t4
+from kg.loader import Laws, load
+from kg.model.run import Run, Trial
+from tuner.replaying import FRACTIONS, Replay, Replayed, replay
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One held-out case: mean evaluations and seconds to each fraction, over seeds."""
+
+    case: str
+    random: tuple[float, ...]
+    evaluations: tuple[float, ...]
+    seconds: tuple[float, ...]
+    random_seconds: tuple[float, ...]
+    overhead_ms: float
+
+
+def expected_random(recording: Recording, fraction: float) -> float:
+    times = [time for trial in recording.trials if (time := trial.value("time")) is not None]
+    return (len(recording.trials) + 1) / (sum(min(times) >= fraction * time for time in times) + 1)
+
+
+def mean_cost(recording: Recording) -> float:
+    from tuner.replaying import cost_s
+
+    return float(np.mean([cost_s(trial) for trial in recording.trials]))
+
+
+def measured(case: str, recording: Recording, searches: list[Replayed]) -> Row:
+    counts = [[done.evaluations_to(f) or len(recording.trials) for f in FRACTIONS] for done in searches]
+    seconds = [[done.seconds_to(count) or 0.0 for count in row] for done, row in zip(searches, counts, strict=True)]
+    random = tuple(expected_random(recording, f) for f in FRACTIONS)
+    cost = mean_cost(recording)
+    return Row(
+        case,
+        random,
+        tuple(np.mean(counts, axis=0)),
+        tuple(np.mean(seconds, axis=0)),
+        tuple(count * cost for count in random),
+        float(np.mean([done.overhead_ms for done in searches])),
+    )
+
+
+def thinned(recording: Recording, count: int, rng: np.random.Generator) -> Recording:
+    picked = rng.choice(len(recording.trials), min(count, len(recording.trials)), replace=False)
+    return replace(recording, trials=tuple(recording.trials[i] for i in picked))
+
+
+def upside_down(recording: Recording) -> Recording:
+    """The fastest as slow as the slowest was, and the other way round: knowledge at its most misleading."""
+    logs = [math.log(time) for trial in recording.trials if (time := trial.value("time")) is not None]
+    total = min(logs) + max(logs)
+
+    def turned(trial: Trial) -> Trial:
+        if trial.value("time") is None:
+            return trial
+        (first, *rest) = trial.measurements
+        value = math.exp(total - math.log(first.value))
+        return msgspec.structs.replace(
+            trial, measurements=(msgspec.structs.replace(first, value=value, low=None, high=None), *rest)
+        )
+
+    return replace(recording, trials=tuple(turned(trial) for trial in recording.trials))
+
+
+def root_of(folder: Path, recordings: dict[str, Recording], arch: dict[str, str]) -> Laws:
+    for name, recording in recordings.items():
+        run = Run(id="x", tier="measured", created="", hw="x", op="x", trials=recording.trials)
+        path = folder / f"{name}.json"
+        path.write_bytes(write_t4(run))
+        import_file(folder / "laws", Import(path, HardwareName(name, arch.get(name, "")), "recorded"), NOW)
+    return load(folder / "laws")
+
+
+def held_out(options: argparse.Namespace, by: str) -> Iterator[Row]:
+    arch = dict(pair.split("=") for pair in options.arch.split(",") if pair)
+    files = sorted(options.folder.glob("*_T4.json*"))
+    records = {path.name.partition("_T4")[0]: read_recording(path) for path in files}
+    for name, record in records.items():
+        relatives = [o for o in records if o != name and (by == "gpu" or arch.get(o, o) != arch.get(name, name))]
+        searches = []
+        laws = None
+        for seed in range(options.seeds):
+            if laws is None or options.recorded:
+                rng = np.random.default_rng(1000 + seed)
+                known = {o: records[o] for o in relatives}
+                if options.recorded:
+                    known = {o: thinned(r, options.recorded, rng) for o, r in known.items()}
+                if options.mislead:
+                    known = {o: upside_down(r) for o, r in known.items()}
+                with tempfile.TemporaryDirectory() as scratch:
+                    laws = root_of(Path(scratch), known, arch)
+                    for run in laws.run_ids:
+                        laws.run(run)
+            what = Replay(
+                HardwareName(name, arch.get(name, "")), "recorded", laws, seed=seed, strategy=options.strategy
+            )
+            searches.append(replay(record, replace(what, budget=options.budget)))
+        yield measured(name, record, searches)
+
+
+def own_sweeps(options: argparse.Namespace) -> Iterator[Row]:
+    """Each measured run of a law root, searched with what the same hardware recorded at the other problem sizes."""
+    laws = load(options.evidence)
+    runs = [
+        run for name in laws.run_ids if (run := laws.run(name)).tier == "measured" and len(run.trials) >= options.fewest
+    ]
+    for run in runs:
+        for problem in {tuple(sorted((trial.problem or run.problem).items())) for trial in run.trials}:
+            trials = tuple(t for t in run.trials if tuple(sorted((t.problem or run.problem).items())) == problem)
+            record = Recording("run", _parameters(trials), False, trials, problem=dict(problem))
+            if sum(trial.value("time") is not None for trial in trials) < options.fewest:
+                continue
+            what = Replay(HardwareName(run.hw), run.op, laws, own_runs="other-problems", strategy=options.strategy)
+            searches = [replay(record, replace(what, seed=seed)) for seed in range(options.seeds)]
+            yield measured(f"{run.op} {run.id.partition(run.op + '-')[2]}", record, searches)
+
+
+def _parameters(trials: tuple[Trial, ...]) -> dict:
+    from kg.formats.recording import seen_parameters
+
+    return dict(seen_parameters(trials))
+
+
+def geometric(values: list[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values))
+
+
+def best_of_kernel_tuner(paths: list[Path]) -> dict[str, tuple[str, dict[str, float]]]:
+    """Fraction -> the strategy with the least geometric mean over the records, and its mean for each record."""
+    lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    found = {}
+    for fraction in FRACTIONS:
+        by: dict[str, dict[str, float]] = {}
+        for line in lines:
+            by.setdefault(line["strategy"], {})[line["record"].removesuffix("_T4")] = line[f"mean_to_{fraction}"]
+        whole = {name: means for name, means in by.items() if len(means) == max(map(len, by.values()))}
+        name = min(whole, key=lambda name: geometric(list(whole[name].values())))
+        found[str(fraction)] = (name, whole[name])
+    return found
+
+
+def show(title: str, rows: list[Row], tuner: dict[str, tuple[str, dict[str, float]]]) -> None:
+    print(f"\n{title}\n{'case':34} {'random':>15} {'ours':>15} {'times fewer':>15} {'s, random':>17} {'s, ours':>13}")
+    for row in rows:
+        ratio = [r / e for r, e in zip(row.random, row.evaluations, strict=True)]
+        shown = [row.random, row.evaluations, ratio, row.random_seconds, row.seconds]
+        print(f"{row.case[:34]:34} " + " ".join(f"{a:7.1f} {b:7.1f}" for a, b in shown))
+    for place, fraction in enumerate(FRACTIONS):
+        saved = geometric([row.random[place] / row.evaluations[place] for row in rows])
+        worst = min(rows, key=lambda row: row.random[place] / row.evaluations[place])
+        line = f"to {fraction:.0%}: {saved:.1f} times fewer than random (worst {worst.case}: "
+        line += f"{worst.random[place] / worst.evaluations[place]:.2f})"
+        if tuner:
+            name, means = tuner[str(fraction)]
+            ratio = geometric([means[row.case] / row.evaluations[place] for row in rows])
+            line += f"; {ratio:.1f} times fewer than Kernel Tuner's {name}"
+        seconds = geometric([row.random_seconds[place] / max(row.seconds[place], 1e-9) for row in rows])
+        print(f"{line}; seconds {seconds:.1f} times fewer")
+    print(f"overhead {max(row.overhead_ms for row in rows):.2f} ms a trial at most")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--arch", default="")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--budget", type=int)
+    parser.add_argument("--strategy", default="transfer")
+    parser.add_argument("--recorded", type=int, default=0)
+    parser.add_argument("--mislead", action="store_true")
+    parser.add_argument("--kernel-tuner", type=Path, nargs="*", default=[])
+    parser.add_argument("--evidence", type=Path)
+    parser.add_argument("--fewest", type=int, default=32)
+    options = parser.parse_args()
+    started = time.perf_counter()
+    tuner = best_of_kernel_tuner(options.kernel_tuner) if options.kernel_tuner else {}
+    if options.folder:
+        show("one GPU held out", list(held_out(options, "gpu")), tuner)
+        show("one architecture held out", list(held_out(options, "architecture")), tuner)
+    if options.evidence:
+        show("one problem size held out", list(own_sweeps(options)), {})
+    print(f"({time.perf_counter() - started:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""`kg export`: what is known, in the formats of other tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from kg.assignment import parse_assignments
+
+
+def command(
+    ctx: typer.Context,
+    form: Annotated[
+        Literal["kernel-tuner", "t4"], typer.Option("--format", help="kernel-tuner: restrictions; t4: one run.")
+    ] = "kernel-tuner",
+    hw: Annotated[str, typer.Option(help="Hardware of the search.")] = "",
+    op: Annotated[str, typer.Option(help="Op of the search.")] = "",
+    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="Problem size; else the op's defaults.")] = "",
+    toolchain: Annotated[str, typer.Option(metavar="'NAME VERSION'", help="Of the search; else not asked.")] = "",
+    soft: Annotated[bool, typer.Option("--soft", help="Also forbid what may only be put last.")] = False,
+    run: Annotated[str, typer.Option(metavar="RUN", help="With --format t4: the run to write.")] = "",
+) -> None:
+    """Print restrictions that Kernel Tuner accepts, and what they cannot say; or one run as a T4 file.
+
+    The JSON holds `tune_params` and `restrictions` for `tune_kernel`, `sources` (which law each is) and `cannot_say`.
+    """
+    import msgspec
+
+    from cli.roots import open_laws
+    from kg.errors import KgError
+    from kg.formats.kernel_tuner_export import Wanted, export
+    from kg.formats.t4_writer import write_t4
+    from kg.taxonomy import Taxonomy
+
+    laws = open_laws(globals_of(ctx))
+    if form == "t4":
+        if not run:
+            raise KgError("--format t4: name the run with --run")
+        typer.echo(write_t4(laws.run(run)).decode())
+        return
+    if not hw or not op:
+        raise KgError("--format kernel-tuner: name the search with --hw and --op")
+    op_id = Taxonomy("op", laws.ops).resolve(op)
+    defaults = {name: parameter.default for name, parameter in laws.ops[op_id].problem.items()}
+    wanted = Wanted(
+        hw=Taxonomy("hardware", laws.hardware).resolve(hw),
+        op=op_id,
+        problem={**defaults, **parse_assignments(problem, what="--problem")},
+        toolchain=toolchain,
+        soft=soft,
+    )
+    typer.echo(msgspec.json.format(msgspec.json.encode(export(laws, wanted)), indent=2).decode())

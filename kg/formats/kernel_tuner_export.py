@@ -1,0 +1,173 @@
+"""What is known as restrictions for Kernel Tuner: expressions a configuration must satisfy to be tried.
+
+Kernel Tuner's language has parameters and Python operators. So an `avoid` is negated, hardware facts and problem parameters
+become numbers, `ceil_div(a, b)` becomes `-(-a // b)`; what is left over is listed with the reason, never dropped silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from kg.errors import KgError
+from kg.expression import Expression, parse, tree
+from kg.features import COMPILED_FEATURES
+from kg.match import Match, Matcher, Question, hardware_facts
+from kg.model.base import Model, Scalar
+from kg.model.law import AvoidClaim, Law, RequireClaim
+from kg.model.op import Op
+from kg.prune import may_remove
+from kg.store import Store
+
+SAYABLE = frozenset({"min", "max", "abs", "ceil_div"})
+"""Functions that have a form in Kernel Tuner's language."""
+
+
+class Restriction(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """One restriction and where it comes from: a law's id, or `condition` of the op."""
+
+    expression: str
+    source: str
+    because: str
+
+
+class Unsaid(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """A law that is not among the restrictions, and why."""
+
+    law: str
+    reason: str
+
+
+class Export(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """Everything `kernel_tuner.tune_kernel` takes: `tune_params` and `restrictions`, with sources, and what is left over."""
+
+    hw: str
+    op: str
+    problem: dict[str, Scalar]
+    tune_params: dict[str, tuple[Scalar, ...]]
+    restrictions: tuple[str, ...]
+    sources: tuple[Restriction, ...]
+    cannot_say: tuple[Unsaid, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is exported.
+
+    Attributes:
+        hw, op: Ids.
+        problem: What is known of the problem size.
+        toolchain: `name version`, or empty.
+        soft: Whether laws that may only reorder become restrictions too.
+    """
+
+    hw: str
+    op: str
+    problem: Mapping[str, Scalar]
+    toolchain: str = ""
+    soft: bool = False
+
+
+class _CannotSayError(Exception):
+    """Carries why a claim has no form in Kernel Tuner's language."""
+
+
+def export(store: Store, wanted: Wanted) -> Export:
+    """The restrictions for a search of `wanted.op` on `wanted.hw`.
+
+    Raises:
+        KgError: If the op has no parameters, or one of its conditions cannot be said: the space would be another one.
+    """
+    op = store.ops[wanted.op]
+    if not op.parameters:
+        raise KgError(f"op {op.id!r} has no tunable parameters; it only groups others")
+    facts = {f"hw.{name}": value for name, value in hardware_facts(store, wanted.hw).items()}
+    values = {**facts, **wanted.problem}
+    said = list(_conditions(op, values))
+    unsaid = []
+    matcher = Matcher(store, Question(wanted.hw, wanted.op, wanted.problem))
+    for law in sorted(store.laws.values(), key=lambda law: law.id):
+        match = matcher.match(law)
+        if match is None or law.status == "withdrawn":
+            continue
+        try:
+            text = _claim(law, match, store, wanted, values)
+        except _CannotSayError as error:
+            unsaid.append(Unsaid(law=law.id, reason=str(error)))
+        else:
+            if text:
+                said.append(Restriction(expression=text, source=law.id, because=law.title))
+    return Export(
+        hw=wanted.hw,
+        op=wanted.op,
+        problem=dict(wanted.problem),
+        tune_params={name: parameter.values for name, parameter in op.parameters.items()},
+        restrictions=tuple(restriction.expression for restriction in said),
+        sources=tuple(said),
+        cannot_say=tuple(unsaid),
+    )
+
+
+def _conditions(op: Op, values: Mapping[str, Scalar]) -> list[Restriction]:
+    found = []
+    for condition in op.conditions:
+        try:
+            text = _said(parse(condition.require), values, op)
+        except _CannotSayError as error:
+            raise KgError(f"op {op.id!r}: condition `{condition.require}` cannot be said: {error}") from None
+        if text:
+            found.append(Restriction(expression=text, source="condition", because=condition.because))
+    return found
+
+
+def _claim(law: Law, match: Match, store: Store, wanted: Wanted, values: Mapping[str, Scalar]) -> str:
+    """The restriction that `law` means; empty if it restricts nothing here."""
+    claim = law.claim
+    if not isinstance(claim, AvoidClaim | RequireClaim):
+        raise _CannotSayError(f"a {law.__struct_config__.tag} law orders a search; a restriction can only forbid")
+    if match.op not in {"exact", "inherited"}:
+        raise _CannotSayError(f"it is about {law.scope.op}, which {wanted.op} is not")
+    if match.when is not None or match.dtype:
+        raise _CannotSayError(f"whether {match.when or 'its dtypes hold'} is not known; say it with --problem")
+    if match.overridden_by is not None:
+        raise _CannotSayError(f"{match.overridden_by} is nearer and says otherwise")
+    permission = may_remove(law, store, wanted.hw, wanted.toolchain)
+    if not permission and not wanted.soft:
+        raise _CannotSayError(f"it may only reorder: {permission.reason}")
+    expression = parse(claim.avoid).negate() if isinstance(claim, AvoidClaim) else parse(claim.require)
+    return _said(expression, values, store.ops[wanted.op])
+
+
+def _said(expression: Expression, values: Mapping[str, Scalar], op: Op) -> str:
+    """`expression` over parameters alone, in Kernel Tuner's language; empty if it always holds."""
+    rest = expression.partial(values)
+    if rest is True:
+        return ""
+    if rest is False:
+        raise _CannotSayError("it holds for no configuration at all here")
+    foreign = sorted(rest.all_names - op.parameters.keys())
+    if foreign:
+        compiled = [name for name in foreign if name in COMPILED_FEATURES]
+        why = "known only after compiling" if compiled else "no parameter, and no value of it is known"
+        raise _CannotSayError(f"{(compiled or foreign)[0]} is {why}")
+    return tree.text(_rewritten(rest.root))
+
+
+def _rewritten(node: tree.Node) -> tree.Node:
+    """The same in functions that Kernel Tuner has."""
+    match node:
+        case tree.Call("ceil_div", (left, right)):
+            return tree.Unary("-", tree.Binary("//", tree.Unary("-", _rewritten(left)), _rewritten(right)))
+        case tree.Call(function, arguments):
+            if function not in SAYABLE:
+                raise _CannotSayError(f"{function} has no form in Kernel Tuner's language")
+            return replace(node, arguments=tuple(map(_rewritten, arguments)))
+        case tree.Unary(_, operand):
+            return replace(node, operand=_rewritten(operand))
+        case tree.Binary(_, left, right) | tree.Compare(_, left, right):
+            return replace(node, left=_rewritten(left), right=_rewritten(right))
+        case tree.Members(items):
+            return replace(node, items=tuple(map(_rewritten, items)))
+        case tree.Junction(_, operands):
+            return replace(node, operands=tuple(map(_rewritten, operands)))
+    return node
