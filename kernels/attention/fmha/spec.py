@@ -2,65 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from kernels.attention.problem import AttentionSpec, Inputs, Shape
 from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
 from kernels.signature import contiguous, convention
 
 _HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A problem size of attention, typed.
-
-    Attributes:
-        q_offset: Query row i sees keys up to i + q_offset when causal.
-        dtype: fp16 or bf16.
-    """
-
-    batch: int
-    heads: int
-    kv_heads: int
-    seq_q: int
-    seq_kv: int
-    q_offset: int
-    head_dim: int
-    causal: bool
-    dtype: str
-
-    @classmethod
-    def of(cls, problem: Problem) -> Shape:
-        """Read a problem.
-
-        Raises:
-            ValueError: If kv_heads does not divide heads, or head_dim is outside 16..256.
-        """
-        counts = {name: int(problem[name]) for name in ("batch", "heads", "kv_heads", "seq_q", "seq_kv", "head_dim")}
-        if counts["heads"] % counts["kv_heads"]:
-            raise ValueError(f"kv_heads {counts['kv_heads']} does not divide heads {counts['heads']}")
-        if not 16 <= counts["head_dim"] <= 256:  # noqa: PLR2004 - the kernel's documented range
-            raise ValueError(f"head_dim must be 16..256 (got {counts['head_dim']})")
-        return cls(
-            **counts,
-            q_offset=int(problem.get("q_offset", 0)),
-            causal=bool(problem["causal"]),
-            dtype=str(problem["dtype"]),
-        )
-
-    @property
-    def tile_d(self) -> int:
-        """head_dim rounded up to a power of two, as tiles need it."""
-        return 1 << (self.head_dim - 1).bit_length()
-
-    @property
-    def group(self) -> int:
-        """Query heads that share one KV head."""
-        return self.heads // self.kv_heads
+PLAIN: Mapping[str, Scalar] = {"pipeline": "plain", "sum_lanes": 1, "heads_fastest": False, "persistent": False}
+"""Later parameters at the value that leaves the kernel as it was without them: recorded configurations still run."""
 
 
 def key_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
@@ -72,15 +27,6 @@ def key_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
     return [min(every, -(-((x + 1) * tile_m + shape.q_offset) // tile_n)) for x in range(query_tiles)]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Q (B, H, Sq, D), K and V (B, KV, Skv, D), contiguous."""
-
-    q: Any
-    k: Any
-    v: Any
-
-
 @lru_cache
 def _hinted(occupancy: int, num_ctas: int, num_worker_warps: int) -> Any:
     """One kernel object for each set of hints: cuTile keeps compiled code with the object."""
@@ -90,7 +36,7 @@ def _hinted(occupancy: int, num_ctas: int, num_worker_warps: int) -> Any:
     return fmha_kernel.replace_hints(occupancy=occupancy, num_ctas=num_ctas, num_worker_warps=warps)
 
 
-class FmhaSpec:
+class FmhaSpec(AttentionSpec):
     """`fmha`: see the module and kernel.py."""
 
     op = "fmha"
@@ -100,11 +46,15 @@ class FmhaSpec:
         "occupancy": (1, 2, 3, 4),
         "num_worker_warps": (0, 4, 8),
         "num_ctas": (1, 2),
-        "k_latency": (1, 2, 3, 4, 6),
-        "v_latency": (1, 2, 3, 4, 5, 6),
+        "k_latency": (1, 2, 3, 4, 5, 6, 8),
+        "v_latency": (1, 2, 3, 4, 5, 6, 8),
         "use_tma": (False, True),
         "split_loop": (False, True),
+        "pipeline": ("plain", "early-scores", "late-values"),
+        "sum_lanes": (1, 8),
         "heavy_first": (False, True),
+        "heads_fastest": (False, True),
+        "persistent": (False, True),
     }
     problem_parameters = ("batch", "heads", "kv_heads", "seq_q", "seq_kv", "q_offset", "head_dim", "causal", "dtype")
     invariants = ("online-softmax recurrence", "mask floor is finite", "a row without keys is 0")
@@ -118,22 +68,33 @@ class FmhaSpec:
 
     def constants(self, shape: Shape, configuration: Configuration, *, lse: bool = False) -> tuple[Any, ...]:
         """The kernel's constant arguments, in order."""
-        c = configuration
+        c = {**PLAIN, **configuration}
         return (
             shape.heads,
             shape.group,
-            shape.head_dim,
             shape.tile_d,
             c["tile_m"],
             c["tile_n"],
             c["k_latency"],
             c["v_latency"],
             shape.causal,
+            shape.seq_kv % int(c["tile_n"]) != 0,
+            self.parameters["pipeline"].index(c["pipeline"]),
             c["split_loop"],
+            c["sum_lanes"],
             bool(c["heavy_first"]) and shape.causal,
+            c["heads_fastest"],
+            c["persistent"],
             c["use_tma"],
             lse,
         )
+
+    def grid(self, shape: Shape, configuration: Configuration, num_sms: int) -> tuple[int, int, int]:
+        """Blocks to launch: one for each query tile and head, or as many as the hints keep resident if persistent."""
+        c = {**PLAIN, **configuration}
+        blocks = -(-shape.seq_q // int(c["tile_m"])) * shape.batch * shape.heads
+        resident = max(1, num_sms * int(c["occupancy"]) // int(c["num_ctas"]))
+        return (min(blocks, resident) if c["persistent"] else blocks, 1, 1)
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
         """One job: what `launch` would compile. Sizes matter only in being multiples of 16."""
@@ -142,8 +103,7 @@ class FmhaSpec:
 
         shape = Shape.of(problem)
         dtype = {"fp16": ct.float16, "bf16": ct.bfloat16}[shape.dtype]
-        queries = contiguous(dtype, (shape.batch, shape.heads, shape.seq_q, shape.head_dim))
-        keys = contiguous(dtype, (shape.batch, shape.kv_heads, shape.seq_kv, shape.head_dim))
+        queries, keys = contiguous(dtype, shape.queries), contiguous(dtype, shape.keys)
         arrays = [queries, keys, keys, queries, contiguous(ct.float32, (1, 1, 1))]
         scalars = [ScalarConstraint(ct.float32), ScalarConstraint(ct.int32)]
         signature = KernelSignature(
@@ -168,36 +128,8 @@ class FmhaSpec:
             exp2_per_iteration=float(area + tile_m),
             fp32_per_iteration=float(area * 4 + tile_m * shape.tile_d),
             smem_bytes_per_iteration=2.0 * 2 * tile_n * shape.tile_d,
-            global_bytes=2.0
-            * shape.batch
-            * shape.head_dim
-            * (2 * shape.heads * shape.seq_q + 2 * shape.kv_heads * shape.seq_kv),
+            global_bytes=shape.min_bytes,
         )
-
-    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Inputs:
-        """Standard normal Q, K, V."""
-        import torch
-
-        shape = Shape.of(problem)
-        generator = torch.Generator(device=device).manual_seed(seed)
-        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[shape.dtype]
-
-        def draw(heads: int, rows: int) -> Any:
-            size = (shape.batch, heads, rows, shape.head_dim)
-            return torch.randn(size, generator=generator, device=device, dtype=torch.float32).to(dtype)
-
-        return Inputs(
-            draw(shape.heads, shape.seq_q), draw(shape.kv_heads, shape.seq_kv), draw(shape.kv_heads, shape.seq_kv)
-        )
-
-    def make_outputs(self, problem: Problem, *, device: str) -> Any:
-        """(B, H, Sq, D) of NaN."""
-        import torch
-
-        shape = Shape.of(problem)
-        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[shape.dtype]
-        size = (shape.batch, shape.heads, shape.seq_q, shape.head_dim)
-        return torch.full(size, float("nan"), dtype=dtype, device=device)
 
     def launch(self, inputs: Inputs, outputs: Any, problem: Problem, configuration: Configuration) -> None:
         """One launch on the current stream, without log-sum-exp."""
@@ -210,48 +142,11 @@ class FmhaSpec:
 
         problem, configuration = what
         shape = Shape.of(problem)
-        grid = (-(-shape.seq_q // int(configuration["tile_m"])), shape.batch * shape.heads, 1)
+        grid = self.grid(shape, configuration, torch.cuda.get_device_properties(outputs.device).multi_processor_count)
         spare = lse if lse is not None else torch.empty((1, 1, 1), dtype=torch.float32, device=outputs.device)
         arguments = (inputs.q, inputs.k, inputs.v, outputs, spare, shape.head_dim**-0.5, shape.q_offset)
         constants = self.constants(shape, configuration, lse=lse is not None)
         ct.launch(torch.cuda.current_stream(), grid, self.kernel(configuration), (*arguments, *constants))
-
-    def reference(self, inputs: Inputs, problem: Problem) -> Any:
-        """(B, H, Sq, D), float64."""
-        from kernels.attention.fmha.reference import attention
-
-        shape = Shape.of(problem)
-        return attention(inputs.q, inputs.k, inputs.v, causal=shape.causal, q_offset=shape.q_offset)[0]
-
-    def tolerance(self, problem: Problem) -> float:
-        """1e-3 for fp16, 8e-3 for bf16 (their unit roundoffs are 2^-11 and 2^-8)."""
-        return {"fp16": 1e-3, "bf16": 8e-3}[str(problem["dtype"])]
-
-    def baselines(self, inputs: Inputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:
-        """PyTorch's SDPA: its default choice, cuDNN and FlashAttention; none where the mask is not one they know."""
-        import torch
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-
-        shape = Shape.of(problem)
-        if shape.causal and (shape.q_offset or shape.seq_q != shape.seq_kv):
-            return {}
-
-        def run(backend: Any | None) -> Callable[[], Any]:
-            def call() -> Any:
-                attend = torch.nn.functional.scaled_dot_product_attention
-                kind = {"is_causal": shape.causal, "enable_gqa": shape.group > 1}
-                if backend is None:
-                    return attend(inputs.q, inputs.k, inputs.v, **kind)
-                with sdpa_kernel(backend):
-                    return attend(inputs.q, inputs.k, inputs.v, **kind)
-
-            return call
-
-        return {
-            "sdpa": run(None),
-            "sdpa-cudnn": run(SDPBackend.CUDNN_ATTENTION),
-            "sdpa-flash": run(SDPBackend.FLASH_ATTENTION),
-        }
 
 
 SPEC = FmhaSpec()

@@ -1,0 +1,1 @@
+"""Attention fused with online softmax, one head a CTA."""

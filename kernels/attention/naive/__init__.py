@@ -1,0 +1,1 @@
+"""Attention with S and P in global memory."""

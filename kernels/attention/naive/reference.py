@@ -1,0 +1,7 @@
+"""Attention in float64: the definition that all attention kernels share."""
+
+from __future__ import annotations
+
+from kernels.attention.fmha.reference import attention
+
+__all__ = ["attention"]
