@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from kernels.attention import online_softmax
+from kernels.attention.fmha.spec import SPEC
+from kernels.attention.problem import Shape
 from kernels.sim.launch import empty, launch
 from kernels.sim.variant import variant
 
@@ -16,6 +18,18 @@ KERNEL = Path(__file__).parent / "fmha" / "kernel.py"
 GUARD = "saw_key = m_i > NO_KEY"
 NO_GUARD = "saw_key = m_i <= -m_i + 1.0e38"
 """True for every m_i that can occur, -inf included: what the kernel would write without its guard."""
+CONFIGURATION = {
+    "tile_m": 32,
+    "tile_n": 32,
+    "occupancy": 1,
+    "num_ctas": 1,
+    "num_worker_warps": 0,
+    "k_latency": 2,
+    "v_latency": 2,
+    "use_tma": True,
+    "split_loop": True,
+    "heavy_first": True,
+}
 SEQ, HIDDEN, HEAD_DIM, TILE = 64, 32, 32, 32
 """The first HIDDEN of SEQ query rows see no key."""
 TOLERANCE = 1e-3
@@ -58,8 +72,19 @@ def one(floor: float, *, guarded: bool, seed: int) -> Outcome:
     out, lse = empty(q.shape, np.float16), empty((1, 1, SEQ), np.float32)
     hidden = HIDDEN - TILE // 2
     scale = HEAD_DIM**-0.5
-    constants = (1, 1, HEAD_DIM, HEAD_DIM, TILE, TILE, 2, 2, True, True, True, True, False)
-    launch(None, (SEQ // TILE, 1, 1), kernel, (q, k, v, out, lse, scale, -hidden, *constants))
+    shape = Shape(
+        batch=1,
+        heads=1,
+        kv_heads=1,
+        seq_q=SEQ,
+        seq_kv=SEQ,
+        q_offset=-hidden,
+        head_dim=HEAD_DIM,
+        causal=True,
+        dtype="fp16",
+    )
+    constants = SPEC.constants(shape, CONFIGURATION)
+    launch(None, SPEC.grid(shape, CONFIGURATION, 1), kernel, (q, k, v, out, lse, scale, -hidden, *constants))
     scores = q[0, 0].astype(np.float64) @ k[0, 0].astype(np.float64).T * scale
     visible = np.arange(SEQ)[:, None] - hidden >= np.arange(SEQ)
     want = online_softmax.reference(scores, v[0, 0].astype(np.float64), visible)

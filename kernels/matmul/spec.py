@@ -28,7 +28,8 @@ class Sizes:
     @classmethod
     def of(cls, problem: Problem) -> Sizes:
         """Read a problem."""
-        return cls(*(int(problem[name]) for name in ("batch", "m", "n", "k")), dtype=str(problem["dtype"]))
+        counts = {name: int(problem[name]) for name in ("batch", "m", "n", "k")}
+        return cls(**counts, dtype=str(problem["dtype"]))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from kernels import sim
 from kernels.attention.fmha.spec import SPEC, Shape
 
+SIMULATED_SMS = 4
+"""Small, so that a persistent CTA of a small case gets several blocks."""
 DTYPES = {"fp16": np.float16, "bf16": ml_dtypes.bfloat16}
 
 
@@ -34,6 +36,10 @@ class Case:
     batch: int = 1
     split_loop: bool = True
     heavy_first: bool = True
+    pipeline: str = "plain"
+    sum_lanes: int = 1
+    heads_fastest: bool = False
+    persistent: bool = False
 
     @property
     def problem(self) -> dict[str, bool | int | float | str]:
@@ -44,8 +50,17 @@ class Case:
     def configuration(self) -> dict[str, bool | int | float | str]:
         """As `KernelSpec` takes it; hints do not change a result."""
         hints = {"occupancy": 1, "num_ctas": 1, "num_worker_warps": 0, "k_latency": 2, "v_latency": 2, "use_tma": True}
-        own = {name: getattr(self, name) for name in ("tile_m", "tile_n", "split_loop", "heavy_first")}
-        return {**hints, **own}
+        names = (
+            "tile_m",
+            "tile_n",
+            "split_loop",
+            "heavy_first",
+            "pipeline",
+            "sum_lanes",
+            "heads_fastest",
+            "persistent",
+        )
+        return {**hints, **{name: getattr(self, name) for name in names}}
 
 
 CASES = (
@@ -64,6 +79,37 @@ CASES = (
     Case("GQA causal bf16", heads=4, kv_heads=1, seq_q=65, seq_kv=65, causal=True, dtype="bf16"),
     Case("head_dim 80 is no power of two", seq_q=40, seq_kv=70, head_dim=80, heads=2, kv_heads=2),
     Case("head_dim 16", head_dim=16, seq_q=33, seq_kv=65, causal=True),
+    Case("early scores, tails", seq_q=77, seq_kv=101, pipeline="early-scores", sum_lanes=8),
+    Case("early scores, causal", seq_q=100, seq_kv=100, causal=True, pipeline="early-scores"),
+    Case("early scores, one key tile", seq_q=20, seq_kv=20, causal=True, pipeline="early-scores"),
+    Case("early scores, tile_n under tile_m", seq_q=130, seq_kv=90, causal=True, tile_m=64, pipeline="early-scores"),
+    Case("early scores, rows that see no key", seq_q=70, seq_kv=40, q_offset=-35, causal=True, pipeline="early-scores"),
+    Case("late values, tails", seq_q=77, seq_kv=101, pipeline="late-values", sum_lanes=8),
+    Case("late values, causal", seq_q=100, seq_kv=100, causal=True, pipeline="late-values"),
+    Case("late values, one key tile", seq_q=20, seq_kv=20, causal=True, pipeline="late-values"),
+    Case("late values, tile_n under tile_m", seq_q=130, seq_kv=90, causal=True, tile_m=64, pipeline="late-values"),
+    Case("late values, rows that see no key", seq_q=70, seq_kv=40, q_offset=-35, causal=True, pipeline="late-values"),
+    Case(
+        "eight lanes, heads fastest",
+        heads=6,
+        kv_heads=2,
+        seq_q=100,
+        seq_kv=100,
+        causal=True,
+        sum_lanes=8,
+        heads_fastest=True,
+    ),
+    Case("persistent, uneven shares", heads=3, kv_heads=3, seq_q=130, seq_kv=70, batch=2, persistent=True),
+    Case(
+        "persistent, heads fastest",
+        heads=2,
+        kv_heads=1,
+        seq_q=130,
+        seq_kv=130,
+        causal=True,
+        persistent=True,
+        heads_fastest=True,
+    ),
     Case("head_dim 256", head_dim=256, seq_q=40, seq_kv=40, causal=True, dtype="bf16"),
 )
 
@@ -109,7 +155,7 @@ def simulate(
     shape = Shape.of(case.problem)
     out = sim.empty(x.q.shape, DTYPES[case.dtype])
     sums = sim.empty(x.q.shape[:3], np.float32)
-    grid = (-(-case.seq_q // case.tile_m), case.batch * case.heads, 1)
+    grid = SPEC.grid(shape, case.configuration, SIMULATED_SMS)
     constants = SPEC.constants(shape, case.configuration, lse=lse)
     args = (x.q, x.k, x.v, out, sums, case.head_dim**-0.5, case.q_offset, *constants)
     sim.launch(None, grid, kernel, args, batch=batch)

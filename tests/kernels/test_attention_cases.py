@@ -40,13 +40,16 @@ def test_log_sum_exp_is_untouched_unless_asked_for() -> None:
 
 WRONG = {
     "one key tile too few": {"num_n = ct.cdiv(seq_kv, TILE_N)": "num_n = ct.cdiv(seq_kv, TILE_N) - 1"},
-    "tail of keys not masked": {"mask = column < seq_kv": "mask = column < seq_kv + TILE_N"},
-    "padding of keys left open": {"padding_mode=ct.PaddingMode.ZERO": "padding_mode=ct.PaddingMode.UNDETERMINED"},
-    "last query tile not written": {"index=(b, h, bx, 0), tile=out": "index=(b, h, bx * 2, 0), tile=out"},
-    "wrong kv head": {"kv = h // GROUP": "kv = h % 2"},
-    "accumulator not rescaled": {"v, acc * alpha)": "v, acc)"},
-    "causal mask off by one": {"(row >= column)": "(row > column)"},
+    "tail of keys not masked": {"column < seq_kv": "column < seq_kv + TILE_N"},
+    "padding of keys left open": {"padding_mode=ZERO": "padding_mode=ct.PaddingMode.UNDETERMINED"},
+    "last query tile not written": {"index=(b, h, x, 0), tile=out": "index=(b, h, x * 2, 0), tile=out"},
+    "wrong kv head": {"h // GROUP": "h % 2"},
+    "accumulator not rescaled": {"v_hints), acc * alpha)": "v_hints), acc)"},
+    "causal mask off by one": {"row >= column": "row > column"},
     "scores rounded before the maximum": {"return ct.mma(q, k,": "return 0.99 * ct.mma(q, k,"},
+    "sums not rescaled": {"l_i * alpha": "l_i"},
+    "a head left out": {"// num_heads, t % num_heads": "// num_heads, 0 * t"}
+    | {"t % num_m, t // num_m": "t % num_m, 0 * t"},
 }
 
 

@@ -92,8 +92,9 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
     num_n = ct.cdiv(seq_kv, TILE_N)
     num_full = seq_kv // TILE_N  # key tiles that need no mask
     if CAUSAL:
-        num_n = min(num_n, ct.cdiv((x + 1) * TILE_M + q_offset, TILE_N))
-        num_full = min(num_full, (x * TILE_M + q_offset + 1) // TILE_N)
+        # A negative offset leaves rows without a key: no tile, or in a pipeline, which starts with one, a wholly masked one
+        num_n = max(min(num_n, ct.cdiv((x + 1) * TILE_M + q_offset, TILE_N)), 0 if PIPELINE == PLAIN else 1)
+        num_full = max(min(num_full, (x * TILE_M + q_offset + 1) // TILE_N), 0)
 
     row = x * TILE_M + q_offset + ct.arange(TILE_M, dtype=ct.int32)[:, None]  # last key each row sees
     qk_scale = scale * LOG2_E
