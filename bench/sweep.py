@@ -271,9 +271,9 @@ def main() -> int:
     parser.add_argument("--hw", default="h200", help="hardware id of the GPU of this machine")
     parser.add_argument("--archs", default="sm_80,sm_89,sm_90,sm_100,sm_120", help="what to compile for")
     parser.add_argument("--only", default=".*", help="regular expression over problem names")
-    parser.add_argument(
-        "--fix", action="append", default=[], help="NAME=VALUE: hold a parameter of the core at a value"
-    )
+    parser.add_argument("--set", action="append", default=[], help="NAME=V1,V2: these values instead of the core's")
+    parser.add_argument("--label", default="", help="ends the run ids; use it with --set")
+    parser.add_argument("--rounds", type=int, default=0, help="samples of each; 0: 25, or 11 where a launch is long")
     parser.add_argument("--skip", action="append", default=[], help="a baseline not to time")
     parser.add_argument("--budget-s", type=float, default=3600.0, help="begin no size that may not end in time")
     parser.add_argument("--cubins", type=Path, default=Path(".spak/cubins"))
