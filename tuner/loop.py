@@ -117,6 +117,7 @@ class _State:
     trials: list[Trial] = field(default_factory=list)
     naming: list[list[Rule]] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
+    num_audited: int = 0
 
     def __post_init__(self) -> None:
         self.started = self.hooks.clock()
@@ -173,7 +174,7 @@ class _State:
         return [(index, Request(self.space.config(index), problem, origin)) for index, origin in chosen[:count]]
 
     def _audited(self) -> int:
-        return sum(trial.origin == "audit" for trial in self.trials)
+        return self.num_audited
 
     def _take_audits(self, count: int) -> list[int]:
         found: list[int] = []
@@ -221,6 +222,7 @@ class _State:
     def _take(self, index: int, trial: Trial) -> None:
         """Note a finished trial and tell the strategy."""
         self.trials.append(trial)
+        self.num_audited += trial.origin == "audit"
         self.naming.append(self._rules_naming(index, trial))
         self.tried.add(index)
         row = int(np.searchsorted(self.allowed, index))

@@ -145,7 +145,12 @@ def replay(recording: Recording, what: Replay) -> Replayed:
         known.order() if known is not None and known.labels else None,
     )
     started = time.perf_counter()
-    result = loop.run(search, ReplayBackend(recording), loop.Hooks(time.monotonic, _ignore, _ignore))
+    backend, hooks = ReplayBackend(recording), loop.Hooks(time.monotonic, _ignore, _ignore)
+    result = loop.run(search, backend, hooks)
+    if len(result.trials) < min(search.budget.trials or len(space), len(space)):
+        # all that the laws leave was tried: what they removed comes last, so that nothing is lost for good
+        rest = replace(search, restriction=Restriction(space))
+        result = replace(loop.run(rest, backend, hooks, result.trials), restriction=result.restriction)
     spent = time.perf_counter() - started
     return Replayed(
         hw=hw,

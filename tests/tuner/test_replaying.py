@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -155,6 +156,29 @@ def test_a_wrong_soft_law_only_reorders(tmp_path, files, laws):
     assert "law avoid-small" in done.knowledge.labels
     assert done.restriction.removed.sum() == 0
     assert done.best.value("time") == done.optimum.value("time")
+
+
+def test_what_a_hard_law_removed_comes_last_and_is_not_lost(files, laws, monkeypatch):
+    """A confirmed law from a near relative that forbids the very optimum here costs evaluations, not the optimum."""
+    from tuner import replaying
+    from tuner.restriction import Power
+
+    (laws.root / "family").mkdir()
+    optimum = replay(read_recording(files["three"]), asked()).optimum.configuration
+    text = LAW.replace("bx <= 64", f"bx == {optimum['bx']} and by == {optimum['by']}")
+    (laws.root / "family" / "avoid-small.yaml").write_text(text)
+    soft = replaying.restrict
+
+    def hard(*args):
+        found = soft(*args)
+        return replace(found, rules=tuple(replace(rule, power=Power.REMOVE) for rule in found.rules))
+
+    monkeypatch.setattr(replaying, "restrict", hard)
+    done = replay(read_recording(files["three"]), asked(laws=load(laws.root), audit=0.0))
+    assert len(done.trials) == len(SPACE)
+    assert done.evaluations_to(1.0) > len(SPACE) - 5
+    audited = replay(read_recording(files["three"]), asked(laws=load(laws.root), audit=0.05))
+    assert audited.evaluations_to(1.0) < done.evaluations_to(1.0)
 
 
 def command(app, *args):
