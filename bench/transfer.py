@@ -201,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--arch", default="")
+    parser.add_argument("--by", choices=["gpu", "architecture", "both"], default="both")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int)
     parser.add_argument("--strategy", default="transfer")
@@ -213,8 +214,9 @@ def main() -> None:
     started = time.perf_counter()
     tuner = best_of_kernel_tuner(options.kernel_tuner) if options.kernel_tuner else {}
     if options.folder:
-        show("one GPU held out", list(held_out(options, "gpu")), tuner)
-        show("one architecture held out", list(held_out(options, "architecture")), tuner)
+        for by in ("gpu", "architecture"):
+            if options.by in {by, "both"}:
+                show(f"one {by} held out", list(held_out(options, by)), tuner)
     if options.evidence:
         show("one problem size held out", list(own_sweeps(options)), {})
     print(f"({time.perf_counter() - started:.0f} s)")

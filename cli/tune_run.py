@@ -24,10 +24,14 @@ from tuner.errors import TunerError
 from tuner.strategy import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kg.loader import Laws
     from kg.model.run import Run, Trial
     from tuner.backend.base import Backend, Provenance
     from tuner.journal import Diary
+    from tuner.restriction import Restriction
+    from tuner.strategy.base import Strategy
     from tuner.writeback import Change
 
 LOCAL = Path(".spak")
@@ -151,7 +155,7 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     trials = _most_trials(plan)
     seeking = loop.Search(
         restriction,
-        lambda: registry.make(options.strategy),
+        _strategy(laws, plan, restriction),
         Budget(trials, options.seconds, options.audit if options.use_laws else 0.0),
         options.seed,
     )
@@ -167,6 +171,19 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
     run = record.build(ended, result)
     return _written(state, laws, plan, (run, told))
+
+
+def _strategy(laws: Laws, plan: _Plan, restriction: Restriction) -> Callable[[], Strategy]:
+    """What proposes; `transfer` under laws starts from what other hardware and other problem sizes recorded."""
+    options, question = plan.options, plan.question
+    if options.strategy != "transfer" or not (options.use_laws and options.transfer):
+        return lambda: registry.make(options.strategy)
+    from tuner.prior.gather import Target, gather
+    from tuner.strategy.transfer import Transfer
+
+    target = Target(question.hw, "other-problems", question.problem)
+    known = gather(laws, restriction.space, target, restriction)
+    return lambda: Transfer(known)
 
 
 def _most_trials(plan: _Plan) -> int | None:

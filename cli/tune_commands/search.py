@@ -28,7 +28,9 @@ def command(
     ] = "",
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds.")] = None,
-    strategy: Annotated[str, typer.Option(help="How to choose what to try next: random, exhaustive.")] = "random",
+    strategy: Annotated[
+        str, typer.Option(help="How to choose what to try next: random, exhaustive, transfer, genetic, forest.")
+    ] = "random",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
     audit: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")

@@ -15,10 +15,10 @@ Codes = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float64]
 Table = npt.NDArray[np.float64]
 
-STEP = 0.9
+STEP = 0.93
 """Default correlation of neighbouring values of an ordered parameter; falls by this factor a step, to `FAR`."""
-FAR = 0.5
-TWO_VALUES = 0.7
+FAR = 0.6
+TWO_VALUES = 0.8
 """Default correlation of the two values of a switch."""
 DEFAULT_PAIRS = 8
 """How many observed pairs the default is worth."""

@@ -17,6 +17,15 @@ MAX_POINTS = 1200
 """Most trials used, an equal share of each source: the cost grows with their cube (0.1 s at 1200)."""
 
 
+MAX_PRODUCT = 30_000_000
+"""Most configurations times trials compared, so that a space of a million takes seconds; never fewer than `FEWEST_POINTS`."""
+
+FEWEST_POINTS = 128
+
+CHUNK = 1 << 14
+"""Configurations predicted at once: bounds the memory."""
+
+
 def complete(codes: Codes, tables: Sequence[Table], sources: Sequence[Source], rng: np.random.Generator) -> Floats:
     """(S, N) log slowdown of every configuration on every source: as recorded, else as predicted."""
     columns = np.full((len(sources), len(codes)), np.nan)
@@ -30,7 +39,8 @@ def complete(codes: Codes, tables: Sequence[Table], sources: Sequence[Source], r
 
 
 def _predicted(codes: Codes, tables: Sequence[Table], sources: Sequence[Source], rng: np.random.Generator) -> Floats:
-    share = MAX_POINTS // len(sources)
+    most = min(MAX_POINTS, max(FEWEST_POINTS, MAX_PRODUCT // len(codes)))
+    share = max(1, most // len(sources))
     picks = [
         rng.permutation(len(source.rows))[:share] if len(source.rows) > share else np.arange(len(source.rows))
         for source in sources
@@ -43,10 +53,12 @@ def _predicted(codes: Codes, tables: Sequence[Table], sources: Sequence[Source],
     same = owner[:, None] == owner[None, :]
     covariance = COMMON * likeness + OWN * likeness * same + OFFSET + NOISE * np.eye(len(rows))
     weights = np.linalg.solve(covariance, values - means[owner])  # (n,)
-    across = _product(tables, codes, codes[rows])  # (N, n)
-    common = across @ (COMMON * weights) + OFFSET * weights.sum()
-    own = [across[:, owner == s] @ (OWN * weights[owner == s]) for s in range(len(sources))]
-    return np.array([means[s] + common + own[s] for s in range(len(sources))])
+    shares = np.stack([weights * (COMMON + OWN * (owner == s)) for s in range(len(sources))], axis=1)  # (n, S)
+    predicted = np.empty((len(sources), len(codes)))
+    for start in range(0, len(codes), CHUNK):
+        across = _product(tables, codes[start : start + CHUNK], codes[rows])  # (chunk, n)
+        predicted[:, start : start + CHUNK] = (across @ shares).T
+    return predicted + means[:, None] + OFFSET * weights.sum()
 
 
 def _product(tables: Sequence[Table], left: Codes, right: Codes) -> Floats:
