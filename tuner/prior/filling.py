@@ -58,7 +58,7 @@ def _predicted(codes: Codes, tables: Sequence[Table], sources: Sequence[Source],
     for start in range(0, len(codes), CHUNK):
         across = _product(tables, codes[start : start + CHUNK], codes[rows])  # (chunk, n)
         predicted[:, start : start + CHUNK] = (across @ shares).T
-    return predicted + means[:, None] + OFFSET * weights.sum()
+    return np.asarray(predicted + means[:, None] + OFFSET * weights.sum())
 
 
 def _product(tables: Sequence[Table], left: Codes, right: Codes) -> Floats:
