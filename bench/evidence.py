@@ -1,6 +1,7 @@
 """Judges a law by recorded runs and writes what each says into the law file, with the status that gives.
 
-    python -m bench.evidence laws/sm_90/fmha/LAW.yaml --found RUN --on 'measured-h200-fmha-.*'
+    python -m bench.evidence laws/sm_90/fmha/LAW.yaml --on 'measured-h200-fmha-.*-latency'
+    python -m bench.evidence --found RUN --found RUN --on 'measured-h200-fmha-.*'
 
 A run named by `--found` is one in which the law was found: it may suggest the law, never confirm it. The numbers come
 from the same judgement that searches use (`tuner.confirm.judge`), one evidence entry for each run and problem size.
@@ -11,19 +12,24 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from kg.atomic import write
 from kg.errors import KgError
-from kg.loader import EVIDENCE, load, read_run
+from kg.loader import EVIDENCE, Laws, load, read_run
 from kg.match import hardware_facts
 from kg.model.base import Scalar
 from kg.model.law import Evidence, Law
 from kg.model.run import Run
-from kg.status import standing
+from kg.status import standing, status
 from kg.writeback.edit import LawFile
 from tuner.confirm.judge import judge_each
+from tuner.mining.candidates import Subject, mine
 from tuner.mining.table import from_runs
+from tuner.writeback import law_text
 
 
 def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> Iterator[Evidence]:
@@ -41,27 +47,52 @@ def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> 
         )
 
 
-def main() -> int:
-    """Judge the laws named on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("law", type=Path, nargs="+", help="law files")
-    parser.add_argument("--laws", type=Path, default=Path("laws"))
-    parser.add_argument("--found", action="append", default=[], help="run in which the laws were found")
-    parser.add_argument("--on", default=".*", help="regular expression over run ids")
-    arguments = parser.parse_args()
-    root = load(arguments.laws)
-    paths = sorted((arguments.laws / EVIDENCE).glob("*.json"))
-    wanted = [path for path in paths if re.fullmatch(arguments.on, path.stem) or path.stem in arguments.found]
-    runs = [read_run(path) for path in wanted]
-    runs.sort(key=lambda run: run.id not in arguments.found)
+def judge(root: Laws, runs: Sequence[Run], arguments: argparse.Namespace) -> None:
+    """Add what `runs` say to the law files named on the command line."""
     for path in arguments.law:
         file = LawFile.read(path)
         for run in runs:
-            if run.op == file.law.scope.op and run.tier in {"measured", "compiled"}:
+            if run.op == file.law.scope.op:
                 for entry in entries(file.law, run, hardware_facts(root, run.hw), found=run.id in arguments.found):
                     file.append_evidence(entry)
         file.save()
         print(f"{path}: {standing(file.law).status}, {standing(file.law).reason}")
+
+
+def mine_into(root: Laws, runs: Sequence[Run], arguments: argparse.Namespace) -> None:
+    """Mine the found runs together, judge each candidate by every run, and write those the others decide."""
+    found = [run for run in runs if run.id in arguments.found]
+    op, facts = root.ops[found[0].op], hardware_facts(root, found[0].hw)
+    kinds = tuple(name for name, parameter in op.problem.items() if parameter.specialises)
+    subject = Subject(
+        hw=arguments.scope, op=op.id, op_title=op.title, kinds=kinds, toolchain=arguments.toolchain, run=found[0].id
+    )
+    for law in mine(from_runs(found), subject):
+        judged = [entry for run in runs for entry in entries(law, run, facts, found=run.id in arguments.found)]
+        said = msgspec.structs.replace(law, evidence=tuple(judged))
+        grown = msgspec.structs.replace(said, status=status(said))
+        print(f"{grown.id}: {standing(grown).status}, {standing(grown).reason}")
+        if grown.status != "proposed":
+            path = arguments.laws / arguments.scope / op.id / f"{grown.id}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, law_text(grown).encode())
+
+
+def main() -> int:
+    """Judge laws, or mine new ones."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("law", type=Path, nargs="*", help="law files to judge; none: mine new ones from the found runs")
+    parser.add_argument("--laws", type=Path, default=Path("laws"))
+    parser.add_argument("--found", action="append", default=[], help="run in which the laws were found")
+    parser.add_argument("--on", default=".*", help="regular expression over run ids")
+    parser.add_argument("--scope", default="sm_90", help="hardware that mined laws are about")
+    parser.add_argument("--toolchain", default="tileiras >=13.4,<14", help="toolchain that mined laws are about")
+    arguments = parser.parse_args()
+    root = load(arguments.laws)
+    paths = sorted((arguments.laws / EVIDENCE).glob("*.json"))
+    wanted = [path for path in paths if re.fullmatch(arguments.on, path.stem) or path.stem in arguments.found]
+    runs = sorted((read_run(path) for path in wanted), key=lambda run: run.id not in arguments.found)
+    (judge if arguments.law else mine_into)(root, runs, arguments)
     return 0
 
 
