@@ -88,6 +88,10 @@ def fmha(problem: Problem) -> list[Configuration]:
             {**BASE, **shape, "k_latency": k, "v_latency": v, "persistent": True}
             for shape, (k, v) in product(shapes, ((2, 4), (5, 5)))
         ]
+    if wide:  # at low latency hints the compiler looks ahead less, and late values fit the registers
+        late = {"tile_n": 64, "num_worker_warps": 4, "pipeline": "late-values", "k_latency": 1, "v_latency": 1}
+        chosen += [{**BASE, **late, "occupancy": occupancy} for occupancy in (2, 3)]
+        chosen += [{**BASE, **late, "tile_m": 128, "num_worker_warps": 8, "occupancy": 1}]
     large = {"tile_m": 128, "tile_n": 128, "occupancy": 1, "num_worker_warps": 8}
     return chosen + [
         {**BASE, **large, "heads_fastest": heads, "persistent": persistent}
