@@ -233,9 +233,22 @@ class _State:
         """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
         laws = set(audit.contradicted(list(self.judged()))) - self.restriction.contested
         if laws:
+            self.order = self._freed_first(self.restriction, self.restriction.contest(sorted(laws)))
             self.restriction = self.restriction.contest(sorted(laws))
             self.audits = audit.candidates(self.restriction, self.rng)
             self._start_strategy()
+
+    def _freed_first(self, before: Restriction, after: Restriction) -> npt.NDArray[np.int64]:
+        """What a contradicted law hid is the best lead there is: nearest to the best trial in it first, then the rest."""
+        freed = (before.removed | before.postponed) & ~(after.removed | after.postponed)
+        known = [(self._value(t), self.space.index(t.configuration)) for t in self.trials]
+        inside = [(value, index) for value, index in known if value is not None and index is not None and freed[index]]
+        rest = after.order(self.rng)
+        if not inside:
+            return rest
+        distance = (self.space.codes != self.space.codes[min(inside)[1]]).sum(axis=1)
+        place = np.where(freed, distance, len(self.space.names) + 1)
+        return np.asarray(rest[np.argsort(place[rest], kind="stable")])
 
     def _start_strategy(self) -> None:
         """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
