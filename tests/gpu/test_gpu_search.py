@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(detect() is None, reason="no NVIDIA GPU with a driver here"),
 ]
 ROOT = Path(__file__).parents[2]
-BUDGET = 70
+BUDGET = 40
 
 
 def tune(folder, *words):
