@@ -9,6 +9,7 @@ from cli.app import Entry, build, run
 COMMANDS: dict[str, Entry] = {
     "search": Entry("cli.tune_commands.search", "Search a kernel's space (the default command)."),
     "replay": Entry("cli.tune_commands.replay", "Search recorded measurements as if they were live."),
+    "report": Entry("cli.tune_commands.report", "Write a kernel's engineering report from recorded runs."),
 }
 
 HELP = "Search a kernel's configurations under what is known, test it, and write back what was learned."

@@ -1,0 +1,1 @@
+"""A kernel's engineering report, told from recorded runs: one document, rendered as one HTML page and as Markdown."""

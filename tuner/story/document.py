@@ -1,0 +1,111 @@
+"""What a report is made of. HTML and Markdown render the same blocks, so the two never tell different stories.
+
+Texts may hold `code` between backticks and nothing else: everything is escaped where it is rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Align = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A few sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Caution:
+    """What a reader must know before believing the figures."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first column names the row.
+
+    Attributes:
+        caption: What it shows, with units.
+        header: A name for each column.
+        rows: Cells, one text for each column.
+        align: One for each column; empty: the first is left, the others right.
+        folded: Whether a page shows it only when asked: it repeats a figure's numbers.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    align: tuple[Align, ...] = ()
+    folded: bool = False
+
+    @property
+    def alignment(self) -> tuple[Align, ...]:
+        """One for each column."""
+        rest: list[Align] = ["right"] * (len(self.header) - 1)
+        return self.align or ("left", *rest)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing.
+
+    Attributes:
+        name: Unique in the document; a word for ids.
+        caption: What it shows, with units and what the error bars are.
+        alternative: What a person who cannot see it should know of it.
+        svg: The drawing, colours of text and background left to the page.
+    """
+
+    name: str
+    caption: str
+    alternative: str
+    svg: str
+
+
+Block = Paragraph | Caution | Bullets | Table | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what is under it.
+
+    Attributes:
+        anchor: For links; unique in the document.
+    """
+
+    title: str
+    anchor: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report.
+
+    Attributes:
+        title: One line.
+        subtitle: What kind of evidence it rests on, and which machine.
+        sections: In reading order.
+    """
+
+    title: str
+    subtitle: str
+    sections: tuple[Section, ...]
+
+    def blocks(self) -> Iterator[Block]:
+        """Every block in reading order."""
+        for section in self.sections:
+            yield from section.blocks
