@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import numpy as np
 
 from cli.app import Globals
 from cli.progress import Progress
 from cli.roots import cache_directory, open_laws, open_root
 from kg.loader import EVIDENCE
-from tuner import journal, loop, record, report, session
+from tuner import journal, learn, loop, record, report, session
 from tuner.budget import Budget
 from tuner.errors import TunerError
 from tuner.strategy import registry
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from tuner.restriction import Restriction
     from tuner.strategy.base import Strategy
     from tuner.writeback import Change
+
+_POOL = 512
+"""Feasible configurations drawn as possible challengers of a candidate."""
+
+_STEM = 90
+"""Characters of a run id that its confirmation's id keeps: both are at most 100."""
 
 LOCAL = Path(".spak")
 """Where journals lie, and run files that no law root takes."""
@@ -60,6 +67,7 @@ class Options:
     strategy: str
     seed: int
     audit: float
+    confirm: float
     write: Literal["laws", "run", "nothing"]
     resume: str
 
@@ -152,7 +160,8 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     provenance = backend.provenance()
     compiler = f"tileiras {provenance.toolchain['tileiras']}"
     restriction = session.laws_on(laws, question, compiler, use_laws=options.use_laws, transfer=options.transfer)
-    trials = _most_trials(plan)
+    most = _most_trials(plan)
+    trials = None if most is None else max(1, most - _confirm_trials(plan))
     seeking = loop.Search(
         restriction,
         _strategy(laws, plan, restriction),
@@ -161,16 +170,48 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     )
     frame = _frame(plan, provenance)
     diary, done = _diary(plan, frame)
+    searched = tuple(trial for trial in done if trial.origin != learn.CONFIRM)
     progress = Progress(sys.stderr, trials, options.seconds)
     try:
-        result = loop.run(seeking, backend, loop.Hooks(time.monotonic, diary.add, progress.show), done)
+        result = loop.run(seeking, backend, loop.Hooks(time.monotonic, diary.add, progress.show), searched)
+        progress.end()
+        told = report.build(report.Subject(question.hw, question.op.id, backend.name, provenance.objective), result)
+        ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
+        run = record.build(ended, result)
+        if told.interrupted or options.write == "run":
+            return _written(state, laws, plan, _Finished(run, told, None))
+        notebook = learn.Notebook(f"{run.id[:_STEM]}-confirm", diary.add, done[len(searched) :])
+        return _written(state, laws, plan, _Finished(run, told, _learned(laws, plan, backend, (run, notebook))))
     finally:
         diary.close()
         progress.end()
-    told = report.build(report.Subject(question.hw, question.op.id, backend.name, provenance.objective), result)
-    ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
-    run = record.build(ended, result)
-    return _written(state, laws, plan, (run, told))
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A search that ended, and what was learned from it (None: nothing was to be)."""
+
+    run: Run
+    told: report.Report
+    learned: learn.Learned | None
+
+
+def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.Notebook]) -> learn.Learned:
+    """Test what the search suggests, with the trials that were kept for it."""
+    (run, notebook), options, question = found, plan.options, plan.question
+    rng = np.random.default_rng([options.seed, 1])
+    feasible = session.space(question)
+    pool = tuple(feasible.config(int(i)) for i in rng.permutation(len(feasible))[:_POOL])
+    budget = _confirm_trials(plan)
+    print(f"testing what it suggests on other problem sizes, at most {budget} trials", file=sys.stderr)  # noqa: T201
+    lesson = learn.Lesson(learn.subject_of(run, laws), question.op, question.facts, budget, options.seed, pool)
+    return learn.learn(run, lesson, backend, notebook)
+
+
+def _confirm_trials(plan: _Plan) -> int:
+    """The share of the trials that is kept for testing; none where nothing is written back."""
+    most = _most_trials(plan) or session.DEFAULT_TRIALS[plan.backend_name]
+    return 0 if plan.options.write == "run" else round(most * plan.options.confirm)
 
 
 def _strategy(laws: Laws, plan: _Plan, restriction: Restriction) -> Callable[[], Strategy]:
@@ -265,23 +306,30 @@ def _journal_path(run: str) -> Path:
     return LOCAL / "journal" / f"{Path(run).name}.jsonl"
 
 
-def _written(state: Globals, laws: Laws, plan: _Plan, finished: tuple[Run, report.Report]) -> Outcome:
+def _written(state: Globals, laws: Laws, plan: _Plan, finished: _Finished) -> Outcome:
     """Write what the options allow. An interrupted search keeps its journal and writes nothing else."""
     from tuner import writeback
-    from tuner.proposals import propose
 
-    (run, told), options = finished, plan.options
+    (run, told, learned), options = (finished.run, finished.told, finished.learned), plan.options
     diary = None if options.write == "nothing" else _journal_path(run.id)
     if told.interrupted or not run.trials:
         return Outcome(told, None, (), laws.root, diary, plan.notes)
     law_root = open_root(state)
     into_laws = options.write == "laws" and law_root.writable
     made: tuple[Change, ...] = ()
-    if into_laws or options.write == "nothing":
-        made = writeback.changes(run, laws, propose(run, laws) if run.tier == "compiled" else ())
+    tests = None
+    if learned is not None:
+        run = msgspec.structs.replace(run, suggested=learned.candidates)
+        if learned.trials:
+            tests = learn.confirmation_run(run, learned, f"{run.id[:_STEM]}-confirm")
+        if into_laws or options.write == "nothing":
+            made = writeback.changes(run, laws, learned.laws)
     if options.write == "nothing":
         return Outcome(told, None, made, laws.root, diary, plan.notes)
-    path = record.write(run, law_root.path / EVIDENCE if into_laws else LOCAL / "runs")
+    folder = law_root.path / EVIDENCE if into_laws else LOCAL / "runs"
+    path = record.write(run, folder)
+    if tests is not None:
+        record.write(tests, folder)
     writeback.apply(made)
     path = _short(path)
     return Outcome(msgspec.structs.replace(told, run=str(path)), path, made, laws.root, diary, plan.notes)
@@ -304,6 +352,7 @@ def reproduce(options: Options) -> str:
         "--seconds": options.seconds,
         "--seed": options.seed,
         "--audit": options.audit,
+        "--confirm": options.confirm,
     }
     words += [word for name, value in numbers.items() if value is not None for word in (name, f"{value:g}")]
     words += [] if options.transfer else ["--no-transfer"]

@@ -7,17 +7,19 @@ the law, and what did not hold is recorded as refuted in the run file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
+from kg.match import compute_capability
 from kg.model.base import Configuration, Problem, Scalar
 from kg.model.law import Evidence, Law, Scope
 from kg.model.op import Op
 from kg.model.run import Candidate, Run, Trial
 from kg.status import status
+from kg.store import Store
 from tuner.backend.base import Backend, Request
 from tuner.confirm.judge import Judgement, judge
 from tuner.confirm.plan import Ask, HeldOut, plan
@@ -70,15 +72,32 @@ class Learned:
     laws: tuple[Law, ...]
 
 
-def learn(found: Run, lesson: Lesson, backend: Backend, confirmation: str) -> Learned:
+@dataclass(frozen=True)
+class Notebook:
+    """Where tests are kept while they are made.
+
+    Attributes:
+        run: Id of the run file that they will be kept in.
+        record: Called with each finished test before the next begins.
+        remembered: Tests of an interrupted search, not made again.
+    """
+
+    run: str
+    record: Callable[[Trial], None] = lambda _: None
+    remembered: tuple[Trial, ...] = ()
+
+
+def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> Learned:
     """Mine `found`, test what it suggests on other problem sizes with `backend`, and keep what holds.
 
     Args:
         found: The search's run.
         lesson: What it is about, and what may be spent.
         backend: Evaluates the tests; not closed.
-        confirmation: Id of the run file that the tests will be kept in.
+        notebook: Where tests go.
     """
+    if not any(trial.invalidity != "constraints" for trial in found.trials):
+        return Learned((), (), ())
     table = from_runs([found], objective=backend.provenance().objective)
     mined = mine(table, lesson.subject, lesson.margins) if found.tier == "measured" else ()
     mined += mine_compiled(table, lesson.subject, lesson.margins)
@@ -87,14 +106,14 @@ def learn(found: Run, lesson: Lesson, backend: Backend, confirmation: str) -> Le
     widest = [family[0] for family in families]
     rng = np.random.default_rng(lesson.seed)
     asked, tested = plan(widest, table, HeldOut(held_out, lesson.budget, lesson.pool), lesson.facts, rng)
-    trials = tuple(_evaluate(asked, backend))
+    trials = tuple(_evaluate(asked, backend, notebook))
     if not trials:
         untested = [Candidate(law=law, outcome="untested", reason="no budget left to test it") for law in widest]
         return Learned(tuple(untested), (), ())
     seen = from_runs(
         [msgspec.structs.replace(found, problem={}, trials=trials)], objective=backend.provenance().objective
     )
-    return _sorted_out(families, {law.id for law in tested}, (seen, trials), (lesson, confirmation))
+    return _sorted_out(families, {law.id for law in tested}, (seen, trials), (lesson, notebook.run))
 
 
 def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson) -> Learned:
@@ -206,12 +225,56 @@ def _in(law: Law, scope: Scope) -> Law:
     return msgspec.structs.replace(law, scope=scope, id=identifier)
 
 
-def _evaluate(asked: Sequence[Ask], backend: Backend) -> Iterator[Trial]:
+def _evaluate(asked: Sequence[Ask], backend: Backend, notebook: Notebook) -> Iterator[Trial]:
     """Trials of each problem size together, so that what is compared is measured in the same rounds."""
+    known = {_key(trial.configuration, trial.problem): trial for trial in notebook.remembered}
     problems: dict[str, list[Ask]] = {}
     for ask in asked:
-        problems.setdefault(repr(sorted(ask.problem.items())), []).append(ask)
+        if (trial := known.get(_key(ask.configuration, ask.problem))) is not None:
+            yield trial
+        else:
+            problems.setdefault(repr(sorted(ask.problem.items())), []).append(ask)
     for group in problems.values():
         requests = [Request(ask.configuration, ask.problem, CONFIRM) for ask in group]
-        for trial in backend.evaluate(requests):
-            yield msgspec.structs.replace(trial, problem=dict(group[0].problem), origin=CONFIRM)
+        for made in backend.evaluate(requests):
+            trial = msgspec.structs.replace(made, problem=dict(group[0].problem), origin=CONFIRM)
+            notebook.record(trial)
+            yield trial
+
+
+def _key(configuration: Configuration, problem: Problem) -> tuple[str, str]:
+    return repr(sorted(configuration.items())), repr(sorted(problem.items()))
+
+
+def subject_of(run: Run, store: Store) -> Subject:
+    """What a run's trials are about: laws from it are for the compute capability, with this compiler's release."""
+    op = store.ops[run.op]
+    version = run.toolchain.get("tileiras", "")
+    major, _, minor = version.partition(".")
+    release = f"tileiras >={major}.{minor.partition('.')[0]},<{int(major) + 1}" if major.isdigit() else ""
+    return Subject(
+        hw=compute_capability(store, run.hw) or run.hw,
+        op=run.op,
+        op_title=op.title,
+        kinds=tuple(name for name, parameter in op.problem.items() if parameter.specialises),
+        toolchain=release,
+        run=run.id,
+        tier=run.tier,
+        toolchain_seen=f"tileiras {version}" if version else "",
+    )
+
+
+def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:
+    """The run file of the tests; each trial carries its own problem size."""
+    return msgspec.structs.replace(
+        found,
+        id=identifier,
+        problem={},
+        strategy=CONFIRM,
+        audit=None,
+        tested=(),
+        suggested=(),
+        reference_times={},
+        note=f"tests what {found.id} suggested, on problem sizes it was not found on",
+        trials=learned.trials,
+    )

@@ -56,12 +56,14 @@ def changes(run: Run, laws: Laws, new: Sequence[Law] = ()) -> tuple[Change, ...]
     Raises:
         KgError: If a law file cannot be read, or an edit would make it no law.
     """
-    return (*_grown(run, laws), *_new(_with_run(laws, run.id), new))
+    named = {entry.run for law in new for entry in law.evidence} | {run.id}
+    return (*_grown(run, laws), *_new(_with_runs(laws, sorted(named)), new))
 
 
-def _with_run(laws: Laws, run: str) -> Laws:
-    """The root as it will be once the run file is written: new laws name it as their evidence."""
-    files = {**laws.contents.files, "run": {**laws.contents.files["run"], run: f"{EVIDENCE}/{run}.json"}}
+def _with_runs(laws: Laws, runs: Sequence[str]) -> Laws:
+    """The root as it will be once the run files are written: new laws name them as their evidence."""
+    paths = {run: f"{EVIDENCE}/{run}.json" for run in runs}
+    files = {**laws.contents.files, "run": {**paths, **laws.contents.files["run"]}}
     return Laws(laws.root, msgspec.structs.replace(laws.contents, files=files))
 
 

@@ -35,6 +35,9 @@ def command(
     audit: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")
     ] = 0.05,
+    confirm: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the trials kept for testing what the search suggests.")
+    ] = 0.25,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
@@ -62,6 +65,7 @@ def command(
         strategy=strategy,
         seed=seed,
         audit=audit,
+        confirm=confirm,
         write="nothing" if dry_run else "run" if no_write else "laws",
         resume=resume,
     )

@@ -12,7 +12,7 @@ from kg.model.op import Op, Parameter, ProblemParameter
 from kg.model.run import Measurement, Trial
 from tests.tuner.landscapes import VALUES, noise_only, planted, spill, sweep
 from tuner.backend.base import Provenance, Request
-from tuner.learn import CONFIRM, Lesson, learn, learn_from_runs, select_held_out
+from tuner.learn import CONFIRM, Lesson, Notebook, learn, learn_from_runs, select_held_out
 from tuner.mining.candidates import Subject
 
 SUBJECT = Subject("sm_90", "fmha", "FMHA", ("causal",), "", "found", toolchain_seen="tileiras 13.4.92")
@@ -85,7 +85,7 @@ def test_held_out_sizes_are_of_the_same_kind_first_and_never_the_one_searched() 
 
 
 def test_what_holds_elsewhere_becomes_a_law_with_both_runs_as_evidence() -> None:
-    learned = learn(found(), lesson(), Fake(), "confirmed-by")
+    learned = learn(found(), lesson(), Fake(), Notebook("confirmed-by"))
     spills = [law for law in learned.laws if isinstance(law, NegativeLaw) and "spill" in law.claim.avoid]
     assert spills
     law = spills[0]
@@ -101,7 +101,7 @@ def test_what_holds_elsewhere_becomes_a_law_with_both_runs_as_evidence() -> None
 
 def test_tests_are_made_only_at_held_out_sizes_and_marked_as_such() -> None:
     backend = Fake()
-    learned = learn(found(), lesson(), backend, "c")
+    learned = learn(found(), lesson(), backend, Notebook("c"))
     assert backend.asked
     assert all(request.problem != {"size": 1, "causal": True} for request in backend.asked)
     assert {trial.origin for trial in learned.trials} == {CONFIRM}
@@ -112,7 +112,7 @@ def test_a_law_that_fails_for_one_kind_is_kept_for_the_kind_where_it_holds() -> 
     def bend(configuration, problem) -> float:
         return 0.01 if spill(configuration) > 0 and not problem["causal"] else 1.0
 
-    learned = learn(found(), lesson(), Fake(bend), "c")
+    learned = learn(found(), lesson(), Fake(bend), Notebook("c"))
     outcomes = [
         (c.law.scope.when, c.outcome)
         for c in learned.candidates
@@ -128,7 +128,7 @@ def test_what_fails_everywhere_is_recorded_as_refuted_and_is_no_law() -> None:
     def bend(configuration, problem) -> float:
         return 0.01 if spill(configuration) > 0 else 1.0
 
-    learned = learn(found(), lesson(), Fake(bend), "c")
+    learned = learn(found(), lesson(), Fake(bend), Notebook("c"))
     about = [c for c in learned.candidates if isinstance(c.law, NegativeLaw) and "spill" in c.law.claim.avoid]
     assert {c.outcome for c in about} == {"refuted"}
     assert not [
@@ -141,7 +141,7 @@ def test_what_fails_everywhere_is_recorded_as_refuted_and_is_no_law() -> None:
 @pytest.mark.parametrize("budget", [0, 5])
 def test_without_budget_candidates_stay_untested(budget: int) -> None:
     backend = Fake()
-    learned = learn(found(), lesson(budget), backend, "c")
+    learned = learn(found(), lesson(budget), backend, Notebook("c"))
     assert not backend.asked
     assert learned.laws == ()
     assert {c.outcome for c in learned.candidates} == {"untested"}
@@ -149,14 +149,14 @@ def test_without_budget_candidates_stay_untested(budget: int) -> None:
 
 def test_one_held_out_size_confirms_nothing() -> None:
     which = op({"size": 1, "causal": True}, {"size": 2, "causal": True})
-    assert learn(found(), lesson(which=which), Fake(), "c").laws == ()
+    assert learn(found(), lesson(which=which), Fake(), Notebook("c")).laws == ()
 
 
 def test_by_the_compiler_alone_only_claims_about_code_are_learned() -> None:
     subject = Subject(
         "sm_90", "fmha", "FMHA", ("causal",), "", "found", tier="compiled", toolchain_seen="tileiras 13.4.92"
     )
-    learned = learn(found("compiled"), lesson(subject=subject), Fake(tier="compiled"), "c")
+    learned = learn(found("compiled"), lesson(subject=subject), Fake(tier="compiled"), Notebook("c"))
     assert learned.laws
     assert {name for law in learned.laws for name in law.claim.effect} == {"spill_bytes"}
     assert {law.status for law in learned.laws} == {"confirmed"}
