@@ -118,7 +118,10 @@ def test_json_is_stable(place, capsys):
     stored = read_run(place / report["run"])
     assert len(stored.trials) == report["counts"]["tried"] == 12
     assert stored.tier == "compiled"
-    assert stored.reproduce == "tune fmha --strategy random --backend auto --use-laws --budget 12 --seed 0 --audit 0.05"
+    assert (
+        stored.reproduce
+        == "tune fmha --strategy random --backend auto --use-laws --budget 12 --seed 0 --audit 0.05 --confirm 0.25"
+    )
     assert {row["rank"] for row in report["ranked"]} >= {1}
 
 

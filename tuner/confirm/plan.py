@@ -107,7 +107,7 @@ def _at(found: TrialTable, problem: Problem) -> TrialTable:
         low=one.low,
         high=one.high,
         failed=one.failed,
-        features={name: np.nanmax(values, axis=0, keepdims=True) for name, values in found.features.items()},
+        features={name: np.fmax.reduce(values, axis=0, keepdims=True) for name, values in found.features.items()},
     )
 
 
