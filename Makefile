@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit docs clean
 .DEFAULT_GOAL := test
 
 .venv/demo: pyproject.toml
@@ -36,6 +36,10 @@ unit: .venv/dev
 	$(BIN)/coverage run -m pytest -n 2 -m "not gpu"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
+
+docs: .venv/dev
+	$(BIN)/python -m cli.reference > docs/cli.md.new
+	mv docs/cli.md.new docs/cli.md
 
 clean:
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .spak

@@ -1,4 +1,4 @@
-"""The machinery that `kg` and `tune` share: commands that load when invoked, `--laws`, exit codes, errors in one line."""
+"""The machinery that `kg` and `tune` share: lazy commands, `--laws`, examples, completion, exit codes, errors in one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from cli import completion
 from cli.arguments import make_light
+
+Examples = tuple[tuple[str, str], ...]
+"""Command lines, each with what it shows. A command module's `EXAMPLES` end its `--help`; a test runs every one."""
+
+_EXAMPLE_WIDTH = 78
 
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h: Python's own 1 would read as "findings"
@@ -26,6 +32,8 @@ ERROR_BASES = (("kg.errors", "KgError"), ("tuner.errors", "TunerError"), ("kerne
 """Base class of each package's user-facing errors. A module nobody imported raised nothing, so none is imported here."""
 
 _HOISTED = "--laws"
+_OWN_OPTIONS = {"--help", "--version", "--show-completion", "--install-completion"}
+"""Options of the program itself, which name no command and want none."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class _Commands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.loaded:
-            self.loaded[name] = _load(name, self.registry[name])
+            self.loaded[name] = loaded(self.registry, name)
         return self.loaded[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -80,11 +88,19 @@ class _Commands(MutableMapping[str, Any]):
 
 
 class LightCommand(TyperCommand):
-    """A command whose plain options, `--help` included, are read without pydantic."""
+    """A command whose plain options, `--help` included, are read without pydantic, and whose help ends in examples."""
+
+    examples: Examples = ()
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The command's parameters, made light."""
         return make_light(super().get_params(ctx))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the overridden method's signature
+        """Write the examples, each whole on its line so that it can be copied."""
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {broken(line)}\n      {shows}\n" for line, shows in self.examples))
 
 
 class LazyGroup(TyperGroup):
@@ -112,9 +128,20 @@ class LazyGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Let `--laws` stand anywhere, and put the default command where no command is named."""
         hoisted, rest = hoist(args)
-        if self.default and not (rest and (rest[0] in self.registry or rest[0] in {"--help", "--version"})):
+        named = bool(rest) and (rest[0] in self.registry or rest[0].partition("=")[0] in _OWN_OPTIONS)
+        completing_first_word = ctx.resilient_parsing and not rest
+        if self.default and not named and not completing_first_word:
             rest = [self.default, *rest]
         return super().parse_args(ctx, [*hoisted, *rest])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Commands and options that start with `incomplete`; the default command's own as well."""
+        found = super().shell_complete(ctx, incomplete)
+        if self.default:
+            command = self.commands[self.default]
+            with command.make_context(self.default, [], parent=ctx, resilient_parsing=True) as inner:
+                found += [item for item in command.shell_complete(inner, incomplete) if item.value not in _OWN_OPTIONS]
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a reader that went away ends it quietly (typer's own exit code, 1, means findings here)."""
@@ -123,6 +150,18 @@ class LazyGroup(TyperGroup):
         except BrokenPipeError:
             _silence_stdout()
             raise typer.Exit(EXIT_PIPE_CLOSED) from None
+
+
+def broken(line: str) -> str:
+    """A command line as a shell reads it over several lines, broken before options where it is too long for one."""
+    first, *options = line.split(" --")
+    lines = [first]
+    for option in (f"--{rest}" for rest in options):
+        if len(lines[-1]) + len(option) + 2 < _EXAMPLE_WIDTH - 2:
+            lines[-1] += f" {option}"
+        else:
+            lines.append(f"    {option}")
+    return " \\\n  ".join(lines)
 
 
 def hoist(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -165,6 +204,26 @@ def build(*, registry: Mapping[str, Entry], help_text: str, default: str = "") -
         version: Annotated[  # noqa: ARG001 - its callback acts before any command is looked for
             bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
         ] = False,
+        show: Annotated[  # noqa: ARG001 - as above
+            str | None,
+            typer.Option(
+                "--show-completion",
+                metavar="SHELL",
+                is_eager=True,
+                callback=completion.show,
+                help=f"Print the completion script of a shell: {', '.join(completion.SHELLS)}.",
+            ),
+        ] = None,
+        install: Annotated[  # noqa: ARG001 - as above
+            str | None,
+            typer.Option(
+                "--install-completion",
+                metavar="SHELL",
+                is_eager=True,
+                callback=completion.install,
+                help="Write that script where the shell finds it.",
+            ),
+        ] = None,
     ) -> None:
         ctx.obj = Globals(laws=laws or None, colour=_wants_colour())
 
@@ -200,6 +259,8 @@ def run(command: Any, name: str, args: Sequence[str] | None = None) -> int:
 
 
 def _exit_code(command: Any, name: str, args: Sequence[str] | None) -> int:
+    if completion.variable(name) in os.environ:
+        completion.teach_shells()
     try:
         command.main(args=None if args is None else list(args), prog_name=name)
     except SystemExit as stop:
@@ -207,12 +268,15 @@ def _exit_code(command: Any, name: str, args: Sequence[str] | None) -> int:
     return 0
 
 
-def _load(name: str, entry: Entry) -> Any:
-    """The command `name`, built from `entry.module`'s function `command`."""
-    function = importlib.import_module(entry.module).command
+def loaded(registry: Mapping[str, Entry], name: str) -> Any:
+    """The command `name`, built from its module's function `command`."""
+    entry = registry[name]
+    module = importlib.import_module(entry.module)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=LightCommand, short_help=entry.help)(function)
-    return get_command(app)
+    app.command(name, cls=LightCommand, short_help=entry.help)(module.command)
+    command: Any = get_command(app)
+    command.examples = getattr(module, "EXAMPLES", ())
+    return command
 
 
 def _user_message(error: Exception) -> str | None:

@@ -23,10 +23,12 @@ COMMANDS = {
     "export": Entry("cli.kg_commands.export", "Laws as restrictions for Kernel Tuner, or a run as T4."),
 }
 
+HELP = "What is known about kernels on GPUs, why, and how sure."
+
 
 def main() -> None:
     """Run `kg` on the process's arguments and exit."""
-    sys.exit(run(build(registry=COMMANDS, help_text="What is known about kernels on GPUs, why, and how sure."), "kg"))
+    sys.exit(run(build(registry=COMMANDS, help_text=HELP), "kg"))
 
 
 if __name__ == "__main__":

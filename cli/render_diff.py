@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from cli import workflow
 from cli.render import Pen, wrap
 from kg.diff import words
 from kg.diff.report import Difference, Item
@@ -123,15 +124,7 @@ def github(difference: Difference, paths: Mapping[str, str]) -> str:
     for item in difference.items:
         level = "warning" if item.red_flag else "notice"
         said = [said for label, said in words.lines(item) if label in {"ALERT", "effect"}]
-        message = "%0A".join(_command(part) for part in [words.aspects(item), *said])
-        where = f" file={_property(paths[item.change.id])}," if item.change.id in paths else " "
-        out.append(f"::{level}{where}title={_property(f'law {item.change.id}')}::{message}")
+        message = "\n".join([words.aspects(item), *said])
+        place = paths.get(item.change.id, "")
+        out.append(workflow.command(level, message, file=place, title=f"law {item.change.id}"))
     return "".join(f"{line}\n" for line in out)
-
-
-def _command(value: str) -> str:
-    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(value: str) -> str:
-    return _command(value).replace(":", "%3A").replace(",", "%2C")

@@ -25,6 +25,7 @@ _CLAIM_KEYS = {
 """Kind of law -> what its claim must state."""
 
 _MAX_ID = 100
+_BOUND = re.compile(r"(\w+)\s*([<>]=)\s*(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,26 @@ def identifier(draft: Draft) -> str:
     words = f"{draft.scope['hw']} {draft.scope['op']} {draft.title}"
     made = re.sub(r"[^a-z0-9_.]+", "-", words.lower()).strip("-._")
     return draft.identifier or made[:_MAX_ID].rstrip("-._")
+
+
+def bounds(text: str) -> dict[str, dict[str, float]]:
+    """Bounds of a claim's effect from `slowdown>=1.2,cost<=0.01`.
+
+    Raises:
+        KgError: If a part is not a name, `>=` or `<=`, and a number.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _BOUND.fullmatch(part)
+        if match is None:
+            msg = f"--effect: write NAME>=NUMBER or NAME<=NUMBER (got {part!r})"
+            raise KgError(msg)
+        name, sign, number = match.groups()
+        value = float(number)
+        found.setdefault(name, {})["at_least" if sign == ">=" else "at_most"] = (
+            int(value) if value == int(value) else value
+        )
+    return found
 
 
 def law_text(draft: Draft) -> str:

@@ -7,9 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import EXIT_BAD_INPUT, globals_of
+from cli.app import EXIT_BAD_INPUT, Examples, globals_of
 
-Format = Literal["text", "json"]
+Format = Literal["text", "json", "github", "sarif", "junit"]
+
+EXAMPLES: Examples = (
+    ("kg check", "everything"),
+    ("kg check laws/sm_120", "only what is below a folder"),
+    ("kg check --format github", "annotations in a GitHub workflow"),
+    ("kg check --format sarif", "for code-scanning systems"),
+    ("kg check --format junit", "for test-report systems"),
+)
 
 
 def command(

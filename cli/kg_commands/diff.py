@@ -6,11 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
 from cli.roots import open_root, toolchain_or_default
 
 Format = Literal["text", "markdown", "json", "github"]
 EXIT_DIFFERS = 1
+
+EXAMPLES: Examples = (
+    ("kg diff HEAD", "what is not committed yet"),
+    ("kg diff main~1 main --format markdown", "what a pull request shows"),
+    ("kg diff main~1 --toolchain 'tileiras 13.4'", "as a search with this compiler would see it"),
+)
 
 
 def command(
@@ -29,6 +35,7 @@ def command(
     Exit 0: nothing, 1: something, 2: it cannot be said. A reformatted file is no change.
     """
     from cli import render_diff
+    from cli.law_files import root_of
     from cli.render import Pen
     from kg.diff.report import difference
     from kg.diff.sources import open_source
@@ -42,7 +49,8 @@ def command(
         elif form == "markdown":
             typer.echo(render_diff.markdown(found), nl=False)
         elif form == "github":
-            paths = {name: f"{root.name}/{path}" for name, path in new.paths.get("law", {}).items()}
+            folder = root_of(state).path
+            paths = {name: (folder / path).as_posix() for name, path in new.paths.get("law", {}).items()}
             typer.echo(render_diff.github(found, paths), nl=False)
         else:
             typer.echo(render_diff.text(found, Pen(state.colour)), nl=False)

@@ -6,13 +6,19 @@ from typing import Annotated
 
 import typer
 
-from cli.app import globals_of
+from cli import completion
+from cli.app import Examples, globals_of
 from cli.roots import open_laws
+
+EXAMPLES: Examples = (
+    ("kg explain sm120-fmha-128x128-spills", "claim, evidence, trials"),
+    ("kg explain sm120-fmha-128x128-spills --trials 0", "without the trials"),
+)
 
 
 def command(
     ctx: typer.Context,
-    law: Annotated[str, typer.Argument(help="Id of a law, as `kg query` prints it.")],
+    law: Annotated[str, typer.Argument(autocompletion=completion.laws, help="Id of a law, as `kg query` prints it.")],
     trials: Annotated[int, typer.Option(min=0, help="Trials shown for each side of the claim, best first.")] = 3,
 ) -> None:
     """What a law says, on whose evidence, down to the trials, and how to repeat them."""

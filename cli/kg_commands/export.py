@@ -6,8 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
 from kg.assignment import parse_assignments
+
+EXAMPLES: Examples = (
+    ("kg export --hw rtx5070 --op fmha", "tune_params and restrictions for tune_kernel"),
+    (
+        "kg export --hw h200 --op fmha --problem head_dim=64 --soft",
+        "laws that only postpone are restrictions as well",
+    ),
+    ("kg export --format t4 --run measured-h200-fmha-d64-s1024-causal", "a run for tools that read T4"),
+)
 
 
 def command(

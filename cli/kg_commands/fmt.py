@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from cli.app import EXIT_BAD_INPUT, globals_of
+from cli.app import EXIT_BAD_INPUT, Examples, globals_of
+
+EXAMPLES: Examples = (
+    ("kg fmt", "rewrites what is out of order"),
+    ("kg fmt --check laws/ops", "writes nothing, names the files"),
+)
 
 
 def command(

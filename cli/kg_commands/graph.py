@@ -6,8 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
 from cli.roots import open_laws
+
+EXAMPLES: Examples = (
+    ("kg graph --format mermaid", "for a Markdown page"),
+    ("kg graph", "node-link JSON for NetworkX"),
+)
 
 
 def command(

@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
 from kg.assignment import parse_assignments
+
+EXAMPLES: Examples = (
+    (
+        "kg import results.json --hw rtx3080 --op convolution --arch ampere --vendor nvidia",
+        "a T4 file of a GPU and an op that are new here",
+    ),
+)
 
 
 def command(

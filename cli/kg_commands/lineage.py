@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
-from cli.app import globals_of
+from cli import completion
+from cli.app import Examples, globals_of
 from cli.roots import open_laws
+
+EXAMPLES: Examples = (("kg lineage nanogpt", "from naive attention to a trained model"),)
 
 
 def command(
     ctx: typer.Context,
-    system: Annotated[str, typer.Argument(help="A system: fmha-v4, microgpt, nanogpt.")],
+    system: Annotated[
+        str, typer.Argument(autocompletion=completion.systems, help="A system: fmha-v4, microgpt, nanogpt.")
+    ],
 ) -> None:
     """The line of systems that led to one: what each added, which laws it took over, and how sure those are."""
     from cli.render import Pen

@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
+from cli.app import Examples
+
 EXIT_REFUSED = 1
+
+EXAMPLES: Examples = (
+    (
+        "kg merge-file base.yaml ours.yaml theirs.yaml laws/sm_120/fmha/law.yaml",
+        "what git runs; the result is in ours.yaml",
+    ),
+)
 
 
 def command(

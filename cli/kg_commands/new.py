@@ -6,16 +6,28 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli import completion
+from cli.app import Examples, globals_of
 
 Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
+
+EXAMPLES: Examples = (
+    (
+        "kg new --kind negative --hw sm_90 --op fmha --title 'Tiny tiles are slow' --avoid 'tile_m * tile_n <= 2048' --effect 'slowdown>=1.5'",
+        "a claim that waits for evidence",
+    ),
+    (
+        "kg new --kind positive --hw h200 --op fmha --title 'Use 64 x 64' --prefer tile_m=64,tile_n=64",
+        "a setting to try first",
+    ),
+)
 
 
 def command(
     ctx: typer.Context,
     kind: Annotated[Kind, typer.Option(help="What the law says: use, avoid, ignore, never break, rewrite.")],
-    hw: Annotated[str, typer.Option(help="Hardware node it holds for.")],
-    op: Annotated[str, typer.Option(help="Op it is about.")],
+    hw: Annotated[str, typer.Option(autocompletion=completion.hardware, help="Hardware node it holds for.")],
+    op: Annotated[str, typer.Option(autocompletion=completion.ops, help="Op it is about.")],
     title: Annotated[str, typer.Option(help="One line.")],
     identifier: Annotated[str, typer.Option("--id", help="Id; else made of hardware, op and title.")] = "",
     when: Annotated[str, typer.Option(metavar="EXPRESSION", help="Problem sizes it holds for.")] = "",
@@ -32,7 +44,12 @@ def command(
     to: Annotated[str, typer.Option(help="transformation: the system it leads to.")] = "",
     rewrite: Annotated[str, typer.Option(help="transformation: the rewrite in words.")] = "",
     check: Annotated[str, typer.Option(help="transformation: the check that proves equivalence.")] = "",
-    because: Annotated[str, typer.Option(help="Mechanism, a term of docs/glossary.md.")] = "",
+    effect: Annotated[
+        str, typer.Option(metavar="NAME>=N,...", help="How much: slowdown>=1.2, cost<=0.01, spill_bytes>=1.")
+    ] = "",
+    because: Annotated[
+        str, typer.Option(autocompletion=completion.mechanisms, help="Mechanism, a term of docs/glossary.md.")
+    ] = "",
 ) -> None:
     """Write the file of a new law, proposed and without evidence, and print where it is.
 
@@ -41,7 +58,7 @@ def command(
     from cli.law_files import root_of
     from kg.assignment import parse_assignments, parse_scalar
     from kg.loader import load
-    from kg.scaffold import Draft, write_new
+    from kg.scaffold import Draft, bounds, write_new
 
     root = root_of(globals_of(ctx))
     root.require_writable()
@@ -58,6 +75,7 @@ def command(
         "rewrite": rewrite,
         "check": check,
         "because": because,
+        "effect": bounds(effect),
     }
     scope = {"hw": hw, "op": op, "dtype": dtype or [], "when": when, "toolchain": toolchain}
     path = write_new(load(root.path), Draft(kind, title, scope, claim, identifier))

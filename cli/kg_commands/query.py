@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli import completion
+from cli.app import Examples, globals_of
 from cli.choices import chosen
 from cli.roots import open_laws, toolchain_or_default
 from kg.assignment import parse_assignments
@@ -15,11 +16,26 @@ Format = Literal["table", "json", "yaml", "markdown"]
 KINDS = ("positive", "negative", "indifferent", "invariant", "transformation")
 STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
 
+EXAMPLES: Examples = (
+    ("kg query --hw rtx5070 --op attention", "everything known, inherited and transferred laws included"),
+    (
+        "kg query --hw sm_120 --op fmha --problem head_dim=64,causal=true --kind negative",
+        "what to avoid at one problem size",
+    ),
+    ("kg query --hw h200 --op fmha --format json", "the same for a program"),
+)
+
 
 def command(
     ctx: typer.Context,
-    hw: Annotated[str, typer.Option(help="Hardware: rtx5070, sm_120, blackwell, or what a driver calls the device.")],
-    op: Annotated[str, typer.Option(help="Op: attention, fmha, matmul.")],
+    hw: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.hardware,
+            help="Hardware: rtx5070, sm_120, blackwell, or what a driver calls the device.",
+        ),
+    ],
+    op: Annotated[str, typer.Option(autocompletion=completion.ops, help="Op: attention, fmha, matmul.")],
     kind: Annotated[str, typer.Option(metavar="KIND,...", help="Only laws of these kinds.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS,...", help="Only these; else all but withdrawn.")] = "",
     param: Annotated[str, typer.Option(metavar="NAME,...", help="Only laws about these names.")] = "",

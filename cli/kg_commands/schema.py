@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from cli.app import Examples
+
 Kind = Literal["law", "hardware", "op", "system", "run"]
+
+EXAMPLES: Examples = (
+    ("kg schema law", "what an editor checks a law file with"),
+    ("kg schema --write laws/schema", "all five, where the law files name them"),
+)
 
 
 def command(

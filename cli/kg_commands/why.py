@@ -6,15 +6,28 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli import completion
+from cli.app import Examples, globals_of
 from cli.roots import open_laws, toolchain_or_default
 from kg.assignment import parse_assignments
+
+EXAMPLES: Examples = (
+    (
+        "kg why fmha --hw rtx5070 --config tile_m=128,tile_n=128,occupancy=2",
+        "which laws are against it, and whether they may remove it",
+    ),
+)
 
 
 def command(
     ctx: typer.Context,
-    op: Annotated[str, typer.Argument(help="Op: fmha, matmul.")],
-    hw: Annotated[str, typer.Option(help="Hardware: rtx5070, sm_120, or what a driver calls the device.")],
+    op: Annotated[str, typer.Argument(autocompletion=completion.ops, help="Op: fmha, matmul.")],
+    hw: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.hardware, help="Hardware: rtx5070, sm_120, or what a driver calls the device."
+        ),
+    ],
     config: Annotated[
         str, typer.Option(metavar="NAME=VALUE,...", help="The configuration; what is missing is unknown.")
     ],

@@ -6,12 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cli.app import globals_of
+from cli import completion
+from cli.app import Examples, globals_of
+
+EXAMPLES: Examples = (
+    (
+        "kg withdraw blackwell-fmha-v-latency-5 --why 'measured on another kernel'",
+        "says when and why, and keeps the file",
+    ),
+)
 
 
 def command(
     ctx: typer.Context,
-    law: Annotated[str, typer.Argument(help="Id of the law.")],
+    law: Annotated[str, typer.Argument(autocompletion=completion.laws, help="Id of the law.")],
     why: Annotated[str, typer.Option(help="Reason, for whoever reads the law later.")],
     date: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Day of the withdrawal; else today.")] = "",
 ) -> None:

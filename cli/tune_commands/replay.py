@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
+
+EXAMPLES: Examples = (
+    (
+        "tune replay laws/evidence/measured-h200-fmha-d64-s1024-causal.json --hw h200 --op fmha --budget 30",
+        "30 trials of a search, times from the record",
+    ),
+)
 
 
 def command(

@@ -6,16 +6,30 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import EXIT_INTERRUPTED, globals_of
+from cli import completion
+from cli.app import EXIT_INTERRUPTED, Examples, globals_of
 
 Format = Literal["table", "json"]
 BackendChoice = Literal["auto", "gpu", "compile"]
+
+EXAMPLES: Examples = (
+    ("tune --use-laws", "FMHA on the GPU found, else by the compiler alone"),
+    (
+        "tune fmha --hw h200 --backend compile --use-laws --budget 2 --dry-run",
+        "two trials without a GPU; writes nothing",
+    ),
+)
 
 
 def command(
     ctx: typer.Context,
     kernel: Annotated[str, typer.Argument(help="Kernel to search: fmha, matmul.")] = "fmha",
-    hw: Annotated[str, typer.Option(help="Hardware to search for; else the GPU found, else rtx5070.")] = "",
+    hw: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.hardware, help="Hardware to search for; else the GPU found, else rtx5070."
+        ),
+    ] = "",
     backend: Annotated[
         BackendChoice, typer.Option(help="Measure on the GPU, or compile only; auto takes the GPU if there is one.")
     ] = "auto",

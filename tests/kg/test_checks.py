@@ -43,6 +43,7 @@ def test_a_sound_root_has_no_findings_and_checks_are_found_without_registration(
         "conflicts",
         "hardware_facts",
         "folder",
+        "mechanism",
     }
     assert _found(law_root) == []
 

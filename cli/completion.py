@@ -1,0 +1,89 @@
+"""Shell completion: the script a shell loads, and the names that complete an option's value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+def variable(program: str) -> str:
+    """Environment variable through which the completion script of `program` asks it for words."""
+    return f"_{program.upper()}_COMPLETE"
+
+
+def teach_shells() -> None:
+    """Make the program answer the shells' questions; only a process that was asked one needs this."""
+    from typer.completion import completion_init  # type: ignore[attr-defined] # not in its __all__
+
+    completion_init()
+
+
+def show(ctx: typer.Context, value: str | None) -> None:
+    """Print the script for the shell `value`, if one is named."""
+    if value and not ctx.resilient_parsing:
+        from typer.completion import get_completion_script  # type: ignore[attr-defined] # not in its __all__
+
+        name = ctx.find_root().info_name or ""
+        typer.echo(get_completion_script(prog_name=name, complete_var=variable(name), shell=_known(value)))
+        raise typer.Exit
+
+
+def install(ctx: typer.Context, value: str | None) -> None:
+    """Write the script where the shell `value` finds it, if one is named."""
+    if value and not ctx.resilient_parsing:
+        from typer.completion import install as write  # type: ignore[attr-defined] # not in its __all__
+
+        name = ctx.find_root().info_name or ""
+        _, path = write(shell=_known(value), prog_name=name, complete_var=variable(name))
+        typer.echo(f"{path}: start a new {value} to use it", err=True)
+        raise typer.Exit
+
+
+def _known(shell: str) -> str:
+    if shell not in SHELLS:
+        msg = f"{shell!r} is not one of {', '.join(SHELLS)}."
+        raise typer.BadParameter(msg)
+    return shell
+
+
+def hardware(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of hardware that start with `incomplete`."""
+    return _stems(ctx, "hardware/*.yaml", incomplete)
+
+
+def ops(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of ops that start with `incomplete`."""
+    return _stems(ctx, "ops/*.yaml", incomplete)
+
+
+def systems(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of systems that start with `incomplete`."""
+    return _stems(ctx, "systems/*.yaml", incomplete)
+
+
+def laws(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of laws that start with `incomplete`."""
+    return _stems(ctx, "*/*/*.yaml", incomplete)
+
+
+def _stems(ctx: Any, pattern: str, incomplete: str) -> list[str]:
+    """File names tell the ids, so that a key press reads no file; without a law root there are none."""
+    from kg.errors import KgError
+    from kg.root import find
+
+    try:
+        root = find(ctx.find_root().params.get("laws"), Path.cwd()).path
+    except KgError:
+        return []
+    return sorted(path.stem for path in root.glob(pattern) if path.stem.startswith(incomplete))
+
+
+def mechanisms(incomplete: str) -> list[str]:
+    """Mechanisms that start with `incomplete`."""
+    from kg.mechanisms import MECHANISMS
+
+    return [term for term in MECHANISMS if term.startswith(incomplete)]

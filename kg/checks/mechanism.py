@@ -1,0 +1,22 @@
+"""A law's reason is a term of the glossary, so that the same mechanism is never named in two ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from kg.checks import finding
+from kg.errors import Problem
+from kg.loader import Laws
+from kg.mechanisms import MECHANISMS
+
+
+def check(laws: Laws) -> Iterator[Problem]:
+    """A finding for each `because` that is no mechanism of the glossary."""
+    for law in laws.laws.values():
+        term = law.claim.because
+        if term and term not in MECHANISMS:
+            nearest = get_close_matches(term, MECHANISMS, n=1)
+            hint = f"write {nearest[0]}" if nearest else f"use one of {', '.join(MECHANISMS)}"
+            message = f"no mechanism of docs/glossary.md (got {term!r}); {hint}, or add it to kg/mechanisms.py"
+            yield finding(laws, "mechanism", law.id, "claim.because", message)
