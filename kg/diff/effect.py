@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.diff.compare import Change
+from kg.diff.spaces import Spaces
 from kg.expression import parse
 from kg.features import COMPILED_FEATURES
 from kg.match import compute_capability, hardware_facts
@@ -17,7 +18,7 @@ from kg.model.base import Scalar
 from kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim
 from kg.model.run import Run, Trial
 from kg.prune import may_remove
-from kg.space import Space, build
+from kg.space import Space
 from kg.store import Store
 from kg.taxonomy import Taxonomy
 
@@ -84,22 +85,23 @@ class Effect:
         return bool(self.lost_bests)
 
 
-def effects(change: Change, roots: tuple[Root, Root], toolchain: str) -> tuple[Effect, ...]:
+def effects(change: Change, roots: tuple[Root, Root], toolchain: str, spaces: Spaces) -> tuple[Effect, ...]:
     """What `change` does on the spaces it is about: its op, or the kinds of it that have parameters.
 
     Args:
         change: One changed law.
         roots: The law roots before and after.
         toolchain: `name version` that decides whether a law may remove; empty if nobody knows.
+        spaces: Where spaces are enumerated.
     """
     old, new = roots
     law = change.after or change.before
     assert law is not None  # noqa: S101 - a change has one of the two
     store = new if change.after is not None else old
     found = []
-    for op in _concrete(store, law.scope.op):
-        before = _cover(change.before, old, op, toolchain)
-        after = _cover(change.after, new, op, toolchain)
+    for op in concrete(store, law.scope.op):
+        before = _cover(change.before, old, op, (toolchain, spaces))
+        after = _cover(change.after, new, op, (toolchain, spaces))
         if before is None and after is None:
             continue
         found.append(_effect(law, op, (before, after)))
@@ -144,25 +146,26 @@ def _count(cover: _Cover | None) -> int | None:
     return None if cover is None or cover.mask is None else int(cover.mask.sum())
 
 
-def _concrete(store: Store, op: str) -> Iterator[str]:
+def concrete(store: Store, op: str) -> Iterator[str]:
     """`op` and the kinds of it that have a space."""
     for found in Taxonomy("op", store.ops).descendants(op):
         if found in store.ops and store.ops[found].parameters:
             yield found
 
 
-def _cover(law: Law | None, root: Root, op: str, toolchain: str) -> _Cover | None:
+def _cover(law: Law | None, root: Root, op: str, search: tuple[str, Spaces]) -> _Cover | None:
+    toolchain, spaces = search
     if law is None or op not in root.ops or law.status == "withdrawn":
         return None
     facts = hardware_facts(root, law.scope.hw)
-    spaces = [build(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
-    if not spaces:
+    found = [spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
+    if not found:
         return None
-    masks = [against(law, space) for space in spaces]
-    sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, spaces, strict=True)]
-    widest = max(range(len(spaces)), key=lambda place: sizes[place])
+    masks = [against(law, space) for space in found]
+    sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, found, strict=True)]
+    widest = max(range(len(found)), key=lambda place: sizes[place])
     removes = bool(may_remove(law, root, law.scope.hw, toolchain))
-    return _Cover(spaces[widest], masks[widest], removes, dict(_bests(law, root, op, facts)))
+    return _Cover(found[widest], masks[widest], removes, dict(_bests(law, root, op, facts)))
 
 
 def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
@@ -170,7 +173,18 @@ def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> lis
     node = root.ops[op]
     defaults = {name: parameter.default for name, parameter in node.problem.items()}
     named = [{**defaults, **problem} for problem in node.problems.values()] or [defaults]
-    return [problem for problem in named if in_scope(law, problem, facts)]
+    covered = [problem for problem in named if in_scope(law, problem, facts)]
+    relevant = _names(law) | {name for condition in node.conditions for name in parse(condition.require).all_names}
+    differing = {tuple((name, problem[name]) for name in problem if name in relevant): problem for problem in covered}
+    return list(differing.values())
+
+
+def _names(law: Law) -> frozenset[str]:
+    """Names that decide what of a space a law speaks against."""
+    claim = law.claim
+    if isinstance(claim, AvoidClaim):
+        return parse(claim.avoid).all_names
+    return parse(claim.require).all_names if isinstance(claim, RequireClaim) else frozenset()
 
 
 def in_scope(law: Law, problem: Mapping[str, Scalar], facts: Mapping[str, Scalar]) -> bool:
@@ -277,56 +291,3 @@ def _speaks_against(law: Law, problem: Mapping[str, Scalar], trial: Trial, facts
 
 def _has(configuration: Mapping[str, Scalar], setting: Mapping[str, Scalar]) -> bool:
     return all(configuration.get(name) == value for name, value in setting.items())
-
-
-@dataclass(frozen=True)
-class SpaceChange:
-    """What all laws together leave of one op's space on one compute capability, before and after.
-
-    Attributes:
-        total: Feasible configurations.
-        before: Configurations a search under laws still tries, besides its audit.
-        after: The same, now.
-    """
-
-    op: str
-    hw: str
-    problem: str
-    total: int
-    before: int
-    after: int
-
-
-def space_changes(changes: Iterable[Change], roots: tuple[Root, Root], toolchain: str) -> tuple[SpaceChange, ...]:
-    """For each op and compute capability a change is about: what the removing laws together leave."""
-    old, new = roots
-    subjects = sorted({(law.scope.op, law.scope.hw) for c in changes for law in (c.before, c.after) if law is not None})
-    found: dict[tuple[str, str, str], SpaceChange] = {}
-    for scope_op, hw in subjects:
-        if hw not in new.hardware or scope_op not in new.ops:
-            continue
-        for op in _concrete(new, scope_op):
-            for name, problem in (new.ops[op].problems or {"default": {}}).items():
-                space = build(new.ops[op], problem, hardware_facts(new, hw))
-                left = [int((~_removed(root, space, hw, toolchain)).sum()) for root in (old, new)]
-                if left[0] != left[1]:
-                    found[op, hw, name] = SpaceChange(op, hw, name, len(space), left[0], left[1])
-    return tuple(found.values())
-
-
-def _removed(root: Root, space: Space, hw: str, toolchain: str) -> Mask:
-    """(N,) what the laws of a root may remove here."""
-    mask = np.zeros(len(space), dtype=bool)
-    if hw not in root.hardware:
-        return mask
-    ops: Sequence[str] = tuple(Taxonomy("op", root.ops).ancestors(space.op))
-    chain = Taxonomy("hardware", root.hardware).ancestors(hw)
-    for law in root.laws.values():
-        if law.scope.op not in ops or law.scope.hw not in chain or not may_remove(law, root, hw, toolchain):
-            continue
-        if isinstance(law.claim, PreferClaim) or not in_scope(law, space.setting.problem, space.setting.facts):
-            continue
-        speaks = against(law, space)
-        if speaks is not None:
-            mask |= speaks
-    return mask

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from kg.conflict import Conflict, Conflicts
 from kg.diff.compare import Change, compare
-from kg.diff.effect import Effect, Root, SpaceChange, effects, space_changes
+from kg.diff.effect import Effect, Root, effects
+from kg.diff.spaces import Spaces
+from kg.diff.total import SpaceChange, space_changes
 from kg.model.law import Law
 
 
@@ -62,12 +64,13 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
     """
     old, new = roots
     changes = compare(old.laws, new.laws)
+    spaces = Spaces()
     before, after = ({_key(c): c for c in Conflicts(root).all()} for root in roots)
     appeared = tuple(conflict for key, conflict in after.items() if key not in before)
     items = [
         Item(
             change=change,
-            effects=effects(change, roots, toolchain),
+            effects=effects(change, roots, toolchain, spaces),
             conflicts=tuple(c for c in appeared if change.id in c.laws),
         )
         for change in changes
@@ -75,7 +78,7 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
     items.sort(key=lambda item: (not item.red_flag, item.change.id))
     return Difference(
         items=tuple(items),
-        spaces=space_changes(changes, roots, toolchain),
+        spaces=space_changes(changes, roots, toolchain, spaces),
         nodes=_nodes(roots),
         new_conflicts=appeared,
         gone_conflicts=tuple(conflict for key, conflict in before.items() if key not in after),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kg.diff.effect import Best, Effect, SpaceChange
+from collections.abc import Iterator, Sequence
+
+from kg.diff.effect import Best, Effect
 from kg.diff.report import Difference, Item, verdict_reason
+from kg.diff.total import SpaceChange
 from kg.model.law import Evidence, Law
 from kg.statement import claim_text, kind_of, number_text
 
@@ -14,6 +17,12 @@ _VERBS = {
     "invariant": "never",
     "transformation": "rewrite",
 }
+
+NAMED_SIZES = 3
+"""Problem sizes named where the numbers are the same at many."""
+
+NAMED_RUNS = 3
+"""Entries of evidence told one by one; more that say the same are told in one line."""
 
 
 def headline(difference: Difference) -> str:
@@ -102,8 +111,8 @@ def lines(item: Item) -> list[tuple[str, str]]:
     reason = verdict_reason(change.before, change.after)
     if reason:
         found.append(("because", reason))
-    found += [("evidence", f"+ {evidence(entry)}") for entry in change.gained]
-    found += [("evidence", f"- {evidence(entry)}") for entry in change.lost]
+    found += [("evidence", f"+ {said}") for said in _evidence_lines(change.gained)]
+    found += [("evidence", f"- {said}") for said in _evidence_lines(change.lost)]
     if change.after is not None and change.before is None and not change.gained:
         found.append(("evidence", "none"))
     for effect in item.effects:
@@ -116,6 +125,25 @@ def lines(item: Item) -> list[tuple[str, str]]:
 
 def _other(laws: tuple[str, ...], own: str) -> str:
     return " and ".join(law for law in laws if law != own) or own
+
+
+def _evidence_lines(entries: Sequence[Evidence]) -> Iterator[str]:
+    """A line for each entry; one for all that say the same where there are many."""
+    groups: dict[tuple[str, str, str], list[Evidence]] = {}
+    for entry in entries:
+        groups.setdefault((entry.verdict, entry.tier, entry.role), []).append(entry)
+    for (verdict, tier, role), group in groups.items():
+        if len(group) <= NAMED_RUNS:
+            yield from map(evidence, group)
+            continue
+        ranges = []
+        for name in dict.fromkeys(name for entry in group for name in entry.effect):
+            values = [entry.effect[name] for entry in group if name in entry.effect]
+            ranges.append(f"{name} {number_text(min(values))}..{number_text(max(values))}")
+        runs = len({entry.run for entry in group})
+        sizes = len({problem for entry in group for problem in entry.problems})
+        at = f"at {_counted(sizes, 'problem size', 'problem sizes')}" if sizes else ""
+        yield f"{runs} runs: {verdict} ({tier}, {role}): {', '.join(filter(None, [*ranges, at]))}"
 
 
 def evidence(entry: Evidence) -> str:
@@ -152,8 +180,11 @@ def regained(best: Best) -> str:
 
 
 def space_line(space: SpaceChange) -> str:
-    """`fmha on sm_90, d64-s1024-causal: a search tries 312 of 432 configurations, before 336`."""
+    """`fmha on sm_90 at d64-s1024-causal: a search under laws tries 312 of 432 configurations, before 336`."""
+    shown = ", ".join(space.problems[:NAMED_SIZES])
+    more = len(space.problems) - NAMED_SIZES
+    sizes = f"{shown} and {more} more problem sizes" if more > 0 else shown
     return (
-        f"{space.op} on {space.hw}, {space.problem}: a search under laws tries {space.after} of {space.total} "
+        f"{space.op} on {space.hw} at {sizes}: a search under laws tries {space.after} of {space.total} "
         f"configurations, before {space.before}"
     )

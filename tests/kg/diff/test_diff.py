@@ -72,9 +72,8 @@ def test_a_removed_law_says_what_is_free_again(history: History) -> None:
     (history.laws / "sm_90/toy/latency-four.yaml").unlink()
     found = diff(history)
     assert words.aspects(only(found)) == "removed"
-    assert [(space.problem, space.total, space.before, space.after) for space in found.spaces] == [
-        ("small", 36, 21, 28),
-        ("large", 36, 21, 28),
+    assert [(space.problems, space.total, space.before, space.after) for space in found.spaces] == [
+        (("small", "large"), 36, 21, 28),
     ]
 
 

@@ -1,0 +1,104 @@
+"""What all laws together leave of each space, before and after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kg.diff.compare import Change
+from kg.diff.effect import Mask, Root, against, concrete, in_scope
+from kg.diff.spaces import Spaces
+from kg.match import hardware_facts
+from kg.model.base import Scalar
+from kg.model.law import Law, PreferClaim
+from kg.model.op import Op
+from kg.prune import may_remove
+from kg.space import Space
+from kg.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class SpaceChange:
+    """What all laws together leave of one op's space on one piece of hardware, before and after.
+
+    Attributes:
+        op: Op id.
+        hw: Hardware id.
+        problems: Names of the problem sizes at which the numbers are these.
+        total: Feasible configurations.
+        before: Configurations a search under laws still tries, besides its audit.
+        after: The same, now.
+    """
+
+    op: str
+    hw: str
+    problems: tuple[str, ...]
+    total: int
+    before: int
+    after: int
+
+
+def space_changes(
+    changes: Iterable[Change], roots: tuple[Root, Root], toolchain: str, spaces: Spaces
+) -> tuple[SpaceChange, ...]:
+    """For each op and piece of hardware a change is about: what the removing laws together leave.
+
+    Args:
+        changes: Changed laws.
+        roots: The law roots before and after.
+        toolchain: `name version` that decides whether a law may remove; empty if nobody knows.
+        spaces: Where spaces are enumerated.
+    """
+    old, new = roots
+    subjects = sorted({(law.scope.op, law.scope.hw) for c in changes for law in (c.before, c.after) if law is not None})
+    found: dict[tuple[str, str], tuple[SpaceChange, ...]] = {}
+    for scope_op, hw in subjects:
+        if hw not in new.hardware or scope_op not in new.ops:
+            continue
+        for op in concrete(new, scope_op):
+            if (op, hw) not in found:
+                removing = tuple(list(_removing(root, op, hw, toolchain)) for root in (old, new))
+                found[op, hw] = tuple(_at_each_size(new, new.ops[op], hw, (removing[0], removing[1]), spaces))
+    return tuple(change for changes_here in found.values() for change in changes_here)
+
+
+def _at_each_size(
+    root: Root, op: Op, hw: str, removing: tuple[Sequence[Law], Sequence[Law]], spaces: Spaces
+) -> Iterator[SpaceChange]:
+    """One for all problem sizes with the same numbers."""
+    if removing[0] == removing[1]:
+        return
+    facts = hardware_facts(root, hw)
+    grouped: dict[tuple[int, int, int], list[str]] = {}
+    for name, problem in (op.problems or {"default": {}}).items():
+        space = spaces.at(op, problem, facts)
+        left = [int((~_removed(laws, space)).sum()) for laws in removing]
+        if left[0] != left[1]:
+            grouped.setdefault((len(space), left[0], left[1]), []).append(name)
+    for (total, before, after), names in grouped.items():
+        yield SpaceChange(op.id, hw, tuple(names), total, before, after)
+
+
+def _removing(root: Root, op: str, hw: str, toolchain: str) -> Iterator[Law]:
+    """The laws of `root` that may remove configurations of `op` on `hw`."""
+    if hw not in root.hardware or op not in root.ops:
+        return
+    ops = set(Taxonomy("op", root.ops).ancestors(op))
+    chain = set(Taxonomy("hardware", root.hardware).ancestors(hw))
+    for law in root.laws.values():
+        about = law.scope.op in ops and law.scope.hw in chain and not isinstance(law.claim, PreferClaim)
+        if about and may_remove(law, root, hw, toolchain):
+            yield law
+
+
+def _removed(laws: Sequence[Law], space: Space) -> Mask:
+    """(N,) what `laws` remove of `space`."""
+    mask = np.zeros(len(space), dtype=bool)
+    for law in laws:
+        problem: Mapping[str, Scalar] = space.setting.problem
+        speaks = against(law, space) if in_scope(law, problem, space.setting.facts) else None
+        if speaks is not None:
+            mask |= speaks
+    return mask
