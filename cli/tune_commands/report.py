@@ -7,9 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
 
 Format = Literal["files", "markdown", "html"]
+
+EXAMPLES: Examples = (
+    ("tune report --format markdown", "FMHA on the hardware it was measured on, printed"),
+    ("tune report --op matmul --hw h200 --out .", "two files, the page of which needs no network"),
+)
 
 
 def command(

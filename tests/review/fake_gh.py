@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -15,7 +16,7 @@ def main() -> int:
     state = json.loads(state_file.read_text())
     words = sys.argv[1:]
     assert words[0] == "api"
-    options = dict(zip(words, words[1:], strict=False))
+    options = dict(pairwise(words))
     path = next(word for word in words[1:] if word.startswith("repos/"))
     method = options.get("--method", "GET")
     state["calls"].append([method, path])
