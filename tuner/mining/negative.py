@@ -16,6 +16,10 @@ from tuner.mining.table import Bools, TrialTable
 WORTH_SAYING = 0.02
 """A law must cover at least this share of what was timed and not yet covered by a more general law."""
 
+MAX_LITERALS = 3
+"""Longest conjunction; each length has an equal share of the allowed error, so that many long statements tried do not
+drown the few short ones."""
+
 SAFETY = 1.05
 """A region's least slowdown must exceed the stated one by this factor, so that the next run's noise does not refute it."""
 
@@ -121,7 +125,7 @@ def regions(literals: Sequence[Literal], relevant: Bools, good: Bools, settings:
         mask = np.logical_and.reduce([literal.mask for literal in chosen]) & relevant
         if (mask & ~covered).sum() < WORTH_SAYING * relevant.sum():
             continue
-        region = _region(chosen, mask, (relevant, good), tried)
+        region = _region(chosen, mask, (relevant, good), tried[len(chosen)])
         if region.configurations < settings.min_configurations or region.chance > FAMILY_ERROR:
             continue
         kept.append(region)
@@ -129,13 +133,13 @@ def regions(literals: Sequence[Literal], relevant: Bools, good: Bools, settings:
     return kept
 
 
-def _conjunctions(truth: _Truth) -> tuple[list[_Conjunction], int]:
-    """True minimal conjunctions of up to three literals that cover enough, and how many were looked at."""
+def _conjunctions(truth: _Truth) -> tuple[list[_Conjunction], dict[int, int]]:
+    """True minimal conjunctions of up to three literals that cover enough, and how many were looked at by length."""
     weighted = truth.everywhere * truth.weight
     alone = weighted.sum(axis=1)
     free = truth.good.sum(axis=1) == 0
     found = [_Conjunction((int(i),), int(alone[i])) for i in np.flatnonzero(free & (alone >= truth.worth))]
-    tried = len(alone)
+    tried = {1: len(alone), 2: 0, 3: 0}
     open_ones = np.flatnonzero(~free & (alone >= truth.worth))
     everywhere, weighted, good = truth.everywhere[open_ones], weighted[open_ones], truth.good[open_ones]
     sizes = weighted @ everywhere.T
@@ -144,7 +148,7 @@ def _conjunctions(truth: _Truth) -> tuple[list[_Conjunction], int]:
     proper = (sizes >= truth.worth) & (sizes < own[:, None]) & (sizes < own[None, :])
     clean = (good @ good.T) == 0
     upper = np.triu(np.ones_like(proper), 1)
-    tried += int((proper & upper).sum())
+    tried[2] = int((proper & upper).sum())
     for i, j in np.argwhere(proper & clean & upper):
         found.append(_Conjunction((int(open_ones[i]), int(open_ones[j])), int(sizes[i, j])))
     for i in range(len(open_ones)):
@@ -157,7 +161,7 @@ def _conjunctions(truth: _Truth) -> tuple[list[_Conjunction], int]:
         useful = (three >= truth.worth) & (three < pair[:, None]) & (three < pair[None, :])
         useful &= (three < sizes[np.ix_(partners, partners)]) & ~clean[np.ix_(partners, partners)]
         useful &= np.triu(np.ones_like(useful), 1)
-        tried += int(useful.sum())
+        tried[3] += int(useful.sum())
         no_good = ((good[partners] * good[i]) @ good[partners].T) == 0
         for j, k in np.argwhere(useful & no_good):
             chosen = (int(open_ones[i]), int(open_ones[partners[j]]), int(open_ones[partners[k]]))
@@ -172,5 +176,5 @@ def _region(chosen: tuple[Literal, ...], mask: Bools, cells: tuple[Bools, Bools]
     total = int(relevant[rows].any(axis=0).sum())
     good_ones = int(good[rows].any(axis=0).sum())
     covered = int(mask.any(axis=0).sum())
-    chance = log_chance_of_avoiding(total, good_ones, covered) + log(max(tried, 1))
+    chance = log_chance_of_avoiding(total, good_ones, covered) + log(max(tried, 1) * MAX_LITERALS)
     return Region(chosen, mask, covered, exp(min(0.0, chance)))
