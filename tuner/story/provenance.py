@@ -44,7 +44,7 @@ def section(subject: Subject) -> Section:
     everything = (*subject.runs, *(run for stage in subject.earlier for run in stage.runs), *subject.contrast)
     blocks: list[Block] = [
         _runs_table(subject, everything),
-        Bullets((*_origin(subject, everything), *_methods(everything))),
+        Bullets((*_origin(subject, everything), *_methods(everything), *_notes(everything))),
         Paragraph(f"Facts about `{subject.hw}` that the bounds rest on, units in their names:"),
         Bullets(tuple(_facts(subject))),
         Paragraph("Each run repeats with its own command:"),
@@ -66,10 +66,10 @@ def _runs_table(subject: Subject, runs: Sequence[Run]) -> Table:
         sizes = {str(sorted(problem_of(run, trial).items())) for trial in run.trials}
         named = size if len(sizes) == 1 else counted(len(sizes), "size")
         other = "" if run.op == subject.op else f"{run.op} "
-        rows.append((f"{other}{named}", run.created[:10], str(len(run.trials)), clock, throttled))
+        rows.append((f"{other}{named}", str(len(run.trials)), clock, throttled))
     return Table(
-        caption="Runs: day, trials, SM clock in MHz while timing, and whether the driver reported a lowered clock.",
-        header=("Run", "Day", "Trials", "SM clock", "Lowered"),
+        caption="Runs: trials, SM clock in MHz while timing, and whether the driver reported a lowered clock.",
+        header=("Run", "Trials", "SM clock", "Lowered"),
         rows=tuple(rows),
     )
 
@@ -89,6 +89,8 @@ def _facts(subject: Subject) -> Iterator[str]:
 def _origin(subject: Subject, runs: Sequence[Run]) -> Iterator[str]:
     devices = sorted({f"{run.device.name}, driver {run.device.driver or 'unknown'}" for run in runs if run.device})
     yield f"Device: {'; '.join(devices) or 'none took part, the code was compiled only'}."
+    days = sorted({run.created[:10] for run in runs})
+    yield f"Days: {', '.join(days)}."
     chains = sorted({", ".join(f"{name} {version}" for name, version in run.toolchain.items()) for run in runs})
     yield f"Toolchain: {'; '.join(filter(None, chains)) or 'not recorded'}."
     for op in sorted({run.op for run in runs}):
@@ -108,6 +110,11 @@ def _methods(runs: Sequence[Run]) -> Iterator[str]:
     for noise in dict.fromkeys(run.noise for run in runs if run.noise is not None):
         names = sorted({run.op for run in runs if run.noise == noise})
         yield f"Timing of {', '.join(names)}: {_noise_text(noise)}."
+
+
+def _notes(runs: Sequence[Run]) -> Iterator[str]:
+    for note in dict.fromkeys(run.note for run in runs if run.note):
+        yield f"{', '.join(f'`{run.id}`' for run in runs if run.note == note)}: {note}"
 
 
 def _noise_text(noise: Noise) -> str:

@@ -43,12 +43,14 @@ class Steps:
         rows: Kernel steps in order; the last is the tuned one.
         naive: The fastest time of the first kernel of the line; None if it was not measured.
         proof: Status of the first step.
+        beside: The subject as timed in the same rounds as the naive kernel; None if no run holds both.
     """
 
     size: Size
     rows: tuple[Row, ...]
     naive: Span | None
     proof: str
+    beside: Timed | None = None
 
 
 def steps(subject: Subject, kernel: Kernel) -> Steps:
@@ -58,12 +60,14 @@ def steps(subject: Subject, kernel: Kernel) -> Steps:
     rows: list[Row] = []
     naive = None
     for number, (stage, found) in enumerate(earlier, start=2):
-        size = found.size_like(headline.problem) if found else None
+        size = found.size_like(headline) if found else None
         if number == 2 and size is not None and size.best is not None:  # noqa: PLR2004 - the step after the proof
             naive = size.best.time_us
         rows += _rows(f"{number} {stage.op}", size)
-    rows += _rows(f"{len(earlier) + 2} {kernel.op.id}", headline)
-    return Steps(headline, tuple(rows), naive, _proof_status(subject))
+    label = f"{len(earlier) + 2} {kernel.op.id}"
+    beside = list(_same_rounds(label, subject, headline))
+    rows += [*_rows(label, headline), *beside]
+    return Steps(headline, tuple(rows), naive, _proof_status(subject), beside[0].timed if beside else None)
 
 
 def _kernel(subject: Subject, stage: Stage) -> Kernel | None:
@@ -76,7 +80,7 @@ def _headline(kernel: Kernel, earlier: Sequence[Kernel]) -> Size:
     return max(
         kernel.sizes,
         key=lambda size: (
-            sum(other.size_like(size.problem) is not None for other in earlier),
+            sum(other.size_like(size) is not None for other in earlier),
             size.problem == usual,
             -size.row,
         ),
@@ -88,10 +92,25 @@ def _rows(label: str, size: Size | None) -> Iterator[Row]:
         yield Row(label, None, UNMEASURED)
         return
     if size.default is not None and size.default.configuration != size.best.configuration:
-        yield Row(f"{label}, default", size.default, "pass")
+        yield Row(f"{label}, default", size.default, _status(size.default))
     worked = size.tried - size.failed
     label = f"{label}, tuned" if worked > 1 else label
-    yield Row(label, size.best, f"pass, {worked} of {size.tried} ran" if size.failed else f"pass, all {size.tried}")
+    yield Row(label, size.best, _status(size.best, f"{worked} of {size.tried}" if size.failed else str(size.tried)))
+
+
+def _same_rounds(label: str, subject: Subject, headline: Size) -> Iterator[Row]:
+    """The subject as it was timed beside the earlier steps, where a run of the same moment holds it."""
+    moments = {run.created for stage in subject.earlier for run in stage.runs}
+    beside = [run for run in subject.runs if run.created in moments]
+    size = Kernel.of(subject.laws.ops[subject.op], beside).size_like(headline) if beside else None
+    if size is not None and size.best is not None and size.best != headline.best:
+        yield Row(f"{label}, beside 2", size.best, _status(size.best, str(size.tried)))
+
+
+def _status(timed: Timed, words: str = "") -> str:
+    """`pass` only where the run holds the error of the very configuration."""
+    verdict = "pass" if timed.relative_error is not None else "timed"
+    return f"{verdict} ({words})" if words else verdict
 
 
 def _proof_status(subject: Subject) -> str:
@@ -122,13 +141,14 @@ def section(found: Steps, subject: Subject) -> Section:
     """The steps as a table, what the first rests on, the configurations, and the libraries beside them."""
     blocks: list[Block] = [
         Paragraph(
-            f"All figures are at `{found.size.name}`. The mathematics is settled before anything is made fast: a step "
-            "counts only if its numbers passed the check of the step before."
+            f"All figures are at `{found.size.name}`. The mathematics is settled before anything is made fast. Status "
+            "pass: the run holds the error against a reference in higher precision, and it is within tolerance; timed: it holds "
+            "the time alone, and the numbers were checked elsewhere. In brackets: configurations tried."
         ),
         _table(found),
         Bullets((*_proof(subject), *_configurations(found))),
     ]
-    gains = list(_gains(found))
+    gains = list(_gains(found, subject))
     return Section("The four steps", "steps", (*blocks, *([Paragraph(" ".join(gains))] if gains else [])))
 
 
@@ -206,7 +226,7 @@ def _configurations(found: Steps) -> Iterator[str]:
             yield f"Step {row.label}: `{show_assignments(row.timed.configuration)}`."
 
 
-def _gains(found: Steps) -> Iterator[str]:
+def _gains(found: Steps, subject: Subject) -> Iterator[str]:
     size = found.size
     if size.best is None:
         return
@@ -217,5 +237,13 @@ def _gains(found: Steps) -> Iterator[str]:
     if size.references:
         name, fastest = next(iter(size.references.items()))
         yield f"Against the fastest library baseline timed in the same rounds, {name}: {times(fastest.over(size.best.time_us))}."
+    moments = {run.created for stage in subject.earlier for run in stage.runs}
+    if moments and any(run.created not in moments for run in subject.runs):
+        yield "Earlier steps were timed in other rounds than the last; a ratio between them is as good as the clocks are alike."
+    if found.beside is not None:
+        yield (
+            "The row beside 2 was timed in the same rounds as the earlier steps, and may have settings that the sweep of the "
+            "last step holds fixed."
+        )
     if found.naive is None and any(row.status == UNMEASURED for row in found.rows):
         yield "A step without a run is left empty; no figure of another machine or document stands in for it."

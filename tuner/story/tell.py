@@ -61,7 +61,7 @@ def _subtitle(subject: Subject, kernel: Kernel) -> str:
     count = sum(len(run.trials) for run in subject.runs)
     what = f"{count:,} trials in {counted(len(subject.runs), 'run')}, {counted(len(kernel.sizes), 'problem size')}"
     if subject.measured:
-        return f"Measured on the GPU, correctness checked before timing: {what}."
+        return f"Measured on the GPU: {what}."
     return f"Compiled only: {what}. Nothing was timed; no figure here is a measured time."
 
 
@@ -100,7 +100,10 @@ def _best(kernel: Kernel, story: steps.Steps) -> Iterator[str]:
         f"At `{size.name}` the tuned kernel takes {span(size.best.time_us)} us, {span(size.best.tflops)} TFLOPS of useful "
         f"work, with `{show_assignments(_varied(kernel, size.best))}`."
     )
-    if story.naive is not None:
+    if story.naive is not None and story.beside is not None:
+        gain = story.naive.over(story.beside.time_us)
+        yield f"Beside the naive kernel, in the same rounds, it takes {span(story.beside.time_us)} us: {times(gain)} its speed."
+    elif story.naive is not None:
         yield f"That is {times(story.naive.over(size.best.time_us))} the speed of the naive kernel."
 
 

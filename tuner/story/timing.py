@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,12 +61,14 @@ class Timed:
         time_us: Median, microseconds.
         tflops: Throughput of the run's FLOP rule.
         spill_bytes: Stack of a thread; None if unknown.
+        relative_error: Against a reference in higher precision; None if the run does not hold it.
     """
 
     configuration: Configuration
     time_us: Span
     tflops: Span
     spill_bytes: float | None
+    relative_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,12 @@ class Kernel:
         """One for each problem size."""
         return tuple(self._size(row) for row in range(len(self.table.problems)))
 
-    def size_like(self, problem: Mapping[str, Scalar]) -> Size | None:
-        """The size that agrees with `problem` in every parameter that both ops have."""
-        return next((s for s in self.sizes if all(s.problem.get(n, v) == v for n, v in problem.items())), None)
+    def size_like(self, other: Size) -> Size | None:
+        """The size that does the work of `other`: equal in every parameter both ops have, and in operations.
+
+        The count tells apart what one op has no parameter for, such as a mask.
+        """
+        return next((size for size in self.sizes if _same_work(size, other)), None)
 
     def _size(self, row: int) -> Size:
         problem = complete(self.op, self.table.problems[row])
@@ -192,9 +198,17 @@ class Kernel:
     def _timed(self, row: int, place: int, flops: float) -> Timed:
         table = self.table
         time = Span(float(table.time[row, place]), float(table.low[row, place]), float(table.high[row, place]))
-        spills = table.features.get("spill_bytes")
-        stack = None if spills is None or np.isnan(spills[row, place]) else float(spills[row, place])
-        return Timed(self._configuration(place), time, time.rate(flops / MICROSECONDS_OF_TERA), stack)
+        return Timed(
+            self._configuration(place),
+            time,
+            time.rate(flops / MICROSECONDS_OF_TERA),
+            self._feature("spill_bytes", row, place),
+            self._feature("relative_error", row, place),
+        )
+
+    def _feature(self, name: str, row: int, place: int) -> float | None:
+        values = self.table.features.get(name)
+        return None if values is None or np.isnan(values[row, place]) else float(values[row, place])
 
     def _references(self, problem: Mapping[str, Scalar]) -> dict[str, Span]:
         found = {
@@ -214,6 +228,11 @@ def fastest(table: TrialTable, row: int, inside: Bools) -> Span:
 
 MICROSECONDS_OF_TERA = 1e6
 """FLOPs divided by microseconds and by this are TFLOPS."""
+
+
+def _same_work(one: Size, other: Size) -> bool:
+    shared = one.problem.keys() & other.problem.keys()
+    return math.isclose(one.flops, other.flops) and all(one.problem[name] == other.problem[name] for name in shared)
 
 
 def _problems(run: Run) -> Sequence[dict[str, Scalar]]:

@@ -1,0 +1,89 @@
+"""The documents' versions that `bench.attention` timed, as run files that `tune report` tells the four steps from.
+
+    python -m bench.attention_runs --results bench/results/attention-h200.json --commit 27f3dd1 --created 2026-11-21T03:43:49Z
+
+Times nothing: it copies times and intervals, one run file for each kernel and size. All of one size were timed in the
+same rounds; the results do not hold the relative errors, so the trials carry none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.run_file import rounded, write_run
+from kg.loader import load
+from kg.model.op import Op
+from kg.model.run import Device, Measurement, Noise, Run, Trial
+from kg.space import complete
+
+KERNELS = {"naive": "naive-attention", "fused": "fused-attention"}
+"""Version -> op, where the version is a kernel of its own; all others are configurations of FMHA."""
+
+NOTE = (
+    "Copied from bench/results by bench.attention_runs. Versions of one size were timed in the same rounds; the bench "
+    "checks no numbers of these versions, the tests of the kernels do. The day is that of the results' commit."
+)
+
+
+def runs(results: Mapping[str, Any], ops: Mapping[str, Op], *, commit: str, created: str) -> Iterator[Run]:
+    """A run for each kernel and size of the versions in `results`."""
+    machine = results["machine"]
+    slow, fast = machine["sm_clock_mhz"]
+    device = Device(
+        name=machine["device"], sm_clock_mhz_min=slow, sm_clock_mhz_max=fast, throttled=machine["throttled"]
+    )
+    noise = Noise(
+        rounds=machine["final"]["rounds"], repeats=1, interleaved=True, l2=machine["l2"], timer=machine["timer"]
+    )
+    for size, versions in results["evolution"].items():
+        by_op: dict[str, list[Trial]] = {}
+        for version, entry in versions.items():
+            if version != "refused":
+                by_op.setdefault(KERNELS.get(version, "fmha"), []).append(_trial(entry))
+        for op, trials in by_op.items():
+            named = {name: v for name, v in ops["fmha"].problems[size].items() if name in ops[op].problem}
+            yield Run(
+                id=f"measured-h200-{op}-{size}-versions",
+                tier="measured",
+                created=created,
+                hw="h200",
+                op=op,
+                toolchain={"torch": machine["torch"]},
+                device=device,
+                commit=commit,
+                problem=complete(ops[op], named),
+                flop_rule="useful",
+                noise=noise,
+                reproduce="python -m bench.attention",
+                note=NOTE,
+                trials=tuple(trials),
+            )
+
+
+def _trial(entry: Mapping[str, Any]) -> Trial:
+    time = Measurement(name="time", value=entry["time_us"], unit="us", low=entry["low_us"], high=entry["high_us"])
+    return rounded(Trial(configuration=entry["configuration"], measurements=(time,)))
+
+
+def main() -> int:
+    """Write the run files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("bench/results/attention-h200.json"))
+    parser.add_argument("--commit", required=True, help="commit whose kernels were timed")
+    parser.add_argument("--created", required=True, help="when, ISO 8601, UTC")
+    parser.add_argument("--laws", type=Path, default=Path("laws"))
+    arguments = parser.parse_args()
+    results = json.loads(arguments.results.read_text())
+    ops = load(arguments.laws).ops
+    for run in runs(results, ops, commit=arguments.commit, created=arguments.created):
+        print(write_run(run, arguments.laws / "evidence"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
