@@ -55,14 +55,26 @@ class Conflicts:
         self._ops = Taxonomy("op", store.ops)
         self._shared: dict[tuple[str, str], bool] = {}
         self._facts_of: dict[str, dict[str, Scalar]] = {}
+        self._spaces: dict[tuple[str, str], Space] = {}
+        self._below: dict[str, frozenset[str]] = {}
+        self._left: dict[tuple[str, str, str], list[tuple[str, Expression | bool]]] = {}
 
     def all(self) -> list[Conflict]:
         """Every conflict between laws that somebody may follow, sorted."""
         living = [law for law in self._store.laws.values() if law.status not in DEAD]
         preferring = [law for law in living if isinstance(law, PositiveLaw)]
         removing = [law for law in living if isinstance(law, NegativeLaw | InvariantLaw)]
-        pairs = [(law, other) for law in preferring for other in removing]
-        return sorted(self.among([*pairs, *self._crowding(removing)]))
+        return sorted([*self.among(self._meeting(preferring, removing)), *self.among(self._crowding(removing))])
+
+    def _meeting(self, preferring: Iterable[Law], removing: Iterable[Law]) -> Iterator[tuple[Law, Law]]:
+        """Pairs of a preferring and a removing law whose scopes overlap; scopes are few, so they are compared first."""
+        by_scope: dict[tuple[str, str], tuple[list[Law], list[Law]]] = {}
+        for side, laws in enumerate((preferring, removing)):
+            for law in laws:
+                by_scope.setdefault((law.scope.hw, law.scope.op), ([], []))[side].append(law)
+        for ((hw, op), (ones, _)), ((other_hw, other_op), (_, others)) in product(by_scope.items(), repeat=2):
+            if ones and others and self._related(hw, other_hw) and self._lower_op(op, other_op) is not None:
+                yield from product(ones, others)
 
     def among(self, pairs: Iterable[tuple[Law, Law]]) -> Iterator[Conflict]:
         """The conflicts among `pairs` of laws, each pair in either order."""
@@ -79,7 +91,7 @@ class Conflicts:
         if space is None or isinstance(other, PositiveLaw) or not isinstance(other, NegativeLaw | InvariantLaw):
             return None
         if isinstance(one, PositiveLaw):
-            return _preferred_and_removed(one, other, space)
+            return self._preferred_and_removed(one, other, space)
         return _nothing_left(one, other, space) if isinstance(one, NegativeLaw | InvariantLaw) else None
 
     def _crowding(self, removing: Sequence[Law]) -> Iterator[tuple[Law, Law]]:
@@ -115,10 +127,42 @@ class Conflicts:
             return None
         if not self._related(one.scope.hw, other.scope.hw):
             return None
-        for law, other_law in ((one, other), (other, one)):
-            if law.scope.op in self._ops.descendants(other_law.scope.op) and law.scope.op in self._store.ops:
-                return Space(self._store.ops[law.scope.op], self._facts(self._lower(one.scope.hw, other.scope.hw)))
+        op = self._lower_op(one.scope.op, other.scope.op)
+        if op is None:
+            return None
+        key = (op, self._lower(one.scope.hw, other.scope.hw))
+        if key not in self._spaces:
+            self._spaces[key] = Space(self._store.ops[op], key[1], self._facts(key[1]))
+        return self._spaces[key]
+
+    def _lower_op(self, one: str, other: str) -> str | None:
+        """The one of two ops that is the other or a kind of it, None for strangers."""
+        for op, above in ((one, other), (other, one)):
+            if above not in self._below:
+                self._below[above] = frozenset(self._ops.descendants(above))
+            if op in self._below[above] and op in self._store.ops:
+                return op
         return None
+
+    def _preferred_and_removed(self, one: PositiveLaw, other: Law, space: Space) -> Conflict | None:
+        """A conflict if `other` removes what `one` prefers, at the first problem size where it does."""
+        prefer = one.claim.prefer
+        for name, left in self._left_by_problem(other, space):
+            gone = left if isinstance(left, bool) else not left.names.isdisjoint(prefer) and left.partial(prefer)
+            if gone is True and _applies(one, space.problems[name]):
+                shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
+                return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
+        return None
+
+    def _left_by_problem(self, law: Law, space: Space) -> list[tuple[str, Expression | bool]]:
+        """What the removal of `law` still depends on at each problem size where it removes anything."""
+        key = (law.id, space.op.id, space.hw)
+        if key not in self._left:
+            expression = removal(law)
+            sizes = [] if expression is None else [(n, p) for n, p in space.problems.items() if _applies(law, p)]
+            lefts = [(name, expression.partial(problem)) for name, problem in sizes] if expression else []
+            self._left[key] = [(name, left) for name, left in lefts if left is not False]
+        return self._left[key]
 
     def _lower(self, one: str, other: str) -> str:
         """The one of two related hardware nodes that is below the other."""
@@ -154,10 +198,12 @@ class Space:
 
     Attributes:
         op: The op.
-        facts: `hw.<fact>` -> value, of the hardware that both speak about.
+        hw: Id of the hardware that both speak about; empty where no facts are asked for.
+        facts: `hw.<fact>` -> value, of that hardware.
     """
 
     op: Op
+    hw: str = ""
     facts: Mapping[str, Scalar] = field(default_factory=dict)
 
     @cached_property
@@ -205,14 +251,6 @@ def _applies(law: Law, problem: Mapping[str, Scalar]) -> bool:
     if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
         return False
     return not law.scope.when or parse(law.scope.when).partial(problem) is True
-
-
-def _preferred_and_removed(one: PositiveLaw, other: Law, space: Space) -> Conflict | None:
-    for name, problem in space.problems.items():
-        if _applies(one, problem) and _removes(other, problem | one.claim.prefer):
-            shown = ", ".join(f"{key}={value}" for key, value in one.claim.prefer.items())
-            return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
-    return None
 
 
 def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
