@@ -12,6 +12,7 @@ COMMANDS = {
     "why": Entry("cli.kg_commands.why", "Which laws speak for or against a configuration."),
     "lineage": Entry("cli.kg_commands.lineage", "The systems that led to one, what each added."),
     "graph": Entry("cli.kg_commands.graph", "The whole graph as JSON, GraphML, DOT or Mermaid."),
+    "view": Entry("cli.kg_commands.view", "The graph as one interactive HTML page, or for other tools."),
     "check": Entry("cli.kg_commands.check", "Everything that is wrong with the laws, at once."),
     "fmt": Entry("cli.kg_commands.fmt", "Canonical key order and layout, comments kept."),
     "new": Entry("cli.kg_commands.new", "The file of a new law."),

@@ -1,0 +1,64 @@
+"""`kg view`: the graph as one HTML page to explore in a browser, or as text for another tool."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import globals_of
+from cli.roots import open_laws
+
+DEFAULT_FILE = "kg-view.html"
+STDOUT = "-"
+
+
+def command(
+    ctx: typer.Context,
+    form: Annotated[
+        Literal["html", "json", "graphml", "dot", "mermaid"],
+        typer.Option("--format", help="A page for people, or the graph for another tool."),
+    ] = "html",
+    out: Annotated[
+        str, typer.Option("--out", metavar="FILE", help=f"Where to; - is stdout. html: {DEFAULT_FILE}, others: stdout.")
+    ] = "",
+) -> None:
+    """The graph as one self-contained HTML page: lineage, ops, laws, evidence.
+
+    It needs no network and no server. Search, filters and the chosen law are
+    in the address, so any view can be sent as a link (#law=ID, #kind=negative).
+    """
+    from kg.conflict import Conflicts
+
+    laws = open_laws(globals_of(ctx))
+    conflicts = Conflicts(laws).all()
+    if form == "html":
+        from kg.view.document import document, to_json
+        from kg.view.page import html
+
+        shown = document(
+            laws,
+            paths=laws.paths["law"],
+            load_run=lambda run: laws.run(run) if run in laws.paths["run"] else None,
+            conflicts=conflicts,
+        )
+        text = html(to_json(shown))
+    else:
+        from kg.graph import build
+        from kg.graph_export import FORMATS
+
+        text = FORMATS[form](build(laws, [conflict.laws for conflict in conflicts]))
+    _deliver(text, out or (DEFAULT_FILE if form == "html" else STDOUT), len(laws.laws))
+
+
+def _deliver(text: str, out: str, num_laws: int) -> None:
+    """Write `text` to stdout or to the file `out`, and then say on stderr what was written."""
+    from kg.atomic import write_text
+
+    if out == STDOUT:
+        typer.echo(text, nl=False)
+        return
+    write_text(Path(out), text)
+    sys.stderr.write(f"{out}: {num_laws} laws, {len(text.encode()) / 1000:.0f} kB\n")

@@ -1,0 +1,81 @@
+// The document that the page came with, and what is worked out of it once.
+
+/** The document: gzip in base64, which keeps a page of thousands of laws small enough to send. */
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+const DATA = await unpacked(document.getElementById("data").textContent);
+const KINDS = Object.keys(DATA.verbs);
+const GLYPHS = { invariant: "!", positive: "+", negative: "\u2212", indifferent: "\u2248", transformation: "\u2192" };
+
+const byId = (items) => new Map(items.map((item) => [item.id, item]));
+const HARDWARE = byId(DATA.hardware);
+const OPS = byId(DATA.ops);
+const SYSTEMS = byId(DATA.systems);
+const RUNS = byId(DATA.runs);
+const LAWS = byId(DATA.laws);
+const FORMER = new Map(DATA.laws.flatMap((law) => (law.former || []).map((id) => [id, law])));
+
+/** Every node that `start` is, itself first; cycles end the walk. */
+function ancestors(nodes, start) {
+  const seen = new Set([start]);
+  for (const id of seen) {
+    for (const parent of nodes.get(id)?.is_a || []) {
+      if (nodes.has(parent)) seen.add(parent);
+    }
+  }
+  return seen;
+}
+
+/** The nodes of a taxonomy in the order of its tree (below the first parent): {id, depth, up: ancestors}. */
+function tree(nodes) {
+  const children = new Map();
+  const roots = [];
+  const names = [...nodes.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  for (const id of names) {
+    const parent = (nodes.get(id).is_a || []).find((other) => nodes.has(other));
+    if (parent === undefined) roots.push(id);
+    else if (children.has(parent)) children.get(parent).push(id);
+    else children.set(parent, [id]);
+  }
+  const rows = new Map();
+  const visit = (id, depth) => {
+    if (rows.has(id)) return;
+    rows.set(id, { id, depth, up: ancestors(nodes, id) });
+    for (const child of children.get(id) || []) visit(child, depth + 1);
+  };
+  roots.forEach((id) => visit(id, 0));
+  names.forEach((id) => visit(id, 0)); // what only a cycle reaches
+  return [...rows.values()];
+}
+
+const HARDWARE_TREE = tree(HARDWARE);
+const OP_TREE = tree(OPS);
+const HARDWARE_UP = new Map(HARDWARE_TREE.map((row) => [row.id, row.up]));
+const OP_UP = new Map(OP_TREE.map((row) => [row.id, row.up]));
+
+const place = (rows) => new Map(rows.map((row, index) => [row.id, index]));
+const HARDWARE_PLACE = place(HARDWARE_TREE);
+const OP_PLACE = place(OP_TREE);
+
+/** What a search looks through, in lower case; best-known names first. */
+function searchText(law) {
+  const scope = [HARDWARE.get(law.hw), OPS.get(law.op)].flatMap((node) =>
+    node ? [node.id, node.title, ...(node.aliases || [])] : [],
+  );
+  const runs = (law.evidence || []).flatMap((entry) => [entry.run, entry.tier, entry.toolchain || ""]);
+  return [
+    law.id, law.title, law.sentence, law.kind, DATA.verbs[law.kind], law.status, law.because || "",
+    ...scope, ...runs, ...(law.knobs || []), ...(law.former || []), ...(law.systems || []), law.path,
+  ].join("\n").toLowerCase();
+}
+
+const ENTRIES = DATA.laws.map((law) => ({ law, text: searchText(law), head: `${law.id}\n${law.title}`.toLowerCase() }));
+
+const number = new Intl.NumberFormat("en");
+const precise = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
+const plural = (count, noun) => `${number.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+const words = (name) => name.replaceAll("-", " ");

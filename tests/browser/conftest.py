@@ -1,0 +1,66 @@
+"""A headless Chromium that a test drives; skips with a reason where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.generate_laws import generate
+from kg.loader import load
+from kg.view.document import document, to_json
+from kg.view.page import html
+
+SHIPPED = Path(__file__).parents[2] / "laws"
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One browser for a module's tests, with a fresh profile, logging its console and its network."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("needs chromium and chromedriver on the path (Debian: apt install chromium chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (pip install 'spak[dev]')")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield session
+    session.quit()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes the page of a store and says where it is."""
+
+    def write(laws: Any, **more: Any) -> Path:
+        path = tmp_path_factory.mktemp("page") / "page.html"
+        path.write_text(html(to_json(document(laws, **more))), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shipped(written: Callable[..., Path]) -> Path:
+    """The page of the shipped laws."""
+    laws = load(SHIPPED)
+    return written(laws, paths=laws.paths["law"], load_run=laws.run)
+
+
+@pytest.fixture(scope="session")
+def thousands(written: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 5,000 generated laws beside the shipped ones; without conflicts, which is another test's subject."""
+    root = tmp_path_factory.mktemp("many") / "laws"
+    generate(SHIPPED, root, 5000)
+    laws = load(root)
+    return written(laws, paths=laws.paths["law"], load_run=laws.run)
