@@ -8,9 +8,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import globals_of
+from cli.app import Examples, globals_of
 from cli.roots import open_laws
 
+EXAMPLES: Examples = (
+    ("kg view", "kg-view.html, for any browser"),
+    ("kg view --out laws.html", "add #law=ID or #hw=rtx5070 to its address for a link to that view"),
+    ("kg view --format dot", "for Graphviz"),
+)
 DEFAULT_FILE = "kg-view.html"
 STDOUT = "-"
 

@@ -43,7 +43,7 @@ def complete(monkeypatch, capsys):
         ("kg new --because reg", ["register-spill"]),
         (f"kg --laws {LAWS.parent / 'docs'} explain sm", []),
         ("kg --laws /nowhere explain sm", []),
-        ("tune rep", ["replay"]),
+        ("tune rep", ["replay", "report"]),
         ("tune --use", ["--use-laws"]),
         ("tune search --use", ["--use-laws"]),
         ("tune --hw h2", ["h200"]),
