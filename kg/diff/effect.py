@@ -240,22 +240,24 @@ def _setting(setting: Mapping[str, Scalar], space: Space) -> Mask:
 
 
 def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, str], Best]]:
-    """The recorded bests on the same compute capability that the law speaks against."""
+    """The recorded bests on the same compute capability that the law speaks against: one for each problem size."""
     capability = compute_capability(root, law.scope.hw)
+    best: dict[str, tuple[float, str, dict[str, Scalar], Trial]] = {}
     for identifier in root.run_ids:
         run = root.run(identifier)
         if run.op != op or run.tier != "measured" or compute_capability(root, run.hw) != capability:
             continue
-        for problem, trial in _fastest(run):
-            if in_scope(law, problem, facts) and _speaks_against(law, problem, trial, facts):
-                time = next(m for m in trial.measurements if m.name == "time")
-                text = ",".join(
-                    f"{n}={str(v).lower() if isinstance(v, bool) else v}" for n, v in sorted(problem.items())
-                )
-                yield (run.id, text), Best(run.id, text, trial.configuration, f"{time.value:.4g} {time.unit}")
+        for time, problem, trial in _fastest(run):
+            text = ",".join(f"{n}={str(v).lower() if isinstance(v, bool) else v}" for n, v in sorted(problem.items()))
+            if text not in best or time < best[text][0]:
+                best[text] = (time, run.id, problem, trial)
+    for text, (_, run_id, problem, trial) in best.items():
+        if in_scope(law, problem, facts) and _speaks_against(law, problem, trial, facts):
+            time = next(m for m in trial.measurements if m.name == "time")
+            yield (run_id, text), Best(run_id, text, trial.configuration, f"{time.value:.4g} {time.unit}")
 
 
-def _fastest(run: Run) -> Iterator[tuple[dict[str, Scalar], Trial]]:
+def _fastest(run: Run) -> Iterator[tuple[float, dict[str, Scalar], Trial]]:
     """The fastest correct trial of each problem size of a run."""
     best: dict[str, tuple[float, dict[str, Scalar], Trial]] = {}
     for trial in run.trials:
@@ -266,8 +268,7 @@ def _fastest(run: Run) -> Iterator[tuple[dict[str, Scalar], Trial]]:
         key = repr(sorted(problem.items()))
         if key not in best or time < best[key][0]:
             best[key] = (time, problem, trial)
-    for _, problem, trial in best.values():
-        yield problem, trial
+    yield from best.values()
 
 
 def _speaks_against(law: Law, problem: Mapping[str, Scalar], trial: Trial, facts: Mapping[str, Scalar]) -> bool:

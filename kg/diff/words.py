@@ -164,7 +164,8 @@ def covers(effect: Effect) -> str:
     was = "nothing" if effect.before is None else str(effect.before)
     if (effect.before, effect.removes_before) == (effect.after, effect.removes_after):
         return f"{place}: {verb[effect.removes_after]} {now}, as before"
-    old = f"{verb[effect.removes_before]} {was}" if effect.removes_before != effect.removes_after else was
+    said = effect.before is not None and effect.removes_before != effect.removes_after
+    old = f"{verb[effect.removes_before]} {was}" if said else was
     return f"{place}: {verb[effect.removes_after]} {now}; before: {old}"
 
 
