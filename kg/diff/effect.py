@@ -253,8 +253,8 @@ def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterat
                 best[text] = (time, run.id, problem, trial)
     for text, (_, run_id, problem, trial) in best.items():
         if in_scope(law, problem, facts) and _speaks_against(law, problem, trial, facts):
-            time = next(m for m in trial.measurements if m.name == "time")
-            yield (run_id, text), Best(run_id, text, trial.configuration, f"{time.value:.4g} {time.unit}")
+            measured = next(m for m in trial.measurements if m.name == "time")
+            yield (run_id, text), Best(run_id, text, trial.configuration, f"{measured.value:.4g} {measured.unit}")
 
 
 def _fastest(run: Run) -> Iterator[tuple[float, dict[str, Scalar], Trial]]:
