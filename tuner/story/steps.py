@@ -163,7 +163,7 @@ def _table(found: Steps) -> Table:
         rows.append((name, span(time), _tflops(rate), _times(faster), "library"))
     return Table(
         caption="The four steps: time in microseconds with its 95 % interval, TFLOPS of useful work, and speed-up over "
-        f"{against}; below them the library baselines timed in the same rounds.",
+        f"{against}; below them the library baselines, timed in the rounds of the tuned kernel.",
         header=("Step", "Time, us [95 %]", "TFLOPS", "Speed-up", "Status"),
         rows=tuple(rows),
         align=("left", "right", "right", "right", "left"),
