@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations, combinations_with_replacement, product
 from math import prod
 
@@ -57,7 +57,7 @@ class Conflicts:
         self._facts_of: dict[str, dict[str, Scalar]] = {}
         self._spaces: dict[tuple[str, str], Space] = {}
         self._below: dict[str, frozenset[str]] = {}
-        self._left: dict[tuple[str, str, str], list[tuple[str, Expression | bool]]] = {}
+        self._left: dict[tuple[str, str, str], list[tuple[Expression | bool, list[str]]]] = {}
 
     def all(self) -> list[Conflict]:
         """Every conflict between laws that somebody may follow, sorted."""
@@ -145,23 +145,26 @@ class Conflicts:
         return None
 
     def _preferred_and_removed(self, one: PositiveLaw, other: Law, space: Space) -> Conflict | None:
-        """A conflict if `other` removes what `one` prefers, at the first problem size where it does."""
+        """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
         prefer = one.claim.prefer
-        for name, left in self._left_by_problem(other, space):
+        for left, names in self._left_by_problem(other, space):
             gone = left if isinstance(left, bool) else not left.names.isdisjoint(prefer) and left.partial(prefer)
-            if gone is True and _applies(one, space.problems[name]):
+            name = next((n for n in names if _applies(one, space.problems[n])), None) if gone is True else None
+            if name is not None:
                 shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
                 return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
         return None
 
-    def _left_by_problem(self, law: Law, space: Space) -> list[tuple[str, Expression | bool]]:
-        """What the removal of `law` still depends on at each problem size where it removes anything."""
+    def _left_by_problem(self, law: Law, space: Space) -> list[tuple[Expression | bool, list[str]]]:
+        """What the removal of `law` still depends on, with the problem sizes where it does; most sizes share it."""
         key = (law.id, space.op.id, space.hw)
         if key not in self._left:
-            expression = removal(law)
-            sizes = [] if expression is None else [(n, p) for n, p in space.problems.items() if _applies(law, p)]
-            lefts = [(name, expression.partial(problem)) for name, problem in sizes] if expression else []
-            self._left[key] = [(name, left) for name, left in lefts if left is not False]
+            groups: dict[int, tuple[Expression | bool, list[str]]] = {}
+            for name, problem in space.problems.items():
+                left = _left_of(law, problem) if _applies(law, problem) else False
+                if left is not False:
+                    groups.setdefault(id(left), (left, []))[1].append(name)
+            self._left[key] = list(groups.values())
         return self._left[key]
 
     def _lower(self, one: str, other: str) -> str:
@@ -243,14 +246,34 @@ def removal(law: Law) -> Expression | None:
 
 def _removes(law: Law, values: Mapping[str, Scalar]) -> bool:
     """Whether `law` surely removes every configuration with these values."""
-    expression = removal(law)
-    return expression is not None and _applies(law, values) and expression.partial(values) is True
+    return _left_of(law, values) is True and _applies(law, values)
+
+
+def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
+    """What the removal of `law` still depends on when these values are known."""
+    if isinstance(law, NegativeLaw):
+        return _reduced(law.claim.avoid, _named(law.claim.avoid, values))
+    if isinstance(law, InvariantLaw):
+        return _reduced(law.claim.require, _named(law.claim.require, values), negated=True)
+    return False
 
 
 def _applies(law: Law, problem: Mapping[str, Scalar]) -> bool:
     if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
         return False
-    return not law.scope.when or parse(law.scope.when).partial(problem) is True
+    return not law.scope.when or _reduced(law.scope.when, _named(law.scope.when, problem)) is True
+
+
+def _named(text: str, values: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
+    """Of `values` those that the expression names, in a fixed order."""
+    return tuple((name, values[name]) for name in sorted(parse(text).all_names) if name in values)
+
+
+@lru_cache(maxsize=1 << 16)
+def _reduced(text: str, known: tuple[tuple[str, Scalar], ...], *, negated: bool = False) -> Expression | bool:
+    """The expression, or its negation, when some names have values; most problem sizes have those in common."""
+    expression = parse(text)
+    return (expression.negate() if negated else expression).partial(dict(known))
 
 
 def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
