@@ -16,11 +16,11 @@ function listItems(laws, state) {
     )));
 }
 
-/** How much evidence a law has, for and against. */
+/** How much evidence a law has, for, against and undecided. */
 function tally(law) {
   const count = (verdict) => (law.evidence || []).filter((entry) => entry.verdict === verdict).length;
-  const against = count("refutes");
-  return `${count("supports")} for${against ? `, ${against} against` : ""}`;
+  const parts = [[count("supports"), "for"], [count("refutes"), "against"], [count("inconclusive"), "undecided"]];
+  return parts.filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ") || "no evidence";
 }
 
 /** What the live region says: how many laws, which are not listed yet, what in the address means nothing. */

@@ -5,8 +5,8 @@ const MOST_MARKS = 6; // more laws than this become a bar
 /** The table for the laws of `placed`; `every` keeps rows and columns that have no law at all. */
 function mapTable(placed, state, every, go) {
   const cells = counted(placed, state.inherited);
-  const rows = shown(HARDWARE_TREE, HARDWARE_UP, every, (law) => law.hw);
-  const columns = every ? OP_TREE : OP_TREE.filter((column) => DATA.laws.some((law) => law.op === column.id));
+  const rows = shown(every, state.hw);
+  const columns = every ? OP_TREE : OP_TREE.filter((column) => USED_OPS.has(column.id) || column.id === state.op);
   const head = columns.map((column) =>
     make("th", { scope: "col" }, nodeButton(column.id, OPS, state.op === column.id, () => go({ op: state.op === column.id ? "" : column.id }))),
   );
@@ -43,11 +43,13 @@ function counted(placed, inherited) {
   return all;
 }
 
-/** The rows that have a law or lead down to one that does. */
-function shown(rows, up, every, place) {
-  if (every) return rows;
-  const keep = new Set(DATA.laws.flatMap((law) => [...(up.get(place(law)) || [])]));
-  return rows.filter((row) => keep.has(row.id));
+const USED_OPS = new Set(DATA.laws.map((law) => law.op));
+const USED_HARDWARE = new Set(DATA.laws.flatMap((law) => [...(HARDWARE_UP.get(law.hw) || [])]));
+
+/** The rows that have a law, lead down to one that does, or lead to the chosen one. */
+function shown(every, chosen) {
+  const way = HARDWARE_UP.get(chosen) || new Set();
+  return every ? HARDWARE_TREE : HARDWARE_TREE.filter((row) => USED_HARDWARE.has(row.id) || way.has(row.id));
 }
 
 function nodeButton(id, nodes, pressed, act) {
