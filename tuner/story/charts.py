@@ -49,6 +49,7 @@ def throughput(kernel: Kernel) -> Figure:
             axes.barh(at, [r.value for r in found], height=height * 0.9, color=colour, label=label)
             _whiskers(axes, at, found)
         axes.set_yticks(range(len(sizes)), [size.name for size in sizes])
+        axes.margins(y=0.01)
         axes.invert_yaxis()
         axes.set_xlabel("TFLOPS, useful work; whiskers: 95 % interval")
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,9 +11,10 @@ from kg.expression import ExpressionError
 from kg.match import Matcher, Question
 from kg.model.base import Scalar
 from kg.model.law import Verdict
-from kg.model.run import LawVerdict
+from kg.model.run import LawVerdict, Run
 from kg.statement import claim_text, evidence_text, kind_of
 from tuner.confirm.judge import Judgement, judge
+from tuner.loop import REMOVED_BY_LAW
 from tuner.restriction import Context, Power, Rule, restrict
 from tuner.space import build
 from tuner.story.choose import Subject
@@ -112,6 +114,11 @@ def _pruned(subject: Subject) -> Iterator[Block]:
         yield Paragraph("These runs name no law: nothing was pruned and nothing audited.")
         return
     items = [f"`{run}`: {_verdict_text(subject, verdict)}." for run, verdict in tested]
+    items += [
+        f"`{run.id}`: `{law}` removed {counted(count, 'configuration')} once the compiled code was known."
+        for run in subject.runs
+        for law, count in sorted(_cut(run).items())
+    ]
     for run in audits:
         if run.audit is None:
             continue
@@ -119,6 +126,15 @@ def _pruned(subject: Subject) -> Iterator[Block]:
         outcome = f"contradicted {against}" if against else "contradicted no law"
         items.append(f"`{run.id}`: the audit tried {counted(run.audit.trials, 'removed configuration')} and {outcome}.")
     yield Bullets(tuple(items))
+
+
+def _cut(run: Run) -> Counter[str]:
+    """Law -> trials that it ended after compiling."""
+    return Counter(
+        trial.failure.message.partition(":")[0]
+        for trial in run.trials
+        if trial.failure is not None and trial.failure.type == REMOVED_BY_LAW
+    )
 
 
 def _verdict_text(subject: Subject, said: LawVerdict) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from kg.loader import Laws, load
 from kg.model.base import Scalar
 from kg.model.run import Audit, Candidate, Device, Failure, Kernel, LawVerdict, Measurement, Noise, Run, Trial
+from tuner.loop import REMOVED_BY_LAW
 
 LAWS = Path(__file__).parents[3] / "laws"
 PROBLEM: dict[str, Scalar] = {
@@ -106,8 +107,14 @@ def failing(count: int) -> tuple[Trial, ...]:
 def search_under_laws(known: Laws) -> Run:
     """A run in which laws took part: one borne out, an audit that contradicts another, and a law suggested."""
     candidate = Candidate(law=known.laws["sm90-fmha-v-latency-4-or-5"], outcome="confirmed", reason="held at 2 sizes")
+    cut = Trial(
+        configuration={"tile_m": 256, "tile_n": 128, "occupancy": 1, "v_latency": 4},
+        invalidity="constraints",
+        failure=Failure(type=REMOVED_BY_LAW, message="sm120-fmha-128x128-spills: spill_bytes 512"),
+    )
     return run(
         "measured-h200-searched",
+        trials=(*trials(), cut),
         tested=(
             LawVerdict(
                 law="sm120-fmha-128x128-spills",

@@ -116,6 +116,7 @@ def test_what_laws_did_and_what_the_audit_found(known, tmp_path):
     assert "supports `sm120-fmha-128x128-spills`" in text
     assert "by 4 trials; spill_bytes 512, slowdown 9.10 [9.00, 9.20]" in text
     assert "the audit tried 3 removed configurations and contradicted `blackwell-fmha-tile-m-128-is-slow`" in text
+    assert "`sm120-fmha-128x128-spills` removed 1 configuration once the compiled code was known" in text
     assert "confirmed (held at 2 sizes), from `measured-h200-searched`" in text
 
 
