@@ -65,18 +65,21 @@ class LawFile:
         """Whether the edits change what the file means."""
         return self.law != law_of(self.before.decode("utf-8-sig"), self.path)
 
-    def append_evidence(self, entry: Evidence) -> bool:
-        """Add an evidence entry and the status it gives; False if the file has that very entry already."""
-        if entry in self.law.evidence:
+    def append_evidence(self, *entries: Evidence) -> bool:
+        """Add evidence entries and the status they give; False if the file has those very entries already."""
+        law = self.law
+        new = tuple(entry for entry in entries if entry not in law.evidence)
+        if not new:
             return False
-        raw = fmt.styled(msgspec.to_builtins(entry))
-        raw.fa.set_block_style()
         if not self.tree.get("evidence"):
             self.tree["evidence"] = fmt.styled([{}])
             self.tree["evidence"].clear()
             self.tree["evidence"].fa.set_block_style()
-        self.tree["evidence"].append(raw)
-        self.set_status(status(self.law))
+        for entry in new:
+            raw = fmt.styled(msgspec.to_builtins(entry))
+            raw.fa.set_block_style()
+            self.tree["evidence"].append(raw)
+        self.set_status(status(msgspec.structs.replace(law, evidence=(*law.evidence, *new))))
         return True
 
     def set_status(self, new: Status) -> None:
@@ -107,7 +110,7 @@ class LawFile:
             InvalidFilesError: If the edits made it something that is no law; nothing is written.
         """
         text = self.text
-        self.law  # noqa: B018 - raises where the result is no law
+        law_of(text, self.path)
         if text.encode() == self.before:
             return False
         if self.path.read_bytes() != self.before:
