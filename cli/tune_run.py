@@ -323,7 +323,7 @@ def _written(state: Globals, laws: Laws, plan: _Plan, finished: _Finished) -> Ou
         if learned.trials:
             tests = learn.confirmation_run(run, learned, f"{run.id[:_STEM]}-confirm")
         if into_laws or options.write == "nothing":
-            made = writeback.changes(run, laws, learned.laws)
+            made = writeback.changes(run, laws, learned.laws, () if tests is None else (tests,))
     if options.write == "nothing":
         return Outcome(told, None, made, laws.root, diary, plan.notes)
     folder = law_root.path / EVIDENCE if into_laws else LOCAL / "runs"

@@ -1,7 +1,7 @@
 """What a run says of the laws, as edits of law files: prepared in memory, shown as a diff, or written.
 
-Only facts about compiled code are written here: a prediction says nothing about time. What a measured run may say
-is judged by `tuner.confirm` and comes in through `new`.
+A measured run is judged from its raw trials (`tuner.confirm.evidence`). A compiled one speaks of compiled code only: a
+prediction says nothing about time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ from kg import atomic, fmt
 from kg.errors import KgError
 from kg.features import COMPILED_FEATURES
 from kg.loader import EVIDENCE, Laws
-from kg.model.law import Evidence, Law
+from kg.model.law import Evidence, Law, Related
 from kg.model.run import LawVerdict, Run
 from kg.scaffold import check_with
+from kg.status import status
+from kg.writeback import grow
 from kg.writeback.edit import LawFile
+from kg.writeback.lock import locked
+from tuner.confirm.cover import UNSETTLED, covers, implies
+from tuner.confirm.evidence import Witness, differences, entry_of
 
 MIN_AGREEING = 3
 """Configurations a law names that must show its effect before the run speaks for it; one without it speaks against."""
@@ -32,32 +37,57 @@ class Change:
 
     Attributes:
         law: Id of the law.
+        root: The law root.
         path: Its file.
         before: Its text; empty for a new law.
-        after: Its text with the run's evidence.
-        words: What happened to it, in a few words.
+        after: Its text with the run's evidence; `before` if the change is refused.
+        words: What happened to it, in a few words; why not, if it is refused.
+        entries: The evidence added; of a new law, all it has.
+        refused: Whether the file has uncommitted edits that conflict, so that nothing is written to it.
     """
 
     law: str
+    root: Path
     path: Path
     before: str
     after: str
     words: str
+    entries: tuple[Evidence, ...] = ()
+    refused: bool = False
 
 
-def changes(run: Run, laws: Laws, new: Sequence[Law] = ()) -> tuple[Change, ...]:
-    """What `run` changes in the law files: evidence and status of laws it tested, and files of `new` laws.
+def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run] = ()) -> tuple[Change, ...]:
+    """What `run` changes in the law files: evidence and status of laws it speaks of, and files of `new` laws.
+
+    A new law that says what a law of the root says, or less, gets no file: the runs are evidence on the law there is.
 
     Args:
         run: A finished run.
         laws: The root it was searched under.
-        new: Laws the run suggests or confirmed; those that repeat a law of the root are left out.
+        new: Laws the run suggests or confirmed.
+        others: Runs written with it, such as the one that confirmed the new laws.
 
     Raises:
         KgError: If a law file cannot be read, or an edit would make it no law.
     """
-    named = {entry.run for law in new for entry in law.evidence} | {run.id}
-    return (*_grown(run, laws), *_new(_with_runs(laws, sorted(named)), new))
+    runs = (run, *others)
+    named = {entry.run for law in new for entry in law.evidence} | {one.id for one in runs}
+    witnesses = [Witness(one, laws) for one in runs]
+    suggested = [_as_seen(law, witnesses) for law in new]
+    return (*_grown(witnesses, laws), *_new(_with_runs(laws, sorted(named)), suggested))
+
+
+def _as_seen(law: Law, witnesses: Sequence[Witness]) -> Law:
+    """The law with its suggesting entries as the one judgement gives them; mining states a bound, not what was seen."""
+    by_run = {witness.run.id: witness for witness in witnesses if witness.covers(law)}
+    entries = [
+        entry_of(by_run[entry.run].says(law, entry.problems), by_run[entry.run], role=entry.role)
+        if entry.role == "suggested" and entry.run in by_run and differences(law, entry, by_run[entry.run])
+        else entry
+        for entry in law.evidence
+    ]
+    grown = msgspec.structs.replace(law, evidence=tuple(entries))
+    return msgspec.structs.replace(grown, status=status(grown))
 
 
 def _with_runs(laws: Laws, runs: Sequence[str]) -> Laws:
@@ -79,30 +109,67 @@ def diff(made: Iterable[Change], root: Path) -> str:
 
 
 def apply(made: Iterable[Change]) -> None:
-    """Write the changes, each file whole or not at all.
+    """Write the changes, each file whole or not at all, to the files as they are now: what others added stays.
 
     Raises:
-        KgError: If a file changed since it was read; the files before it are written.
+        KgError: After all else is written, if a file was edited meanwhile so that evidence cannot be added.
         OSError: If a file cannot be written.
     """
+    refused = []
     for change in made:
-        found = change.path.read_text(encoding="utf-8") if change.path.exists() else ""
-        if found != change.before:
-            raise KgError(f"{change.path}: changed while the search ran; run it again, or add the evidence by hand")
-        atomic.write_text(change.path, change.after)
+        if not change.refused:
+            try:
+                _write(change)
+            except KgError as error:
+                refused.append(str(error))
+    if refused:
+        raise KgError("\n".join(refused))
 
 
-def _grown(run: Run, laws: Laws) -> Iterator[Change]:
-    for verdict in run.tested:
-        law = laws.laws.get(verdict.law)
-        entry = None if law is None else evidence(run, law, verdict)
-        if law is None or entry is None:
-            continue
-        file = LawFile.read(laws.path("law", law.id))
-        if file.append_evidence(entry):
-            after = file.law.status
-            words = f"evidence {entry.verdict}; " + (f"{law.status} -> {after}" if after != law.status else after)
-            yield Change(law.id, file.path, file.before.decode("utf-8-sig"), file.text, words)
+def _write(change: Change) -> None:
+    if not change.before:
+        with locked(change.root):
+            if not change.path.exists():
+                atomic.write_text(change.path, change.after)
+                return
+    grow.append(change.root, change.path, change.entries)
+
+
+def _grown(witnesses: Sequence[Witness], laws: Laws) -> Iterator[Change]:
+    """Evidence for laws of the root, a change for each file."""
+    for law in laws.laws.values():
+        found = [_said(witness, law) for witness in witnesses]
+        entries = tuple(entry for entry in found if entry is not None)
+        if entries:
+            yield _change(laws, law, entries)
+
+
+def _said(witness: Witness, law: Law) -> Evidence | None:
+    """What a run says of a law that does not have it yet."""
+    run = witness.run
+    if any(entry.run == run.id for entry in law.evidence):
+        return None
+    if run.tier == "measured":
+        return witness.entry(law)
+    verdict = next((verdict for verdict in run.tested if verdict.law == law.id), None)
+    if verdict is not None:
+        return evidence(run, law, verdict)
+    entry = witness.entry(law)
+    return entry if entry is not None and entry.effect.keys() <= COMPILED_FEATURES.keys() else None
+
+
+def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> Change:
+    path = laws.path("law", law.id)
+    file = LawFile.read(path)
+    before = file.before.decode("utf-8-sig")
+    why = grow.conflict(path)
+    if why:
+        return Change(law.id, laws.root, path, before, before, f"not written: {why}", entries, refused=True)
+    file.append_evidence(*entries)
+    after = file.law.status
+    verdicts = " and ".join(dict.fromkeys(entry.verdict for entry in entries))
+    words = f"evidence {verdicts}; " + (f"{law.status} -> {after}" if after != law.status else after)
+    return Change(law.id, laws.root, path, before, file.text, words, entries)
 
 
 def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
@@ -129,14 +196,23 @@ def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
 
 
 def _new(laws: Laws, new: Sequence[Law]) -> Iterator[Change]:
-    claims = {(law.scope.hw, law.scope.op, law.scope.when, _claim(law)) for law in laws.laws.values()}
-    for law in new:
-        if law.id in laws.laws or (law.scope.hw, law.scope.op, law.scope.when, _claim(law)) in claims:
+    known = dict(laws.laws)
+    for suggested in new:
+        if suggested.id in known or any(covers(old, suggested, laws) for old in known.values()):
             continue
+        law = _superseding(suggested, laws)
+        known[law.id] = law
         relative = f"{law.scope.hw}/{law.scope.op}/{law.id}.yaml"
         text = law_text(law)
         check_with(laws, relative, text)
-        yield Change(law.id, laws.root / relative, "", text, f"new, {law.status}")
+        yield Change(law.id, laws.root, laws.root / relative, "", text, f"new, {law.status}", law.evidence)
+
+
+def _superseding(law: Law, laws: Laws) -> Law:
+    """The law with a link to each law of the root that says less than it."""
+    less = [old.id for old in laws.laws.values() if old.withdrawn is None and old.status not in UNSETTLED]
+    links = tuple(Related(type="supersedes", id=old) for old in less if implies(law, laws.laws[old], laws))
+    return msgspec.structs.replace(law, related=(*law.related, *links))
 
 
 def law_text(law: Law) -> str:
@@ -148,8 +224,3 @@ def law_text(law: Law) -> str:
         if isinstance(value, dict | list) and value:
             tree[name].fa.set_block_style()
     return fmt.formatted(fmt.dump(tree), "law", f"{law.id}.yaml")
-
-
-def _claim(law: Law) -> bytes:
-    claim = msgspec.to_builtins(law.claim)
-    return msgspec.json.encode({name: value for name, value in claim.items() if name not in {"because", "effect"}})

@@ -55,16 +55,23 @@ class _Row:
     interval: dict[str, tuple[float, float]]
 
 
-def judge(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None) -> Judgement:
+def judge(
+    law: Law,
+    table: TrialTable,
+    facts: Mapping[str, Scalar] | None = None,
+    *,
+    min_problems: int = MIN_PROBLEMS,
+) -> Judgement:
     """What `table` says of `law`.
 
-    Each problem size speaks for itself; one that refutes refutes the law, and at least two must support it.
+    Each problem size speaks for itself; one that refutes refutes the law, and `min_problems` must support it.
     A problem size outside the law's scope does not speak.
 
     Args:
         law: A negative, positive or indifferent law; others cannot be judged from trials.
         table: Trials at problem sizes the law was not found on.
         facts: Hardware facts that its expressions may name, without `hw.`.
+        min_problems: 1 for one run among several, whose problem sizes the law's status adds up.
     """
     speaks = in_scope(law, table, facts or {})
     rows: dict[int, _Row] = {}
@@ -74,7 +81,7 @@ def judge(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None
         said = _row(law, table, row, facts or {})
         if said is not None:
             rows[row] = said
-    return _together(rows, table)
+    return _together(rows, table, min_problems)
 
 
 def judge_each(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None) -> tuple[Judgement, ...]:
@@ -96,13 +103,13 @@ def _alone(said: tuple[int, _Row | None], table: TrialTable) -> Judgement:
 
 
 def in_scope(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> list[bool]:
-    """For each problem size: whether dtype and `when` of the law's scope hold."""
+    """For each problem size: whether dtype and `when` of the law's scope hold, as far as everything it names is known."""
     when = parse(law.scope.when) if law.scope.when else None
     result = []
     for problem in table.problems:
         dtype_fits = not law.scope.dtype or "dtype" not in problem or problem["dtype"] in law.scope.dtype
         names = {**problem, **{f"hw.{name}": value for name, value in facts.items()}}
-        result.append(dtype_fits and (when is None or bool(when.evaluate(names))))
+        result.append(dtype_fits and (when is None or when.partial(names) is True))
     return result
 
 
@@ -128,6 +135,8 @@ def region_of(avoid: str, table: TrialTable, row: int, facts: Mapping[str, Scala
     count = len(table.codes)
     columns: dict[str, npt.NDArray[np.generic] | Scalar] = {}
     known = np.ones(count, dtype=bool)
+    if not parsed.facts <= facts.keys():
+        return ~known
     for name in parsed.names:
         if name in table.parameters:
             columns[name] = np.array(table.parameters[name])[table.column(name)]
@@ -248,7 +257,7 @@ def _tie(law: IndifferentLaw, table: TrialTable, row: int) -> _Row | None:
     return _Row(verdict, {"change": float(np.median(change))}, {"change": interval})
 
 
-def _together(rows: Mapping[int, _Row], table: TrialTable) -> Judgement:
+def _together(rows: Mapping[int, _Row], table: TrialTable, min_problems: int) -> Judgement:
     if not rows:
         return Judgement("inconclusive", reason="no problem size in scope was tried enough")
     refuting = {row: said for row, said in rows.items() if said.verdict == "refutes"}
@@ -256,10 +265,12 @@ def _together(rows: Mapping[int, _Row], table: TrialTable) -> Judgement:
     verdict: Verdict
     if refuting:
         verdict, chosen, reason = "refutes", refuting, f"contradicted at {len(refuting)} of {len(rows)} problem sizes"
-    elif len(supporting) >= MIN_PROBLEMS:
+    elif len(supporting) >= min_problems:
         verdict, chosen, reason = "supports", supporting, f"held at {len(supporting)} of {len(rows)} problem sizes"
     else:
-        reason = f"held at {len(supporting)} problem sizes; {MIN_PROBLEMS} are needed"
+        reason = (
+            f"held at {len(supporting)} problem sizes; {min_problems} {'is' if min_problems == 1 else 'are'} needed"
+        )
         verdict, chosen = "inconclusive", dict(rows)
     names = next(iter(chosen.values())).effect
     effect: dict[str, float] = {}

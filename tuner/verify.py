@@ -1,0 +1,262 @@
+"""Repeats a law's own experiment: judges it again by every recorded run that can speak, or by new trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from kg.assignment import parse_assignments
+from kg.expression import parse
+from kg.features import COMPILED_FEATURES
+from kg.loader import Laws
+from kg.model.base import Configuration, Scalar
+from kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
+from kg.model.op import Op
+from kg.model.run import Run, Trial
+from kg.status import bounds, needed_tier, standing
+from tuner.backend.base import Backend, Request
+from tuner.confirm.evidence import SPEAKING, Witness, differences, entry_of
+from tuner.confirm.judge import Judgement, in_scope
+from tuner.confirm.plan import Ask, HeldOut, plan
+from tuner.errors import TunerError
+from tuner.loop import MIN_REFERENCES
+from tuner.mining.table import Bools, TrialTable, from_runs, problem_text
+from tuner.space import Space, build, complete
+
+MAX_PROBLEMS = 4
+"""Problem sizes tried anew unless more are asked for."""
+
+POOL = 1000
+"""Configurations of the law's region, and as many outside it, that new trials are drawn from."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one run says at one problem size.
+
+    Attributes:
+        run: Its id.
+        said: The judgement of its trials there.
+        problem: The problem size.
+        is_noted: Whether the law's file has an entry of this run.
+    """
+
+    run: str
+    said: Judgement
+    problem: str
+    is_noted: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of repeating a law's experiment.
+
+    Attributes:
+        law: The law's id.
+        lines: What each run says at each problem size, in the order of run ids.
+        differing: Run id and what its evidence entry says that its trials do not.
+        before: Status in the law's file.
+        after: Status it would have with this evidence.
+        reason: Why.
+    """
+
+    law: str
+    lines: tuple[Line, ...]
+    differing: tuple[tuple[str, str], ...]
+    before: Status
+    after: Status
+    reason: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all lines: one that refutes refutes, one that supports is needed to support."""
+        verdicts = {line.said.verdict for line in self.lines}
+        return "refutes" if "refutes" in verdicts else "supports" if "supports" in verdicts else "inconclusive"
+
+    @property
+    def holds(self) -> bool:
+        """Whether trials support the law, none refutes it, and its evidence is true to its runs."""
+        return self.verdict == "supports" and not self.differing
+
+
+def replay(law: Law, witnesses: Sequence[Witness]) -> Verification:
+    """Judge `law` by every run that can speak of it, and its evidence entries by their runs.
+
+    Args:
+        law: A law of the root.
+        witnesses: The root's `witnesses`, gathered once for however many laws.
+    """
+    by_run = {witness.run.id: witness for witness in witnesses}
+    kept, differing = [], []
+    for entry in law.evidence:
+        witness = by_run.get(entry.run)
+        found = () if witness is None else differences(law, entry, witness)
+        differing += [(entry.run, line) for line in found]
+        kept.append(_recomputed(law, entry, witness) if found and witness is not None else entry)
+    noted = {entry.run for entry in law.evidence}
+    new = [witness.entry(law) for witness in witnesses if witness.run.id not in noted]
+    return _verified(law, witnesses, [*kept, *(entry for entry in new if entry is not None)], differing)
+
+
+def witnesses(laws: Laws) -> list[Witness]:
+    """Every run of the root that holds trials; of which laws they can speak is seen later.
+
+    Raises:
+        KgError: If a run file cannot be read.
+    """
+    return [Witness(laws.run(run), laws) for run in laws.run_ids if laws.run(run).tier in SPEAKING]
+
+
+def _recomputed(law: Law, entry: Evidence, witness: Witness) -> Evidence:
+    return entry_of(witness.says(law, entry.problems), witness, role=entry.role)
+
+
+def _verified(
+    law: Law, witnesses: Sequence[Witness], evidence: Sequence[Evidence], differing: Sequence[tuple[str, str]] = ()
+) -> Verification:
+    noted = {entry.run for entry in law.evidence}
+    lines = [line for witness in witnesses for line in _lines(law, witness, is_noted=witness.run.id in noted)]
+    after = standing(msgspec.structs.replace(law, evidence=tuple(evidence)))
+    return Verification(law.id, tuple(lines), tuple(differing), law.status, after.status, after.reason)
+
+
+def _lines(law: Law, witness: Witness, *, is_noted: bool) -> Iterator[Line]:
+    """Each problem size that says anything; what rests on too few trials to be fair is inconclusive."""
+    if not (witness.covers(law) or is_noted) or witness.table is None:
+        return
+    for problem in sorted(map(problem_text, witness.table.problems)):
+        said = witness.says(law, (problem,))
+        if said.effect:
+            if not witness.is_fair(law, said):
+                said = Judgement("inconclusive", said.effect, said.interval, said.problems, "too few trials beside it")
+            yield Line(witness.run.id, said, problem, is_noted)
+
+
+def verified(law: Law, run: Run, laws: Laws) -> Verification:
+    """What a run that was made to test `law` says of it."""
+    witness = Witness(run, laws)
+    entry = witness.entry(law)
+    return _verified(law, [witness], [*law.evidence, *([] if entry is None else [entry])])
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A law's experiment, to be made anew.
+
+    Attributes:
+        law: The law.
+        op: Its op.
+        facts: Hardware facts without `hw.` of where it is made.
+        seed: Draws the configurations.
+        num_problems: Most problem sizes.
+    """
+
+    law: Law
+    op: Op
+    facts: Mapping[str, Scalar]
+    seed: int = 0
+    num_problems: int = MAX_PROBLEMS
+
+    @property
+    def problems(self) -> tuple[dict[str, Scalar], ...]:
+        """Problem sizes of the law's evidence, then the op's named ones, as far as the law speaks of them."""
+        own = [parse_assignments(text, what="problems") for entry in self.law.evidence for text in entry.problems]
+        named = [complete(self.op, size) for size in (*own, *self.op.problems.values())]
+        distinct = {problem_text(size): size for size in named}
+        empty = np.empty((len(distinct), 0))
+        table = TrialTable(
+            {}, np.empty((0, 0), np.int16), tuple(distinct.values()), empty, empty, empty, empty.astype(bool), {}
+        )
+        speaking = in_scope(self.law, table, self.facts)
+        return tuple(size for size, speaks in zip(distinct.values(), speaking, strict=True) if speaks)[
+            : self.num_problems
+        ]
+
+
+def check_tier(law: Law, tier: str) -> None:
+    """Refuse what a backend of `tier` cannot tell.
+
+    Raises:
+        TunerError: If the law's claim is about time and nothing would be timed.
+    """
+    needed = sorted({needed_tier(law, name) for name in bounds(law)})
+    if tier == "compiled" and not bounds(law).keys() & COMPILED_FEATURES:
+        raise TunerError(f"{law.id}: its claim is {needed[0]}, not compiled; use --backend gpu or --backend replay")
+
+
+def trials(test: Experiment, laws: Laws, backend: Backend) -> tuple[Trial, ...]:
+    """Evaluate configurations of the law's region and outside it, at its problem sizes.
+
+    Args:
+        test: What to try.
+        laws: The root; its runs say what was fast so far.
+        backend: Evaluates; not closed.
+
+    Raises:
+        TunerError: If the law's region has no configuration to try.
+    """
+    problems = test.problems
+    if not problems:
+        raise TunerError(f"{test.law.id}: no problem size of its evidence or of op {test.op.id!r} is in its scope")
+    asked = _asks(test, problems, _known(test.law, laws))
+    if not asked:
+        raise TunerError(f"{test.law.id}: found no configuration that it names; it cannot be tried like this")
+    made: list[Trial] = []
+    for problem in problems:
+        requests = [Request(ask.configuration, problem, "confirm") for ask in asked if ask.problem == problem]
+        made += (
+            msgspec.structs.replace(trial, problem=dict(problem), origin="confirm")
+            for trial in backend.evaluate(requests)
+        )
+    return tuple(made)
+
+
+def _known(law: Law, laws: Laws) -> TrialTable | None:
+    """Trials so far of runs that speak of the law; they say which configurations its region has, and which are fast."""
+    runs = [witness.run for witness in witnesses(laws) if witness.covers(law) and witness.run.op == law.scope.op]
+    timed = any(run.tier == "measured" for run in runs)
+    return from_runs(runs, objective="time" if timed else "predicted_time") if runs else None
+
+
+def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialTable | None) -> list[Ask]:
+    rng = np.random.default_rng(test.seed)
+    inside, outside = _pools(test, build(test.op, problems[0], test.facts), rng)
+    found = known if known is not None else _untried([*inside, *outside])
+    limit = len(problems) * (len(inside) + len(outside) + len(found.codes))
+    asked, _ = plan([test.law], found, HeldOut(tuple(problems), limit, inside), test.facts, rng)
+    if not asked:
+        return []
+    have = {(problem_text(ask.problem), problem_text(ask.configuration)) for ask in asked}
+    more = [
+        Ask(configuration, problem)
+        for problem in problems
+        for configuration in outside[:MIN_REFERENCES]
+        if (problem_text(problem), problem_text(configuration)) not in have
+    ]
+    return [*asked, *more]
+
+
+def _pools(
+    test: Experiment, space: Space, rng: np.random.Generator
+) -> tuple[tuple[Configuration, ...], tuple[Configuration, ...]]:
+    """Feasible configurations in the law's region and outside it; where it waits for the compiler, any are outside."""
+    named: Bools = np.zeros(len(space), dtype=bool)
+    if isinstance(test.law, NegativeLaw) and space.speaks_of(parse(test.law.claim.avoid)):
+        named = space.holds(parse(test.law.claim.avoid))
+    return _drawn(space, np.flatnonzero(named), rng), _drawn(space, np.flatnonzero(~named), rng)
+
+
+def _drawn(space: Space, rows: np.ndarray, rng: np.random.Generator) -> tuple[Configuration, ...]:
+    return tuple(space.config(int(row)) for row in rng.permutation(rows)[:POOL])
+
+
+def _untried(pool: Sequence[Configuration]) -> TrialTable:
+    """A table of configurations of which nothing is known."""
+    names = tuple(pool[0])
+    values = {name: tuple(dict.fromkeys(c[name] for c in pool)) for name in names}
+    codes = np.array([[values[name].index(c[name]) for name in names] for c in pool], dtype=np.int16)
+    empty = np.full((1, len(pool)), np.nan)
+    return TrialTable(values, codes, ({},), empty, empty, empty, np.zeros((1, len(pool)), dtype=bool), {})
