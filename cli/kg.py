@@ -16,6 +16,7 @@ COMMANDS = {
     "check": Entry("cli.kg_commands.check", "Everything that is wrong with the laws, at once."),
     "fmt": Entry("cli.kg_commands.fmt", "Canonical key order and layout, comments kept."),
     "new": Entry("cli.kg_commands.new", "The file of a new law."),
+    "verify": Entry("cli.kg_commands.verify", "A law's own experiment again: replayed, compiled or measured."),
     "withdraw": Entry("cli.kg_commands.withdraw", "Retire a law, with a date and a reason."),
     "schema": Entry("cli.kg_commands.schema", "The JSON Schemas of the file formats."),
     "diff": Entry("cli.kg_commands.diff", "What a change of laws means, and what a search does differently."),

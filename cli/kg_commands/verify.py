@@ -1,0 +1,96 @@
+"""`kg verify`: a law's own experiment again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cli import completion
+from cli.app import Globals, globals_of
+from cli.roots import open_laws
+
+if TYPE_CHECKING:
+    from cli.verify_run import Options
+    from kg.loader import Laws
+    from kg.model.law import Law
+
+EXAMPLES = (
+    ("kg verify sm120-fmha-128x128-spills", "each run that can speak: verdict, effect, and the status that gives"),
+    ("kg verify --all", "every law; exit 1 if any evidence entry is not what its run's trials say"),
+)
+
+Backend = Literal["replay", "compile", "gpu"]
+
+
+def command(
+    ctx: typer.Context,
+    law: Annotated[str, typer.Argument(autocompletion=completion.laws, help="Id of a law; left out with --all.")] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every law, by replay; exit 1 only on differences.")
+    ] = False,
+    backend: Annotated[Backend, typer.Option(help="Judge recorded trials, or make new ones.")] = "replay",
+    hw: Annotated[str, typer.Option(help="Where to try it; else the law's hardware, or the GPU found.")] = "",
+    problems: Annotated[int, typer.Option(min=1, help="Most problem sizes for new trials.")] = 4,
+    seed: Annotated[int, typer.Option(help="Draws the configurations of new trials.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show how the laws would change.")] = False,
+) -> None:
+    """Repeat a law's experiment; exit 0 if trials support it, 1 if they refute it, differ or cannot tell.
+
+    Replay judges the law by every recorded run that can speak of it, and checks that its evidence is what the trials
+    of its runs say; it writes nothing. Compile and gpu try configurations that the law names, and others, at its
+    problem sizes, and write the run and what it says.
+    """
+    state = globals_of(ctx)
+    laws = open_laws(state)
+    if everything == bool(law) or (everything and backend != "replay"):
+        from kg.errors import KgError
+
+        raise KgError("name one law, or --all with --backend replay")
+    if everything:
+        _every(laws)
+    laws.path("law", law)  # names the nearest if there is none
+    found = laws.laws[law]
+    if backend == "replay":
+        _replayed(state, laws, found)
+    else:
+        from cli.verify_run import Options
+
+        _repeated(state, laws, found, Options(backend, hw, problems, seed, not dry_run))
+
+
+def _every(laws: Laws) -> None:
+    from cli.render_verify import summary
+    from tuner.verify import replay, witnesses
+
+    known = witnesses(laws)
+    found = [replay(law, known) for law in laws.laws.values()]
+    for one in found:
+        typer.echo(summary(one))
+    raise typer.Exit(any(one.differing for one in found))
+
+
+def _replayed(state: Globals, laws: Laws, law: Law) -> None:
+    from cli.render import Pen
+    from cli.render_verify import verification
+    from tuner.verify import replay, witnesses
+
+    found = replay(law, witnesses(laws))
+    typer.echo(verification(found, Pen(state.colour)), nl=False)
+    raise typer.Exit(not found.holds)
+
+
+def _repeated(state: Globals, laws: Laws, law: Law, options: Options) -> None:
+    from cli.render import Pen
+    from cli.render_verify import verification
+    from cli.verify_run import repeat
+    from tuner.writeback import diff
+
+    outcome = repeat(state, laws, law, options)
+    typer.echo(verification(outcome.found, Pen(state.colour)), nl=False)
+    if options.write:
+        for change in outcome.changes:
+            typer.echo(f"law: {change.law}: {change.words}")
+    else:
+        typer.echo(diff(outcome.changes, laws.root), nl=False)
+    raise typer.Exit(not outcome.found.holds)

@@ -1,0 +1,158 @@
+"""`kg verify`: what it prints, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli import verify_run
+from cli.app import build, run
+from cli.kg import COMMANDS
+from kg.loader import load
+from tuner.backend.base import Provenance
+
+ROOT = Path(__file__).parents[2]
+SPILLS = "sm120-fmha-128x128-spills"
+
+
+@pytest.fixture
+def laws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KG_LAWS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    shutil.copytree(ROOT / "laws", tmp_path / "laws")
+    return tmp_path / "laws"
+
+
+@pytest.fixture
+def kg(capsys, laws):
+    def call(*words):
+        code = run(build(registry=COMMANDS, help_text=""), "kg", ["verify", *map(str, words)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_replay_prints_each_problem_size_and_the_status(kg):
+    code, out, _ = kg(SPILLS)
+    assert code == 0
+    assert re.search(r"supports: spill_bytes \d+\n    compiled-sm_120-fmha-d64-fp16-causal\n    at batch=8, ", out)
+    assert "verdict: supports; status: confirmed (" in out
+
+
+def test_replay_of_a_contested_law_exits_1_and_shows_intervals(kg):
+    code, out, _ = kg("sm90-fmha-v-latency-4-or-5")
+    assert code == 1
+    assert re.search(r"refutes: change [\d.]+ \([\d.]+ to [\d.]+\)", out)
+
+
+def test_replay_of_a_law_without_trials_cannot_tell(kg):
+    code, out, _ = kg("attention-finite-mask-floor")
+    assert code == 1
+    assert "no recorded trial speaks of it" in out
+    assert "verdict: inconclusive" in out
+
+
+def test_evidence_that_is_not_what_its_run_says_is_found(kg, laws):
+    path = laws / "sm_90/fmha/sm90-fmha-v-latency-4-or-5.yaml"
+    path.write_text(path.read_text().replace("effect: {change: 0.0169}", "effect: {change: 0.0163}"))
+    code, out, _ = kg("sm90-fmha-v-latency-4-or-5")
+    assert code == 1
+    assert "DIFFERS: measured-h200-fmha-d128-s1024-full-latency: effect change: the" in out
+    code, out, _ = kg("--all")
+    assert code == 1
+    assert out.count("DIFFERS") == 1
+
+
+def test_all_is_quiet_where_everything_is_true(kg):
+    code, out, _ = kg("--all")
+    assert code == 0
+    assert f"{SPILLS}: supports (" in out
+    assert "DIFFERS" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name one law"),
+        ([SPILLS, "--all"], "name one law"),
+        (["--all", "--backend", "compile"], "name one law"),
+        (["sm120-fmha-128x128-spill"], SPILLS),
+        (["sm90-fmha-v-latency-4-or-5", "--backend", "compile"], "use --backend gpu"),
+        ([SPILLS, "--backend", "gpu"], "no NVIDIA GPU"),
+        ([SPILLS, "--backend", "compile", "--hw", "h200"], "speaks of sm_120"),
+        (["attention-finite-mask-floor", "--backend", "compile"], "not compiled"),
+    ],
+)
+def test_bad_input_is_one_line_and_2(kg, words, message):
+    code, out, err = kg(*words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+class Compiler:
+    """A backend that answers from a formula: nothing compiles here."""
+
+    name, batch_size = "compile", 8
+
+    def __init__(self, spills=lambda c: float(max(0, int(c["tile_m"]) * int(c["tile_n"]) - 8192))) -> None:
+        self.spills, self.closed = spills, False
+
+    def provenance(self):
+        return Provenance("compiled", {"tileiras": "13.4.92"}, None, None, "predicted_time")
+
+    def evaluate(self, requests):
+        from kg.model.run import Measurement, Trial
+
+        for request in requests:
+            yield Trial(
+                configuration=dict(request.configuration),
+                measurements=(Measurement(name="spill_bytes", value=self.spills(request.configuration)),),
+            )
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    backend = Compiler()
+    monkeypatch.setattr(verify_run, "open_backend", lambda question, options: backend)
+    return backend
+
+
+def test_a_dry_run_shows_what_new_trials_would_change_and_writes_nothing(kg, laws, compiler):
+    before = {path: path.read_bytes() for path in laws.rglob("*") if path.is_file()}
+    code, out, err = kg(SPILLS, "--backend", "compile", "--problems", "2", "--dry-run")
+    assert code == 0, out + err
+    assert compiler.closed
+    assert "+  - run: compiled-rtx5070-fmha-verify-sm120" in out
+    assert {path: path.read_bytes() for path in laws.rglob("*") if path.is_file()} == before
+
+
+def test_new_trials_are_written_as_a_run_and_as_evidence(kg, laws, compiler):
+    code, out, err = kg(SPILLS, "--backend", "compile", "--problems", "2")
+    assert code == 0, out + err
+    assert "run file:" in err
+    assert f"law: {SPILLS}: evidence supports; confirmed" in out
+    entry = load(laws).laws[SPILLS].evidence[-1]
+    assert entry.run.startswith("compiled-rtx5070-fmha-verify-sm120")
+    assert len(entry.problems) == 2
+    assert (
+        load(laws).run(entry.run).reproduce
+        == f"kg verify {SPILLS} --backend compile --hw rtx5070 --problems 2 --seed 0"
+    )
+
+
+def test_new_trials_that_contradict_make_the_law_contested(kg, laws, compiler):
+    compiler.spills = lambda configuration: 0.0
+    code, out, _ = kg(SPILLS, "--backend", "compile", "--problems", "1")
+    assert code == 1
+    assert "status: confirmed -> contested" in out
+    assert load(laws).laws[SPILLS].status == "contested"
