@@ -12,16 +12,14 @@ import pytest
 from kg.errors import KgError
 from kg.loader import load
 from kg.model.law import Evidence, Law
-from kg.model.run import Candidate, Failure, Measurement, Run, Trial
+from kg.model.run import Candidate, Run
 from kg.writeback import grow
 from kg.writeback.edit import ChangedError, LawFile
-from tests.tuner.searching import OP, avoid, law, spill, store, time_us
+from tests.tuner.searching import OP, avoid, law, store
+from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured
 from tuner import writeback
 from tuner.confirm.cover import covers, implies
 from tuner.confirm.evidence import Witness, differences
-from tuner.errors import TunerError
-from tuner.space import build
-from tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay, trials, verified, witnesses
 
 TREE = {
     "hardware/vendor.yaml": "id: vendor\ntitle: v\nkind: vendor\n",
@@ -32,32 +30,6 @@ TREE = {
     "hardware/card.yaml": "id: card\ntitle: d\nkind: device\nis_a: [sm_1]\n",
     "hardware/sm_2.yaml": "id: sm_2\ntitle: c\nkind: compute-capability\nis_a: [arch]\n",
 }
-SIZES = ({"size": 512, "dim": 64}, {"size": 1024, "dim": 64}, {"size": 4096, "dim": 64})
-SPILLS = avoid("spills-slow", "spill_bytes > 0", at_least=1.5, evidence=[], status="proposed")
-
-
-def measured(name: str = "run1", sizes=SIZES[:1], *, time=time_us, tier: str = "measured", **more: object) -> Run:
-    """An exhaustive run of the toy op: what spills is three times slower."""
-    space = build(OP, SIZES[0], {"most": 8192})
-    made = []
-    for problem in sizes:
-        for index in range(len(space)):
-            configuration = space.config(index)
-            value = time(configuration)
-            seen = Measurement(name="time", value=value, unit="us", low=value * 0.99, high=value * 1.01)
-            features = (Measurement(name="spill_bytes", value=spill(configuration)),)
-            measurements = (seen, *features) if tier == "measured" else features
-            made.append(Trial(configuration=configuration, problem=problem, measurements=measurements))
-    fields = {
-        "id": name, "tier": tier, "created": "2026-01-01T00:00:00Z", "hw": "card", "op": "toy",
-        "toolchain": {"tileiras": "13.4.92"}, "trials": tuple(made),
-    }  # fmt: skip
-    return Run(**{**fields, **more})
-
-
-def flat(configuration) -> float:
-    """Nothing matters: the planted law is false."""
-    return time_us(configuration) / (3 if spill(configuration) else 1)
 
 
 @pytest.fixture
@@ -135,14 +107,6 @@ def test_a_law_with_a_toolchain_needs_a_run_that_says_its_own():
     needs = avoid("needs", "spill_bytes > 0", at_least=1.5, scope={"toolchain": "tileiras >=13,<14"})
     assert Witness(measured(), store()).entry(needs)
     assert not Witness(measured(toolchain={}), store()).entry(needs)
-
-
-def few(run: Run, inside: int, outside: int, origin: str = "strategy") -> Run:
-    """The first trials that spill and that do not."""
-    spilling = [t for t in run.trials if t.value("spill_bytes")][:inside]
-    plain = [t for t in run.trials if not t.value("spill_bytes")][:outside]
-    made = tuple(msgspec.structs.replace(trial, origin=origin) for trial in [*spilling, *plain])
-    return msgspec.structs.replace(run, trials=made)
 
 
 def test_a_refutation_beside_few_others_does_not_count_unless_the_trials_were_chosen_for_it():
@@ -479,108 +443,3 @@ def test_regions_too_large_to_compare_are_the_same_only_if_their_text_is(monkeyp
     monkeypatch.setattr("tuner.confirm.cover.MAX_COMBINATIONS", 2)
     assert implies(avoid("a", "m > 64"), avoid("b", "m > 64"), store())
     assert not implies(avoid("a", "m > 64"), avoid("b", "m > 100"), store())
-
-
-# ---------------------------------------------------------------------------------------------------------- verify
-
-
-class Root:
-    """A store in memory that has runs."""
-
-    def __init__(self, *runs: Run) -> None:
-        held = store()
-        self.laws, self.hardware, self.ops, self.systems = held.laws, held.hardware, held.ops, held.systems
-        self.run_ids, self._runs = [run.id for run in runs], {run.id: run for run in runs}
-
-    def run(self, name: str) -> Run:
-        return self._runs[name]
-
-
-def test_replay_judges_every_run_and_each_problem_size():
-    root = Root(measured("one", SIZES[:2]), measured("two", SIZES[2:], hw="sm_2"), measured("three", tier="reported"))
-    found = replay(SPILLS, witnesses(root))
-    assert [(line.run, line.problem, line.is_noted) for line in found.lines] == [
-        ("one", "dim=64,size=1024", False),
-        ("one", "dim=64,size=512", False),
-    ]
-    assert (found.verdict, found.before, found.after, found.holds) == ("supports", "proposed", "confirmed", True)
-
-
-def test_replay_finds_an_entry_that_is_not_what_its_run_says():
-    honest = Witness(measured("one"), store()).entry(SPILLS)
-    false = msgspec.structs.replace(
-        honest, verdict="supports", effect={"slowdown": 7.0}, interval={"slowdown": (6.9, 7.1)}
-    )
-    other = Evidence(run="gone", verdict="supports", tier="reported", role="suggested")
-    found = replay(msgspec.structs.replace(SPILLS, evidence=(other, false)), witnesses(Root(measured("one"))))
-    assert {run for run, _ in found.differing} == {"one"}
-    assert found.verdict == "supports"
-    assert not found.holds
-
-
-def test_replay_of_a_refuted_law_refutes_and_of_an_unfair_one_cannot_tell():
-    run = measured("one", time=flat)
-    assert replay(SPILLS, witnesses(Root(run))).verdict == "refutes"
-    found = replay(SPILLS, witnesses(Root(few(run, 4, 5))))
-    assert [line.said.reason for line in found.lines] == ["too few trials beside it"]
-    assert found.verdict == "inconclusive"
-    assert not found.holds
-    assert replay(SPILLS, []).lines == ()
-
-
-class Formula:
-    """Answers what it is asked, and says how."""
-
-    batch_size, name = 4, "fake"
-
-    def evaluate(self, requests):
-        for request in requests:
-            value = time_us(request.configuration)
-            yield Trial(
-                configuration=dict(request.configuration),
-                invalidity="correct" if value else "compile",
-                failure=None if value else Failure(type="x", message="x"),
-                measurements=(
-                    Measurement(name="time", value=value, low=value * 0.99, high=value * 1.01),
-                    Measurement(name="spill_bytes", value=spill(request.configuration)),
-                ),
-            )
-
-
-def test_new_trials_are_of_the_region_and_outside_it_at_the_laws_problem_sizes():
-    entry = Evidence(run="r", verdict="supports", tier="reported", role="suggested", problems=("size=2048",))
-    big = avoid("big", "m * n > 4096", at_least=1.5, evidence=[msgspec.to_builtins(entry)], status="proposed")
-    test = Experiment(big, OP, {"most": 8192})
-    assert [size["size"] for size in test.problems] == [2048, 512, 1024]
-    made = trials(test, Root(), Formula())
-    assert {trial.origin for trial in made} == {"confirm"}
-    for size in test.problems:
-        inside = [t for t in made if t.problem == size and spill(t.configuration)]
-        outside = [t for t in made if t.problem == size and not spill(t.configuration)]
-        assert len(inside) >= 3
-        assert len(outside) >= 8
-    run = measured("new", trials=made)
-    found = verified(big, run, Root(run))
-    assert (found.verdict, found.after) == ("supports", "confirmed")
-
-
-def test_a_law_about_compiled_code_is_tried_where_recorded_runs_say_that_it_applies():
-    made = trials(Experiment(SPILLS, OP, {"most": 8192}, num_problems=1), Root(measured("one")), Formula())
-    assert any(spill(trial.configuration) for trial in made)
-    assert {trial.problem["size"] for trial in made} == {512}
-
-
-def test_what_cannot_be_tried_is_said():
-    nowhere = avoid("nowhere", "m > 64", scope={"when": "size > 9000"})
-    with pytest.raises(TunerError, match="no problem size"):
-        trials(Experiment(nowhere, OP, {"most": 8192}), Root(), Formula())
-    with pytest.raises(TunerError, match="no configuration that it names"):
-        trials(Experiment(SPILLS, OP, {"most": 8192}), Root(), Formula())
-
-
-def test_the_compiler_cannot_tell_the_time():
-    check_tier(avoid("fact", "m > 64", "spill_bytes", 1), "compiled")
-    check_tier(SPILLS, "measured")
-    with pytest.raises(TunerError, match="--backend gpu"):
-        check_tier(SPILLS, "compiled")
-    assert MAX_PROBLEMS > 1

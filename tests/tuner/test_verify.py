@@ -1,0 +1,116 @@
+"""A law's experiment again: by every recorded run that can speak, or by new trials of its region and beside it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from kg.model.law import Evidence
+from kg.model.run import Failure, Measurement, Run, Trial
+from tests.tuner.searching import OP, avoid, spill, store, time_us
+from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured
+from tuner.confirm.evidence import Witness
+from tuner.errors import TunerError
+from tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay, trials, verified, witnesses
+
+
+class Root:
+    """A store in memory that has runs."""
+
+    def __init__(self, *runs: Run) -> None:
+        held = store()
+        self.laws, self.hardware, self.ops, self.systems = held.laws, held.hardware, held.ops, held.systems
+        self.run_ids, self._runs = [run.id for run in runs], {run.id: run for run in runs}
+
+    def run(self, name: str) -> Run:
+        return self._runs[name]
+
+
+def test_replay_judges_every_run_and_each_problem_size():
+    root = Root(measured("one", SIZES[:2]), measured("two", SIZES[2:], hw="sm_2"), measured("three", tier="reported"))
+    found = replay(SPILLS, witnesses(root))
+    assert [(line.run, line.problem, line.is_noted) for line in found.lines] == [
+        ("one", "dim=64,size=1024", False),
+        ("one", "dim=64,size=512", False),
+    ]
+    assert (found.verdict, found.before, found.after, found.holds) == ("supports", "proposed", "confirmed", True)
+
+
+def test_replay_finds_an_entry_that_is_not_what_its_run_says():
+    honest = Witness(measured("one"), store()).entry(SPILLS)
+    false = msgspec.structs.replace(
+        honest, verdict="supports", effect={"slowdown": 7.0}, interval={"slowdown": (6.9, 7.1)}
+    )
+    other = Evidence(run="gone", verdict="supports", tier="reported", role="suggested")
+    found = replay(msgspec.structs.replace(SPILLS, evidence=(other, false)), witnesses(Root(measured("one"))))
+    assert {run for run, _ in found.differing} == {"one"}
+    assert found.verdict == "supports"
+    assert not found.holds
+
+
+def test_replay_of_a_refuted_law_refutes_and_of_an_unfair_one_cannot_tell():
+    run = measured("one", time=flat)
+    assert replay(SPILLS, witnesses(Root(run))).verdict == "refutes"
+    found = replay(SPILLS, witnesses(Root(few(run, 4, 5))))
+    assert [line.said.reason for line in found.lines] == ["too few trials beside it"]
+    assert found.verdict == "inconclusive"
+    assert not found.holds
+    assert replay(SPILLS, []).lines == ()
+
+
+class Formula:
+    """Answers what it is asked, and says how."""
+
+    batch_size, name = 4, "fake"
+
+    def evaluate(self, requests):
+        for request in requests:
+            value = time_us(request.configuration)
+            yield Trial(
+                configuration=dict(request.configuration),
+                invalidity="correct" if value else "compile",
+                failure=None if value else Failure(type="x", message="x"),
+                measurements=(
+                    Measurement(name="time", value=value, low=value * 0.99, high=value * 1.01),
+                    Measurement(name="spill_bytes", value=spill(request.configuration)),
+                ),
+            )
+
+
+def test_new_trials_are_of_the_region_and_outside_it_at_the_laws_problem_sizes():
+    entry = Evidence(run="r", verdict="supports", tier="reported", role="suggested", problems=("size=2048",))
+    big = avoid("big", "m * n > 4096", at_least=1.5, evidence=[msgspec.to_builtins(entry)], status="proposed")
+    test = Experiment(big, OP, {"most": 8192})
+    assert [size["size"] for size in test.problems] == [2048, 512, 1024]
+    made = trials(test, Root(), Formula())
+    assert {trial.origin for trial in made} == {"confirm"}
+    for size in test.problems:
+        inside = [t for t in made if t.problem == size and spill(t.configuration)]
+        outside = [t for t in made if t.problem == size and not spill(t.configuration)]
+        assert len(inside) >= 3
+        assert len(outside) >= 8
+    run = measured("new", trials=made)
+    found = verified(big, run, Root(run))
+    assert (found.verdict, found.after) == ("supports", "confirmed")
+
+
+def test_a_law_about_compiled_code_is_tried_where_recorded_runs_say_that_it_applies():
+    made = trials(Experiment(SPILLS, OP, {"most": 8192}, num_problems=1), Root(measured("one")), Formula())
+    assert any(spill(trial.configuration) for trial in made)
+    assert {trial.problem["size"] for trial in made} == {512}
+
+
+def test_what_cannot_be_tried_is_said():
+    nowhere = avoid("nowhere", "m > 64", scope={"when": "size > 9000"})
+    with pytest.raises(TunerError, match="no problem size"):
+        trials(Experiment(nowhere, OP, {"most": 8192}), Root(), Formula())
+    with pytest.raises(TunerError, match="no configuration that it names"):
+        trials(Experiment(SPILLS, OP, {"most": 8192}), Root(), Formula())
+
+
+def test_the_compiler_cannot_tell_the_time():
+    check_tier(avoid("fact", "m > 64", "spill_bytes", 1), "compiled")
+    check_tier(SPILLS, "measured")
+    with pytest.raises(TunerError, match="--backend gpu"):
+        check_tier(SPILLS, "compiled")
+    assert MAX_PROBLEMS > 1
