@@ -29,11 +29,13 @@ def command(
     from cli.law_files import root_of
     from kg.loader import load
     from kg.writeback.edit import LawFile, withdraw
+    from kg.writeback.lock import locked
 
     root = root_of(globals_of(ctx))
     root.require_writable()
     path = load(root.path).path("law", law)
-    file = LawFile.read(path)
-    withdraw(file, date=date or datetime.now(UTC).date().isoformat(), reason=why)
-    file.save()
+    with locked(root.path):
+        file = LawFile.read(path)
+        withdraw(file, date=date or datetime.now(UTC).date().isoformat(), reason=why)
+        file.save()
     typer.echo(str(path))
