@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from cli import workflow
-from cli.render import Pen, wrap
+from cli.render import Pen, counted, wrap
 from kg.diff import words
 from kg.diff.report import Difference, Item
 
@@ -20,12 +20,15 @@ MAX_COMMENT = 60_000
 FULL_LIST = 40
 """Changed laws whose details are shown in Markdown besides the flagged ones; all are in the table."""
 
+OPEN_ROWS = 25
+"""Rows of the table that are not folded, besides those of flagged laws."""
+
 _LABEL = 10
 
 
 def text(difference: Difference, pen: Pen) -> str:
     """For a terminal: one block for each law, those to look at first."""
-    out = [pen(words.headline(difference), "bold")]
+    out = [pen(line, "bold") for line in wrap(words.headline(difference))]
     for item in difference.items:
         out += ["", pen("! " if item.red_flag else "  ", "bold", "red") + pen(item.change.id, "bold")]
         out += [f"  {line}" for line in wrap(words.aspects(item), width=76)]
@@ -45,8 +48,7 @@ def markdown(difference: Difference) -> str:
     """For a pull request's comment: verdict table, then details folded, flagged laws open."""
     out = [MARKER, f"### Laws: {words.headline(difference)}", ""]
     if difference.items:
-        out += ["| | law | what changed | what a search does |", "|---|---|---|---|"]
-        out += [_row(item) for item in difference.items]
+        out += _table(difference.items)
     if difference.spaces:
         out += ["", "**Spaces**", "", *(f"- {_safe(words.space_line(space))}" for space in difference.spaces)]
     if difference.nodes:
@@ -67,12 +69,42 @@ def markdown(difference: Difference) -> str:
     return "\n".join(out)[: MAX_COMMENT + 4000] + "\n"
 
 
+def _table(items: Sequence[Item]) -> list[str]:
+    """A row for each law; those that need no look are folded where there are many."""
+    head = ["| | law | what changed | what a search does |", "|---|---|---|---|"]
+    flagged = sum(item.red_flag for item in items)
+    shown = max(flagged, OPEN_ROWS)
+    out = [*head, *(_row(item) for item in items[:shown])]
+    if items[shown:]:
+        folded = [*head, *(_row(item) for item in items[shown:])]
+        out += [
+            "",
+            f"<details><summary>{counted(len(items) - shown, 'more law')}</summary>",
+            "",
+            *folded,
+            "",
+            "</details>",
+        ]
+    return [*out, "", "🔴 look at it · 🟡 the claim, the verdict or a search changes · ⚪ none of them does"]
+
+
 def _row(item: Item) -> str:
     effects = "<br>".join(_safe(words.covers(effect)) for effect in item.effects) or "nothing"
     flags = [said for label, said in words.lines(item) if label == "ALERT"]
     if flags:
         effects += "".join(f"<br>**{_safe(flag)}**" for flag in flags[:2])
-    return f"| {'🔴' if item.red_flag else ''} | `{item.change.id}` | {_safe(words.aspects(item))} | {effects} |"
+    return f"| {_sign(item)} | `{item.change.id}` | {_safe(words.aspects(item))} | {effects} |"
+
+
+def _sign(item: Item) -> str:
+    """Red: look; yellow: a search or a verdict changes; white: neither does."""
+    if item.red_flag:
+        return "🔴 look"
+    told = {"wording", "renamed", "evidence"}
+    same = all(
+        (effect.before, effect.removes_before) == (effect.after, effect.removes_after) for effect in item.effects
+    )
+    return "⚪ same" if told.issuperset(item.change.aspects) and same else "🟡 changes"
 
 
 def _details(item: Item) -> str:

@@ -100,8 +100,9 @@ def effects(change: Change, roots: tuple[Root, Root], toolchain: str, spaces: Sp
     store = new if change.after is not None else old
     found = []
     for op in concrete(store, law.scope.op):
-        before = _cover(change.before, old, op, (toolchain, spaces))
-        after = _cover(change.after, new, op, (toolchain, spaces))
+        search = _Search(toolchain, spaces, new)
+        before = _cover(change.before, old, op, search)
+        after = _cover(change.after, new, op, search)
         if before is None and after is None:
             continue
         found.append(_effect(law, op, (before, after)))
@@ -153,19 +154,33 @@ def concrete(store: Store, op: str) -> Iterator[str]:
             yield found
 
 
-def _cover(law: Law | None, root: Root, op: str, search: tuple[str, Spaces]) -> _Cover | None:
-    toolchain, spaces = search
+@dataclass(frozen=True)
+class _Search:
+    """What a law's cover depends on besides the law and its root.
+
+    Attributes:
+        toolchain: As in `effects`.
+        spaces: As in `effects`.
+        recorded: The root whose runs say what was best; the later one, so that only the law makes a difference.
+    """
+
+    toolchain: str
+    spaces: Spaces
+    recorded: Root
+
+
+def _cover(law: Law | None, root: Root, op: str, search: _Search) -> _Cover | None:
     if law is None or op not in root.ops or law.status == "withdrawn":
         return None
     facts = hardware_facts(root, law.scope.hw)
-    found = [spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
+    found = [search.spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
     if not found:
         return None
     masks = [against(law, space) for space in found]
     sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, found, strict=True)]
     widest = max(range(len(found)), key=lambda place: sizes[place])
-    removes = bool(may_remove(law, root, law.scope.hw, toolchain))
-    return _Cover(found[widest], masks[widest], removes, dict(_bests(law, root, op, facts)))
+    removes = bool(may_remove(law, root, law.scope.hw, search.toolchain))
+    return _Cover(found[widest], masks[widest], removes, dict(_bests(law, search.recorded, op, facts)))
 
 
 def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:

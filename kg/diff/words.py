@@ -108,6 +108,8 @@ def lines(item: Item) -> list[tuple[str, str]]:
     else:
         found += [("was", before)] if before else []
         found += [("now", after)] if after else []
+    if change.before is not None and change.after is not None:
+        found += _rewritten(change.before, change.after)
     reason = verdict_reason(change.before, change.after)
     if reason:
         found.append(("because", reason))
@@ -121,6 +123,18 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found += [("good", regained(best)) for best in effect.regained_bests]
     found += [("ALERT", f"conflicts with {_other(c.laws, change.id)}: {c.reason}") for c in item.conflicts]
     return found
+
+
+def _rewritten(before: Law, after: Law) -> Iterator[tuple[str, str]]:
+    """What reads differently though the law says the same."""
+    if before.title != after.title:
+        yield "title", f"{before.title} -> {after.title}"
+    if before.claim.because != after.claim.because:
+        yield "reason", f"{before.claim.because or 'none'} -> {after.claim.because or 'none'}"
+    fields = ("references", "related", "acknowledges", "examples")
+    other = [name for name in fields if getattr(before, name) != getattr(after, name)]
+    if other:
+        yield "also", f"{', '.join(other)} changed"
 
 
 def _other(laws: tuple[str, ...], own: str) -> str:
