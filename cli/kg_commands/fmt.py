@@ -10,7 +10,7 @@ import typer
 from cli.app import EXIT_BAD_INPUT, Examples, globals_of
 
 EXAMPLES: Examples = (
-    ("kg fmt", "rewrites what is out of order"),
+    ("kg fmt laws/systems", "rewrites what is out of order below a folder"),
     ("kg fmt --check laws/ops", "writes nothing, names the files"),
 )
 

@@ -1,0 +1,80 @@
+"""What the documents tell a person to type works: every `sh` block is run, page by page, in a copy of the shipped laws."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import workplace
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = {"cli.md": "its blocks are the commands' EXAMPLES, which tests/cli/test_help.py runs"}
+BLOCK = re.compile(
+    r"^(?P<mark><!-- not run: (?P<reason>.+?) -->\n)?```sh\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+PRELUDE = """set -eu
+kg() {
+  command kg "$@" || { code=$?; [ "$1" = diff ] && [ $code = 1 ] || return $code; }  # 1: it differs, as the page says
+}
+"""
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+
+
+def blocks(page: Path) -> list[str]:
+    """The blocks of a page that are to be run, in order."""
+    return [found["text"] for found in BLOCK.finditer(page.read_text()) if not found["mark"]]
+
+
+RUN = [page for page in PAGES if blocks(page) and page.name not in ELSEWHERE]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Laws in a git repository, and an environment in which `kg`, `tune` and `python` are this checkout's."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    workplace.make(folder)
+    programs = workplace.programs(tmp_path / "bin")
+    who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
+    who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
+    clean = {name: value for name, value in os.environ.items() if name != "KG_LAWS"}
+    return folder, {**clean, **who, "PATH": f"{programs}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "c")}
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_the_blocks_of_a_page_run_one_after_the_other(page, place):
+    """As a reader would, from top to bottom."""
+    folder, environment = place
+    script = PRELUDE + "\n".join(blocks(page))
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    if page.stem == "tutorial":
+        assert "sm90-fmha-32x32-is-slow.yaml: confirmed," in done.stdout
+        assert "added (confirmed)" in done.stdout
+
+
+def test_the_pages_that_must_be_run_are():
+    """An empty list would pass everything."""
+    assert {"tutorial", "review", "add-a-kernel"} <= {page.stem for page in RUN}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_between_pages_lead_somewhere(page):
+    """Relative links, anchors aside."""
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_named_in_text_exist(page):
+    """`kg <command>` in backticks is a command."""
+    from cli import kg
+
+    for name in re.findall(r"`kg ([a-z][a-z-]*)", page.read_text()):
+        assert name in kg.COMMANDS, f"{page.name} names kg {name}"
