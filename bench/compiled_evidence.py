@@ -29,13 +29,13 @@ from kg.match import hardware_facts
 from kg.model.base import Configuration, Problem, Scalar
 from kg.model.law import NegativeLaw
 from kg.model.run import Kernel, Run, Trial
+from kg.space import build
 from tuner.backend.base import Request
 from tuner.backend.compile.backend import CompileBackend, Target
 from tuner.backend.compile.cache import CompileCache, Identity, source_sha256
 from tuner.backend.compile.toolchain import Toolchain, find
 from tuner.confirm.judge import judge
 from tuner.mining.table import from_runs
-from tuner.space import build
 
 OP = "fmha"
 ROOT = Path(__file__).parents[1]

@@ -25,6 +25,7 @@ from kg.loader import Laws, load
 from kg.model.law import AvoidClaim, Bound, Evidence, Law, NegativeLaw, Scope
 from kg.model.op import Op, Parameter
 from kg.model.run import Run
+from kg.space import Space, build
 from kg.status import status
 from tests.tuner.landscapes import noise_only
 from tuner.backend.base import Provenance
@@ -36,7 +37,6 @@ from tuner.loop import Hooks, Search, run
 from tuner.mining.candidates import Subject
 from tuner.mining.table import TrialTable, from_runs, problem_text
 from tuner.restriction import Context, restrict
-from tuner.space import Space, build
 from tuner.strategy import registry
 
 ROOT = Path(__file__).parent.parent / "laws"

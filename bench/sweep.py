@@ -29,12 +29,12 @@ from kg.match import hardware_facts
 from kg.model.base import Configuration, Problem, Scalar
 from kg.model.op import Op, Parameter
 from kg.model.run import Kernel, Measurement, Run, Times, Trial
+from kg.space import build, complete
 from tuner.backend.base import Request
 from tuner.backend.gpu.ahead import Compiled
 from tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
 from tuner.backend.gpu.open import Bench, open_compiler, open_gpu, source_of
 from tuner.backend.gpu.timing import Plan
-from tuner.space import build, complete
 
 FEW_ROUNDS = Plan(rounds=11, slow_rounds=6, warmups=1)
 """For problems whose launches take milliseconds: the rounds still give every configuration an interval."""

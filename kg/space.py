@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from kg.assignment import show_assignments
 from kg.errors import KgError
 from kg.expression import Expression, parse
 from kg.expression.columns import Column
@@ -154,7 +155,7 @@ def build(op: Op, problem: Problem, facts: Mapping[str, Scalar] | None = None) -
     chunks = list(_feasible(names, values, conditions, setting))
     codes = np.concatenate(chunks)
     if not len(codes):
-        raise KgError(f"no configuration of {op.id!r} satisfies its conditions at {describe(setting.problem)}")
+        raise KgError(f"no configuration of {op.id!r} satisfies its conditions at {show_assignments(setting.problem)}")
     default = {name: parameter.default for name, parameter in op.parameters.items()}
     return Space(op.id, setting, names, values, default, codes)
 
@@ -176,9 +177,9 @@ def _feasible(
 
 def _holds(expression: Expression, columns: Mapping[str, Column | Scalar], count: int) -> Mask:
     found = expression.evaluate_columns(columns, count)
-    return np.asarray(
-        found if found.dtype == np.bool_ else np.nan_to_num(found.astype(np.float64)) != 0, dtype=np.bool_
-    )
+    if found.dtype == np.bool_:
+        return found.astype(np.bool_, copy=False)
+    return np.asarray(np.nan_to_num(found.astype(np.float64)) != 0)
 
 
 def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
@@ -193,10 +194,3 @@ def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
             f"op {op.id!r} has no problem parameter {', '.join(map(repr, unknown))}; it has {', '.join(op.problem)}"
         )
     return {name: problem.get(name, parameter.default) for name, parameter in op.problem.items()}
-
-
-def describe(values: Mapping[str, Scalar]) -> str:
-    """`name=value,...` as a person types it."""
-    return ",".join(
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in values.items()
-    )

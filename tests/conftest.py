@@ -1,4 +1,4 @@
-"""Fixtures that every test folder may use."""
+"""Settings of all tests, and fixtures that every test folder may use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# a shared machine stalls for longer than any example takes; a property is not about time
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 ROOT = Path(__file__).parents[1]
 

@@ -17,6 +17,7 @@ from kg.match import hardware_facts
 from kg.model.base import Configuration, Scalar
 from kg.model.op import Op
 from kg.model.run import Trial
+from kg.space import Setting, Space
 from kg.taxonomy import Taxonomy
 from tuner import loop
 from tuner.backend.replay import ReplayBackend
@@ -25,7 +26,6 @@ from tuner.errors import TunerError
 from tuner.prior.gather import OwnRuns, Target, gather
 from tuner.prior.knowledge import Knowledge
 from tuner.restriction import Context, Restriction, restrict
-from tuner.space import Setting, Space
 from tuner.strategy import registry
 from tuner.strategy.base import Strategy
 from tuner.strategy.transfer import Transfer

@@ -20,9 +20,9 @@ from kg.match import Match, Matcher, Question
 from kg.model.base import Scalar
 from kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
 from kg.prune import Permission, may_remove
+from kg.space import Mask, Space
 from kg.statement import claim_text, kind_of
 from kg.store import Store
-from tuner.space import Mask, Space
 
 COMPILED = frozenset(COMPILED_FEATURES)
 """Names a law may use that have a value only once a configuration is compiled."""

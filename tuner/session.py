@@ -15,6 +15,7 @@ from kg.errors import UnknownNameError
 from kg.match import hardware_facts
 from kg.model.base import Scalar
 from kg.model.op import Op
+from kg.space import Space, build, complete
 from kg.store import Store
 from kg.taxonomy import Taxonomy, nearest, plain
 from tuner.backend.base import Backend
@@ -22,7 +23,6 @@ from tuner.backend.compile.cache import CompileCache, Identity, source_sha256
 from tuner.backend.compile.toolchain import Toolchain
 from tuner.errors import TunerError
 from tuner.restriction import Context, Restriction, restrict
-from tuner.space import Space, build, complete
 
 BackendName = Literal["gpu", "compile"]
 

@@ -16,6 +16,7 @@ from kg.model.base import Configuration, Scalar
 from kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
 from kg.model.op import Op
 from kg.model.run import Run, Trial
+from kg.space import Space, build, complete
 from kg.status import bounds, needed_tier, standing
 from tuner.backend.base import Backend, Request
 from tuner.confirm.evidence import SPEAKING, Witness, differences, entry_of
@@ -24,7 +25,6 @@ from tuner.confirm.plan import Ask, HeldOut, plan
 from tuner.errors import TunerError
 from tuner.loop import MIN_REFERENCES
 from tuner.mining.table import Bools, TrialTable, from_runs, problem_text
-from tuner.space import Space, build, complete
 
 MAX_PROBLEMS = 4
 """Problem sizes tried anew unless more are asked for."""

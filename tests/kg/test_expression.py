@@ -62,7 +62,7 @@ ROWS = st.fixed_dictionaries(VALUES)
 
 
 @given(_predicates(), st.lists(ROWS, min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_columns_and_single_configurations_agree(text: str, rows: list[dict[str, object]]) -> None:
     """Plain arrays, dictionary-encoded columns (direct and through the grid) and scalars give one answer."""
     expression = parse(text)
@@ -80,7 +80,7 @@ def test_columns_and_single_configurations_agree(text: str, rows: list[dict[str,
 
 
 @given(_predicates())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_canonical_text_is_a_fixed_point(text: str) -> None:
     once = parse(text)
     assert parse(once.text) == once
@@ -88,14 +88,14 @@ def test_canonical_text_is_a_fixed_point(text: str) -> None:
 
 
 @given(_predicates(), ROWS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_negation_is_true_exactly_where_the_expression_is_not(text: str, row: dict[str, object]) -> None:
     expression = parse(text)
     assert expression.negate().holds(row) is not expression.holds(row)
 
 
 @given(_predicates(), ROWS, st.sets(st.sampled_from(NAMES)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_partial_evaluation_in_two_steps_is_evaluation(text: str, row: dict[str, object], first: set[str]) -> None:
     expression = parse(text)
     rest = expression.partial({name: row[name] for name in first})
@@ -179,7 +179,7 @@ def test_a_missing_value_is_named() -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_text_does_anything_but_parse_or_be_refused(text: str) -> None:
     with contextlib.suppress(ExpressionError):
         assert parse(text).text

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from kg.model.run import Measurement, Run, Trial
+from kg.space import build
 from tests.tuner.searching import OP, avoid, spill, time_us
-from tuner.space import build
 
 SIZES = ({"size": 512, "dim": 64}, {"size": 1024, "dim": 64}, {"size": 4096, "dim": 64})
 SPILLS = avoid("spills-slow", "spill_bytes > 0", at_least=1.5, evidence=[], status="proposed")

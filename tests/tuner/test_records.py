@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from kg.loader import read_run
 from kg.model.run import Failure, Measurement, Trial
+from kg.space import build
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, law, store
 from tuner import journal, loop, record, report
 from tuner.budget import Budget
 from tuner.errors import TunerError
 from tuner.restriction import Context, restrict
-from tuner.space import build
 from tuner.strategy import registry
 
 SPACE = build(OP, {}, FACTS)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kg.expression import parse
+from kg.space import build
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Laws, avoid, law, store
 from tuner.restriction import Context, Power, restrict
-from tuner.space import build
 
 SPACE = build(OP, {}, FACTS)
 

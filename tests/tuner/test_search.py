@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from kg.expression import parse
+from kg.space import build
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, law, spill, store, time_us
 from tuner import loop
 from tuner.budget import Budget
 from tuner.errors import TunerError
 from tuner.restriction import Context, Restriction, restrict
-from tuner.space import build
 from tuner.strategy import registry
 from tuner.strategy.base import SpaceView
 

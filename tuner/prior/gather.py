@@ -12,11 +12,11 @@ import numpy as np
 from kg.loader import Laws
 from kg.model.base import Problem
 from kg.model.run import Run
+from kg.space import Space
 from tuner.prior.kinship import kinship
 from tuner.prior.knowledge import Advice, Knowledge, knowledge
 from tuner.prior.source import Source, sources
 from tuner.restriction import Power, Restriction, Rule
-from tuner.space import Space
 
 OwnRuns = Literal["none", "other-problems", "all"]
 """Which runs of the searched hardware itself count."""

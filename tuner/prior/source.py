@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kg.model.base import Scalar
 from kg.model.run import Run, Trial
-from tuner.space import Space
+from kg.space import Space
 
 WORST = math.log(10)
 """Largest log slowdown told apart: ten times slower than the best is as bad as failing, and says as much elsewhere."""

@@ -12,11 +12,11 @@ from kg.match import Matcher, Question
 from kg.model.base import Scalar
 from kg.model.law import Verdict
 from kg.model.run import LawVerdict, Run
+from kg.space import build
 from kg.statement import claim_text, evidence_text, kind_of
 from tuner.confirm.judge import Judgement, judge
 from tuner.loop import REMOVED_BY_LAW
 from tuner.restriction import Context, Power, Rule, restrict
-from tuner.space import build
 from tuner.story.choose import Subject
 from tuner.story.document import Block, Bullets, Paragraph, Section
 from tuner.story.timing import Kernel

@@ -9,6 +9,7 @@ import pytest
 
 from kg.model.hardware import Fact, Hardware
 from kg.model.run import Failure, Measurement, Run, Trial
+from kg.space import Setting, Space
 from tuner.prior import belief as belief_module
 from tuner.prior.belief import Belief, log_expected_improvement
 from tuner.prior.correlation import default_tables, tables
@@ -16,7 +17,6 @@ from tuner.prior.filling import complete
 from tuner.prior.kinship import kinship
 from tuner.prior.knowledge import Advice, knowledge
 from tuner.prior.source import WORST, Source, sources
-from tuner.space import Setting, Space
 
 ROUNDING = 0.01
 """Of a log time: single precision under an offset variance of 25, a fifth of the noise."""

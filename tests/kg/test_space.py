@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kg import space as spaces
+from kg.errors import KgError
 from kg.expression import parse
 from kg.model.op import Op
+from kg.space import build, complete
 from tests.tuner.searching import FACTS, OP
-from tuner import space as spaces
-from tuner.errors import TunerError
-from tuner.space import build, complete
 
 
 def test_it_holds_exactly_what_satisfies_the_conditions():
@@ -73,15 +73,15 @@ def test_features_have_no_value_before_compiling():
 def test_problem_parameters_take_their_defaults_and_strangers_are_refused():
     """A problem is completed from the op, and a name the op does not know is an error that lists those it has."""
     assert complete(OP, {"size": 7}) == {"size": 7, "dim": 64}
-    with pytest.raises(TunerError, match="no problem parameter 'seq'; it has size, dim"):
+    with pytest.raises(KgError, match="no problem parameter 'seq'; it has size, dim"):
         build(OP, {"seq": 1}, FACTS)
 
 
 def test_an_op_without_parameters_or_without_a_feasible_configuration_is_refused():
     """A grouping op has nothing to search, and an empty space says at which problem size."""
-    with pytest.raises(TunerError, match="only groups"):
+    with pytest.raises(KgError, match="only groups"):
         build(msgspec.convert({"id": "g", "title": "g"}, type=Op), {})
-    with pytest.raises(TunerError, match=r"no configuration of 'toy' .* at size=1024, dim=64"):
+    with pytest.raises(KgError, match=r"no configuration of 'toy' .* at size=1024, dim=64"):
         build(OP, {}, {"most": 1})
 
 
@@ -109,6 +109,6 @@ def test_chunks_join_without_seam(monkeypatch):
 def test_a_product_beyond_reach_is_refused_at_once():
     """An op that spans more than can be enumerated says so instead of hanging."""
     start = time.monotonic()
-    with pytest.raises(TunerError, match="narrow its values"):
+    with pytest.raises(KgError, match="narrow its values"):
         build(_wide(100, 9), {})
     assert time.monotonic() - start < 5
