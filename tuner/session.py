@@ -29,8 +29,8 @@ BackendName = Literal["gpu", "compile"]
 DEFAULT_HW = "rtx5070"
 """What is searched for where no GPU is found and none is named: the card of the documents this project began with."""
 
-DEFAULT_TRIALS: Mapping[BackendName, int] = {"compile": 32, "gpu": 128}
-"""Trials where no budget is given: under two minutes of compiling on two idle cores; some ten minutes on a GPU."""
+DEFAULT_TRIALS: Mapping[BackendName, int] = {"compile": 16, "gpu": 128}
+"""Trials where no budget is given: about a minute of compiling on two idle cores; some ten minutes on a GPU."""
 
 
 @dataclass(frozen=True)
