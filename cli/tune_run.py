@@ -198,13 +198,23 @@ class _Finished:
 
 def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.Notebook]) -> learn.Learned:
     """Test what the search suggests, with the trials that were kept for it."""
+    from tuner.confirm.cover import covers
+
     (run, notebook), options, question = found, plan.options, plan.question
     rng = np.random.default_rng([options.seed, 1])
     feasible = session.space(question)
     pool = tuple(feasible.config(int(i)) for i in rng.permutation(len(feasible))[:_POOL])
     budget = _confirm_trials(plan)
     print(f"testing what it suggests on other problem sizes, at most {budget} trials", file=sys.stderr)  # noqa: T201
-    lesson = learn.Lesson(learn.subject_of(run, laws), question.op, question.facts, budget, options.seed, pool)
+    lesson = learn.Lesson(
+        learn.subject_of(run, laws),
+        question.op,
+        question.facts,
+        budget,
+        options.seed,
+        pool,
+        is_known=lambda law: any(covers(old, law, laws) for old in laws.laws.values()),
+    )
     return learn.learn(run, lesson, backend, notebook)
 
 

@@ -46,6 +46,7 @@ class Lesson:
         seed: Draws the random challengers.
         pool: Feasible configurations, some of which no trial has seen.
         margins: What counts as far and as a tie; None: the defaults.
+        is_known: Whether a candidate says nothing new; those are tested with what the others leave of the budget.
     """
 
     subject: Subject
@@ -55,6 +56,7 @@ class Lesson:
     seed: int
     pool: tuple[Configuration, ...] = ()
     margins: Margins | None = None
+    is_known: Callable[[Law], bool] = lambda _: False
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> L
     mined += mine_compiled(table, lesson.subject, lesson.margins)
     held_out = select_held_out(lesson.op, table.problems, lesson.subject.kinds)
     families = [tuple(_scopes(law, table, held_out, lesson.subject)) for law in mined]
+    families.sort(key=lambda family: lesson.is_known(family[0]))
     widest = [family[0] for family in families]
     rng = np.random.default_rng(lesson.seed)
     asked, tested = plan(widest, table, HeldOut(held_out, lesson.budget, lesson.pool), lesson.facts, rng)
@@ -226,20 +229,21 @@ def _in(law: Law, scope: Scope) -> Law:
 
 
 def _evaluate(asked: Sequence[Ask], backend: Backend, notebook: Notebook) -> Iterator[Trial]:
-    """Trials of each problem size together, so that what is compared is measured in the same rounds."""
+    """Trials of each problem size together, so that what is compared is measured in the same rounds.
+
+    All are asked for at once, so that those of the last problem size compile while those of the first are timed.
+    """
     known = {_key(trial.configuration, trial.problem): trial for trial in notebook.remembered}
-    problems: dict[str, list[Ask]] = {}
+    problems: dict[str, list[Request]] = {}
     for ask in asked:
         if (trial := known.get(_key(ask.configuration, ask.problem))) is not None:
             yield trial
         else:
-            problems.setdefault(repr(sorted(ask.problem.items())), []).append(ask)
-    for group in problems.values():
-        requests = [Request(ask.configuration, ask.problem, CONFIRM) for ask in group]
-        for made in backend.evaluate(requests):
-            trial = msgspec.structs.replace(made, problem=dict(group[0].problem), origin=CONFIRM)
-            notebook.record(trial)
-            yield trial
+            same = problems.setdefault(repr(sorted(ask.problem.items())), [])
+            same.append(Request(ask.configuration, ask.problem, CONFIRM))
+    for made in backend.evaluate([request for same in problems.values() for request in same]):
+        notebook.record(made)
+        yield made
 
 
 def _key(configuration: Configuration, problem: Problem) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from tuner.confirm.evidence import SPEAKING, Witness, differences, entry_of
 from tuner.confirm.judge import Judgement, in_scope
 from tuner.confirm.plan import Ask, HeldOut, plan
 from tuner.errors import TunerError
+from tuner.learn import CONFIRM
 from tuner.loop import MIN_REFERENCES
 from tuner.mining.table import Bools, TrialTable, from_runs, problem_text
 
@@ -204,14 +205,8 @@ def trials(test: Experiment, laws: Laws, backend: Backend) -> tuple[Trial, ...]:
     asked = _asks(test, problems, _known(test.law, laws))
     if not asked:
         raise TunerError(f"{test.law.id}: found no configuration that it names; it cannot be tried like this")
-    made: list[Trial] = []
-    for problem in problems:
-        requests = [Request(ask.configuration, problem, "confirm") for ask in asked if ask.problem == problem]
-        made += (
-            msgspec.structs.replace(trial, problem=dict(problem), origin="confirm")
-            for trial in backend.evaluate(requests)
-        )
-    return tuple(made)
+    ordered = [ask for problem in problems for ask in asked if ask.problem == problem]
+    return tuple(backend.evaluate([Request(ask.configuration, ask.problem, CONFIRM) for ask in ordered]))
 
 
 def _known(law: Law, laws: Laws) -> TrialTable | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -56,6 +57,7 @@ class Fake:
             )
             yield Trial(
                 configuration=dict(request.configuration),
+                problem=dict(request.problem),
                 origin=request.origin,
                 measurements=(
                     Measurement(name="time", value=time, unit="us", low=time * 0.998, high=time * 1.002),
@@ -106,6 +108,19 @@ def test_tests_are_made_only_at_held_out_sizes_and_marked_as_such() -> None:
     assert all(request.problem != {"size": 1, "causal": True} for request in backend.asked)
     assert {trial.origin for trial in learned.trials} == {CONFIRM}
     assert all(trial.problem for trial in learned.trials)
+
+
+def test_what_the_laws_say_already_is_tested_with_what_news_leaves_of_the_budget() -> None:
+    """A budget for one candidate goes to one that no law says, though a known one is more general."""
+    whole = lesson()
+    first = learn(found(), whole, Fake(), Notebook("c")).candidates[0].law
+    budget = len(learn(found(), whole, Fake(), Notebook("c")).trials) // 3
+    plain = learn(found(), replace(whole, budget=budget), Fake(), Notebook("c"))
+    assert any(c.law.id == first.id and c.outcome != "untested" for c in plain.candidates)
+    known = replace(whole, budget=budget, is_known=lambda law: law.id == first.id)
+    outcomes = {c.law.id: c.outcome for c in learn(found(), known, Fake(), Notebook("c")).candidates}
+    assert outcomes[first.id] == "untested"
+    assert "confirmed" in outcomes.values()
 
 
 def test_a_law_that_fails_for_one_kind_is_kept_for_the_kind_where_it_holds() -> None:

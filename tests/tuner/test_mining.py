@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -102,6 +103,24 @@ def test_no_region_ever_holds_a_configuration_near_the_best(seed: int, spread: f
                 [other.mask for other in region.literals if other is not literal] or [np.ones_like(region.mask)]
             )
             assert np.nanmin(low[wider]) < Settings().far * 1.06
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1.3, False), (5.0, True)])
+def test_few_trials_say_what_is_slow_by_far_and_not_what_is_barely_slow(factor: float, said: bool) -> None:
+    """40 trials, half in the region, a quarter near the best: a slowdown that beats no more than that may be chance."""
+    rng = np.random.default_rng(3)
+    drawn = [int(i) for i in rng.permutation(len(configurations()))[:40]]
+    spread = np.exp(rng.uniform(0, 1.2, len(configurations())))
+    places = {tuple(c.values()): place for place, c in enumerate(configurations())}
+
+    def time(configuration: dict[str, int], size: int) -> float:
+        rest = float(spread[places[tuple(configuration.values())]])
+        return max(rest, 1.1) * factor if configuration["v_latency"] >= 4 else rest
+
+    run = sweep((1,), time=time)
+    few = msgspec.structs.replace(run, trials=tuple(run.trials[i] for i in drawn))
+    laws = [law for law in mine(from_runs([few]), SUBJECT) if isinstance(law, NegativeLaw)]
+    assert ("v_latency >= 4" in [law.claim.avoid for law in laws]) == said
 
 
 def test_what_never_runs_is_said_as_not_running() -> None:

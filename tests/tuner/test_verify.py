@@ -68,6 +68,8 @@ class Formula:
             value = time_us(request.configuration)
             yield Trial(
                 configuration=dict(request.configuration),
+                problem=dict(request.problem),
+                origin=request.origin,
                 invalidity="correct" if value else "compile",
                 failure=None if value else Failure(type="x", message="x"),
                 measurements=(

@@ -54,7 +54,7 @@ class Backend(Protocol):
         ...
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
-        """Trials in the order they finish, one for each request, failures included."""
+        """Trials in the order they finish, one for each request with its problem and origin, failures included."""
         ...
 
     def references(self, problem: Problem) -> dict[str, Measurement]:

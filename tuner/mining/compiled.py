@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuner.mining.negative import Region, Settings, regions
+from tuner.mining.negative import Badness, Region, Settings, regions
 from tuner.mining.predicates import literals
 from tuner.mining.table import Bools, TrialTable
 
@@ -61,4 +61,5 @@ def compiled_regions(table: TrialTable, claim: CompiledClaim, settings: Settings
     relevant, shown = claim.shows(table)
     if not shown.any():
         return []
-    return regions(literals(table, features=(), relevant=relevant), relevant, relevant & ~shown, settings)
+    badness = Badness(relevant, shown.astype(float), 1.0)
+    return regions(literals(table, features=(), relevant=relevant), badness, settings)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tuner.mining.predicates import Literal
 from tuner.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
-from tuner.mining.table import Bools, TrialTable
+from tuner.mining.table import Bools, Floats, TrialTable
 
 WORTH_SAYING = 0.02
 """A law must cover at least this share of what was timed and not yet covered by a more general law."""
@@ -37,6 +37,26 @@ class Settings:
     far: float = 1.2
     min_configurations: int = 8
     max_laws: int = 12
+
+
+@dataclass(frozen=True)
+class Badness:
+    """What a region must be far from, cell by cell.
+
+    Attributes:
+        relevant: (S, N) cells that were tried.
+        value: (S, N) how bad: a slowdown, or 0 and 1 where a thing is or is not so; infinite where it did not run.
+        least: A region must hold no cell less bad than this.
+    """
+
+    relevant: Bools
+    value: Floats
+    least: float
+
+    @property
+    def good(self) -> Bools:
+        """(S, N): tried cells that no region may hold."""
+        return self.relevant & ~(self.value >= self.least)
 
 
 @dataclass(frozen=True)
@@ -98,19 +118,19 @@ def _truth(literals: Sequence[Literal], relevant: Bools, good: Bools) -> _Truth:
 def slow_regions(table: TrialTable, literals: Sequence[Literal], settings: Settings) -> list[Region]:
     """Regions whose every cell is slower than the best by `settings.far` and a little more, or did not run."""
     low, _ = table.slowdown_bounds()
-    good = table.observed & ~(low >= settings.far * SAFETY)
-    return regions(literals, table.observed | table.failed, good, settings)
+    tried = table.observed | table.failed
+    return regions(literals, Badness(tried, np.where(table.observed, low, np.inf), settings.far * SAFETY), settings)
 
 
-def regions(literals: Sequence[Literal], relevant: Bools, good: Bools, settings: Settings) -> list[Region]:
+def regions(literals: Sequence[Literal], badness: Badness, settings: Settings) -> list[Region]:
     """The most general minimal conjunctions that hold no good cell, most general first, each adding something new.
 
     Args:
         literals: Comparisons to combine.
-        relevant: (S, N) cells that were tried.
-        good: (S, N) cells a region must not hold.
+        badness: How bad each cell is, and which are good.
         settings: What is enough.
     """
+    relevant, good = badness.relevant, badness.good
     if not good.any() or not literals:
         return []
     found, tried = _conjunctions(_truth(literals, relevant, good))
@@ -125,7 +145,7 @@ def regions(literals: Sequence[Literal], relevant: Bools, good: Bools, settings:
         mask = np.logical_and.reduce([literal.mask for literal in chosen]) & relevant
         if (mask & ~covered).sum() < WORTH_SAYING * relevant.sum():
             continue
-        region = _region(chosen, mask, (relevant, good), tried[len(chosen)])
+        region = _region(chosen, mask, badness, tried[len(chosen)])
         if region.configurations < settings.min_configurations or region.chance > FAMILY_ERROR:
             continue
         kept.append(region)
@@ -169,12 +189,17 @@ def _conjunctions(truth: _Truth) -> tuple[list[_Conjunction], dict[int, int]]:
     return found, tried
 
 
-def _region(chosen: tuple[Literal, ...], mask: Bools, cells: tuple[Bools, Bools], tried: int) -> Region:
-    """The region with its chance: configurations are the unit, since problem sizes repeat each other."""
-    relevant, good = cells
+def _region(chosen: tuple[Literal, ...], mask: Bools, badness: Badness, tried: int) -> Region:
+    """The region with its chance: configurations are the unit, since problem sizes repeat each other.
+
+    What is asked is how likely a region of this size lies as low in the order as it does: all of it below the
+    configurations outside that are better than its least bad one. A region that is slower by far beats more of them
+    than one that is barely slow enough, and says so with fewer trials.
+    """
     rows = mask.any(axis=1)
-    total = int(relevant[rows].any(axis=0).sum())
-    good_ones = int(good[rows].any(axis=0).sum())
-    covered = int(mask.any(axis=0).sum())
-    chance = log_chance_of_avoiding(total, good_ones, covered) + log(max(tried, 1) * MAX_LITERALS)
-    return Region(chosen, mask, covered, exp(min(0.0, chance)))
+    covered = mask.any(axis=0)
+    tried_here = badness.relevant[rows].any(axis=0)
+    nearest = np.where(badness.relevant[rows], badness.value[rows], np.inf).min(axis=0)
+    better = int((tried_here & ~covered & (nearest < badness.value[mask].min())).sum())
+    chance = log_chance_of_avoiding(int(tried_here.sum()), better, int(covered.sum()))
+    return Region(chosen, mask, int(covered.sum()), exp(min(0.0, chance + log(max(tried, 1) * MAX_LITERALS))))
