@@ -2,9 +2,10 @@
 
     python -m bench.crash [--kills 100] [--seed 0] [--json FILE]
 
-A child process searches a recorded H200 sweep of matmul through the real loop, journal, run file and write-back, on a
-copy of the law root in which some law files are missing, so that it writes new ones too. The parent kills it (SIGKILL),
-half of the time while it searches and half of the time while it writes, then lets another child resume.
+A child process searches a recorded H200 sweep of matmul, tests what it suggests on the sweeps of other sizes and writes
+back, through the real loop, confirmation, journal, run files and write-back, on a copy of the law root in which some
+law files are missing, so that it writes new ones too. The parent kills it (SIGKILL) in turn while it searches, while it
+tests and while it writes, then lets another child resume.
 """
 
 from __future__ import annotations
@@ -19,31 +20,42 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from kg.loader import EVIDENCE, Laws, load
-from kg.model.run import Run
-from tuner import journal, loop, record, writeback
-from tuner.backend.base import Provenance
+from kg.model.base import Problem
+from kg.model.run import Measurement, Run, Trial
+from kg.space import complete
+from tuner import journal, learn, loop, record, writeback
+from tuner.backend.base import Provenance, Request
 from tuner.backend.replay import ReplayBackend
 from tuner.budget import Budget
 from tuner.confirm.evidence import Witness, differences
+from tuner.mining.table import problem_text
 from tuner.replaying import Recording, recorded_space
-from tuner.restriction import Context, restrict
+from tuner.restriction import Restriction
 from tuner.strategy import registry
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "laws"
-RECORDED = "measured-h200-matmul-m2048"
-TRIALS = 200
-NEW = 2
-"""Law files taken out of the copy and written anew by the search."""
+SEARCHED = "m2048"
+SIZES = (SEARCHED, "m4096", "m8192", "b8-m2048")
+TRIALS, TESTS = 200, 150
+TAKEN = "slow"
+"""Laws of matmul with this in their id are taken out of the copy: the search finds such laws and writes them anew."""
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
-READY, WRITING, DONE = "ready", "writing", "done"
+STAMP = "20260101t000000"
+"""How the ids of the search's runs say when it began."""
+
+READY, TESTING, WRITING, DONE = "ready", "testing", "writing", "done"
+PHASES = {"search": READY, "test": TESTING, "write": WRITING}
+"""Phase -> what the child says when it begins."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Kill:
     """What one kill left.
 
     Attributes:
-        phase: `search` or `write`: which the kill was aimed at.
+        phase: `search`, `test`, `write` or `after`: where the child said it was when it died.
         acknowledged: Trials the child had said were recorded.
         kept: Trials the journal then held.
         torn: Law files that could not be read.
@@ -91,23 +103,13 @@ class Kill:
         return not self.torn and self.kept >= self.acknowledged and self.resumed and not self.problem
 
 
-def removed() -> list[str]:
-    """Laws that the copy lacks."""
-    return sorted(name for name, law in load(SHIPPED).laws.items() if _is_subject(law))[:NEW]
-
-
-def _is_subject(law: object) -> bool:
-    scope = law.scope  # type: ignore[attr-defined]
-    return bool(scope.op == "matmul" and scope.hw == "sm_90")
-
-
 def prepare(folder: Path) -> Place:
-    """A law root with what a matmul search needs, without the first laws it could confirm."""
+    """A law root with what a matmul search needs, without the laws of matmul about time."""
     place = Place(folder)
     shipped = load(SHIPPED)
     shutil.copytree(SHIPPED, place.laws, ignore=shutil.ignore_patterns("measured-h200-fmha-*", "systems"))
     for name, law in shipped.laws.items():
-        if not _is_subject(law) or name in removed():
+        if law.scope.op != "matmul" or law.scope.hw != "sm_90" or TAKEN in name:
             (place.laws / shipped.paths["law"][name]).unlink()
     return place
 
@@ -115,33 +117,82 @@ def prepare(folder: Path) -> Place:
 # ------------------------------------------------------------------------------------------------------------- child
 
 
+class Recorded:
+    """The sweeps of some problem sizes as one backend."""
+
+    name, batch_size = "replay", 8
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        """Answer from `runs`, which share a toolchain."""
+        one = runs[0]
+        self._provenance = Provenance("measured", one.toolchain, one.device, one.noise, "time")
+        self._by_size = {problem_text(run.problem): ReplayBackend(recording(run)) for run in runs}
+
+    def provenance(self) -> Provenance:
+        """Of the first run."""
+        return self._provenance
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """As recorded."""
+        return [self._of(request).features([request])[0] for request in requests]
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        """As recorded."""
+        for request in requests:
+            yield from self._of(request).evaluate([request])
+
+    def references(self, problem: Problem) -> dict[str, Measurement]:
+        """None."""
+        del problem
+        return {}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _of(self, request: Request) -> ReplayBackend:
+        return self._by_size[problem_text(request.problem)]
+
+
+def recording(run: Run) -> Recording:
+    """What a sweep recorded."""
+    return Recording("run", dict(_parameters(run)), declared=False, trials=run.trials, problem=run.problem)
+
+
 def child(place: Place) -> None:
-    """Search, or go on with the journal there is, and write back; tells the parent how far it is."""
+    """Search, test and write back, or go on with the journal there is; tells the parent how far it is."""
     shipped, laws = load(SHIPPED), load(place.laws)
-    recorded = shipped.run(RECORDED)
-    recording = Recording(
-        "run", dict(_parameters(recorded)), declared=False, trials=recorded.trials, problem=recorded.problem
+    runs = [shipped.run(f"measured-h200-matmul-{size}") for size in SIZES]
+    op = msgspec.structs.replace(
+        laws.ops["matmul"], problems={size: laws.ops["matmul"].problems[size] for size in SIZES}
     )
-    space = recorded_space(recording, laws.ops["matmul"], "matmul", {})
-    provenance = Provenance("measured", recorded.toolchain, recorded.device, recorded.noise, "time")
-    subject = record.Subject("h200", "matmul", space.setting.problem, "m2048", "0" * 64)
+    space = recorded_space(recording(runs[0]), op, "matmul", {})
+    backend = Recorded(runs)
+    provenance = backend.provenance()
+    subject = record.Subject("h200", "matmul", complete(op, space.setting.problem), SEARCHED, "0" * 64)
     frame = record.Frame(subject, record.Method("random", 0, "python -m bench.crash"), provenance, CREATED)
     print(READY, flush=True)
     diary, done = _diary(place, frame)
 
-    def keep(trial: object) -> None:
-        diary.add(trial)  # type: ignore[arg-type]
+    def keep(trial: Trial) -> None:
+        diary.add(trial)
         print("trial", flush=True)
 
-    search = loop.Search(
-        restrict(space, laws, Context("h200")), lambda: registry.make("random"), Budget(TRIALS, None, 0.1)
-    )
-    hooks = loop.Hooks(time.monotonic, keep, lambda *_: None)
-    run = record.build(frame, loop.run(search, ReplayBackend(recording, provenance), hooks, done))
+    def keep_test(trial: Trial) -> None:
+        print(TESTING, flush=True)
+        keep(trial)
+
+    searched = tuple(trial for trial in done if trial.origin != learn.CONFIRM)
+    search = loop.Search(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
+    run = record.build(frame, loop.run(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched))
+    lesson = learn.Lesson(learn.subject_of(run, laws), op, {}, TESTS, 0, is_known=writeback.known_before(run.id, laws))
+    learned = learn.learn(run, lesson, backend, learn.Notebook(f"{run.id}-confirm", keep_test, done[len(searched) :]))
+    run = msgspec.structs.replace(run, suggested=learned.candidates)
+    tests = learn.confirmation_run(run, learned, f"{run.id}-confirm")
     diary.close()
-    made = writeback.changes(run, laws, [shipped.laws[name] for name in removed()])
+    made = writeback.changes(run, laws, learned.laws, (tests,))
     print(WRITING, flush=True)
     record.write(run, place.laws / EVIDENCE)
+    record.write(tests, place.laws / EVIDENCE)
     writeback.apply(made)
     print(DONE, flush=True)
 
@@ -152,7 +203,7 @@ def _parameters(run: Run) -> dict[str, tuple[object, ...]]:
     }
 
 
-def _diary(place: Place, frame: record.Frame) -> tuple[journal.Journal, tuple[object, ...]]:
+def _diary(place: Place, frame: record.Frame) -> tuple[journal.Journal, tuple[Trial, ...]]:
     if place.journal.exists() and b"\n" in place.journal.read_bytes():
         return journal.Journal.reopen(place.journal), journal.read(place.journal).trials
     place.journal.unlink(missing_ok=True)
@@ -196,40 +247,60 @@ class Child:
         return self.process.wait()
 
 
-def timing(folder: Path) -> tuple[float, float]:
-    """Seconds that an undisturbed child searches and writes."""
-    one = Child.start(prepare(folder))
-    one.until(READY)
-    started = time.monotonic()
-    one.until(WRITING)
-    searched = time.monotonic()
-    one.until(DONE)
-    written = time.monotonic()
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a search that nobody kills comes to.
+
+    Attributes:
+        seconds: Phase -> how long it takes.
+        laws: Law files it writes anew.
+        tests: Tests it makes.
+    """
+
+    seconds: dict[str, float]
+    laws: frozenset[str]
+    tests: int
+
+
+def undisturbed(folder: Path) -> Undisturbed:
+    """Run one to its end."""
+    place = prepare(folder)
+    before = load(place.laws).laws.keys()
+    one = Child.start(place)
+    moments = []
+    for word in (*PHASES.values(), DONE):
+        one.until(word)
+        moments.append(time.monotonic())
     if one.end():
         raise RuntimeError("the undisturbed search failed")
-    return searched - started, written - searched
+    seconds = {phase: after - start for phase, start, after in zip(PHASES, moments, moments[1:], strict=False)}
+    laws = load(place.laws)
+    _, tests = runs_of(laws)
+    return Undisturbed(seconds, frozenset(laws.laws.keys() - before), len(tests.trials))
 
 
-def kill(folder: Path, phase: str, after: float) -> Kill:
+def kill(folder: Path, phase: str, after: float, usual: Undisturbed) -> Kill:
     """One search killed `after` seconds into `phase`, looked at, and resumed."""
     place = prepare(folder)
     one = Child.start(place)
-    one.until(READY if phase == "search" else WRITING)
+    one.until(PHASES[phase])
     time.sleep(after)
     one.process.send_signal(signal.SIGKILL)
     one.end()
-    torn, written = left(place)
+    torn, written = left(place, usual)
     kept = len(journal.read(place.journal).trials) if _has_header(place) else 0
     again = Child.start(place)
     resumed = again.end() == 0 and again.said[DONE] == 1
-    return Kill(phase, one.said["trial"], kept, torn, written, resumed, wrong(place) if resumed else "did not end")
+    return Kill(
+        phase, one.said["trial"], kept, torn, written, resumed, wrong(place, usual) if resumed else "did not end"
+    )
 
 
 def _has_header(place: Place) -> bool:
     return place.journal.exists() and b"\n" in place.journal.read_bytes()
 
 
-def left(place: Place) -> tuple[int, int]:
+def left(place: Place, usual: Undisturbed) -> tuple[int, int]:
     """Law files that cannot be read, and those that have evidence of the search already."""
     from kg.errors import KgError
     from kg.writeback.edit import LawFile
@@ -241,42 +312,46 @@ def left(place: Place) -> tuple[int, int]:
         except KgError:
             torn += 1
             continue
-        written += any("20260101t000000" in entry.run for entry in law.evidence) or law.id in removed()
+        written += any(STAMP in entry.run for entry in law.evidence) or law.id in usual.laws
     return torn, written
 
 
-def wrong(place: Place) -> str:
-    """What is wrong with a completed search: lost trials, missing or repeated evidence, evidence untrue to the run."""
+def runs_of(laws: Laws) -> tuple[Run, Run]:
+    """The search's run and that of its tests."""
+    first, second = sorted(run for run in laws.run_ids if STAMP in run)
+    return laws.run(first), laws.run(second)
+
+
+def wrong(place: Place, usual: Undisturbed) -> str:
+    """What is wrong with a completed search: lost or repeated trials, missing or repeated evidence, evidence untrue."""
     laws = load(place.laws)
-    (name,) = [run for run in laws.run_ids if run.endswith("20260101t000000")]
-    run = laws.run(name)
+    run, tests = runs_of(laws)
     diary = journal.read(place.journal)
-    if len(run.trials) != TRIALS or len(diary.trials) != TRIALS:
-        return f"{len(run.trials)} of {TRIALS} trials"
-    if missing := [law for law in removed() if law not in laws.laws]:
+    if (len(run.trials), len(tests.trials)) != (TRIALS, usual.tests):
+        return f"{len(run.trials)} of {TRIALS} trials, {len(tests.trials)} of {usual.tests} tests"
+    if len(diary.trials) != TRIALS + usual.tests:
+        return f"{len(diary.trials)} lines of journal for {TRIALS + usual.tests} trials"
+    if missing := [law for law in usual.laws if law not in laws.laws]:
         return f"new law missing: {missing[0]}"
-    return next(_untrue(laws, Witness(run, laws)), "")
+    return next((line for one in (run, tests) for line in _untrue(laws, Witness(one, laws), usual)), "")
 
 
-def _untrue(laws: Laws, witness: Witness):
+def _untrue(laws: Laws, witness: Witness, usual: Undisturbed) -> Iterator[str]:
     for law in laws.laws.values():
         own = [entry for entry in law.evidence if entry.run == witness.run.id]
-        expected = {witness.entry(law) is not None}
-        if law.id in removed():  # new: whoever resumes after it was written finds a law to add evidence to
-            expected = {False, True}
-        if len(own) not in expected:
-            yield f"{law.id}: {len(own)} entries of the run"
+        if len(own) != int(law.id in usual.laws or witness.entry(law) is not None):
+            yield f"{law.id}: {len(own)} entries of {witness.run.id}"
         yield from (line for entry in own for line in differences(law, entry, witness))
 
 
 def kills(count: int, seed: int, folder: Path) -> list[Kill]:
-    """`count` kills, half in each phase."""
+    """`count` kills, each phase in turn."""
     rng = random.Random(seed)
-    durations = timing(folder / "undisturbed")
+    usual = undisturbed(folder / "undisturbed")
     found = []
     for place in range(count):
-        phase, duration = (("search", durations[0]), ("write", durations[1]))[place % 2]
-        found.append(kill(folder / str(place), phase, rng.uniform(0, duration)))
+        phase = list(PHASES)[place % len(PHASES)]
+        found.append(kill(folder / str(place), phase, rng.uniform(0, usual.seconds[phase]), usual))
         shutil.rmtree(folder / str(place))
     return found
 
@@ -284,7 +359,7 @@ def kills(count: int, seed: int, folder: Path) -> list[Kill]:
 def table(found: Sequence[Kill]) -> str:
     """The kills by phase, a line each."""
     lines = ["phase    kills  after some law files  torn  trials lost  resumed"]
-    for phase in ("search", "write"):
+    for phase in (*PHASES, "after"):
         own = [one for one in found if one.phase == phase]
         lost = sum(max(0, one.acknowledged - one.kept) for one in own)
         partly = sum(one.written > 0 for one in own)

@@ -198,7 +198,7 @@ class _Finished:
 
 def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.Notebook]) -> learn.Learned:
     """Test what the search suggests, with the trials that were kept for it."""
-    from tuner.confirm.cover import covers
+    from tuner.writeback import known_before
 
     (run, notebook), options, question = found, plan.options, plan.question
     rng = np.random.default_rng([options.seed, 1])
@@ -213,7 +213,7 @@ def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.
         budget,
         options.seed,
         pool,
-        is_known=lambda law: any(covers(old, law, laws) for old in laws.laws.values()),
+        is_known=known_before(run.id, laws),
     )
     return learn.learn(run, lesson, backend, notebook)
 

@@ -7,7 +7,7 @@ prediction says nothing about time.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,19 @@ def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run]
     witnesses = [Witness(one, laws) for one in runs]
     suggested = [_as_seen(law, witnesses) for law in new]
     return (*_grown(witnesses, laws), *_new(_with_runs(laws, sorted(named)), suggested))
+
+
+def known_before(run: str, laws: Laws) -> Callable[[Law], bool]:
+    """Whether a suggestion of `run` says nothing new: what a law says that `run` itself did not suggest.
+
+    A search that was killed while it wrote, and goes on, finds laws of its own; they were news to it.
+    """
+    own = {law.id for law in laws.laws.values() if any(_suggests(entry, run) for entry in law.evidence)}
+    return lambda new: any(old.id not in own and covers(old, new, laws) for old in laws.laws.values())
+
+
+def _suggests(entry: Evidence, run: str) -> bool:
+    return entry.run == run and entry.role == "suggested"
 
 
 def _as_seen(law: Law, witnesses: Sequence[Witness]) -> Law:

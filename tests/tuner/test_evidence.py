@@ -439,6 +439,16 @@ def test_a_part_of_a_contested_law_is_news_and_the_same_again_is_not():
     assert not covers(gone, same, laws)
 
 
+def test_what_a_killed_search_wrote_is_still_news_to_it_when_it_goes_on():
+    """Or its tests would be made in another order, and what it wrote before would not be what its run then says."""
+    old, same = avoid("old", "m > 64", at_least=1.5), avoid("same", "m > 64", at_least=1.5)
+    seen = Evidence(run="r", verdict="supports", tier="measured", role="suggested")
+    own = msgspec.structs.replace(old, evidence=(seen,))
+    assert writeback.known_before("r", store(old))(same)
+    assert not writeback.known_before("r", store(own))(same)
+    assert writeback.known_before("another", store(own))(same)
+
+
 def test_regions_too_large_to_compare_are_the_same_only_if_their_text_is(monkeypatch):
     monkeypatch.setattr("tuner.confirm.cover.MAX_COMBINATIONS", 2)
     assert implies(avoid("a", "m > 64"), avoid("b", "m > 64"), store())
