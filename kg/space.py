@@ -91,7 +91,7 @@ class Space:
         found = int(np.searchsorted(self._ranks, row))
         return found if found < len(self._ranks) and self._ranks[found] == row else None
 
-    @property
+    @cached_property
     def default_index(self) -> int | None:
         """Where the op's default is, or None if it is infeasible here."""
         return self.index(self.default)

@@ -15,6 +15,12 @@ from tuner.restriction import Power, Restriction, Rule
 
 Outcome = Literal["agrees", "contradicts", "open"]
 
+MIN_REFERENCES = 8
+"""Trials outside what a law names before their best is what a slowdown is counted from.
+
+The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
+"""
+
 SLOWDOWN = "slowdown"
 FAILURE = "failure_rate"
 
@@ -75,6 +81,49 @@ def _distance(restriction: Restriction) -> np.ndarray:
         return np.zeros(len(space), np.int64)
     default = np.array([values.index(space.default[n]) for n, values in zip(space.names, space.values, strict=True)])
     return np.asarray((space.codes != default).sum(axis=1))
+
+
+class Standing:
+    """How one law stands in a search: the trials it names, and the best of those it does not.
+
+    Every trial is judged once against each best there was, not against all after each trial.
+    """
+
+    def __init__(self, rule: Rule, objective: str) -> None:
+        """Nothing is known yet of `rule`; `objective` is the measurement that ranks."""
+        self.rule, self._objective = rule, objective
+        self._named: list[Trial] = []
+        self._others = 0
+        self._best: Measurement | None = None
+        self._num_judged = 0
+
+    def note(self, trial: Trial, *, is_named: bool) -> None:
+        """Take in a finished trial."""
+        if is_named:
+            self._named.append(trial)
+            return
+        mine = next((m for m in trial.measurements if m.name == self._objective), None)
+        if mine is None or trial.invalidity != "correct":
+            return
+        self._others += 1
+        is_better = self._best is None or mine.value < self._best.value
+        if is_better:
+            self._best = mine
+        if is_better or self._others == MIN_REFERENCES:
+            self._num_judged = 0
+
+    def findings(self) -> Iterator[Finding]:
+        """What every trial that the law names says of it, against the best of the others so far."""
+        return (self._judge(trial) for trial in self._named)
+
+    def is_contradicted(self) -> bool:
+        """Whether a trial that was not judged against this best yet contradicts the law."""
+        fresh, self._num_judged = self._named[self._num_judged :], len(self._named)
+        return any(self._judge(trial).outcome == "contradicts" for trial in fresh)
+
+    def _judge(self, trial: Trial) -> Finding:
+        best = self._best if self._others >= MIN_REFERENCES else None
+        return judge(self.rule, trial, objective=self._objective, best=best)
 
 
 def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:

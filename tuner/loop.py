@@ -11,17 +11,11 @@ import numpy.typing as npt
 from kg.model.base import Configuration
 from kg.model.run import Failure, Measurement, Trial
 from tuner import audit
-from tuner.audit import Finding
+from tuner.audit import Finding, Standing
 from tuner.backend.base import Backend, Request
 from tuner.budget import Budget
 from tuner.restriction import Power, Restriction, Rule
 from tuner.strategy.base import Observation, SpaceView, Strategy
-
-MIN_REFERENCES = 8
-"""Trials outside what a law names before their best is what a slowdown is counted from.
-
-The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
-"""
 
 REMOVED_BY_LAW = "RemovedByLaw"
 """`Failure.type` of a configuration that a law about compiled features removed before it was evaluated."""
@@ -102,7 +96,7 @@ def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = 
     return Result(
         trials=tuple(state.trials),
         restriction=state.restriction,
-        findings=tuple(state.judged()),
+        findings=tuple(found for standing in state.standings.values() for found in standing.findings()),
         audited=sum(trial.origin == "audit" for trial in state.trials),
         elapsed_s=hooks.clock() - state.started,
         interrupted=interrupted,
@@ -115,7 +109,6 @@ class _State:
     backend: Backend
     hooks: Hooks
     trials: list[Trial] = field(default_factory=list)
-    naming: list[list[Rule]] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
     num_audited: int = 0
 
@@ -125,6 +118,8 @@ class _State:
         self.restriction = self.search.restriction
         self.space = self.restriction.space
         self.rng = np.random.default_rng(self.search.seed)
+        audited = [rule for rule in self.restriction.live if rule.is_audited]
+        self.standings = {rule.id: Standing(rule, self.objective) for rule in audited}
         laws = self.restriction.order(self.rng) if self.restriction.rules else None
         self.order = laws if self.search.order is None else self.search.order
         self.audits = audit.candidates(self.restriction, self.rng)
@@ -153,13 +148,6 @@ class _State:
             self.hooks.progress(len(self.trials), self.hooks.clock() - self.started)
         self._drop_contradicted()
         return True
-
-    def judged(self) -> Iterator[Finding]:
-        """Findings of all trials, each law's against the best of what it does not name."""
-        best = {rule.id: self._best_outside(rule) for rule in self.search.restriction.live if rule.is_audited}
-        for trial, rules in zip(self.trials, self.naming, strict=True):
-            for rule in rules:
-                yield audit.judge(rule, trial, objective=self.objective, best=best[rule.id])
 
     def _requests(self, count: int) -> list[tuple[int, Request]]:
         chosen: list[tuple[int, str]] = []
@@ -223,7 +211,9 @@ class _State:
         """Note a finished trial and tell the strategy."""
         self.trials.append(trial)
         self.num_audited += trial.origin == "audit"
-        self.naming.append(self._rules_naming(index, trial))
+        naming = {rule.id for rule in self._rules_naming(index, trial)}
+        for standing in self.standings.values():
+            standing.note(trial, is_named=standing.rule.id in naming)
         self.tried.add(index)
         row = int(np.searchsorted(self.allowed, index))
         if row < len(self.allowed) and self.allowed[row] == index:
@@ -231,7 +221,8 @@ class _State:
 
     def _drop_contradicted(self) -> None:
         """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
-        laws = set(audit.contradicted(list(self.judged()))) - self.restriction.contested
+        laws = {name for name, standing in self.standings.items() if standing.is_contradicted()}
+        laws -= self.restriction.contested
         if laws:
             self.order = self._freed_first(self.restriction, self.restriction.contest(sorted(laws)))
             self.restriction = self.restriction.contest(sorted(laws))
@@ -275,19 +266,7 @@ class _State:
         features = {m.name: m.value for m in trial.measurements}
         values = {**self.space.setting.names, **trial.configuration, **features}
         restriction = self.search.restriction
-        rules = [*restriction.speaking_of(index), *restriction.after_compiling(values)]
-        return [rule for rule in rules if rule.is_audited]
-
-    def _best_outside(self, rule: Rule) -> Measurement | None:
-        """The best of the trials that `rule` does not name; None while there are too few to call it the best."""
-        found = [
-            measurement
-            for trial, rules in zip(self.trials, self.naming, strict=True)
-            if trial.invalidity == "correct" and all(rule is not other for other in rules)
-            for measurement in trial.measurements
-            if measurement.name == self.objective
-        ]
-        return min(found, key=lambda measurement: measurement.value) if len(found) >= MIN_REFERENCES else None
+        return [*restriction.speaking_of(index), *restriction.after_compiling(values)]
 
     def _value(self, trial: Trial) -> float | None:
         return trial.value(self.objective) if trial.invalidity == "correct" else None

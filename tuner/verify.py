@@ -18,13 +18,13 @@ from kg.model.op import Op
 from kg.model.run import Run, Trial
 from kg.space import Space, build, complete
 from kg.status import bounds, needed_tier, standing
+from tuner.audit import MIN_REFERENCES
 from tuner.backend.base import Backend, Request
 from tuner.confirm.evidence import SPEAKING, Witness, differences, entry_of
 from tuner.confirm.judge import Judgement, in_scope
 from tuner.confirm.plan import Ask, HeldOut, plan
 from tuner.errors import TunerError
 from tuner.learn import CONFIRM
-from tuner.loop import MIN_REFERENCES
 from tuner.mining.table import Bools, TrialTable, from_runs, problem_text
 
 MAX_PROBLEMS = 4

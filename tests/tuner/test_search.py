@@ -6,11 +6,15 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kg.expression import parse
+from kg.model.run import Measurement, Trial
 from kg.space import build
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, law, spill, store, time_us
 from tuner import loop
+from tuner.audit import MIN_REFERENCES, Standing, judge
 from tuner.budget import Budget
 from tuner.errors import TunerError
 from tuner.restriction import Context, Restriction, restrict
@@ -227,3 +231,24 @@ def test_audits_are_due_early(trials, spent, due):
     """5 % of the budget is due by half of it; without a limit in trials the share is kept as the search goes."""
     assert Budget(trials, None, 0.05).audits_due(spent, 4) == due
     assert Budget(trials, None, 0.0).audits_due(spent, 4) == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(1, 4), st.floats(0, 0.2)), max_size=40))
+def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
+    """What is judged once against each best is what judging everything anew after every trial finds."""
+    restriction = restrict(SPACE, store(avoid("rule", "m >= 64", at_least=1.5)), Context("card", TOOLCHAIN))
+    (rule,) = restriction.live
+    standing, fell, falls = Standing(rule, "time"), False, False
+    named: list[Trial] = []
+    others: list[Measurement] = []
+    for is_named, value, half in trials:
+        time = Measurement(name="time", value=value, low=value - half, high=value + half)
+        trial = Trial(configuration={}, measurements=(time,))
+        standing.note(trial, is_named=is_named)
+        named += [trial] if is_named else []
+        others += [] if is_named else [time]
+        best = min(others, key=lambda m: m.value) if len(others) >= MIN_REFERENCES else None
+        falls |= any(judge(rule, one, objective="time", best=best).outcome == "contradicts" for one in named)
+        fell |= standing.is_contradicted()
+        assert fell == falls
+    assert len(list(standing.findings())) == len(named)

@@ -18,8 +18,8 @@ from kg.model.run import Run
 from kg.status import size
 from kg.store import Store
 from kg.toolchain import holds_for
+from tuner.audit import MIN_REFERENCES
 from tuner.confirm.judge import MIN_PROBLEMS, Judgement, judge, region_of
-from tuner.loop import MIN_REFERENCES
 from tuner.mining.table import Bools, TrialTable, from_runs, problem_text
 
 SPEAKING = frozenset({"measured", "compiled"})
@@ -94,7 +94,7 @@ class Witness:
     def is_fair(self, law: Law, said: Judgement) -> bool:
         """Whether a refutation rests on enough trials on the other side: the best of few is not the best there is.
 
-        The same number as in a search's audit; see `tuner.loop.MIN_REFERENCES`.
+        The same number as in a search's audit; see `tuner.audit.MIN_REFERENCES`.
         """
         if said.verdict != "refutes" or not isinstance(law, NegativeLaw | PositiveLaw):
             return True
