@@ -54,6 +54,12 @@ STAMP = "20260101t000000"
 """How the ids of the search's runs say when it began."""
 
 READY, TESTING, WRITING, DONE = "ready", "testing", "writing", "done"
+AFTER_BEAT = 0.003
+"""Seconds within which a kill follows a beat: about what one more law file takes."""
+
+BEAT = "beat"
+"""Said after each trial that is on disk, and each law file."""
+
 PHASES = {"search": READY, "test": TESTING, "write": WRITING}
 """Phase -> what the child says when it begins."""
 
@@ -175,7 +181,7 @@ def child(place: Place) -> None:
 
     def keep(trial: Trial) -> None:
         diary.add(trial)
-        print("trial", flush=True)
+        print(BEAT, flush=True)
 
     def keep_test(trial: Trial) -> None:
         print(TESTING, flush=True)
@@ -193,7 +199,9 @@ def child(place: Place) -> None:
     print(WRITING, flush=True)
     record.write(run, place.laws / EVIDENCE)
     record.write(tests, place.laws / EVIDENCE)
-    writeback.apply(made)
+    for change in made:
+        writeback.apply([change])
+        print(BEAT, flush=True)
     print(DONE, flush=True)
 
 
@@ -253,11 +261,13 @@ class Undisturbed:
 
     Attributes:
         seconds: Phase -> how long it takes.
+        beats: Phase -> trials it makes, or law files it writes.
         laws: Law files it writes anew.
         tests: Tests it makes.
     """
 
     seconds: dict[str, float]
+    beats: dict[str, int]
     laws: frozenset[str]
     tests: int
 
@@ -267,33 +277,66 @@ def undisturbed(folder: Path) -> Undisturbed:
     place = prepare(folder)
     before = load(place.laws).laws.keys()
     one = Child.start(place)
-    moments = []
-    for word in (*PHASES.values(), DONE):
+    seconds: dict[str, float] = {}
+    beats: dict[str, int] = {}
+    one.until(READY)
+    for phase, word in zip(PHASES, (*list(PHASES.values())[1:], DONE), strict=True):
+        started, before_phase = time.monotonic(), one.said[BEAT]
         one.until(word)
-        moments.append(time.monotonic())
+        seconds[phase], beats[phase] = time.monotonic() - started, one.said[BEAT] - before_phase
     if one.end():
         raise RuntimeError("the undisturbed search failed")
-    seconds = {phase: after - start for phase, start, after in zip(PHASES, moments, moments[1:], strict=False)}
     laws = load(place.laws)
     _, tests = runs_of(laws)
-    return Undisturbed(seconds, frozenset(laws.laws.keys() - before), len(tests.trials))
+    return Undisturbed(seconds, beats, frozenset(laws.laws.keys() - before), len(tests.trials))
 
 
-def kill(folder: Path, phase: str, after: float, usual: Undisturbed) -> Kill:
-    """One search killed `after` seconds into `phase`, looked at, and resumed."""
+@dataclass(frozen=True)
+class Moment:
+    """When to kill: so many beats into a phase, and then so many seconds later."""
+
+    phase: str
+    beats: int
+    seconds: float
+
+    @classmethod
+    def drawn(cls, phase: str, usual: Undisturbed, rng: random.Random) -> Moment:
+        """Anywhere in the time that a phase takes, or, as often, right after any of its trials or law files.
+
+        Most of the time goes into choosing and judging; what could be lost or torn is written in a small part of it.
+        """
+        if rng.random() < 0.5:
+            return cls(phase, 0, rng.uniform(0, usual.seconds[phase]))
+        return cls(phase, rng.randint(1, usual.beats[phase]), rng.uniform(0, AFTER_BEAT))
+
+
+def kill(folder: Path, moment: Moment, usual: Undisturbed) -> Kill:
+    """One search killed at `moment`, looked at, and resumed."""
     place = prepare(folder)
     one = Child.start(place)
-    one.until(PHASES[phase])
-    time.sleep(after)
+    one.until(PHASES[moment.phase])
+    for _ in range(moment.beats):
+        one.until(BEAT)
+    time.sleep(moment.seconds)
     one.process.send_signal(signal.SIGKILL)
     one.end()
     torn, written = left(place, usual)
     kept = len(journal.read(place.journal).trials) if _has_header(place) else 0
     again = Child.start(place)
     resumed = again.end() == 0 and again.said[DONE] == 1
-    return Kill(
-        phase, one.said["trial"], kept, torn, written, resumed, wrong(place, usual) if resumed else "did not end"
-    )
+    problem = wrong(place, usual) if resumed else "did not end"
+    return Kill(landed(one.said), acknowledged(one.said), kept, torn, written, resumed, problem)
+
+
+def acknowledged(said: Counter[str]) -> int:
+    """Trials that a child had said were on disk; law files have beats of their own."""
+    return said[BEAT] if not said[WRITING] else TRIALS + said[TESTING]
+
+
+def landed(said: Counter[str]) -> str:
+    """The phase in which a child died, by what it had said."""
+    begun = {READY: "search", TESTING: "test", WRITING: "write", DONE: "after"}
+    return [phase for word, phase in begun.items() if said[word]][-1]
 
 
 def _has_header(place: Place) -> bool:
@@ -351,7 +394,7 @@ def kills(count: int, seed: int, folder: Path) -> list[Kill]:
     found = []
     for place in range(count):
         phase = list(PHASES)[place % len(PHASES)]
-        found.append(kill(folder / str(place), phase, rng.uniform(0, usual.seconds[phase]), usual))
+        found.append(kill(folder / str(place), Moment.drawn(phase, usual, rng), usual))
         shutil.rmtree(folder / str(place))
     return found
 
