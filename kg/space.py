@@ -96,6 +96,14 @@ class Space:
         """Where the op's default is, or None if it is infeasible here."""
         return self.index(self.default)
 
+    @cached_property
+    def default_codes(self) -> npt.NDArray[np.int16] | None:
+        """(P,) the op's default as a row of `codes`, feasible or not; None where nobody chose one."""
+        if not self.default:
+            return None
+        codes = [values.index(self.default[name]) for name, values in zip(self.names, self.values, strict=True)]
+        return np.array(codes, np.int16)
+
     def columns(self) -> dict[str, Column]:
         """Each parameter as a dictionary-encoded column of N rows."""
         return {name: Column(self.values[p], self.codes[:, p]) for p, name in enumerate(self.names)}

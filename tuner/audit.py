@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from kg.features import COMPILED_FEATURES
 from kg.model.law import Bound
 from kg.model.run import Measurement, Trial
+from kg.space import Mask
 from tuner.restriction import Power, Restriction, Rule
 
 Outcome = Literal["agrees", "contradicts", "open"]
@@ -20,6 +22,9 @@ MIN_REFERENCES = 8
 
 The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
 """
+
+Codes = npt.NDArray[np.int16]
+"""(P,) a configuration as indices into its parameters' values."""
 
 SLOWDOWN = "slowdown"
 FAILURE = "failure_rate"
@@ -42,45 +47,54 @@ class Finding:
     at_most: frozenset[str] = frozenset()
 
 
-def candidates(restriction: Restriction, rng: np.random.Generator) -> Iterator[int]:
+class Audits:
     """Configurations that laws remove or postpone, those first whose removal would cost most if the law were wrong.
 
-    In turn from each law. Of the configurations of one law, first those that no other law speaks against and others
-    prefer, then those that differ least from the default: only the law stands between them and a trial.
+    In turn from each law, the one that names most first. Of what a law names, what no other law speaks against; of
+    that, in one round what differs least from the best trial so far, in the next what differs least from the default:
+    only the law stands between it and a trial.
     """
-    audited = [rule for rule in restriction.live if rule.is_audited and rule.named is not None]
-    distance = _distance(restriction)
-    queues = [_queue(rule, restriction, distance, rng) for rule in audited]
-    queues.sort(key=lambda queue: -len(queue))
-    seen: set[int] = set()
-    for depth in range(max(map(len, queues), default=0)):
-        for queue in queues:
-            if depth < len(queue) and int(queue[depth]) not in seen:
-                seen.add(int(queue[depth]))
-                yield int(queue[depth])
 
+    def __init__(self, restriction: Restriction, rng: np.random.Generator) -> None:
+        """Audit the live laws of `restriction`; `rng` breaks ties."""
+        self._restriction, self._codes = restriction, restriction.space.codes
+        rules = [rule for rule in restriction.live if rule.is_audited and rule.named is not None]
+        self._rules = sorted(rules, key=lambda rule: -rule.count)
+        self._unsafe = np.zeros(len(restriction.space), np.bool_)
+        for rule in restriction.live:
+            if rule.is_safety and rule.named is not None:
+                self._unsafe |= rule.named
+        self._place = rng.permutation(len(restriction.space))
+        self._default = restriction.space.default_codes
+        self._turn = 0
 
-_QUEUE = 256
-"""Configurations kept for each law; more than any audit spends."""
+    def next(self, taken: Iterable[int], best: int | None) -> int | None:
+        """The next to audit; None if every configuration that a law names is taken.
 
+        Args:
+            taken: What was tried, or will be.
+            best: The best trial's configuration; None while there is none.
+        """
+        free = ~self._unsafe
+        free[list(taken)] = False
+        for _ in self._rules:
+            turns, place = divmod(self._turn, len(self._rules))
+            self._turn += 1
+            nearest_to = self._default if best is None or turns % 2 else self._codes[best]
+            found = self._nearest(self._rules[place], free, nearest_to)
+            if found is not None:
+                return found
+        return None
 
-def _queue(rule: Rule, restriction: Restriction, distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    assert rule.named is not None  # noqa: S101 - `candidates` takes no others
-    unsafe = [other.named for other in restriction.live if other.is_safety and other.named is not None]
-    named = rule.named if not unsafe else rule.named & ~np.logical_or.reduce(unsafe)
-    rows = rng.permutation(np.flatnonzero(named))
-    own = rule.weight if rule.power is Power.POSTPONE else 0.0
-    others = restriction.penalty[rows] - own
-    return np.asarray(rows[np.lexsort((distance[rows], others))][:_QUEUE])
-
-
-def _distance(restriction: Restriction) -> np.ndarray:
-    """(N,) number of parameters in which a configuration differs from the op's default."""
-    space = restriction.space
-    if not space.default:  # a recorded space for which nobody chose a default
-        return np.zeros(len(space), np.int64)
-    default = np.array([values.index(space.default[n]) for n, values in zip(space.names, space.values, strict=True)])
-    return np.asarray((space.codes != default).sum(axis=1))
+    def _nearest(self, rule: Rule, free: Mask, codes: Codes | None) -> int | None:
+        assert rule.named is not None  # noqa: S101 - others are not audited
+        rows = np.flatnonzero(rule.named & free)
+        if not len(rows):
+            return None
+        others = self._restriction.penalty[rows] - (rule.weight if rule.power is Power.POSTPONE else 0.0)
+        rows = rows[others == others.min()]
+        distance = np.zeros(len(rows), np.int64) if codes is None else (self._codes[rows] != codes).sum(axis=1)
+        return int(rows[np.lexsort((self._place[rows], distance))[0]])
 
 
 class Standing:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from kg.model.base import Configuration
 from kg.model.run import Failure, Measurement, Trial
-from tuner import audit
-from tuner.audit import Finding, Standing
+from tuner.audit import Audits, Finding, Standing
 from tuner.backend.base import Backend, Request
 from tuner.budget import Budget
+from tuner.lead import Lead
 from tuner.restriction import Power, Restriction, Rule
 from tuner.strategy.base import Observation, SpaceView, Strategy
 
@@ -111,6 +111,8 @@ class _State:
     trials: list[Trial] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
     num_audited: int = 0
+    num_proposed: int = 0
+    best: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
         self.started = self.hooks.clock()
@@ -122,7 +124,8 @@ class _State:
         self.standings = {rule.id: Standing(rule, self.objective) for rule in audited}
         laws = self.restriction.order(self.rng) if self.restriction.rules else None
         self.order = laws if self.search.order is None else self.search.order
-        self.audits = audit.candidates(self.restriction, self.rng)
+        self.audits = Audits(self.restriction, self.rng)
+        self.lead = Lead(self.space, self.rng)
         self._start_strategy()
 
     def restore(self, done: Sequence[Trial]) -> None:
@@ -166,22 +169,32 @@ class _State:
 
     def _take_audits(self, count: int) -> list[int]:
         found: list[int] = []
+        taken = self.tried if self.space.default_index is None else {*self.tried, self.space.default_index}
         while len(found) < count:
-            index = next(self.audits, None)
+            index = self.audits.next({*taken, *found}, self._best())
             if index is None:
                 break
-            if index not in self.tried and index != self.space.default_index:
-                found.append(index)
+            found.append(index)
         return found
 
+    def _best(self) -> int | None:
+        """Configuration of the best trial."""
+        return None if self.best is None else self.best[1]
+
     def _propose(self, count: int, taken: set[int]) -> list[int]:
+        """Every second one from what fallen laws had hidden, while there is such a lead; the rest from the strategy."""
         found: list[int] = []
         while len(found) < count:
-            asked = self.strategy.ask(count - len(found))
+            self.num_proposed += 1
+            lead = self.lead.next(self.tried | taken | set(found)) if self.num_proposed % 2 else None
+            if lead is not None:
+                found.append(lead)
+                continue
+            asked = self.strategy.ask(1 if self.lead.is_open else count - len(found))
             if not asked:
                 break
             rows = [int(self.allowed[row]) for row in asked]
-            found += [index for index in rows if index not in self.tried and index not in taken]
+            found += [index for index in rows if index not in self.tried and index not in taken and index not in found]
         return found
 
     def _evaluate(self, requests: list[tuple[int, Request]]) -> Iterator[Trial]:
@@ -215,31 +228,26 @@ class _State:
         for standing in self.standings.values():
             standing.note(trial, is_named=standing.rule.id in naming)
         self.tried.add(index)
+        value = self._value(trial)
+        if value is not None and (self.best is None or value < self.best[0]):
+            self.best = (value, index)
+        if value is not None:
+            self.lead.note(value, index)
         row = int(np.searchsorted(self.allowed, index))
         if row < len(self.allowed) and self.allowed[row] == index:
-            self.strategy.tell([Observation(row, self._value(trial))])
+            self.strategy.tell([Observation(row, value)])
 
     def _drop_contradicted(self) -> None:
         """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
         laws = {name for name, standing in self.standings.items() if standing.is_contradicted()}
         laws -= self.restriction.contested
         if laws:
-            self.order = self._freed_first(self.restriction, self.restriction.contest(sorted(laws)))
-            self.restriction = self.restriction.contest(sorted(laws))
-            self.audits = audit.candidates(self.restriction, self.rng)
+            before = self.restriction
+            after = self.restriction = before.contest(sorted(laws))
+            self.lead.free((before.removed | before.postponed) & ~(after.removed | after.postponed))
+            self.order = after.order(self.rng)
+            self.audits = Audits(self.restriction, self.rng)
             self._start_strategy()
-
-    def _freed_first(self, before: Restriction, after: Restriction) -> npt.NDArray[np.int64]:
-        """What a contradicted law hid is the best lead there is: nearest to the best trial in it first, then the rest."""
-        freed = (before.removed | before.postponed) & ~(after.removed | after.postponed)
-        known = [(self._value(t), self.space.index(t.configuration)) for t in self.trials]
-        inside = [(value, index) for value, index in known if value is not None and index is not None and freed[index]]
-        rest = after.order(self.rng)
-        if not inside:
-            return rest
-        distance = (self.space.codes != self.space.codes[min(inside)[1]]).sum(axis=1)
-        place = np.where(freed, distance, len(self.space.names) + 1)
-        return np.asarray(rest[np.argsort(place[rest], kind="stable")])
 
     def _start_strategy(self) -> None:
         """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
