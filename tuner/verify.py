@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -62,6 +62,7 @@ class Verification:
         before: Status in the law's file.
         after: Status it would have with this evidence.
         reason: Why.
+        unnoted: What recorded runs say of the law that its file does not hold.
     """
 
     law: str
@@ -70,6 +71,7 @@ class Verification:
     before: Status
     after: Status
     reason: str
+    unnoted: tuple[Evidence, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -98,8 +100,9 @@ def replay(law: Law, witnesses: Sequence[Witness]) -> Verification:
         differing += [(entry.run, line) for line in found]
         kept.append(_recomputed(law, entry, witness) if found and witness is not None else entry)
     noted = {entry.run for entry in law.evidence}
-    new = [witness.entry(law) for witness in witnesses if witness.run.id not in noted]
-    return _verified(law, witnesses, [*kept, *(entry for entry in new if entry is not None)], differing)
+    more = [witness.entry(law) for witness in witnesses if witness.run.id not in noted]
+    new = tuple(entry for entry in more if entry is not None)
+    return replace(_verified(law, witnesses, [*kept, *new], differing), unnoted=new)
 
 
 def witnesses(laws: Laws) -> list[Witness]:

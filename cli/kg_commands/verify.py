@@ -8,16 +8,17 @@ import typer
 
 from cli import completion
 from cli.app import Globals, globals_of
-from cli.roots import open_laws
+from cli.roots import open_laws, open_root
 
 if TYPE_CHECKING:
     from cli.verify_run import Options
     from kg.loader import Laws
     from kg.model.law import Law
+    from tuner.verify import Verification
 
 EXAMPLES = (
     ("kg verify sm120-fmha-128x128-spills", "each run that can speak: verdict, effect, and the status that gives"),
-    ("kg verify --all", "every law; exit 1 if any evidence entry is not what its run's trials say"),
+    ("kg verify --all", "every law; exit 1 if its evidence is not what the recorded runs say"),
 )
 
 Backend = Literal["replay", "compile", "gpu"]
@@ -33,12 +34,15 @@ def command(
     hw: Annotated[str, typer.Option(help="Where to try it; else the law's hardware, or the GPU found.")] = "",
     problems: Annotated[int, typer.Option(min=1, help="Most problem sizes for new trials.")] = 4,
     seed: Annotated[int, typer.Option(help="Draws the configurations of new trials.")] = 0,
+    note: Annotated[
+        bool, typer.Option("--note", help="With replay: add what recorded runs say and the law's file lacks.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show how the laws would change.")] = False,
 ) -> None:
     """Repeat a law's experiment; exit 0 if trials support it, 1 if they refute it, differ or cannot tell.
 
     Replay judges the law by every recorded run that can speak of it, and checks that its evidence is what the trials
-    of its runs say; it writes nothing. Compile and gpu try configurations that the law names, and others, at its
+    of its runs say; it writes nothing but, with --note, what the evidence lacks. Compile and gpu try configurations that the law names, and others, at its
     problem sizes, and write the run and what it says.
     """
     state = globals_of(ctx)
@@ -47,19 +51,25 @@ def command(
         from kg.errors import KgError
 
         raise KgError("name one law, or --all with --backend replay")
+    if note and backend != "replay":
+        from kg.errors import KgError
+
+        raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
+    if note:
+        open_root(state).require_writable()
     if everything:
-        _every(laws)
+        _every(laws, note=note)
     laws.path("law", law)  # names the nearest if there is none
     found = laws.laws[law]
     if backend == "replay":
-        _replayed(state, laws, found)
+        _replayed(state, laws, found, note=note)
     else:
         from cli.verify_run import Options
 
         _repeated(state, laws, found, Options(backend, hw, problems, seed, not dry_run))
 
 
-def _every(laws: Laws) -> None:
+def _every(laws: Laws, *, note: bool) -> None:
     from cli.render_verify import summary
     from tuner.verify import replay, witnesses
 
@@ -67,17 +77,30 @@ def _every(laws: Laws) -> None:
     found = [replay(law, known) for law in laws.laws.values()]
     for one in found:
         typer.echo(summary(one))
-    raise typer.Exit(any(one.differing for one in found))
+        if note:
+            _note(laws, one)
+    raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))
 
 
-def _replayed(state: Globals, laws: Laws, law: Law) -> None:
+def _replayed(state: Globals, laws: Laws, law: Law, *, note: bool) -> None:
     from cli.render import Pen
     from cli.render_verify import verification
     from tuner.verify import replay, witnesses
 
     found = replay(law, witnesses(laws))
     typer.echo(verification(found, Pen(state.colour)), nl=False)
+    if note:
+        _note(laws, found)
     raise typer.Exit(not found.holds)
+
+
+def _note(laws: Laws, found: Verification) -> None:
+    """Add to the law's file what recorded runs say and it lacks."""
+    from kg.writeback import grow
+
+    if found.unnoted and grow.append(laws.root, laws.path("law", found.law), found.unnoted):
+        count = len(found.unnoted)
+        typer.echo(f"{found.law}: noted {count} run{'s' if count > 1 else ''}")
 
 
 def _repeated(state: Globals, laws: Laws, law: Law, options: Options) -> None:

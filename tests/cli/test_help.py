@@ -23,7 +23,7 @@ LINES = [
     for line, _ in loaded(PROGRAMS[program][0], name).examples
     if line not in NOT_RUN
 ]
-DIFFERS = {"kg diff"}
+DIFFERS = {"kg diff", "kg verify"}
 """Commands whose example finds a difference, which is exit code 1."""
 
 

@@ -147,11 +147,12 @@ def test_a_search_writes_back_what_it_confirmed(place, capsys):
     """The run file lands under evidence/, laws it speaks for gain an entry, comments stay, and the root still loads."""
     law = place / "laws" / "sm_120" / "fmha" / "sm120-fmha-128x128-spills.yaml"
     law.write_text("# a person wrote this\n" + law.read_text())
+    before = load(place / "laws").run_ids
     assert call("--use-laws", "--budget", "60", "--audit", "0.3") == 0
     out = capsys.readouterr().out
     assert "law: sm120-" in out
     laws = load(place / "laws")
-    (new,) = [name for name in laws.run_ids if name.startswith("compiled-rtx5070-fmha")]
+    (new,) = [name for name in laws.run_ids if name.startswith("compiled-rtx5070-fmha") and name not in before]
     grown = [one for one in laws.laws.values() if any(entry.run == new for entry in one.evidence)]
     assert grown
     assert law.read_text().startswith("# a person wrote this")

@@ -12,6 +12,7 @@ from cli import verify_run
 from cli.app import build, run
 from cli.kg import COMMANDS
 from kg.loader import load
+from kg.writeback.edit import LawFile
 from tuner.backend.base import Provenance
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ def test_replay_prints_each_problem_size_and_the_status(kg):
     code, out, _ = kg(SPILLS)
     assert code == 0
     assert re.search(r"supports: spill_bytes \d+\n    compiled-sm_120-fmha-d64-fp16-causal\n    at batch=8, ", out)
-    assert "verdict: supports; status: confirmed (" in out
+    assert "verdict: supports; status: confirmed (" in " ".join(out.split())
 
 
 def test_replay_of_a_contested_law_exits_1_and_shows_intervals(kg):
@@ -69,6 +70,28 @@ def test_evidence_that_is_not_what_its_run_says_is_found(kg, laws):
     assert out.count("DIFFERS") == 1
 
 
+def test_a_recorded_run_that_a_law_leaves_out_is_found_and_noted_on_demand(kg, laws):
+    """Evidence is not chosen: a run that speaks against a law counts, whether or not its file names it."""
+    path = laws / "sm_90/fmha/sm90-fmha-tile-m-256-spills.yaml"
+    whole = load(laws).laws[path.stem]
+    against = [entry.run for entry in whole.evidence if entry.verdict == "refutes"]
+    assert against
+    file = LawFile.read(path)
+    file.set_key(("evidence",), [entry for entry in file.tree["evidence"] if entry["run"] not in against])
+    file.set_status("confirmed")
+    file.save()
+    code, out, _ = kg("--all")
+    assert code == 1
+    assert f"{path.stem}: refutes (" in out
+    assert "; confirmed -> contested" in out
+    code, out, _ = kg("--all", "--note")
+    assert code == 0
+    assert f"{path.stem}: noted {len(against)} run" in out
+    assert load(laws).laws[path.stem].status == "contested"
+    assert {entry.run for entry in load(laws).laws[path.stem].evidence} == {entry.run for entry in whole.evidence}
+    assert kg("--all")[0] == 0
+
+
 def test_all_is_quiet_where_everything_is_true(kg):
     code, out, _ = kg("--all")
     assert code == 0
@@ -82,6 +105,7 @@ def test_all_is_quiet_where_everything_is_true(kg):
         ([], "name one law"),
         ([SPILLS, "--all"], "name one law"),
         (["--all", "--backend", "compile"], "name one law"),
+        ([SPILLS, "--backend", "compile", "--note"], "--note is for recorded runs"),
         (["sm120-fmha-128x128-spill"], SPILLS),
         (["sm90-fmha-v-latency-4-or-5", "--backend", "compile"], "use --backend gpu"),
         ([SPILLS, "--backend", "gpu"], "no NVIDIA GPU"),
@@ -113,6 +137,8 @@ class Compiler:
         for request in requests:
             yield Trial(
                 configuration=dict(request.configuration),
+                problem=dict(request.problem),
+                origin=request.origin,
                 measurements=(Measurement(name="spill_bytes", value=self.spills(request.configuration)),),
             )
 

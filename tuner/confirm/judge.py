@@ -172,11 +172,14 @@ def _slowdown(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Ro
 
 
 def _measured_row(verdict: Verdict, table: TrialTable, row: int, seen: Bools) -> _Row:
+    """The nearest to the best; of a refutation the one that refutes, whose interval lies wholly below the bound."""
     low, high = table.slowdown_bounds()
     best = float(np.nanmin(table.time[row]))
-    nearest = int(np.flatnonzero(seen)[table.time[row, seen].argmin()])
+    places = np.flatnonzero(seen)
+    nearest = int(places[(high if verdict == "refutes" else table.time)[row, seen].argmin()])
+    least = float(low[row, nearest] if verdict == "refutes" else low[row, seen].min())
     effect = {"slowdown": float(table.time[row, nearest]) / best}
-    return _Row(verdict, effect, {"slowdown": (float(low[row, seen].min()), float(high[row, nearest]))})
+    return _Row(verdict, effect, {"slowdown": (least, float(high[row, nearest]))})
 
 
 def _failure(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
