@@ -244,14 +244,14 @@ def search(laws: Laws, one: Run, law: Law | None, seed: int, strategy: str) -> t
     space = recorded_space(laws, one)
     root = Root({} if law is None else {law.id: law}, laws.hardware, laws.ops, {})
     restriction = restrict(space, root, Context("h200", TOOLCHAIN, transfer=False))
-    backend = ReplayBackend(_recording(one), Provenance("measured", {"tileiras": "13.4.92"}, None, None, "time"))
+    backend = ReplayBackend(recording(one), Provenance("measured", {"tileiras": "13.4.92"}, None, None, "time"))
     seeking = Search(restriction, lambda: registry.make(strategy), Budget(len(space)), seed)
     best = min(value for trial in one.trials if (value := trial.value("time")) is not None)
     result = run(seeking, backend, Hooks(lambda: 0.0, lambda _: None, lambda *_: None))
     return reached(result.trials, 1.02 * best), bool(result.restriction.contested)
 
 
-def _recording(one: Run) -> object:
+def recording(one: Run) -> object:
     from kg.formats.recording import Recording, seen_parameters
 
     return Recording(
