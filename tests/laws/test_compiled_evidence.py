@@ -33,13 +33,12 @@ def test_evidence_is_what_the_runs_say(law_id: str) -> None:
     law: Law = LAWS.laws[law_id]
     for entry in (entry for entry in law.evidence if entry.tier == "compiled"):
         run = LAWS.run(entry.run)
-        found = judge(law, from_runs([run]))
+        table = from_runs([run])
+        found = judge(law, table, min_problems=1)
         assert entry.effect == found.effect, (law_id, entry.run)
         assert sorted(entry.problems) == sorted(found.problems)
-        if entry.role == "suggested":  # one problem size is enough to suggest a law, too few for the judge
-            assert (entry.verdict, found.verdict) in {("supports", "supports"), ("supports", "inconclusive")}
-        else:
-            assert entry.verdict == found.verdict, (law_id, entry.run)
+        # one problem size may be taken for too few
+        assert entry.verdict in {found.verdict, judge(law, table).verdict}, (law_id, entry.run)
 
 
 def test_occupancy_of_the_coarse_claim() -> None:
