@@ -64,8 +64,12 @@ class Method:
 
 
 def run_id(tier: str, subject: Subject, now: datetime) -> str:
-    """`compiled-rtx5070-fmha-d64-s1024-causal-20260101t120000`: sorts by what it is about, then by time."""
-    parts = (tier, subject.hw, subject.op, subject.problem_name, now.strftime("%Y%m%dt%H%M%S"))
+    """`compiled-rtx5070-fmha-d64-s1024-causal-20260101t120000123`: sorts by what it is about, then by time.
+
+    To the millisecond, so that searches started together do not share a journal, nor run files of two machines a name.
+    """
+    stamp = f"{now:%Y%m%dt%H%M%S}{now.microsecond // 1000:03}"
+    parts = (tier, subject.hw, subject.op, subject.problem_name, stamp)
     words = [_NOT_IN_ID.sub("-", part.lower()).strip("-.") for part in parts]
     longest = _MAX_ID - sum(len(word) + 1 for word in words if word is not words[3])
     words[3] = words[3][:longest].strip("-.")

@@ -121,7 +121,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
     run = record.build(frame, result)
     path = record.write(run, tmp_path)
     assert read_run(path) == run
-    assert path.name == "measured-card-toy-usual-20260102t030405.json"
+    assert path.name == "measured-card-toy-usual-20260102t030405000.json"
     assert len(run.trials) == 30
     assert all(not trial.problem for trial in run.trials)  # the run's own problem is not repeated in each
     assert run.problem == {"size": 1024, "dim": 64}
@@ -146,7 +146,7 @@ def test_a_run_id_is_always_an_id(name):
     """Whatever a problem size is called, the run's id fits the format and ends in its time."""
     made = record.run_id("compiled", record.Subject("card", "toy", {}, name, ""), NOW)
     assert len(made) <= 100
-    assert made.endswith("-20260102t030405")
+    assert made.endswith("-20260102t030405000")
     assert all(sign in "abcdefghijklmnopqrstuvwxyz0123456789_.-" for sign in made)
 
 
@@ -211,3 +211,9 @@ def test_the_default_may_be_the_answer():
         law("p", "positive", {"prefer": {"m": 64}}), backend=Formula(time=lambda c: 1.0 + (c != default))
     )
     assert "it is the default" in " ".join(report.build(ABOUT, result).answer)
+
+
+def test_searches_that_begin_a_millisecond_apart_do_not_share_a_name():
+    first, second = (record.run_id("measured", SUBJECT, NOW.replace(microsecond=us)) for us in (1_000, 2_000))
+    assert first != second
+    assert sorted([second, first]) == [first, second]
