@@ -17,7 +17,7 @@ from tuner.backend.gpu.timing import Plan
 
 Inspect = Callable[[Compiled], Mapping[str, float]]
 """Features of what was compiled (`registers`, `spill_bytes`, ...); empty where they cannot be read."""
-UNITS = {"spill_bytes": "bytes", "smem_bytes": "bytes"}
+UNITS = dict.fromkeys(("spill_bytes", "smem_bytes", "loop_spill_bytes", "loop_shared_bytes"), "bytes")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,20 @@ from pathlib import Path
 import kernels
 from kernels.registry import SPECS, spec
 from kg.model.base import Scalar
+from tuner.backend.compile.backend import TIME_LIMIT_S
 from tuner.backend.compile.cache import source_sha256
-from tuner.backend.compile.features import of_cubin, resident
+from tuner.backend.compile.errors import CompilerMissingError, CubinError
+from tuner.backend.compile.features import disassemble, of_cubin, of_disassembly, resident
 from tuner.backend.compile.occupancy import Limits as SmLimits
+from tuner.backend.compile.toolchain import find
 from tuner.backend.gpu.ahead import AheadCompiler, Compiled, Target
 from tuner.backend.gpu.backend import GpuBackend, Inspect, Method
-from tuner.backend.gpu.cubins import CubinStore
+from tuner.backend.gpu.cubins import Cubin, CubinStore
 from tuner.backend.gpu.program import KernelProgram
 from tuner.backend.gpu.supervisor import Limits, Supervisor
+
+PREDICTING = ("loop_instructions", "loop_shared_bytes", "loop_spill_bytes", "loop_tensor_flops")
+"""What `tuner.predict.model` takes from the hot loop; the rest of the instruction mix would triple a run file."""
 
 PACKAGE_ROOT = Path(kernels.__file__).resolve().parents[1]
 
@@ -55,6 +62,7 @@ def open_compiler(bench: Bench) -> tuple[AheadCompiler, Inspect]:
 def inspector(bench: Bench) -> Inspect:
     """Reads the features of compiled configurations: the hot function's, and the most that any of them spills."""
     store, limits = CubinStore(bench.cubins), SmLimits.of(bench.facts)
+    loops: dict[str, dict[str, float]] = {}  # problem sizes share their code
 
     def inspect(code: Compiled) -> Mapping[str, float]:
         cubins = [cubin for key in code.keys if (cubin := store.get(key)) is not None]
@@ -64,9 +72,21 @@ def inspector(bench: Bench) -> Inspect:
         spill_bytes = max(features["spill_bytes"] for features in all_features)
         hot = {name: all_features[0][name] for name in ("registers", "smem_bytes", "threads")}
         fits = resident(hot, limits)["ctas_per_sm"]
-        return {**hot, "spill_bytes": spill_bytes, "ctas_per_sm": fits}
+        if code.keys[0] not in loops:
+            loops[code.keys[0]] = hot_loop(cubins[0])
+        return {**hot, "spill_bytes": spill_bytes, "ctas_per_sm": fits, **loops[code.keys[0]]}
 
     return inspect
+
+
+def hot_loop(cubin: Cubin) -> dict[str, float]:
+    """The features of the hot loop that a time is predicted from; none where there is no disassembler."""
+    try:
+        text = disassemble(cubin.code, find().nvdisasm, time_limit_s=TIME_LIMIT_S)
+    except (CompilerMissingError, CubinError, subprocess.TimeoutExpired):
+        return {}
+    found = of_disassembly(text, cubin.symbol)
+    return {name: found[name] for name in PREDICTING if name in found}
 
 
 def open_gpu(bench: Bench, method: Method, limits: Limits | None = None) -> GpuBackend:

@@ -6,8 +6,8 @@ import pytest
 
 from tuner.backend.gpu.ahead import Compiled
 from tuner.backend.gpu.backend import Method
-from tuner.backend.gpu.cubins import CubinStore, compile_into
-from tuner.backend.gpu.open import Bench, inspector, open_gpu, source_of
+from tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into
+from tuner.backend.gpu.open import PREDICTING, Bench, hot_loop, inspector, open_gpu, source_of
 
 H200 = {
     "max_warps_per_sm": 64,
@@ -33,7 +33,10 @@ def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
     [job] = SPEC.compile_jobs({"n": 1 << 16}, {"tile": 256, "kind": "good"})
     key, _ = compile_into(CubinStore(tmp_path), job, "sm_90", "source")
     features = inspector(bench)(Compiled((key,)))
-    assert set(features) == {"registers", "smem_bytes", "threads", "spill_bytes", "ctas_per_sm"}
+    loop = {name for name in features if name.startswith("loop_")}
+    assert set(features) - loop == {"registers", "smem_bytes", "threads", "spill_bytes", "ctas_per_sm"}
+    assert loop == set(PREDICTING)
+    assert features["loop_instructions"] > 0
     assert 0 < features["registers"] <= 255
     assert features["threads"] == 128
     assert features["spill_bytes"] == 0
@@ -42,6 +45,10 @@ def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
 
 def test_what_is_not_in_the_store_has_no_features(bench):
     assert inspector(bench)(Compiled(("gone",))) == {}
+
+
+def test_code_that_cannot_be_disassembled_only_lacks_the_hot_loop():
+    assert hot_loop(Cubin("kernel", b"not a cubin")) == {}
 
 
 def test_the_source_hash_is_of_names_within_the_repository():
