@@ -19,7 +19,7 @@ import msgspec
 
 from kg.atomic import write
 from kg.errors import KgError
-from kg.loader import EVIDENCE, Laws, load, read_run, run_id
+from kg.loader import EVIDENCE, Laws, completed, load, read_run, run_id
 from kg.match import hardware_facts
 from kg.model.base import Scalar
 from kg.model.law import Evidence, Law
@@ -91,7 +91,8 @@ def main() -> int:
     root = load(arguments.laws)
     paths = {run_id(path.name): path for path in sorted((arguments.laws / EVIDENCE).glob("*.json*"))}
     wanted = [path for name, path in paths.items() if re.fullmatch(arguments.on, name) or name in arguments.found]
-    runs = sorted((read_run(path) for path in wanted), key=lambda run: run.id not in arguments.found)
+    found = (completed(run, root.ops.get(run.op)) for run in map(read_run, wanted))
+    runs = sorted(found, key=lambda run: run.id not in arguments.found)
     (judge if arguments.law else mine_into)(root, runs, arguments)
     return 0
 

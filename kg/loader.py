@@ -111,14 +111,15 @@ class Laws:
         return self.root / files[identifier]
 
     def run(self, identifier: str) -> Run:
-        """The run file `identifier`, read once.
+        """The run file `identifier`, read once, `completed` for its op.
 
         Raises:
             UnknownNameError: If there is none.
             InvalidFilesError: If it cannot be read.
         """
         if identifier not in self._runs:
-            self._runs[identifier] = read_run(self.path("run", identifier))
+            run = read_run(self.path("run", identifier))
+            self._runs[identifier] = completed(run, self.ops.get(run.op))
         return self._runs[identifier]
 
     def document(self, kind: str, identifier: str) -> yaml_reader.Document:
@@ -187,6 +188,22 @@ def read_run(path: Path) -> Run:
         message = f"the id is the file's stem {run_id(path.name)!r} (got {run.id!r}); rename one of them"
         raise InvalidFilesError([Problem(str(path), 0, 0, "id", message)])
     return run
+
+
+def completed(run: Run, op: Op | None) -> Run:
+    """`run` with the defaults of parameters that its op has gained since it was recorded.
+
+    A default leaves a kernel as it was before the parameter, so it is what was compiled or measured then. What is only
+    reported or computed stays as it is: there a missing parameter is one that nobody stated.
+    """
+    if op is None or run.tier not in {"compiled", "measured"}:
+        return run
+    defaults = {name: parameter.default for name, parameter in op.parameters.items()}
+    if all(trial.configuration.keys() >= defaults.keys() for trial in run.trials):
+        return run
+    replace = msgspec.structs.replace
+    trials = tuple(replace(trial, configuration={**defaults, **trial.configuration}) for trial in run.trials)
+    return replace(run, trials=trials)
 
 
 def run_id(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kg.errors import UnknownNameError
 from kg.lineage import lineage
-from kg.loader import Laws, read_run
+from kg.loader import Laws, completed, read_run
 from kg.model.run import Run
 from kg.store import Store
 from kg.taxonomy import Taxonomy
@@ -149,7 +149,8 @@ def _read(laws: Laws, name: str) -> Run:
         return laws.run(name)
     path = Path(name)
     if path.suffix in {".json", ".gz"} or path.exists():
-        return read_run(path)
+        run = read_run(path)
+        return completed(run, laws.ops.get(run.op))
     return laws.run(name)  # says which ids are near
 
 

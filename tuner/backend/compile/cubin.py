@@ -105,7 +105,7 @@ def resources(cubin: bytes, symbol: str) -> Resources:
     """
     try:
         return _resources(_Elf(cubin), symbol)
-    except (struct.error, ValueError, IndexError) as error:
+    except (struct.error, ValueError, IndexError, OverflowError) as error:
         raise CubinError(f"damaged cubin: {error}") from error
 
 
