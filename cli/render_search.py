@@ -19,6 +19,9 @@ ROWS = 10
 SHORT = {"registers": "regs", "spill_bytes": "spill_bytes", "ctas_per_sm": "ctas_/SM"}
 """Features shown in a row, and their headings; the JSON form has all of them."""
 
+MAX_FLAG_COLUMNS = 4
+"""With more flags than this that differ, they share one column, a letter each."""
+
 _TIME = 1
 """Column of the times: its heading says whether they were measured, so it is never cut."""
 
@@ -54,22 +57,38 @@ def _ranking(report: Report, pen: Pen) -> Iterator[str]:
     constant, varying = _split([row.configuration for row in rows])
     if constant:
         yield from wrap("all with " + ", ".join(f"{name}={_value(value)}" for name, value in constant.items()))
-    header = ["#", f"{word}_us", *varying, *(SHORT[name] for name in SHORT if name in rows[0].features), ""]
-    yield from _columns(header, [_cells(row, varying) for row in rows], pen)
+    flags = _letters([name for name in varying if isinstance(rows[0].configuration[name], bool)])
+    flags = flags if len(flags) > MAX_FLAG_COLUMNS else {}
+    varying = [name for name in varying if name not in flags]
+    together = ["flags"] if flags else []
+    header = ["#", f"{word}_us", *varying, *together, *(SHORT[name] for name in SHORT if name in rows[0].features), ""]
+    yield from _columns(header, [_cells(row, varying, flags) for row in rows], pen)
     marks = {mark for row in rows for mark in _marks(row)}
-    legend = [words for mark, words in MARKS.items() if mark in marks]
+    legend = ["flags: " + ", ".join(f"{letter} {name}" for name, letter in flags.items())] if flags else []
+    legend += [words for mark, words in MARKS.items() if mark in marks]
     more = len(report.ranked) - len(rows)
     legend += [f"{more} more in the run file"] if more else []
     if legend:
         yield from (pen(line, "dim") for line in wrap("; ".join(legend)))
 
 
-def _cells(row: Row, varying: Sequence[str]) -> list[str]:
+def _letters(names: Sequence[str]) -> dict[str, str]:
+    """A letter for each flag: the first of its name that no flag before it has, else a digit."""
+    letters: dict[str, str] = {}
+    for name in names:
+        free = (c for c in (*name, *"0123456789") if c != "_" and c not in letters.values())
+        letters[name] = next(free, "?")
+    return letters
+
+
+def _cells(row: Row, varying: Sequence[str], flags: Mapping[str, str]) -> list[str]:
     time = f"{row.value:.1f}"
     if row.low is not None and row.high is not None:
         time += f"~{(row.high - row.low) / 2:.1f}"
     features = [f"{row.features[name]:.0f}" for name in SHORT if name in row.features]
     settings = [_value(row.configuration[name]) for name in varying]
+    if flags:
+        settings.append("".join(letter if row.configuration[name] else "-" for name, letter in flags.items()))
     return [str(row.rank), time, *settings, *features, _marks(row)]
 
 
