@@ -10,6 +10,9 @@ The maximum starts at a floor, and masked scores are set to it. With -inf as the
 floor is rescaled by exp(floor - m) = 0 as soon as a visible key arrives, and a row that never sees one is told by
 m_i == floor.
 
+m_i need not be the maximum: any reference gives the same quotient, as long as nothing overflows (`add`). Then nothing has to be
+rescaled, and a bound on l_i tells afterwards whether every weight was small enough.
+
 Source: Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018, section 3.
 """
 
@@ -63,6 +66,18 @@ def update(state: State, scores: Floats, values: Floats, visible: NDArray[np.boo
         p = np.exp(masked - m_new[:, None])
         alpha = np.exp(state.m_i - m_new)
         return State(m_new, state.l_i * alpha + p.sum(axis=1), state.acc * alpha[:, None] + p @ values)
+
+
+def add(state: State, scores: Floats, values: Floats, visible: NDArray[np.bool_], *, floor: float = FLOOR) -> State:
+    """The state after one more tile of keys, m_i kept: no maximum is taken and nothing rescaled.
+
+    No weight of a row exceeds its l_i, so l_i below the largest number of a type proves that the type held them all.
+    Arguments as for `update`.
+    """
+    masked = np.where(visible, scores, scores.dtype.type(floor))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        p = np.exp(masked - state.m_i[:, None])
+        return State(state.m_i, state.l_i + p.sum(axis=1), state.acc + p @ values)
 
 
 def merge(left: State, right: State) -> State:

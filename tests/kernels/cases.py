@@ -37,6 +37,9 @@ class Case:
     split_loop: bool = True
     heavy_first: bool = True
     pipeline: str = "plain"
+    masked_tiles: str = "after"
+    running_max: bool = True
+    q_registers: bool = False
     sum_lanes: int = 1
     heads_fastest: bool = False
     persistent: bool = False
@@ -56,6 +59,9 @@ class Case:
             "split_loop",
             "heavy_first",
             "pipeline",
+            "masked_tiles",
+            "running_max",
+            "q_registers",
             "sum_lanes",
             "heads_fastest",
             "persistent",
@@ -110,6 +116,30 @@ CASES = (
         persistent=True,
         heads_fastest=True,
     ),
+    Case("masks inline, causal tails", seq_q=100, seq_kv=110, causal=True, masked_tiles="inline"),
+    Case("masks inline, tails", seq_q=77, seq_kv=101, masked_tiles="inline", sum_lanes=8),
+    Case("masks inline, rows that see no key", seq_q=70, seq_kv=40, q_offset=-35, causal=True, masked_tiles="inline"),
+    Case("Q in registers, causal bf16", seq_q=100, seq_kv=100, causal=True, q_registers=True, dtype="bf16"),
+    Case("first maximum, tails", seq_q=77, seq_kv=101, running_max=False, sum_lanes=8),
+    Case("first maximum, causal", seq_q=100, seq_kv=100, causal=True, running_max=False),
+    Case("first maximum, loop not split", seq_q=100, seq_kv=100, causal=True, running_max=False, split_loop=False),
+    Case("first maximum, rows that see no key", seq_q=70, seq_kv=40, q_offset=-35, causal=True, running_max=False),
+    Case("first maximum, bf16", heads=4, kv_heads=1, seq_q=65, seq_kv=65, causal=True, dtype="bf16", running_max=False),
+    Case(
+        "first maximum, masks inline, Q in registers",
+        heads=2,
+        kv_heads=1,
+        seq_q=130,
+        seq_kv=150,
+        causal=True,
+        masked_tiles="inline",
+        running_max=False,
+        q_registers=True,
+        sum_lanes=8,
+    ),
+    Case("first maximum, early scores", seq_q=100, seq_kv=101, causal=True, pipeline="early-scores", running_max=False),
+    Case("first maximum, late values", seq_q=100, seq_kv=101, causal=True, pipeline="late-values", running_max=False),
+    Case("first maximum, late values, tails", seq_q=50, seq_kv=70, pipeline="late-values", running_max=False),
     Case("head_dim 256", head_dim=256, seq_q=40, seq_kv=40, causal=True, dtype="bf16"),
 )
 

@@ -44,12 +44,11 @@ WRONG = {
     "padding of keys left open": {"padding_mode=ZERO": "padding_mode=ct.PaddingMode.UNDETERMINED"},
     "last query tile not written": {"index=(b, h, x, 0), tile=out": "index=(b, h, x * 2, 0), tile=out"},
     "wrong kv head": {"h // GROUP": "h % 2"},
-    "accumulator not rescaled": {"v_hints), acc * alpha)": "v_hints), acc)"},
+    "accumulator not rescaled": {"return acc * alpha if": "return acc if"},
     "causal mask off by one": {"row >= column": "row > column"},
     "scores rounded before the maximum": {"return ct.mma(q, k,": "return 0.99 * ct.mma(q, k,"},
-    "sums not rescaled": {"l_i * alpha": "l_i"},
-    "a head left out": {"// num_heads, t % num_heads": "// num_heads, 0 * t"}
-    | {"t % num_m, t // num_m": "t % num_m, 0 * t"},
+    "sums not rescaled": {"l_i * alpha, m_new": "l_i, m_new"},
+    "a head left out": {"(ct.bid(1), ct.bid(2), ct.bid(0))": "(0 * ct.bid(1), ct.bid(2), ct.bid(0))"},
 }
 
 
@@ -62,6 +61,41 @@ def test_a_wrong_kernel_cannot_pass(mistake: str) -> None:
     assert relative_error(simulate(case, x, fmha.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
     wrong = variant(str(fmha.__file__), WRONG[mistake])
     assert not relative_error(simulate(case, x, wrong.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
+
+
+RISING = ("plain", "early-scores", "late-values")
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+@pytest.mark.parametrize("pipeline", RISING)
+def test_a_first_maximum_that_does_not_serve_is_made_good(pipeline: str, dtype: str) -> None:
+    """Scores that rise by hundreds after the first key tile: right with the second computation, wrong without it."""
+    case = Case("rising", heads=2, kv_heads=2, seq_q=70, seq_kv=130, dtype=dtype, pipeline=pipeline, running_max=False)
+    x = draw(case)
+    x.k[:, 1, 40:] *= 40  # one head only; of its rows some rise and some do not
+    want, _ = reference(case, x)
+    assert relative_error(simulate(case, x, fmha.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
+    unchecked = variant(str(fmha.__file__), {"fits = ct.max(l_i) < FITS": "fits = ct.max(l_i) < 1e38 or True"})
+    assert not relative_error(simulate(case, x, unchecked.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
+
+
+def test_a_first_maximum_serves_ordinary_inputs() -> None:
+    """On standard normal inputs nothing is computed twice: a kernel whose second computation is broken is right too."""
+    case = Case("ordinary", heads=2, kv_heads=1, seq_q=130, seq_kv=150, causal=True, running_max=False)
+    x = draw(case)
+    broken = variant(str(fmha.__file__), {"if not fits:": "if not fits:\n            q = q * 3.0"})
+    want, _ = reference(case, x)
+    assert relative_error(simulate(case, x, broken.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
+
+
+def test_log_sum_exp_without_a_running_maximum() -> None:
+    """Whatever m_i a row was summed under, its log-sum-exp is the same."""
+    case = Case("lse", seq_q=50, seq_kv=70, heads=2, kv_heads=1, running_max=False)
+    x = draw(case)
+    x.k[:, :, 35:] *= 4
+    scores = x.q.astype(float) @ np.repeat(x.k, 2, axis=1).astype(float).swapaxes(2, 3) * case.head_dim**-0.5
+    _, lse = simulate(case, x, fmha.fmha_kernel, lse=True)
+    np.testing.assert_allclose(lse, np.log(np.exp(scores).sum(-1)), rtol=1e-4, atol=1e-4)
 
 
 def test_floor_of_wholly_masked_rows() -> None:

@@ -112,3 +112,26 @@ def test_what_was_accumulated_at_the_floor_vanishes() -> None:
     only = osm.attend(scores[:, 4:], values[4:], visible[:, 4:], [np.arange(4)])
     np.testing.assert_array_equal(late.l_i, only.l_i)
     np.testing.assert_array_equal(late.acc, only.acc)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 40), st.sampled_from([1e-3, 1.0, 10.0, 100.0]), st.floats(-5, 5))
+def test_a_reference_that_is_not_the_maximum_gives_softmax_or_is_found_out(
+    seed: int, keys: int, scale: float, off: float
+) -> None:
+    """Later tiles under the first tile's maximum, or one beside it: right wherever l_i is below the limit, and every
+    row with a weight above the limit is among those that are not."""
+    limit = 60000.0
+    scores, values, visible = problem(seed, rows=6, keys=keys, scale=scale, share_masked=0.0)
+    tiles = tiling(seed, keys)
+    state = osm.attend(scores, values, visible, tiles[:1])
+    state = osm.merge(state, osm.State(state.m_i + np.float32(off), 0 * state.l_i, 0 * state.acc))
+    anchor = state.m_i.copy()
+    for tile in tiles[1:]:
+        state = osm.add(state, scores[:, tile], values[tile], visible[:, tile])
+    assert (state.m_i == anchor).all()
+    fits = state.l_i < limit
+    too_large = np.exp(scores.astype(np.float64).max(axis=1) - anchor) >= limit
+    assert not (fits & too_large).any()
+    expected = osm.reference(scores, values, visible)
+    np.testing.assert_allclose(osm.finish(state)[fits], expected[fits], rtol=5e-5, atol=5e-5)

@@ -3,8 +3,12 @@
 Einsum: O[b,h,m,d] = OnlineSoftmax(sum_d Q[b,h,m,d] * K[b,h//G,n,d] * scale)[n] * V[b,h//G,n,d], G query heads per KV head.
 
 Invariants, each with a test:
-  * after key tile j: m_i is the row maximum of all scores seen, l_i = sum exp2(s - m_i), acc = sum exp2(s - m_i) * v;
-    a new maximum rescales both by alpha = exp2(m_old - m_new), so no score is ever exponentiated above 0;
+  * after key tile j: l_i = sum exp2(s - m_i), acc = sum exp2(s - m_i) * v over all scores seen; the result is acc / l_i
+    whatever m_i is, as long as nothing overflows;
+  * with RUNNING_MAX m_i is the row maximum of all scores seen: a new one rescales l_i and acc by
+    alpha = exp2(m_old - m_new), so no score is ever exponentiated above 0;
+  * without it m_i stays the row maximum of the first key tile, and l_i < FITS for every row proves that no weight was
+    above what fp16 holds; where that fails, the query tile is computed again with a running maximum;
   * masked scores and the first m_i are FLOOR, a finite number: -inf would give (-inf) - (-inf) = NaN in a masked row;
   * a row that saw no key (m_i still at the floor) is written as 0, its log-sum-exp as FLOOR;
   * every (query tile, head) is computed by exactly one CTA, whatever the order and however many CTAs there are.
@@ -17,7 +21,6 @@ import cuda.tile as ct
 ConstInt = ct.Constant[int]
 ConstBool = ct.Constant[bool]
 ZERO = ct.PaddingMode.ZERO
-
 LOG2_E = 1.0 / math.log(2.0)
 LN_2 = math.log(2.0)
 FLOOR = -1.0e20  # law: mask floor; exp2(FLOOR - m) is 0 in fp32 for every reachable m, and FLOOR - FLOOR is 0
@@ -26,6 +29,11 @@ NO_KEY = -1.0e18  # a row maximum below this never saw a real score (scores are 
 PLAIN = 0  # scores, softmax, product with V, one key tile after the other; the compiler overlaps what it can
 EARLY_SCORES = 1  # Q K^T of the next key tile is issued before the softmax of this one
 LATE_VALUES = 2  # the product with V of the last key tile is issued with Q K^T of this one
+
+AFTER = 0  # key tiles that need a mask in a loop of their own, after the others
+INLINE = 1  # one loop that asks of each key tile: no second loop has to fill its pipeline of loads
+
+FITS = 60000.0  # a row sum below it holds no weight above 65504, the largest number of fp16
 
 
 @ct.kernel
@@ -48,115 +56,63 @@ def fmha_kernel(
     RAGGED: ConstBool,  # TILE_N does not divide Skv
     PIPELINE: ConstInt,
     SPLIT_LOOP: ConstBool,
+    MASKED_TILES: ConstInt,
+    RUNNING_MAX: ConstBool,
+    Q_REGISTERS: ConstBool,  # read Q from shared memory once, not again for every key tile
     SUM_LANES: ConstInt,  # partial row sums kept apart until the end; 8 is one for each pair of a fragment's columns
-    HEAVY_FIRST: ConstBool,
+    HEAVY_FIRST: ConstBool,  # the last query tile of a causal head has the most keys
     HEADS_FASTEST: ConstBool,
     PERSISTENT: ConstBool,
     USE_TMA: ConstBool,
     WRITE_LSE: ConstBool,
 ):
     num_m = ct.cdiv(Q.shape[2], TILE_M)
-    num_heads = Q.shape[0] * NUM_HEADS
     tiles = (TILE_M, TILE_N, TILE_D)
     k_hints = (K_LATENCY, USE_TMA)
     v_hints = (V_LATENCY, USE_TMA)
-    variant = (CAUSAL, RAGGED, PIPELINE, SPLIT_LOOP, SUM_LANES, WRITE_LSE)
+    variant = (CAUSAL, RAGGED, PIPELINE, SPLIT_LOOP, MASKED_TILES, RUNNING_MAX, SUM_LANES)
+    ends = (Q_REGISTERS, WRITE_LSE)
     if PERSISTENT:
+        num_heads = Q.shape[0] * NUM_HEADS
         for t in range(ct.bid(0), num_m * num_heads, ct.num_blocks(0)):
-            x, bh = block_of(t, num_m, num_heads, HEAVY_FIRST, HEADS_FASTEST)
+            x, bh = block_of(t, num_m, num_heads, HEADS_FASTEST)
             b, h = bh // NUM_HEADS, bh % NUM_HEADS
-            attend(Q, K, V, Out, Lse, scale, q_offset, (b, h, h // GROUP, x), tiles, k_hints, v_hints, variant)
+            x = num_m - 1 - x if HEAVY_FIRST else x
+            attend(Q, K, V, Out, Lse, scale, q_offset, (b, h, h // GROUP, x), tiles, k_hints, v_hints, variant, ends)
     else:
-        x, bh = block_of(ct.bid(0), num_m, num_heads, HEAVY_FIRST, HEADS_FASTEST)
-        b, h = bh // NUM_HEADS, bh % NUM_HEADS
-        attend(Q, K, V, Out, Lse, scale, q_offset, (b, h, h // GROUP, x), tiles, k_hints, v_hints, variant)
+        # A grid of three dimensions: to divide a block number costs more than the rest of a CTA's start
+        h, b, x = (ct.bid(0), ct.bid(1), ct.bid(2)) if HEADS_FASTEST else (ct.bid(1), ct.bid(2), ct.bid(0))
+        x = num_m - 1 - x if HEAVY_FIRST else x
+        attend(Q, K, V, Out, Lse, scale, q_offset, (b, h, h // GROUP, x), tiles, k_hints, v_hints, variant, ends)
 
 
-def block_of(t, num_m, num_heads, HEAVY_FIRST, HEADS_FASTEST):
-    """(query tile, batch and head) of the t-th block; the last query tile of a causal head has the most keys."""
+def block_of(t, num_m, num_heads, HEADS_FASTEST):
+    """(query tile, batch and head) of the t-th block."""
     if HEADS_FASTEST:
-        x, bh = t // num_heads, t % num_heads
-    else:
-        x, bh = t % num_m, t // num_m
-    if HEAVY_FIRST:
-        x = num_m - 1 - x
-    return x, bh
+        return t // num_heads, t % num_heads
+    return t % num_m, t // num_m
 
 
-def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, variant):
+def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, variant, ends):
     """One query tile of one head against all the keys it sees."""
     b, h, kv, x = place
-    TILE_M, TILE_N, TILE_D = tiles
-    CAUSAL, RAGGED, PIPELINE, SPLIT_LOOP, SUM_LANES, WRITE_LSE = variant
-    seq_kv = K.shape[2]
-    num_n = ct.cdiv(seq_kv, TILE_N)
-    num_full = seq_kv // TILE_N  # key tiles that need no mask
-    if CAUSAL:
-        # A negative offset leaves rows without a key: no tile, or in a pipeline, which starts with one, a wholly masked one
-        num_n = max(min(num_n, ct.cdiv((x + 1) * TILE_M + q_offset, TILE_N)), 0 if PIPELINE == PLAIN else 1)
-        num_full = max(min(num_full, (x * TILE_M + q_offset + 1) // TILE_N), 0)
-
-    row = x * TILE_M + q_offset + ct.arange(TILE_M, dtype=ct.int32)[:, None]  # last key each row sees
+    TILE_M, _, TILE_D = tiles
+    CAUSAL, RAGGED, _, _, _, RUNNING_MAX, SUM_LANES = variant
+    Q_REGISTERS, WRITE_LSE = ends
     qk_scale = scale * LOG2_E
     q = ct.load(Q, index=(b, h, x, 0), shape=(1, 1, TILE_M, TILE_D), padding_mode=ZERO, allow_tma=k_hints[1]).reshape(
         (TILE_M, TILE_D)
     )
-    m_i = ct.full((TILE_M, 1), FLOOR, dtype=ct.float32)
-    l_i = ct.full((TILE_M, SUM_LANES), 0.0, dtype=ct.float32)
-    acc = ct.full((TILE_M, TILE_D), 0.0, dtype=ct.float32)
-
-    if PIPELINE == PLAIN:
-        first_masked = 0
-        if SPLIT_LOOP:
-            first_masked = num_full
-            for j in range(num_full):
-                s = scores(q, K, b, kv, j, tiles, k_hints)
-                m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-                acc = ct.mma(p.astype(V.dtype), values(V, b, kv, j, tiles, v_hints), acc * alpha)
-        if CAUSAL or RAGGED or not SPLIT_LOOP:
-            for j in range(first_masked, num_n):
-                s = scores(q, K, b, kv, j, tiles, k_hints)
-                if SPLIT_LOOP or j >= num_full:
-                    s = masked(s, row, j, seq_kv, TILE_N, CAUSAL, RAGGED)
-                m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-                acc = ct.mma(p.astype(V.dtype), values(V, b, kv, j, tiles, v_hints), acc * alpha)
-    if PIPELINE == EARLY_SCORES:
-        last = num_n - 1
-        s = scores(q, K, b, kv, 0, tiles, k_hints)
-        for j in range(min(num_full, last)):
-            s_next = scores(q, K, b, kv, j + 1, tiles, k_hints)
-            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-            acc = ct.mma(p.astype(V.dtype), values(V, b, kv, j, tiles, v_hints), acc * alpha)
-            s = s_next
-        if CAUSAL:
-            for j in range(min(num_full, last), last):
-                s_next = scores(q, K, b, kv, j + 1, tiles, k_hints)
-                s = masked(s, row, j, seq_kv, TILE_N, CAUSAL, RAGGED)
-                m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-                acc = ct.mma(p.astype(V.dtype), values(V, b, kv, j, tiles, v_hints), acc * alpha)
-                s = s_next
-        s = masked(s, row, last, seq_kv, TILE_N, CAUSAL, RAGGED)
-        m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-        acc = ct.mma(p.astype(V.dtype), values(V, b, kv, last, tiles, v_hints), acc * alpha)
-    if PIPELINE == LATE_VALUES:
-        s = masked(scores(q, K, b, kv, 0, tiles, k_hints), row, 0, seq_kv, TILE_N, CAUSAL, RAGGED)
-        m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-        p = p.astype(V.dtype)
-        for j in range(1, num_full):
-            s = scores(q, K, b, kv, j, tiles, k_hints)
-            acc = ct.mma(p, values(V, b, kv, j - 1, tiles, v_hints), acc)
-            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-            acc = acc * alpha
-            p = p.astype(V.dtype)
-        if CAUSAL or RAGGED:
-            for j in range(max(num_full, 1), num_n):
-                s = scores(q, K, b, kv, j, tiles, k_hints)
-                acc = ct.mma(p, values(V, b, kv, j - 1, tiles, v_hints), acc)
-                s = masked(s, row, j, seq_kv, TILE_N, CAUSAL, RAGGED)
-                m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES)
-                acc = acc * alpha
-                p = p.astype(V.dtype)
-        acc = ct.mma(p, values(V, b, kv, num_n - 1, tiles, v_hints), acc)
+    if Q_REGISTERS:  # what arithmetic made is in registers, and halving is exact but for subnormal numbers
+        q = q * 0.5
+        qk_scale = qk_scale * 2.0
+    keys = (K, V, b, kv, k_hints, v_hints)
+    rows = (x * TILE_M + q_offset, qk_scale)
+    m_i, l_i, acc = walk(q, keys, rows, tiles, variant)
+    if not RUNNING_MAX:
+        fits = ct.max(l_i) < FITS  # false for NaN as well
+        if not fits:
+            m_i, l_i, acc = walk(q, keys, rows, tiles, (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES))
 
     saw_key = m_i > NO_KEY  # (TILE_M, 1)
     l_safe = ct.where(saw_key, ct.sum(l_i, axis=1, keepdims=True), 1.0)
@@ -167,18 +123,151 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
         ct.store(Lse, index=(b, h, x), tile=lse.reshape((1, 1, TILE_M)))
 
 
-def soften(s, m_i, l_i, qk_scale, TILE_M, TILE_N, SUM_LANES):
+def walk(q, keys, rows, tiles, variant):
+    """(m_i, l_i, acc) of query tile q, unscaled, after all the keys it sees.
+
+    keys: K, V, batch, KV head and the hints of both loads; rows: the last key that the first row sees, and the scale of
+    the scores for exp2; tiles: TILE_M, TILE_N, TILE_D.
+    """
+    TILE_M, TILE_N, TILE_D = tiles
+    CAUSAL, _, PIPELINE, _, _, _, SUM_LANES = variant
+    seq_kv = keys[0].shape[2]
+    num_n = ct.cdiv(seq_kv, TILE_N)
+    num_full = seq_kv // TILE_N  # key tiles that need no mask
+    if CAUSAL:
+        # A negative offset leaves rows without a key: no tile, or in a pipeline, which starts with one, a wholly masked one
+        num_n = max(min(num_n, ct.cdiv(rows[0] + TILE_M, TILE_N)), 0 if PIPELINE == PLAIN else 1)
+        num_full = max(min(num_full, (rows[0] + 1) // TILE_N), 0)
+    state = (
+        ct.full((TILE_M, 1), FLOOR, dtype=ct.float32),
+        ct.full((TILE_M, SUM_LANES), 0.0, dtype=ct.float32),
+        ct.full((TILE_M, TILE_D), 0.0, dtype=ct.float32),
+    )
+    row = rows[0] + ct.arange(TILE_M, dtype=ct.int32)[:, None]  # last key each row sees
+    seen = (row, rows[1], num_full, num_n)
+    if PIPELINE == PLAIN:
+        return plain(q, keys, seen, tiles, variant, state)
+    if PIPELINE == EARLY_SCORES:
+        return early_scores(q, keys, seen, tiles, variant, state)
+    return late_values(q, keys, seen, tiles, variant, state)
+
+
+def plain(q, keys, seen, tiles, variant, state):
+    """Scores, softmax and product with V of each key tile in turn."""
+    CAUSAL, RAGGED, _, SPLIT_LOOP, MASKED_TILES, RUNNING_MAX, _ = variant
+    _, qk_scale, num_full, num_n = seen
+    m_i, l_i, acc = state
+    first_masked = 0
+    if SPLIT_LOOP and MASKED_TILES == AFTER:
+        first_masked = num_full
+        for j in range(num_full):
+            s = scores(q, keys, j, tiles)
+            m_i = anchor(m_i, s, j, qk_scale, RUNNING_MAX)
+            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+            acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+    if CAUSAL or RAGGED or not SPLIT_LOOP or MASKED_TILES == INLINE:
+        for j in range(first_masked, num_n):
+            s = scores(q, keys, j, tiles)
+            if MASKED_TILES == INLINE:
+                if j * j >= num_full * num_full:  # the compiler solves j >= num_full, and splits the loop after all
+                    s = masked(s, seen, j, keys, tiles, variant)
+            elif SPLIT_LOOP or j >= num_full:
+                s = masked(s, seen, j, keys, tiles, variant)
+            m_i = anchor(m_i, s, j, qk_scale, RUNNING_MAX)
+            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+            acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+    return m_i, l_i, acc
+
+
+def early_scores(q, keys, seen, tiles, variant, state):
+    """The tensor cores multiply Q and the next keys while this tile's exponentials are taken."""
+    CAUSAL, _, _, _, _, RUNNING_MAX, _ = variant
+    _, qk_scale, num_full, num_n = seen
+    m_i, l_i, acc = state
+    last = num_n - 1
+    s = scores(q, keys, 0, tiles)
+    if not RUNNING_MAX:
+        m_i = highest(masked(s, seen, 0, keys, tiles, variant), qk_scale)
+    for j in range(min(num_full, last)):
+        s_next = scores(q, keys, j + 1, tiles)
+        m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+        acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+        s = s_next
+    if CAUSAL:
+        for j in range(min(num_full, last), last):
+            s_next = scores(q, keys, j + 1, tiles)
+            s = masked(s, seen, j, keys, tiles, variant)
+            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+            acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+            s = s_next
+    s = masked(s, seen, last, keys, tiles, variant)
+    m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+    acc = ct.mma(p.astype(keys[1].dtype), values(keys, last, tiles), shrunk(acc, alpha, RUNNING_MAX))
+    return m_i, l_i, acc
+
+
+def late_values(q, keys, seen, tiles, variant, state):
+    """The tensor cores multiply the last tile's weights and values while this tile's exponentials are taken."""
+    CAUSAL, RAGGED, _, _, _, RUNNING_MAX, _ = variant
+    _, qk_scale, num_full, num_n = seen
+    m_i, l_i, acc = state
+    s = masked(scores(q, keys, 0, tiles), seen, 0, keys, tiles, variant)
+    if not RUNNING_MAX:
+        m_i = highest(s, qk_scale)
+    m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+    p = p.astype(keys[1].dtype)
+    for j in range(1, num_full):
+        s = scores(q, keys, j, tiles)
+        acc = ct.mma(p, values(keys, j - 1, tiles), acc)
+        m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+        acc = shrunk(acc, alpha, RUNNING_MAX)
+        p = p.astype(keys[1].dtype)
+    if CAUSAL or RAGGED:
+        for j in range(max(num_full, 1), num_n):
+            s = scores(q, keys, j, tiles)
+            acc = ct.mma(p, values(keys, j - 1, tiles), acc)
+            s = masked(s, seen, j, keys, tiles, variant)
+            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
+            acc = shrunk(acc, alpha, RUNNING_MAX)
+            p = p.astype(keys[1].dtype)
+    return m_i, l_i, ct.mma(p, values(keys, num_n - 1, tiles), acc)
+
+
+def soften(s, m_i, l_i, qk_scale, tiles, variant):
     """One step of the recurrence on scores s: new m_i, new l_i, weights p, and alpha by which acc has to shrink."""
-    m_new = max(m_i, ct.max(s, axis=1, keepdims=True) * qk_scale)
-    p = ct.exp2(s * qk_scale - m_new, flush_to_zero=True)
-    alpha = ct.exp2(m_i - m_new, flush_to_zero=True)
+    TILE_M, TILE_N, _ = tiles
+    _, _, _, _, _, RUNNING_MAX, SUM_LANES = variant
+    alpha = 1.0
+    if RUNNING_MAX:
+        m_new = max(m_i, highest(s, qk_scale))
+        alpha = ct.exp2(m_i - m_new, flush_to_zero=True)
+        l_i, m_i = l_i * alpha, m_new
+    p = ct.exp2(s * qk_scale - m_i, flush_to_zero=True)
     # One lane is a full row sum. Eight lanes sum what one thread holds, so that threads exchange sums once, at the end.
-    l_new = l_i * alpha + ct.sum(p.reshape((TILE_M, TILE_N // SUM_LANES, SUM_LANES)), axis=1)
-    return m_new, l_new, p, alpha
+    return m_i, l_i + ct.sum(p.reshape((TILE_M, TILE_N // SUM_LANES, SUM_LANES)), axis=1), p, alpha
 
 
-def scores(q, K, b, kv, j, tiles, k_hints):
+def shrunk(acc, alpha, RUNNING_MAX):
+    """acc under the new maximum."""
+    return acc * alpha if RUNNING_MAX else acc
+
+
+def anchor(m_i, s, j, qk_scale, RUNNING_MAX):
+    """m_i, which without a running maximum is that of the first key tile."""
+    if not RUNNING_MAX:  # noqa: SIM102  # a constant; the next is not
+        if j * j == 0:  # the compiler would make a first pass j == 0 a loop of its own
+            m_i = highest(s, qk_scale)
+    return m_i
+
+
+def highest(s, qk_scale):
+    """Row maxima for exp2: (TILE_M, 1) fp32."""
+    return ct.max(s, axis=1, keepdims=True) * qk_scale
+
+
+def scores(q, keys, j, tiles):
     """Q K^T of one key tile, unscaled: (TILE_M, TILE_N) fp32."""
+    K, _, b, kv, (latency, use_tma), _ = keys
     TILE_M, TILE_N, TILE_D = tiles
     k = ct.load(
         K,
@@ -186,27 +275,30 @@ def scores(q, K, b, kv, j, tiles, k_hints):
         shape=(1, 1, TILE_D, TILE_N),
         order=(0, 1, 3, 2),
         padding_mode=ZERO,
-        latency=k_hints[0],
-        allow_tma=k_hints[1],
+        latency=latency,
+        allow_tma=use_tma,
     ).reshape((TILE_D, TILE_N))
     return ct.mma(q, k, ct.full((TILE_M, TILE_N), 0.0, dtype=ct.float32))
 
 
-def values(V, b, kv, j, tiles, v_hints):
+def values(keys, j, tiles):
     """One value tile: (TILE_N, TILE_D)."""
+    _, V, b, kv, _, (latency, use_tma) = keys
     _, TILE_N, TILE_D = tiles
     return ct.load(
         V,
         index=(b, kv, j, 0),
         shape=(1, 1, TILE_N, TILE_D),
         padding_mode=ZERO,
-        latency=v_hints[0],
-        allow_tma=v_hints[1],
+        latency=latency,
+        allow_tma=use_tma,
     ).reshape((TILE_N, TILE_D))
 
 
-def masked(s, row, j, seq_kv, TILE_N, CAUSAL, RAGGED):
+def masked(s, seen, j, keys, tiles, variant):
     """Scores with the keys a row must not see at the floor."""
+    CAUSAL, RAGGED, _, _, _, _, _ = variant
+    TILE_N, seq_kv, row = tiles[1], keys[0].shape[2], seen[0]
     column = j * TILE_N + ct.arange(TILE_N, dtype=ct.int32)[None, :]
     if CAUSAL and RAGGED:
         return ct.where((row >= column) & (column < seq_kv), s, FLOOR)

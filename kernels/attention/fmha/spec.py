@@ -14,7 +14,15 @@ from kernels.signature import contiguous, convention
 _HERE = Path(__file__).parent
 
 
-PLAIN: Mapping[str, Scalar] = {"pipeline": "plain", "sum_lanes": 1, "heads_fastest": False, "persistent": False}
+PLAIN: Mapping[str, Scalar] = {
+    "pipeline": "plain",
+    "masked_tiles": "after",
+    "running_max": True,
+    "q_registers": False,
+    "sum_lanes": 1,
+    "heads_fastest": False,
+    "persistent": False,
+}
 """Later parameters at the value that leaves the kernel as it was without them: recorded configurations still run."""
 
 
@@ -51,6 +59,9 @@ class FmhaSpec(AttentionSpec):
         "use_tma": (False, True),
         "split_loop": (False, True),
         "pipeline": ("plain", "early-scores", "late-values"),
+        "masked_tiles": ("after", "inline"),
+        "running_max": (True, False),
+        "q_registers": (False, True),
         "sum_lanes": (1, 8),
         "heavy_first": (False, True),
         "heads_fastest": (False, True),
@@ -81,6 +92,9 @@ class FmhaSpec(AttentionSpec):
             shape.seq_kv % int(c["tile_n"]) != 0,
             self.parameters["pipeline"].index(c["pipeline"]),
             c["split_loop"],
+            self.parameters["masked_tiles"].index(c["masked_tiles"]),
+            c["running_max"],
+            c["q_registers"],
             c["sum_lanes"],
             bool(c["heavy_first"]) and shape.causal,
             c["heads_fastest"],
@@ -92,9 +106,13 @@ class FmhaSpec(AttentionSpec):
     def grid(self, shape: Shape, configuration: Configuration, num_sms: int) -> tuple[int, int, int]:
         """Blocks to launch: one for each query tile and head, or as many as the hints keep resident if persistent."""
         c = {**PLAIN, **configuration}
-        blocks = -(-shape.seq_q // int(c["tile_m"])) * shape.batch * shape.heads
-        resident = max(1, num_sms * int(c["occupancy"]) // int(c["num_ctas"]))
-        return (min(blocks, resident) if c["persistent"] else blocks, 1, 1)
+        query_tiles = -(-shape.seq_q // int(c["tile_m"]))
+        if c["persistent"]:
+            resident = max(1, num_sms * int(c["occupancy"]) // int(c["num_ctas"]))
+            return min(query_tiles * shape.batch * shape.heads, resident), 1, 1
+        return (
+            (shape.heads, shape.batch, query_tiles) if c["heads_fastest"] else (query_tiles, shape.heads, shape.batch)
+        )
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
         """One job: what `launch` would compile. Sizes matter only in being multiples of 16."""
