@@ -6,8 +6,8 @@ from itertools import product
 
 from kernels.interface import Configuration, Problem, Scalar
 
-LATENCIES = ((1, 4), (2, 2), (2, 4), (2, 6), (4, 2), (5, 5), (6, 3), (6, 6))
-"""(k_latency, v_latency) pairs that were best for some size in the search of the whole space."""
+LATENCIES = ((1, 1), (2, 4), (5, 5), (6, 3))
+"""(k_latency, v_latency): one pair of each kind that the compiler tells apart at these shapes."""
 
 BASE: dict[str, Scalar] = {
     "tile_m": 64,
@@ -20,6 +20,9 @@ BASE: dict[str, Scalar] = {
     "use_tma": True,
     "split_loop": True,
     "pipeline": "plain",
+    "masked_tiles": "after",
+    "running_max": True,
+    "q_registers": False,
     "sum_lanes": 8,
     "heavy_first": True,
     "heads_fastest": False,
@@ -58,45 +61,60 @@ NAIVE_MATMUL: dict[str, Scalar] = {
 }
 
 
+NARROW: tuple[dict[str, Scalar], ...] = (
+    {"tile_n": 64, "occupancy": 4},
+    {"tile_n": 128, "occupancy": 3},
+    {"tile_n": 128, "occupancy": 2, "pipeline": "late-values", "q_registers": True},
+    {"tile_m": 128, "tile_n": 64, "num_worker_warps": 8},
+)
+"""Shapes for head_dim up to 64."""
+
+WIDE: tuple[dict[str, Scalar], ...] = (
+    {"tile_n": 128},
+    {"tile_n": 128, "q_registers": True},
+    {"tile_n": 128, "pipeline": "early-scores"},
+    {"tile_n": 128, "pipeline": "late-values"},
+    {"tile_n": 128, "pipeline": "late-values", "q_registers": True},
+    {"tile_n": 64, "occupancy": 3},
+    {
+        "tile_m": 128,
+        "tile_n": 128,
+        "occupancy": 1,
+        "num_worker_warps": 8,
+        "pipeline": "late-values",
+        "q_registers": True,
+    },
+    {
+        "tile_m": 128,
+        "tile_n": 64,
+        "occupancy": 1,
+        "num_worker_warps": 8,
+        "pipeline": "late-values",
+        "q_registers": True,
+    },
+)
+"""Shapes for head_dim 128."""
+
+
 def fmha(problem: Problem) -> list[Configuration]:
-    """Configurations worth measuring at `problem`."""
-    wide = int(problem["head_dim"]) > 64
-    shapes: list[dict[str, Scalar]] = [
-        {"tile_n": 64, "occupancy": 3 if wide else 4, "num_worker_warps": 4},
-        {"tile_n": 128, "occupancy": 2 if wide else 3, "num_worker_warps": 4},
-        {"tile_n": 128, "occupancy": 2, "num_worker_warps": 4, "pipeline": "early-scores"},
-    ]
-    if wide:
-        shapes += [
-            {"tile_n": 64, "occupancy": 3, "num_worker_warps": 4, "pipeline": "early-scores"},
-            {"tile_n": 128, "occupancy": 2, "num_worker_warps": 4, "sum_lanes": 1},
-            {"tile_n": 128, "occupancy": 2, "num_worker_warps": 4, "pipeline": "early-scores", "sum_lanes": 1},
-        ]
-    else:
-        shapes += [
-            {"tile_m": 128, "tile_n": 64, "num_worker_warps": 8},
-            {"tile_n": 64, "occupancy": 4, "num_worker_warps": 4, "sum_lanes": 1},
-        ]
-    orders = [(False, False), (True, False), (False, True), (True, True)] if problem["causal"] else [(False, False)]
-    chosen = [
-        {**BASE, **shape, "k_latency": k, "v_latency": v, "heads_fastest": heads, "persistent": persistent}
-        for shape, (k, v), (heads, persistent) in product(shapes, LATENCIES, orders)
-        if not persistent or (k, v) in ((2, 4), (5, 5))
-    ]
-    if not problem["causal"]:
-        chosen += [
-            {**BASE, **shape, "k_latency": k, "v_latency": v, "persistent": True}
-            for shape, (k, v) in product(shapes, ((2, 4), (5, 5)))
-        ]
-    if wide:  # at low latency hints the compiler looks ahead less, and late values fit the registers
-        late = {"tile_n": 64, "num_worker_warps": 4, "pipeline": "late-values", "k_latency": 1, "v_latency": 1}
-        chosen += [{**BASE, **late, "occupancy": occupancy} for occupancy in (2, 3)]
-        chosen += [{**BASE, **late, "tile_m": 128, "num_worker_warps": 8, "occupancy": 1}]
-    large = {"tile_m": 128, "tile_n": 128, "occupancy": 1, "num_worker_warps": 8}
-    return chosen + [
-        {**BASE, **large, "heads_fastest": heads, "persistent": persistent}
-        for heads, persistent in ((False, False), (False, True), (True, True))
-    ]
+    """Configurations worth measuring at `problem`: shapes that led a search somewhere, with every pair of latencies."""
+    shapes = WIDE if int(problem["head_dim"]) > 64 else NARROW
+    causal = bool(problem["causal"])
+    chosen: list[Configuration] = []
+    for shape, running, (k, v), heads in product(
+        shapes, (False, True), LATENCIES, (False, True) if causal else (False,)
+    ):
+        order = {"num_worker_warps": 4, "running_max": running, "heads_fastest": heads, **shape}
+        if running and "pipeline" in shape:
+            continue  # with a running maximum the pipelines spill or wait, and never led
+        if "pipeline" in shape or not causal:
+            chosen.append({**BASE, **order, "k_latency": k, "v_latency": v})
+        else:
+            chosen += [
+                {**BASE, **order, "k_latency": k, "v_latency": v, "masked_tiles": masked}
+                for masked in (("inline",) if not running else ("after", "inline"))
+            ]
+    return chosen
 
 
 def matmul() -> list[Configuration]:
