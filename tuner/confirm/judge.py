@@ -234,7 +234,7 @@ def _preferred(law: PositiveLaw, table: TrialTable, row: int) -> _Row | None:
     low = float(table.low[row, first] / table.high[row, other]) - 1
     high = float(table.high[row, first] / table.low[row, other]) - 1
     verdict: Verdict = "supports" if high <= within else "refutes" if low > within else "inconclusive"
-    return _Row(verdict, {"cost": max(0.0, cost)}, {"cost": (low, high)})
+    return _Row(verdict, {"cost": cost}, {"cost": (low, high)})
 
 
 def _tie(law: IndifferentLaw, table: TrialTable, row: int) -> _Row | None:
