@@ -16,6 +16,7 @@ from typing import Protocol
 from kg.model.base import Configuration, Problem
 from kg.model.run import Failure
 from tuner.backend.gpu.cubins import CubinStore, compile_into
+from tuner.backend.gpu.orphan import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class AheadCompiler:
         self._target = target
         self.toolchain: Mapping[str, str] = {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()}
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
         self._asked: dict[tuple[object, ...], Future[Compiled]] = {}
 
     def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:

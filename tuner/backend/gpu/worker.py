@@ -6,18 +6,16 @@ It announces every step so that, if it hangs or dies, the other side knows in wh
 from __future__ import annotations
 
 import math
-import os
 import random
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from typing import Final
 
 from kg.model.run import Invalidity
+from tuner.backend.gpu.orphan import end_with_parent
 from tuner.backend.gpu.protocol import (
     FIRST_BASELINE,
     NOBODY,
@@ -39,12 +37,11 @@ from tuner.backend.gpu.timing import interleave
 
 MESSAGE_LIMIT: Final = 500
 """Characters of an exception's message that a run file keeps."""
-ORPHAN_CHECK_S: Final = 1.0
 
 
 def serve(opener: Opener, connection: Connection) -> None:
     """Work off batches until the connection closes or the device is lost."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         device = opener()
     except Exception as error:  # noqa: BLE001  # the other side turns it into a message for a person
@@ -146,12 +143,3 @@ def _failed(index: int, error: Exception, *, fatal: bool) -> Failed:
     invalidity: Invalidity = "correctness" if isinstance(error, WrongOutputError) else "runtime"
     lines = str(error).strip().splitlines() or [""]
     return Failed(index, invalidity, type(error).__name__, lines[0][:MESSAGE_LIMIT], fatal)
-
-
-def _die_with_parent() -> None:
-    """A worker stuck in a launch never sees its connection close: end it once nobody is left to wait for it."""
-    parent = parent_process()
-    while parent is not None and parent.is_alive():
-        time.sleep(ORPHAN_CHECK_S)
-    if parent is not None:
-        os._exit(1)
