@@ -85,11 +85,11 @@ def test_it_opens_with_every_law_and_asks_no_network(chromium: Any, shipped: Pat
 def test_searching_narrows_list_map_and_counts(page: Page):
     """Each word must be found; the number found is announced; the address can be sent; Esc clears."""
     before = page.laws()
-    page.one("#search").send_keys("spills 128x128")
-    assert page.laws() == [LAW]
+    page.one("#search").send_keys("first-maximum sm90")
+    assert page.laws() == ["sm90-fmha-first-maximum"]
     assert page.text("#count") == f"1 of {len(before)} laws"
     assert page.one("#count").get_attribute("aria-live") == "polite"
-    assert page.address() == "#q=spills%20128x128"
+    assert page.address() == "#q=first-maximum%20sm90"
     assert len(page.all("#map .cell")) == 1
     page.keys("\ue00c")
     assert page.laws() == before

@@ -15,6 +15,8 @@ from tuner.story.words import NOTHING, digits, extent, percent
 HALF = 0.5
 """A kernel is bound by what explains more than half of its time; if neither roof does, by latency."""
 
+SHORTEST_US = 0.01
+
 
 @dataclass(frozen=True)
 class Roofs:
@@ -161,6 +163,11 @@ def _explanation(op: Op, found: Sequence[Bound], others: Sequence[tuple[Op, Sequ
     return items
 
 
+def _microseconds(value: float) -> str:
+    """Three digits, but none past the hundredths: a launch alone takes a hundred times as long."""
+    return digits(value) if value >= SHORTEST_US else "0.00"
+
+
 def _table(found: Sequence[Bound], title: str = "") -> Table:
     rows = []
     for bound in found:
@@ -169,8 +176,8 @@ def _table(found: Sequence[Bound], title: str = "") -> Table:
             (
                 bound.size.name,
                 digits(bound.intensity),
-                digits(bound.arithmetic_us),
-                digits(bound.traffic_us),
+                _microseconds(bound.arithmetic_us),
+                _microseconds(bound.traffic_us),
                 percent(bound.arithmetic).removesuffix(" %") if timed else NOTHING,
                 percent(bound.traffic).removesuffix(" %") if timed else NOTHING,
                 bound.by if timed else NOTHING,
