@@ -195,6 +195,6 @@ def _is_scalar(value: Scalar | Any) -> bool:
 
 def _needs_quotes(text: str) -> bool:
     try:
-        return plain(text) != text
+        return plain(text) != text or text.startswith((":", "?"))  # libyaml misreads it inside braces
     except AmbiguousError:
         return True

@@ -22,6 +22,8 @@ _CORE_NUMBER = re.compile(
     r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)"
     r"|\.(?:nan|NaN|NAN))\Z"
 )
+_UNDERSCORED = re.compile(r"[-+.0-9](?=.*_)(?:[box][0-9a-fA-F_]+|[0-9_]*\.?[0-9_]*(?:[eE][-+]?[0-9_]+)?)\Z")
+"""`1_000` to some loaders, and `-_`, which they take for a number and then fail on."""
 
 _MAX_INT = 2**63 - 1
 """The largest integer that JSON readers and NumPy columns hold exactly."""
@@ -67,7 +69,11 @@ def plain(text: str) -> Scalar | None:
         return _integer(text)
     if _FLOAT.match(text):
         return _finite(text)
-    if _CORE_NUMBER.match(text) or _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT_TAG:
+    if (
+        _CORE_NUMBER.match(text)
+        or _UNDERSCORED.match(text)
+        or _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) != _TEXT_TAG
+    ):
         raise AmbiguousError(_hint(text))
     return text
 

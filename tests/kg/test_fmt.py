@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kg import fmt, scaffold, yaml_reader
@@ -73,6 +73,8 @@ _VALUES = st.recursive(
 
 
 @given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=5))
+@example({"id": ":0"})
+@example({"id": ["?;"]})
 def test_formatting_is_idempotent_and_never_changes_what_a_file_means(value):
     text = fmt.dump(fmt.styled(value))
     assert yaml_reader.read(text.encode(), "f").value == value

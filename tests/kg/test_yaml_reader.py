@@ -6,7 +6,7 @@ import io
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -105,6 +105,9 @@ _WORDS = st.one_of(
 
 
 @given(_WORDS)
+@example("-_")
+@example("._")
+@example("+0x_")
 def test_a_word_that_is_accepted_means_the_same_to_yaml_1_1_and_1_2(word):
     try:
         ours = read(f"a: {word}".encode(), "f").value["a"]
