@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types unit docs clean
+.PHONY: demo test lint types unit fuzz docs clean
 .DEFAULT_GOAL := test
 
 .venv/demo: pyproject.toml
@@ -36,6 +36,10 @@ unit: .venv/dev
 	$(BIN)/coverage run -m pytest -n 2 -m "not gpu"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
+
+# Property tests on fresh random examples; the other targets repeat the same ones.
+fuzz: .venv/dev
+	$(BIN)/pytest -n 2 -m "hypothesis and not gpu" --hypothesis-profile=fuzz
 
 docs: .venv/dev
 	$(BIN)/python -m cli.reference > docs/cli.md.new

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import settings
 
 # a shared machine stalls for longer than any example takes; a property is not about time
-settings.register_profile("steady", deadline=None)
+settings.register_profile("steady", deadline=None, derandomize=True)  # a change fails or passes, whoever runs it
+settings.register_profile("fuzz", deadline=None, max_examples=2000)  # make fuzz
 settings.load_profile("steady")
 
 ROOT = Path(__file__).parents[1]
