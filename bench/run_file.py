@@ -1,7 +1,8 @@
-"""Writes run files that stay small and diff well: one trial a line, sorted, five significant digits."""
+"""Writes run files that stay small and diff well: one trial a line, sorted, five significant digits; large ones gzipped."""
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from kg.atomic import write
 from kg.model.run import Measurement, Run, Times, Trial
 
 DIGITS = 5
+PLAIN_BYTES = 40_000
+"""A larger file is gzipped."""
 MAX_BYTES = 400_000
 
 
@@ -31,7 +34,7 @@ def rounded_reference(measurement: Measurement) -> Measurement:
 
 
 def write_run(run: Run, folder: Path) -> Path:
-    """Write `run` as `<id>.json` in `folder`, trials sorted by configuration.
+    """Write `run` as `<id>.json`, or `<id>.json.gz` if it is large, in `folder`; trials sorted by configuration.
 
     Raises:
         ValueError: If the file would be larger than `MAX_BYTES`.
@@ -40,12 +43,14 @@ def write_run(run: Run, folder: Path) -> Path:
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
     ordered = sorted(run.trials, key=lambda trial: json.dumps(list(trial.configuration.values())))
     trials = ",\n".join(f"    {msgspec.json.encode(trial).decode()}" for trial in ordered)
-    text = "{\n" + "\n".join(lines) + '\n  "trials": [\n' + trials + "\n  ]\n}\n"
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"{run.id} takes {len(text)} bytes, more than {MAX_BYTES}; sweep fewer configurations")
+    content = ("{\n" + "\n".join(lines) + '\n  "trials": [\n' + trials + "\n  ]\n}\n").encode()
+    packed = len(content) > PLAIN_BYTES
+    content = gzip.compress(content, mtime=0) if packed else content
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{run.id} takes {len(content)} bytes, more than {MAX_BYTES}; sweep fewer configurations")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{run.id}.json"
-    write(path, text.encode())
+    path = folder / f"{run.id}.json{'.gz' if packed else ''}"
+    write(path, content)
     return path
 
 

@@ -17,6 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -189,7 +190,9 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
             kind: [(c, compiler.start(problem, c)) for c in sweep.core(problem)] for kind, problem in kinds.items()
         }
         for kind, futures in pending.items():
-            trials = [_compiled_trial(configuration, future.result(), inspect) for configuration, future in futures]
+            with ThreadPoolExecutor(arguments.workers) as readers:  # reading is waiting for the disassembler
+                waiting = [readers.submit(_compiled_trial, c, future, inspect) for c, future in futures]
+                trials = [trial.result() for trial in waiting]
             run = Run(
                 id=sweep.run_id("compiled", arch, sweep.op.id, _kind_name(kind)),
                 tier="compiled",
@@ -211,7 +214,8 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
         compiler.close()
 
 
-def _compiled_trial(configuration: Configuration, code: Compiled, inspect: Inspect) -> Trial:
+def _compiled_trial(configuration: Configuration, future: Future[Compiled], inspect: Inspect) -> Trial:
+    code = future.result()
     if code.failure is not None:
         return Trial(configuration=dict(configuration), invalidity="compile", failure=code.failure, origin="sweep")
     measurements = tuple(Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in inspect(code).items())
