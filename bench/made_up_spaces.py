@@ -132,7 +132,7 @@ def compare(made_up: MadeUp) -> tuple[float, float, float]:
 def search(made_up: MadeUp, known: Knowledge, target: Floats, enough: float, seed: int) -> tuple[int, float]:
     """Evaluations of one search, and its processor time in ms a trial."""
     strategy = Transfer(known)
-    strategy.start(SpaceView(made_up.codes, made_up.kind.sizes), np.random.default_rng(seed))
+    strategy.start(SpaceView.of(made_up.codes, made_up.kind.sizes), np.random.default_rng(seed))
     needed, started = 0, time.process_time()
     for number in range(1, min(BUDGET, len(target)) + 1):
         (row,) = strategy.ask(1)

@@ -22,6 +22,7 @@ from kg.loader import EVIDENCE
 from tuner import journal, learn, loop, record, report, session
 from tuner.budget import Budget
 from tuner.errors import TunerError
+from tuner.indices import permutation
 from tuner.strategy import registry
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.
     (run, notebook), options, question = found, plan.options, plan.question
     rng = np.random.default_rng([options.seed, 1])
     feasible = session.space(question)
-    pool = tuple(feasible.config(int(i)) for i in rng.permutation(len(feasible))[:_POOL])
+    pool = tuple(feasible.config(int(i)) for i in permutation(rng, len(feasible))[:_POOL])
     budget = _confirm_trials(plan)
     print(f"testing what it suggests on other problem sizes, at most {budget} trials", file=sys.stderr)  # noqa: T201
     lesson = learn.Lesson(

@@ -1,10 +1,13 @@
-"""The feasible configurations of an op at one problem size on one piece of hardware, as a matrix of codes."""
+"""The feasible configurations of an op at one problem size on one piece of hardware."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +16,12 @@ from kg.assignment import show_assignments
 from kg.errors import KgError
 from kg.expression import Expression, parse
 from kg.expression.columns import Column
+from kg.factors import Codes, Conditions, Mask, factors, holds
 from kg.model.base import Configuration, Problem, Scalar
 from kg.model.op import Op
 
-CHUNK = 1 << 20
-"""Rows of the full product looked at together: bounds the memory of a space whose conditions leave little of it."""
-
 MAX_PRODUCT = 1 << 30
 """Rows of the full product; beyond it enumerating takes minutes and an op should be split or conditioned."""
-
-Mask = npt.NDArray[np.bool_]
-"""(N,) one truth for each configuration."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class Space:
         names: (P,) parameter names in the op's order.
         values: (P,) the values of each.
         default: The op's default assignment; it may be infeasible.
-        codes: (N, P) int16; row i is configuration i, column p an index into `values[p]`.
+        factors: The space is their product. Each is about the parameters that follow the one before: (n, p) codes,
+            rows ascending, column i an index into its parameter's values.
     """
 
     op: str
@@ -62,34 +61,70 @@ class Space:
     names: tuple[str, ...]
     values: tuple[tuple[Scalar, ...], ...]
     default: Configuration
-    codes: npt.NDArray[np.int16]
+    factors: tuple[Codes, ...]
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Rows of each factor."""
+        return tuple(len(factor) for factor in self.factors)
 
     def __len__(self) -> int:
         """Number of feasible configurations."""
-        return len(self.codes)
+        return math.prod(self.shape)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
         """(P,) number of values of each parameter, feasible or not."""
         return tuple(len(values) for values in self.values)
 
+    @cached_property
+    def codes(self) -> Codes:
+        """(N, P) the whole space as one matrix, row i configuration i: for what has to look at all of it."""
+        rows = np.empty((len(self.names), len(self)), np.int16)
+        for axis, (span, factor) in enumerate(zip(self._spans, self.factors, strict=True)):
+            for codes, row in zip(factor.T, rows[span], strict=True):
+                row[:] = self._repeated(axis, codes)
+        return rows.T
+
+    def _repeated(self, axis: int, column: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+        """(N,) a column of factor `axis` over the whole space; from the inside out, so that NumPy copies long pieces."""
+        column = np.repeat(column, math.prod(self.shape[axis + 1 :]))
+        for size in reversed(self.shape[:axis]):
+            column = np.tile(column, size)
+        return column
+
+    def at(self, indices: npt.ArrayLike) -> Codes:
+        """(k, P) codes of configurations `indices` (k,)."""
+        places = np.unravel_index(np.asarray(indices, np.int64), self.shape)
+        rows = np.empty((len(self.names), len(places[0])), np.int16)
+        for span, factor, place in zip(self._spans, self.factors, places, strict=True):
+            for codes, row in zip(factor.T, rows[span], strict=True):
+                np.take(codes, place, out=row)
+        return rows.T
+
     def config(self, index: int) -> dict[str, Scalar]:
         """Configuration `index` in the op's parameter order."""
-        row = self.codes[index]
+        row = self.at([index])[0]
         return {name: self.values[p][row[p]] for p, name in enumerate(self.names)}
 
     def index(self, configuration: Configuration) -> int | None:
         """Where `configuration` is, or None if it is not feasible or not of this space."""
         if configuration.keys() != set(self.names):
             return None
-        row = 0
-        for values, lookup, name in zip(self.values, self._lookups, self.names, strict=True):
+        codes = []
+        for lookup, name in zip(self._lookups, self.names, strict=True):
             code = lookup.get(_key(configuration[name]))
             if code is None:
                 return None
-            row = row * len(values) + code
-        found = int(np.searchsorted(self._ranks, row))
-        return found if found < len(self._ranks) and self._ranks[found] == row else None
+            codes.append(code)
+        index = 0
+        for span, ranks in zip(self._spans, self._ranks, strict=True):
+            rank = int(mixed_radix(np.array([codes[span]]), self.cardinalities[span])[0])
+            place = int(np.searchsorted(ranks, rank))
+            if place == len(ranks) or ranks[place] != rank:
+                return None
+            index = index * len(ranks) + place
+        return index
 
     @cached_property
     def default_index(self) -> int | None:
@@ -104,33 +139,89 @@ class Space:
         codes = [values.index(self.default[name]) for name, values in zip(self.names, self.values, strict=True)]
         return np.array(codes, np.int16)
 
-    def columns(self) -> dict[str, Column]:
-        """Each parameter as a dictionary-encoded column of N rows."""
-        return {name: Column(self.values[p], self.codes[:, p]) for p, name in enumerate(self.names)}
-
     def holds(self, expression: Expression) -> Mask:
-        """(N,) where `expression` is true.
+        """(N,) where `expression` is true: asked of the factors it speaks of, once for each of their combinations.
 
         Raises:
             ExpressionError: If it names what is neither a parameter, a problem parameter nor a known fact.
         """
-        return _holds(expression, {**self.setting.names, **self.columns()}, len(self))
+        named = [
+            [p for p in range(*span.indices(len(self.names))) if self.names[p] in expression.all_names]
+            for span in self._spans
+        ]
+        sizes = tuple(size if places else 1 for size, places in zip(self.shape, named, strict=True))
+        columns: dict[str, Column | Scalar] = dict(self.setting.names)
+        for axis, (span, places) in enumerate(zip(self._spans, named, strict=True)):
+            for p in places:
+                codes = _along(axis, self.factors[axis][:, p - span.start], len(sizes))
+                columns[self.names[p]] = Column(self.values[p], np.broadcast_to(codes, sizes).reshape(-1))
+        truth = holds(expression, columns, math.prod(sizes))
+        return np.broadcast_to(truth.reshape(sizes), self.shape).reshape(-1)
+
+    def having(self, settings: Mapping[str, Collection[Scalar]]) -> Mask:
+        """(N,) configurations in which each parameter of `settings` has one of its values; no other name is had by any."""
+        if not settings.keys() <= set(self.names):
+            return np.zeros(len(self), np.bool_)
+        wanted = [
+            np.array([name not in settings or value in settings[name] for value in values])
+            for name, values in zip(self.names, self.values, strict=True)
+        ]
+        parts = [
+            np.logical_and.reduce([had[codes] for had, codes in zip(wanted[span], factor.T, strict=True)])
+            for span, factor in zip(self._spans, self.factors, strict=True)
+        ]
+        return _combined(np.logical_and, parts)
+
+    def distance(self, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+        """(N,) in how many parameters each configuration differs from one of `codes` (P,), feasible or not."""
+        parts = [
+            (factor != codes[span]).sum(axis=1, dtype=np.int16)
+            for span, factor in zip(self._spans, self.factors, strict=True)
+        ]
+        return _combined(np.add, parts)
 
     def speaks_of(self, expression: Expression) -> bool:
         """Whether every name of `expression` has a value here; compiled features have none before compiling."""
         return expression.all_names <= self.setting.names.keys() | set(self.names)
 
     @cached_property
-    def _ranks(self) -> npt.NDArray[np.int64]:
-        """(N,) each row's place in the full product; ascending."""
-        rank = np.zeros(len(self), np.int64)
-        for p, values in enumerate(self.values):
-            rank = rank * len(values) + self.codes[:, p]
-        return rank
+    def _spans(self) -> tuple[slice, ...]:
+        """Which parameters each factor is about."""
+        ends = list(accumulate(factor.shape[1] for factor in self.factors))
+        return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
+
+    @cached_property
+    def _ranks(self) -> tuple[npt.NDArray[np.int64], ...]:
+        """Of each factor, each row's place in the product of its parameters' values; ascending."""
+        return tuple(
+            mixed_radix(factor, self.cardinalities[span])
+            for span, factor in zip(self._spans, self.factors, strict=True)
+        )
 
     @cached_property
     def _lookups(self) -> tuple[dict[tuple[bool, Scalar], int], ...]:
         return tuple({_key(value): code for code, value in enumerate(values)} for values in self.values)
+
+
+def mixed_radix(codes: npt.NDArray[Any], cardinalities: Iterable[int]) -> npt.NDArray[np.int64]:
+    """(n,) the place of each row of `codes` (n, p) in the product of p parameters with so many values."""
+    rank = np.zeros(len(codes), np.int64)
+    for p, size in enumerate(cardinalities):
+        rank *= size
+        rank += codes[:, p]
+    return rank
+
+
+def _along(axis: int, column: npt.NDArray[np.int16], num_axes: int) -> npt.NDArray[np.int16]:
+    return column.reshape([-1 if place == axis else 1 for place in range(num_axes)])
+
+
+def _combined(function: np.ufunc, parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """(N,) `function` of one number for each factor; the long end inside, where NumPy is fast."""
+    total = parts[-1]
+    for part in reversed(parts[:-1]):
+        total = function.outer(part, total).reshape(-1)
+    return total
 
 
 def _key(value: Scalar) -> tuple[bool, Scalar]:
@@ -154,40 +245,15 @@ def build(op: Op, problem: Problem, facts: Mapping[str, Scalar] | None = None) -
     setting = Setting(complete(op, problem), dict(facts or {}))
     names = tuple(op.parameters)
     values = tuple(parameter.values for parameter in op.parameters.values())
-    size = 1
-    for column in values:
-        size *= len(column)
+    size = math.prod(len(column) for column in values)
     if size > MAX_PRODUCT:
         raise KgError(f"op {op.id!r} spans {size} combinations, more than {MAX_PRODUCT}; narrow its values")
-    conditions = [parse(condition.require) for condition in op.conditions]
-    chunks = list(_feasible(names, values, conditions, setting))
-    codes = np.concatenate(chunks)
-    if not len(codes):
+    required = [parse(condition.require) for condition in op.conditions]
+    found = factors(Conditions(dict(zip(names, values, strict=True)), required, setting.names))
+    if not all(len(factor) for factor in found):
         raise KgError(f"no configuration of {op.id!r} satisfies its conditions at {show_assignments(setting.problem)}")
     default = {name: parameter.default for name, parameter in op.parameters.items()}
-    return Space(op.id, setting, names, values, default, codes)
-
-
-def _feasible(
-    names: tuple[str, ...], values: tuple[tuple[Scalar, ...], ...], conditions: list[Expression], setting: Setting
-) -> Iterator[npt.NDArray[np.int16]]:
-    """Codes of the feasible rows, a chunk of the full product at a time."""
-    shape = tuple(len(column) for column in values)
-    size = int(np.prod(shape, dtype=np.int64))
-    for start in range(0, size, CHUNK):
-        rows = np.arange(start, min(start + CHUNK, size))
-        codes = np.stack(np.unravel_index(rows, shape), axis=1).astype(np.int16)
-        for condition in conditions:
-            columns = {name: Column(values[p], codes[:, p]) for p, name in enumerate(names)}
-            codes = codes[_holds(condition, {**setting.names, **columns}, len(codes))]
-        yield codes
-
-
-def _holds(expression: Expression, columns: Mapping[str, Column | Scalar], count: int) -> Mask:
-    found = expression.evaluate_columns(columns, count)
-    if found.dtype == np.bool_:
-        return found.astype(np.bool_, copy=False)
-    return np.asarray(np.nan_to_num(found.astype(np.float64)) != 0)
+    return Space(op.id, setting, names, values, default, found)
 
 
 def complete(op: Op, problem: Problem) -> dict[str, Scalar]:

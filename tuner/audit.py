@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from kg.factors import Mask
 from kg.features import COMPILED_FEATURES
 from kg.model.law import Bound
 from kg.model.run import Measurement, Trial
-from kg.space import Mask
-from tuner.restriction import Power, Restriction, Rule
+from tuner.indices import Ties
+from tuner.restriction import Restriction, Rule
 
 Outcome = Literal["agrees", "contradicts", "open"]
 
@@ -57,14 +58,14 @@ class Audits:
 
     def __init__(self, restriction: Restriction, rng: np.random.Generator) -> None:
         """Audit the live laws of `restriction`; `rng` breaks ties."""
-        self._restriction, self._codes = restriction, restriction.space.codes
+        self._restriction, self._space = restriction, restriction.space
         rules = [rule for rule in restriction.live if rule.is_audited and rule.named is not None]
         self._rules = sorted(rules, key=lambda rule: -rule.count)
         self._unsafe = np.zeros(len(restriction.space), np.bool_)
         for rule in restriction.live:
             if rule.is_safety and rule.named is not None:
                 self._unsafe |= rule.named
-        self._place = rng.permutation(len(restriction.space))
+        self._ties = Ties(rng)
         self._default = restriction.space.default_codes
         self._turn = 0
 
@@ -80,7 +81,7 @@ class Audits:
         for _ in self._rules:
             turns, place = divmod(self._turn, len(self._rules))
             self._turn += 1
-            nearest_to = self._default if best is None or turns % 2 else self._codes[best]
+            nearest_to = self._default if best is None or turns % 2 else self._space.at([best])[0]
             found = self._nearest(self._rules[place], free, nearest_to)
             if found is not None:
                 return found
@@ -91,10 +92,12 @@ class Audits:
         rows = np.flatnonzero(rule.named & free)
         if not len(rows):
             return None
-        others = self._restriction.penalty[rows] - (rule.weight if rule.power is Power.POSTPONE else 0.0)
+        others = self._restriction.penalty[rows]  # its own weight is in each of them
         rows = rows[others == others.min()]
-        distance = np.zeros(len(rows), np.int64) if codes is None else (self._codes[rows] != codes).sum(axis=1)
-        return int(rows[np.lexsort((self._place[rows], distance))[0]])
+        if codes is not None:
+            distance = self._space.distance(codes)[rows]
+            rows = rows[distance == distance.min()]
+        return self._ties.first(rows)
 
 
 class Standing:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from kg.space import Mask, Space
+from kg.factors import Mask
+from kg.space import Space
+from tuner.indices import Indices, Ties
 
 CANDIDATES = 1 << 16
 """Most hidden configurations that the model is asked about at once."""
@@ -15,9 +18,8 @@ CANDIDATES = 1 << 16
 RIDGE = 0.3
 """How much an effect needs to be seen before the model believes it: in trials of average weight."""
 
-Rows = npt.NDArray[np.int64]
-Scores = npt.NDArray[np.float64]
-_Chooser = Callable[[Rows], int]
+Scores = npt.NDArray[np.number[Any]]
+_Chooser = Callable[[Indices], int]
 
 
 class Lead:
@@ -30,11 +32,10 @@ class Lead:
 
     def __init__(self, space: Space, rng: np.random.Generator) -> None:
         """Nothing is hidden yet; `rng` breaks ties."""
-        self._codes = space.codes
+        self._space, self._ties = space, Ties(rng)
         self._offsets = np.concatenate([[0], np.cumsum(space.cardinalities)[:-1]]).astype(np.int64)
         self._num_effects = sum(space.cardinalities)
         self._default = space.default_codes
-        self._place = rng.permutation(len(space))
         self._freed: Mask = np.zeros(len(space), np.bool_)
         self._values: dict[int, float] = {}
         self._best: tuple[float, int] | None = None
@@ -65,26 +66,26 @@ class Lead:
             self.is_open = False
             return None
         self._turn += 1
-        reasons = [self._from(self._codes[self._best[1]]), self._modelled]
+        reasons = [self._from(self._space.at([self._best[1]])[0]), self._modelled]
         reasons += [] if self._default is None else [self._from(self._default)]
         return reasons[self._turn % len(reasons)](rows)
 
     def _from(self, codes: npt.NDArray[np.int16]) -> _Chooser:
         """Chooses what differs from `codes` in fewest parameters."""
-        return lambda rows: self._least(rows, (self._codes[rows] != codes).sum(axis=1).astype(np.float64))
+        return lambda rows: self._least(rows, self._space.distance(codes)[rows])
 
-    def _modelled(self, rows: Rows) -> int:
+    def _modelled(self, rows: Indices) -> int:
         """By a ridge regression of log time on the values of all parameters; trials near the best count most."""
         if len(rows) > CANDIDATES:
-            rows = rows[np.argpartition(self._place[rows], CANDIDATES)[:CANDIDATES]]
+            rows = rows[np.argpartition(self._ties.places(rows), CANDIDATES)[:CANDIDATES]]
         seen = np.fromiter(self._values, np.int64)
         logs = np.log(np.fromiter(self._values.values(), np.float64))
         weight = np.exp(logs.min() - logs)
         effects = np.zeros((len(seen), self._num_effects))
-        effects[np.arange(len(seen))[:, None], self._codes[seen] + self._offsets] = 1
+        effects[np.arange(len(seen))[:, None], self._space.at(seen) + self._offsets] = 1
         squares = (effects * weight[:, None]).T @ effects + RIDGE * weight.mean() * np.eye(self._num_effects)
         fitted = np.linalg.solve(squares, (effects * weight[:, None]).T @ (logs - np.average(logs, weights=weight)))
-        return self._least(rows, np.round(fitted[self._codes[rows] + self._offsets].sum(axis=1), 6))
+        return self._least(rows, np.round(fitted[self._space.at(rows) + self._offsets].sum(axis=1), 6))
 
-    def _least(self, rows: Rows, scores: Scores) -> int:
-        return int(rows[np.lexsort((self._place[rows], scores))[0]])
+    def _least(self, rows: Indices, scores: Scores) -> int:
+        return self._ties.first(rows[scores == scores.min()])

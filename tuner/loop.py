@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from kg.factors import Codes
 from kg.model.base import Configuration
 from kg.model.run import Failure, Measurement, Trial
+from kg.space import Space
 from tuner.audit import Audits, Finding, Standing
 from tuner.backend.base import Backend, Request
 from tuner.budget import Budget
+from tuner.indices import Indices
 from tuner.lead import Lead
 from tuner.restriction import Power, Restriction, Rule
 from tuner.strategy.base import Observation, SpaceView, Strategy
@@ -37,7 +40,7 @@ class Search:
     strategy: Callable[[], Strategy]
     budget: Budget
     seed: int = 0
-    order: npt.NDArray[np.int64] | None = None
+    order: Indices | None = None
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,8 @@ class _State:
             self.best = (value, index)
         if value is not None:
             self.lead.note(value, index)
-        row = int(np.searchsorted(self.allowed, index))
-        if row < len(self.allowed) and self.allowed[row] == index:
+        row = self._row(index)
+        if row is not None:
             self.strategy.tell([Observation(row, value)])
 
     def _drop_contradicted(self) -> None:
@@ -251,21 +254,22 @@ class _State:
 
     def _start_strategy(self) -> None:
         """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
-        self.allowed = np.flatnonzero(~self.restriction.removed)
+        removed = self.restriction.removed
+        self.allowed = np.flatnonzero(~removed)
         order = self.order
-        if order is not None:
-            place = np.full(len(self.space), -1, np.int64)
-            place[self.allowed] = np.arange(len(self.allowed))
-            order = place[order]
-            order = order[order >= 0]
+        if order is not None and removed.any():
+            order = (np.cumsum(~removed, dtype=np.int32) - 1)[order[~removed[order]]]
         self.strategy = self.search.strategy()
-        view = SpaceView(self.space.codes[self.allowed], self.space.cardinalities, order)
+        view = SpaceView(len(self.allowed), self.space.cardinalities, order, partial(_codes, self.space, self.allowed))
         self.strategy.start(view, np.random.default_rng([self.search.seed, len(self.restriction.contested)]))
-        rows = {int(index): row for row, index in enumerate(self.allowed)} if self.trials else {}
-        told = [(self.space.index(trial.configuration), trial) for trial in self.trials]
-        known = [Observation(rows[i], self._value(trial)) for i, trial in told if i is not None and i in rows]
+        told = [(self._row(self.space.index(trial.configuration)), trial) for trial in self.trials]
+        known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
         if known:
             self.strategy.tell(known)
+
+    def _row(self, index: int | None) -> int | None:
+        """Where the strategy sees configuration `index`; None if the laws remove it."""
+        return None if index is None or self.restriction.removed[index] else int(np.searchsorted(self.allowed, index))
 
     def _rules_naming(self, index: int, trial: Trial) -> list[Rule]:
         """Laws that speak against a trial's configuration, by its parameters or by its compiled features."""
@@ -278,6 +282,10 @@ class _State:
 
     def _value(self, trial: Trial) -> float | None:
         return trial.value(self.objective) if trial.invalidity == "correct" else None
+
+
+def _codes(space: Space, rows: Indices) -> Codes:
+    return space.codes if len(rows) == len(space) else space.codes[rows]
 
 
 def _removed(request: Request, rule: Rule, features: dict[str, float]) -> Trial:

@@ -186,7 +186,7 @@ def recorded_space(recording: Recording, op: Op | None, name: str, facts: Mappin
         default = {name: op.parameters[name].default for name in names}
     problem = {name: parameter.default for name, parameter in op.problem.items()} if op is not None else {}
     setting = Setting({**problem, **recording.problem}, facts)
-    return Space(op.id if op is not None else name, setting, names, values, default, ranked)
+    return Space(op.id if op is not None else name, setting, names, values, default, (ranked,))
 
 
 def _codes(trials: tuple[Trial, ...], name: str, values: tuple[Scalar, ...]) -> list[int]:

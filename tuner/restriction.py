@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.expression import Expression, parse
+from kg.factors import Mask
 from kg.features import COMPILED_FEATURES
 from kg.match import Match, Matcher, Question
 from kg.model.base import Scalar
 from kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
 from kg.prune import Permission, may_remove
-from kg.space import Mask, Space
+from kg.space import Space
 from kg.statement import claim_text, kind_of
 from kg.store import Store
+from tuner.indices import Indices, permutation
 
 COMPILED = frozenset(COMPILED_FEATURES)
 """Names a law may use that have a value only once a configuration is compiled."""
@@ -32,6 +34,10 @@ STATUS_WEIGHT = {"confirmed": 1.0, "proposed": 0.5, "contested": 0.25, "refuted"
 
 INDIRECT_WEIGHT = 0.5
 """A transferred or stale law counts half: it speaks of a relative of what is searched."""
+
+
+STEP = 1 / 8
+"""Every weight is a whole number of these: an order of millions sorts small integers."""
 
 
 class Power(Enum):
@@ -74,6 +80,11 @@ class Rule:
     def count(self) -> int:
         """Configurations it names before compiling."""
         return 0 if self.named is None else int(self.named.sum())
+
+    @property
+    def steps(self) -> int:
+        """Its weight in steps of `STEP`."""
+        return round(self.weight / STEP)
 
     @property
     def is_safety(self) -> bool:
@@ -126,25 +137,25 @@ class Restriction:
         return self._union(Power.POSTPONE) & ~self.removed
 
     @cached_property
-    def penalty(self) -> npt.NDArray[np.float32]:
-        """(N,) lower is earlier: what postpones adds its weight, what prefers takes it away."""
-        total = np.zeros(len(self.space), np.float32)
+    def penalty(self) -> npt.NDArray[np.int16]:
+        """(N,) lower is earlier: what postpones adds its weight, what prefers takes it away; in steps of `STEP`."""
+        total = np.zeros(len(self.space), np.int16)
         for rule in self.live:
             if rule.named is not None and rule.power is Power.POSTPONE:
-                total[rule.named] += rule.weight
+                total += rule.named * np.int16(rule.steps)
             elif rule.named is not None and rule.power is Power.PREFER:
-                total[rule.named] -= rule.weight
+                total -= rule.named * np.int16(rule.steps)
         return total
 
     def contest(self, laws: Sequence[str]) -> Restriction:
         """This restriction without the effect of `laws`."""
         return Restriction(self.space, self.rules, self.contested | set(laws))
 
-    def order(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def order(self, rng: np.random.Generator) -> Indices:
         """(N,) a permutation: by penalty, in random order where the laws say nothing; removed configurations last."""
-        shuffled = rng.permutation(len(self.space))
-        rank = np.where(self.removed, np.float32(np.inf), self.penalty)
-        return shuffled[np.argsort(rank[shuffled], kind="stable")]
+        shuffled = permutation(rng, len(self.space))
+        rank = np.where(self.removed, np.iinfo(np.int16).max, self.penalty)
+        return shuffled[np.argsort(rank[shuffled], kind="stable")]  # of 16 bits: one pass, whatever their number
 
     def speaking_of(self, index: int) -> list[Rule]:
         """Live rules that name configuration `index` before compiling."""
@@ -229,8 +240,8 @@ def _rule(law: Law, match: Match, permission: Permission, space: Space) -> Rule:
 
 
 def _preference(law: Law, match: Match, claim: PreferClaim, weight: float, space: Space) -> Rule:
-    named = _matches(space, claim.prefer)
-    if named is None or not named.any():
+    named = space.having({name: (value,) for name, value in claim.prefer.items()})
+    if not named.any():
         return Rule(law, match, Power.NOTHING, f"no configuration here has {claim_text(law)}")
     return Rule(law, match, Power.PREFER, "a preference only orders", weight, named=named)
 
@@ -244,23 +255,9 @@ def _collapse(rule: Rule, claim: IndifferentClaim, space: Space) -> Rule:
     default = space.default.get(claim.over)
     kept = default if default in known else known[0]
     others = [value for value in known if value != kept]
-    column = space.codes[:, space.names.index(claim.over)]
-    named = np.isin(column, [values.index(value) for value in others])
+    named = space.having({claim.over: others})
     reason = f"{rule.reason}; {claim.over}={kept} stands for all"
     return Rule(rule.law, rule.match, rule.power, reason, rule.weight, named=named)
-
-
-def _matches(space: Space, setting: Mapping[str, Scalar]) -> Mask | None:
-    """(N,) configurations with all of `setting`; None if a name or a value is not of this space."""
-    mask = np.ones(len(space), np.bool_)
-    for name, value in setting.items():
-        if name not in space.names:
-            return None
-        p = space.names.index(name)
-        if value not in space.values[p]:
-            return None
-        mask &= space.codes[:, p] == space.values[p].index(value)
-    return mask
 
 
 def describe(rule: Rule) -> str:

@@ -246,12 +246,7 @@ def _holding(text: str, space: Space) -> Mask | None:
 
 
 def _setting(setting: Mapping[str, Scalar], space: Space) -> Mask:
-    mask = np.ones(len(space), dtype=bool)
-    for name, value in setting.items():
-        position = space.names.index(name) if name in space.names else None
-        code = space.values[position].index(value) if position is not None and value in space.values[position] else None
-        mask &= False if position is None or code is None else space.codes[:, position] == code
-    return mask
+    return space.having({name: (value,) for name, value in setting.items()})
 
 
 def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, str], Best]]:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kg import space as spaces
+from kg import factors
 from kg.errors import KgError
 from kg.expression import parse
-from kg.model.op import Op
+from kg.model.op import Condition, Op
 from kg.space import build, complete
 from tests.tuner.searching import FACTS, OP
 
@@ -27,6 +27,76 @@ def test_it_holds_exactly_what_satisfies_the_conditions():
     expected = [dict(zip(names, row, strict=True)) for row in every if row[0] * row[1] <= 8192]
     assert [space.config(i) for i in range(len(space))] == expected
     assert space.codes.dtype == np.int16
+
+
+_CONDITIONS = ["a < 3", "a * c <= 2", "b != d or d == 0", "d < e", "size > 2", "not (a == e)", "b + c + d < 4", "c"]
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=5, max_size=5),
+    st.lists(st.sampled_from(_CONDITIONS), max_size=3, unique=True),
+    st.data(),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_space_is_what_trying_every_combination_gives(sizes, conditions, data):
+    """However conditions tie parameters together: same configurations, order, matrix, masks, places and distances."""
+    names = "abcde"
+    op = msgspec.convert(
+        {
+            "id": "any",
+            "title": "any",
+            "parameters": {
+                name: {"values": list(range(size)), "default": 0, "role": "tile", "description": "."}
+                for name, size in zip(names, sizes, strict=True)
+            },
+            "problem": {"size": {"type": "int", "default": 3, "description": "."}},
+            "conditions": [{"require": text, "because": "."} for text in conditions],
+        },
+        type=Op,
+    )
+    every = [dict(zip(names, row, strict=True)) for row in itertools.product(*map(range, sizes))]
+    required = [parse(text) for text in conditions]
+    expected = [c for c in every if all(condition.holds({"size": 3, **c}) for condition in required)]
+    if not expected:
+        with pytest.raises(KgError, match="no configuration"):
+            build(op, {})
+        return
+    space = build(op, {})
+    assert [space.config(i) for i in range(len(space))] == expected
+    assert [space.index(c) for c in every] == [expected.index(c) if c in expected else None for c in every]
+    assert space.codes.tolist() == [list(c.values()) for c in expected]
+    some = data.draw(st.lists(st.integers(0, len(space) - 1)))
+    assert np.array_equal(space.at(some), space.codes[some])
+    asked = parse(data.draw(st.sampled_from(_CONDITIONS)))
+    assert space.holds(asked).tolist() == [asked.holds({"size": 3, **c}) for c in expected]
+    assert space.having({"b": (0, 2), "d": (1,)}).tolist() == [c["b"] in {0, 2} and c["d"] == 1 for c in expected]
+    origin = np.array(data.draw(st.tuples(*(st.integers(0, size - 1) for size in sizes))), np.int16)
+    assert space.distance(origin).tolist() == [
+        sum(int(o) != v for o, v in zip(origin, c.values(), strict=True)) for c in expected
+    ]
+
+
+def test_conditions_are_asked_of_no_more_than_the_parameters_they_tie_together():
+    """Two conditions over three of six parameters leave a space of which a few rows are kept."""
+    op = _wide(10, 6)
+    tied = [{"require": "p1 <= p2", "because": "."}, {"require": "p4 > 0", "because": "."}]
+    space = build(msgspec.structs.replace(op, conditions=tuple(msgspec.convert(tied, type=list[Condition]))), {})
+    assert space.shape == (10, 55, 10, 9, 10)
+    assert len(space) == 55 * 9 * 1000
+
+
+def test_parameters_with_one_value_cost_no_axis():
+    """NumPy's arrays have at most 64 axes; an op may have more parameters."""
+    space = build(_wide(1, 100), {})
+    assert len(space) == 1
+    assert space.index(space.config(0)) == 0
+
+
+def test_no_configuration_has_a_value_that_is_not_of_the_space():
+    """A law about another kernel's parameter, or another value, matches nothing."""
+    space = build(OP, {}, FACTS)
+    assert not space.having({"other": (1,)}).any()
+    assert not space.having({"m": (48,)}).any()
 
 
 def test_every_configuration_is_found_where_it_is():
@@ -102,7 +172,7 @@ def test_a_million_configurations_are_one_matrix():
 def test_chunks_join_without_seam(monkeypatch):
     """How many rows are looked at together does not change what is found."""
     whole = build(OP, {}, FACTS)
-    monkeypatch.setattr(spaces, "CHUNK", 7)
+    monkeypatch.setattr(factors, "CHUNK", 7)
     assert np.array_equal(build(OP, {}, FACTS).codes, whole.codes)
 
 

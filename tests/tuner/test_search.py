@@ -198,14 +198,14 @@ def test_a_transferred_order_leads():
 
 def test_random_mixes_a_known_order_with_chance():
     """Every second proposal follows the order, the others are uniform; all are asked once."""
-    view = SpaceView(SPACE.codes, SPACE.cardinalities, np.arange(len(SPACE))[::-1])
+    view = SpaceView.of(SPACE.codes, SPACE.cardinalities, np.arange(len(SPACE))[::-1])
     strategy = registry.make("random")
     strategy.start(view, np.random.default_rng(0))
     asked = list(strategy.ask(10**6))
     assert sorted(asked) == list(range(len(SPACE)))
     assert asked[0] == len(SPACE) - 1
     plain = registry.make("random")
-    plain.start(SpaceView(SPACE.codes, SPACE.cardinalities), np.random.default_rng(0))
+    plain.start(SpaceView.of(SPACE.codes, SPACE.cardinalities), np.random.default_rng(0))
     assert sorted(plain.ask(10**6)) == sorted(asked)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
+
+from kg.factors import Codes
+from tuner.indices import Indices
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,26 @@ class SpaceView:
     """The feasible space as a strategy sees it.
 
     Attributes:
-        codes: (N, P) int16; row i is configuration i, column p the index of its value among parameter p's values.
+        size: N, how many configurations there are.
         cardinalities: (P,) number of values of each parameter.
         order: (N,) permutation of 0..N-1, the transferred order (best first); None if nothing is known.
+        matrix: Makes `codes`, for a strategy that asks for them.
     """
 
-    codes: npt.NDArray[np.int16]
+    size: int
     cardinalities: tuple[int, ...]
-    order: npt.NDArray[np.int64] | None = None
+    order: Indices | None
+    matrix: Callable[[], Codes]
+
+    @classmethod
+    def of(cls, codes: Codes, cardinalities: tuple[int, ...], order: Indices | None = None) -> SpaceView:
+        """The space whose matrix is there already."""
+        return cls(len(codes), cardinalities, order, lambda: codes)
+
+    @cached_property
+    def codes(self) -> Codes:
+        """(N, P); row i is configuration i, column p the index of its value among parameter p's values."""
+        return self.matrix()
 
 
 class Strategy(Protocol):

@@ -16,7 +16,7 @@ class Exhaustive:
 
     def start(self, space: SpaceView, rng: np.random.Generator) -> None:  # noqa: ARG002 - nothing here is random
         """Begin at the front."""
-        self._order = np.arange(len(space.codes)) if space.order is None else space.order
+        self._order = np.arange(space.size) if space.order is None else space.order
         self._next = 0
 
     def ask(self, count: int) -> Sequence[int]:

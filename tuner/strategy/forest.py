@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.errors import TunerError
+from tuner.indices import permutation
 from tuner.strategy.base import Observation, SpaceView
 
 INITIAL = 16
@@ -41,10 +42,10 @@ class Forest:
         except ImportError:
             raise TunerError("strategy forest needs scikit-learn; pip install 'spak[model]'") from None
         self._new_model = ExtraTreesRegressor
-        self._features = space.codes.astype(np.float32)
+        self._codes = space.codes
         self._rng = rng
-        self._asked = np.zeros(len(space.codes), dtype=bool)
-        self._chance = iter(rng.permutation(len(space.codes)))
+        self._asked = np.zeros(space.size, dtype=bool)
+        self._chance = iter(permutation(rng, space.size))
         self._known = iter([] if space.order is None else space.order)
         self._seen: list[tuple[int, float | None]] = []
         self._fitted = 0
@@ -91,10 +92,10 @@ class Forest:
         model: Any = self._new_model(
             n_estimators=TREES, min_samples_leaf=1, random_state=int(self._rng.integers(2**31)), n_jobs=1
         )
-        model.fit(self._features[rows], target)
+        model.fit(self._codes[rows].astype(np.float32), target)
         open_rows = np.flatnonzero(~self._asked)
         drawn = self._rng.choice(open_rows, min(CANDIDATES, len(open_rows)), replace=False)
-        bound = _bound(model, self._features[drawn])
+        bound = _bound(model, self._codes[drawn].astype(np.float32))
         self._queue = [int(row) for row in drawn[np.argsort(-bound, kind="stable")]]
 
 

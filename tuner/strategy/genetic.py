@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kg.space import mixed_radix
+from tuner.indices import permutation
 from tuner.strategy.base import Observation, SpaceView
 
 POPULATION = 20
@@ -25,12 +27,11 @@ class Genetic:
         self._codes = space.codes
         self._sizes = np.array(space.cardinalities)
         self._rng = rng
-        self._strides = np.cumprod([1, *reversed(space.cardinalities[1:])])[::-1].astype(np.int64)
-        ranks = space.codes.astype(np.int64) @ self._strides
+        ranks = mixed_radix(space.codes, space.cardinalities)
         self._order = np.argsort(ranks)
         self._ranks = ranks[self._order]
-        self._asked = np.zeros(len(space.codes), dtype=bool)
-        self._chance = iter(rng.permutation(len(space.codes)))
+        self._asked = np.zeros(space.size, dtype=bool)
+        self._chance = iter(permutation(rng, space.size))
         known = [] if space.order is None else [int(row) for row in space.order[: POPULATION // 2]]
         self._first = iter(known)
         self._members: list[tuple[float, int]] = []
@@ -70,6 +71,6 @@ class Genetic:
         genes = np.where(rng.random(len(self._sizes)) < 0.5, first, second)  # noqa: PLR2004 - a fair coin
         mutated = rng.random(len(self._sizes)) < 1 / len(self._sizes)
         genes = np.where(mutated, rng.integers(self._sizes), genes)
-        rank = int(genes.astype(np.int64) @ self._strides)
+        rank = int(mixed_radix(genes[None, :], self._sizes)[0])
         place = int(np.searchsorted(self._ranks, rank))
         return int(self._order[place]) if place < len(self._ranks) and self._ranks[place] == rank else None

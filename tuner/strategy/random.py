@@ -7,6 +7,7 @@ from itertools import islice
 
 import numpy as np
 
+from tuner.indices import permutation
 from tuner.strategy.base import Observation, SpaceView
 
 
@@ -17,7 +18,7 @@ class Random:
 
     def start(self, space: SpaceView, rng: np.random.Generator) -> None:
         """Draw one permutation of the space."""
-        self._proposals = self._interleaved(space, rng.permutation(len(space.codes)))
+        self._proposals = self._interleaved(space, permutation(rng, space.size))
 
     def ask(self, count: int) -> Sequence[int]:
         """The next `count` that were not asked before."""
@@ -31,7 +32,7 @@ class Random:
         seen: set[int] = set()
         sources = [iter(uniform)] if space.order is None else [iter(space.order), iter(uniform)]
         turn = 0
-        while len(seen) < len(space.codes):
+        while len(seen) < space.size:
             fresh = next((int(i) for i in sources[turn % len(sources)] if int(i) not in seen), None)
             turn += 1
             if fresh is not None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from kg.space import mixed_radix
+from tuner.indices import permutation
 from tuner.prior.belief import Belief, log_expected_improvement
 from tuner.prior.knowledge import Knowledge, knowledge
 from tuner.prior.source import WORST
@@ -40,8 +42,8 @@ class Transfer:
         self._known = self._given or knowledge(space.codes, space.cardinalities, [], [])
         self._rows = _places(self._known, space)
         self._belief = Belief(self._known.rows(self._rows), rng)
-        self._random = iter(rng.permutation(len(space.codes)))
-        self._asked = np.zeros(len(space.codes), dtype=bool)
+        self._random = iter(permutation(rng, space.size))
+        self._asked = np.zeros(space.size, dtype=bool)
         self._transferred: set[int] = set()
         self._best = math.inf
         self._num_asked = self._num_random = self._earned = 0
@@ -109,9 +111,8 @@ class Transfer:
 
 def _places(known: Knowledge, space: SpaceView) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """(N,) where each row of `space` is in the knowledge."""
-    if len(space.codes) == len(known.codes):
+    if space.size == len(known.codes):
         return np.arange(len(known.codes))
-    strides = np.cumprod([1, *reversed(known.cardinalities[1:])])[::-1].astype(np.int64)
-    ranks = known.codes.astype(np.int64) @ strides
+    ranks = mixed_radix(known.codes, known.cardinalities)
     order = np.argsort(ranks)
-    return order[np.searchsorted(ranks[order], space.codes.astype(np.int64) @ strides)]
+    return order[np.searchsorted(ranks[order], mixed_radix(space.codes, space.cardinalities))]

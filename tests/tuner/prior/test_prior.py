@@ -34,7 +34,7 @@ def rank_correlation(a, b):
 
 def _space():
     codes = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.int16)
-    return Space("op", Setting({}), ("x", "y"), ((1, 2), (0, 1)), {}, codes)
+    return Space("op", Setting({}), ("x", "y"), ((1, 2), (0, 1)), {}, (codes,))
 
 
 def _run(hw, times, **changes):

@@ -17,7 +17,7 @@ from tuner.strategy.transfer import Transfer
 
 
 def view(landscape, order=None):
-    return SpaceView(landscape.codes, landscape.cardinalities, order)
+    return SpaceView.of(landscape.codes, landscape.cardinalities, order)
 
 
 def search(strategy, space, times, seed=0, most=None, until=2.0):
@@ -129,7 +129,7 @@ def test_transfer_searches_what_is_left_when_laws_remove_a_part(landscape):
     times = np.exp(landscape.log_time(3))[kept]
     noted = []
     strategy = Transfer(known_from(landscape, 3), lambda index, _: noted.append(index))
-    rows = search(strategy, SpaceView(landscape.codes[kept], landscape.cardinalities), times)
+    rows = search(strategy, SpaceView.of(landscape.codes[kept], landscape.cardinalities), times)
     assert sorted(rows) == list(range(len(kept)))
     assert [int(kept[row]) for row in rows] == noted
     assert kept[rows[0]] == np.flatnonzero(landscape.log_time(3) == landscape.log_time(3)[kept].min())[0]

@@ -1,0 +1,105 @@
+"""What a search costs before its first evaluation: the space opened, the laws applied, the first batch chosen.
+
+    python -m bench.search_opening [--kernel fmha] [--hw rtx5070] [--problem d64-s1024-causal] [--strategy random ...]
+
+Each strategy in a process of its own; processor time of each step, and the most memory the process ever held.
+Nothing is compiled or run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kg import cache
+from kg.loader import Laws
+from kg.model.run import Trial
+from tuner import loop, session
+from tuner.backend.base import Request
+from tuner.budget import Budget
+from tuner.restriction import Restriction
+from tuner.strategy import registry
+
+ROOT = Path(__file__).parents[1]
+TOOLCHAIN = "tileiras 13.4.92"
+BATCH = 16
+
+
+class Chosen(Exception):  # noqa: N818 - the measurement's end, no error
+    """The first batch was chosen."""
+
+
+class Ends:
+    """A backend that ends the search when it is asked to evaluate."""
+
+    name = "ends"
+    batch_size = BATCH
+
+    class _Provenance:
+        objective = "time"
+
+    def provenance(self) -> _Provenance:
+        """What ranks."""
+        return self._Provenance()
+
+    def features(self, _requests: Sequence[Request]) -> list[dict[str, float] | None]:
+        """The first batch was chosen."""
+        raise Chosen
+
+    def evaluate(self, _requests: Sequence[Request]) -> Iterator[Trial]:
+        """The first batch was chosen."""
+        raise Chosen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernel", default="fmha")
+    parser.add_argument("--hw", default="rtx5070")
+    parser.add_argument("--problem", default="d64-s1024-causal")
+    parser.add_argument("--strategy", nargs="+", default=["random", "exhaustive", "genetic", "forest", "transfer"])
+    options = parser.parse_args()
+    print(f"load average {os.getloadavg()[0]:.1f}; processor seconds")
+    print(f"{'strategy':11} {'feasible':>9} {'laws read':>10} {'space+laws':>11} {'first batch':>12} {'peak MB':>8}")
+    for name in options.strategy:
+        process = multiprocessing.get_context("spawn").Process(target=measure, args=(options, name))
+        process.start()
+        process.join()
+
+
+def measure(options: argparse.Namespace, strategy: str) -> None:
+    start = time.process_time()
+    laws = cache.load(ROOT / "laws", cache.Cache(Path("~/.cache/spak").expanduser()))
+    read = time.process_time()
+    question = session.ask(laws, options.kernel, options.hw, options.problem)
+    restriction = session.laws_on(laws, question, TOOLCHAIN, use_laws=True, transfer=True)
+    opened = time.process_time()
+    choose_first(laws, question, restriction, strategy)
+    chosen = time.process_time()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    times = f"{read - start:10.2f} {opened - read:11.2f} {chosen - opened:12.2f}"
+    print(f"{strategy:11} {len(restriction.space):9} {times} {peak:8.0f}")
+
+
+def choose_first(laws: Laws, question: session.Question, restriction: Restriction, strategy: str) -> None:
+    if strategy == "transfer":
+        from tuner.prior.gather import Target, gather
+        from tuner.strategy.transfer import Transfer
+
+        known = gather(laws, restriction.space, Target(question.hw, "other-problems", question.problem), restriction)
+        search = loop.Search(restriction, lambda: Transfer(known), Budget(BATCH, None, 0.05))
+    else:
+        search = loop.Search(restriction, lambda: registry.make(strategy), Budget(BATCH, None, 0.05))
+    try:
+        loop.run(search, Ends(), loop.Hooks(time.monotonic, lambda _: None, lambda *_: None))
+    except Chosen:
+        return
+    raise AssertionError("the search ended without a batch")
+
+
+if __name__ == "__main__":
+    main()

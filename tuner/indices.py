@@ -1,0 +1,41 @@
+"""Indices into a space of millions, and chance among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.integer[Any]]
+"""(n,) places of configurations in a space."""
+
+
+def permutation(rng: np.random.Generator, count: int) -> npt.NDArray[np.int32]:
+    """(count,) what `rng.permutation(count)` is, in half the memory and time; `count` is below 2 to the 31st."""
+    found = np.arange(count, dtype=np.int32)
+    rng.shuffle(found)
+    return found
+
+
+class Ties:
+    """A random order of all indices of which only the places that are asked for are ever computed."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        """Draw one order."""
+        self._salt = rng.integers(2**64, dtype=np.uint64)
+
+    def places(self, indices: Indices) -> npt.NDArray[np.uint64]:
+        """(n,) a place for each of `indices`, no two alike.
+
+        Source: the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+        OOPSLA 2014): a bijection of 64 bits, each of which depends on all.
+        """
+        mixed = indices.astype(np.uint64) + self._salt
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+    def first(self, indices: Indices) -> int:
+        """The one of `indices` that comes first."""
+        return int(indices[np.argmin(self.places(indices))])
