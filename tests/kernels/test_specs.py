@@ -86,8 +86,8 @@ def test_a_persistent_grid_is_what_stays_resident_and_never_more_than_the_blocks
     assert FMHA.grid(shape, persistent, 132) == (264, 1, 1)
     assert FMHA.grid(shape, {**persistent, "num_ctas": 2}, 132) == (132, 1, 1)
     assert FMHA.grid(shape, persistent, 10_000) == (2048, 1, 1)
-    assert FMHA.grid(shape, defaults("fmha"), 1) == (16, 16, 8)
-    assert FMHA.grid(shape, {**defaults("fmha"), "heads_fastest": True}, 1) == (16, 8, 16)
+    assert FMHA.grid(shape, defaults("fmha"), 1) == (1, 16, 128)
+    assert FMHA.grid(shape, {**defaults("fmha"), "heads_fastest": True}, 1) == (1, 128, 16)
 
 
 def test_impossible_attention_problems_are_refused():

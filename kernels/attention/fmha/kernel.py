@@ -34,6 +34,8 @@ AFTER = 0  # key tiles that need a mask in a loop of their own, after the others
 INLINE = 1  # one loop that asks of each key tile: no second loop has to fill its pipeline of loads
 
 FITS = 60000.0  # a row sum below it holds no weight above 65504, the largest number of fp16
+AGAIN_N = 32  # keys per tile when a query tile is computed again, and no copy engine: that loop must not take
+AGAIN_HINTS = (1, False)  # shared memory from the first one's stages
 
 
 @ct.kernel
@@ -62,6 +64,7 @@ def fmha_kernel(
     SUM_LANES: ConstInt,  # partial row sums kept apart until the end; 8 is one for each pair of a fragment's columns
     HEAVY_FIRST: ConstBool,  # the last query tile of a causal head has the most keys
     HEADS_FASTEST: ConstBool,
+    MANY_HEADS: ConstBool,  # more heads in the batch than the second and third dimension of a grid hold
     PERSISTENT: ConstBool,
     USE_TMA: ConstBool,
     WRITE_LSE: ConstBool,
@@ -80,8 +83,12 @@ def fmha_kernel(
             x = num_m - 1 - x if HEAVY_FIRST else x
             attend(Q, K, V, Out, Lse, scale, q_offset, (b, h, h // GROUP, x), tiles, k_hints, v_hints, variant, ends)
     else:
-        # A grid of three dimensions: to divide a block number costs more than the rest of a CTA's start
-        h, b, x = (ct.bid(0), ct.bid(1), ct.bid(2)) if HEADS_FASTEST else (ct.bid(1), ct.bid(2), ct.bid(0))
+        # To divide a block number by what is not a constant costs as much as the rest of a CTA's start, and the
+        # compiler divides the first index, if it is used, by the size of a cluster.
+        bh, x = (ct.bid(1), ct.bid(2)) if HEADS_FASTEST else (ct.bid(2), ct.bid(1))
+        if MANY_HEADS:
+            bh, x = ct.bid(0), ct.bid(1)
+        b, h = bh // NUM_HEADS, bh % NUM_HEADS
         x = num_m - 1 - x if HEAVY_FIRST else x
         attend(Q, K, V, Out, Lse, scale, q_offset, (b, h, h // GROUP, x), tiles, k_hints, v_hints, variant, ends)
 
@@ -106,17 +113,20 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
     if Q_REGISTERS:  # what arithmetic made is in registers, and halving is exact but for subnormal numbers
         q = q * 0.5
         qk_scale = qk_scale * 2.0
-    keys = (K, V, b, kv, k_hints, v_hints)
     rows = (x * TILE_M + q_offset, qk_scale)
-    m_i, l_i, acc = walk(q, keys, rows, tiles, variant)
+    m_i, l_i, acc = walk(q, (K, V, b, kv, k_hints, v_hints), rows, tiles, variant)
     if not RUNNING_MAX:
         fits = ct.max(l_i) < FITS  # false for NaN as well
         if not fits:
-            m_i, l_i, acc = walk(q, keys, rows, tiles, (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES))
+            keys = (K, V, b, kv, AGAIN_HINTS, AGAIN_HINTS)
+            again = (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES)
+            m_i, l_i, acc = walk(q, keys, rows, (TILE_M, AGAIN_N, TILE_D), again)
 
     saw_key = m_i > NO_KEY  # (TILE_M, 1)
     l_safe = ct.where(saw_key, ct.sum(l_i, axis=1, keepdims=True), 1.0)
-    out = ct.where(saw_key, ct.truediv(acc, l_safe, flush_to_zero=True, rounding_mode=ct.RoundingMode.APPROX), 0.0)
+    out = ct.truediv(acc, l_safe, flush_to_zero=True, rounding_mode=ct.RoundingMode.APPROX)
+    if CAUSAL:  # otherwise every row sees a key
+        out = ct.where(saw_key, out, 0.0)
     ct.store(Out, index=(b, h, x, 0), tile=out.astype(Out.dtype).reshape((1, 1, TILE_M, TILE_D)), allow_tma=k_hints[1])
     if WRITE_LSE:
         lse = ct.where(saw_key, (m_i + ct.log2(l_safe)) * LN_2, FLOOR)

@@ -26,6 +26,10 @@ PLAIN: Mapping[str, Scalar] = {
 """Later parameters at the value that leaves the kernel as it was without them: recorded configurations still run."""
 
 
+MOST_BLOCKS = 65535
+"""Blocks of a grid in its second or third dimension. Source: CUDA programming guide, compute capabilities."""
+
+
 def key_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
     """Key tiles each query tile visits, first query tile first: what the kernel's loop bounds give."""
     every = -(-shape.seq_kv // tile_n)
@@ -98,6 +102,7 @@ class FmhaSpec(AttentionSpec):
             c["sum_lanes"],
             bool(c["heavy_first"]) and shape.causal,
             c["heads_fastest"],
+            shape.batch * shape.heads > MOST_BLOCKS,
             c["persistent"],
             c["use_tma"],
             lse,
@@ -110,9 +115,10 @@ class FmhaSpec(AttentionSpec):
         if c["persistent"]:
             resident = max(1, num_sms * int(c["occupancy"]) // int(c["num_ctas"]))
             return min(query_tiles * shape.batch * shape.heads, resident), 1, 1
-        return (
-            (shape.heads, shape.batch, query_tiles) if c["heads_fastest"] else (query_tiles, shape.heads, shape.batch)
-        )
+        heads = shape.batch * shape.heads
+        if heads > MOST_BLOCKS:
+            return heads, query_tiles, 1
+        return (1, heads, query_tiles) if c["heads_fastest"] else (1, query_tiles, heads)
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
         """One job: what `launch` would compile. Sizes matter only in being multiples of 16."""
