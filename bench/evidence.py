@@ -78,19 +78,36 @@ def mine_into(root: Laws, runs: Sequence[Run], arguments: argparse.Namespace) ->
             write(path, law_text(grown).encode())
 
 
-def main() -> int:
+def pattern(text: str) -> re.Pattern[str]:
+    """`text` as a regular expression.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"no regular expression: {error}") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Judge laws, or mine new ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("law", type=Path, nargs="*", help="law files to judge; none: mine new ones from the found runs")
     parser.add_argument("--laws", type=Path, default=Path("laws"))
     parser.add_argument("--found", action="append", default=[], help="run in which the laws were found")
-    parser.add_argument("--on", default=".*", help="regular expression over run ids")
+    parser.add_argument("--on", type=pattern, default=".*", help="regular expression over run ids")
     parser.add_argument("--scope", default="sm_90", help="hardware that mined laws are about")
     parser.add_argument("--toolchain", default="tileiras >=13.4,<14", help="toolchain that mined laws are about")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    if not arguments.law and not arguments.found:
+        parser.error("name law files to judge, or with --found the runs to mine new laws from")
     root = load(arguments.laws)
     paths = {run_id(path.name): path for path in sorted((arguments.laws / EVIDENCE).glob("*.json*"))}
-    wanted = [path for name, path in paths.items() if re.fullmatch(arguments.on, name) or name in arguments.found]
+    unknown = sorted(set(arguments.found) - paths.keys())
+    if unknown:
+        parser.error(f"--found {unknown[0]}: no such run in {arguments.laws / EVIDENCE}")
+    wanted = [path for name, path in paths.items() if arguments.on.fullmatch(name) or name in arguments.found]
     found = (completed(run, root.ops.get(run.op)) for run in map(read_run, wanted))
     runs = sorted(found, key=lambda run: run.id not in arguments.found)
     (judge if arguments.law else mine_into)(root, runs, arguments)

@@ -1,8 +1,8 @@
 """`tune --use-laws` for the RTX 5070 as a fresh machine runs it: cold, then warm, with what it found.
 
-    python bench/tune_cold_warm.py [--budget N] [--laws DIR]
+    python bench/tune_cold_warm.py [--budget N] [--laws DIR] [--repeats N]
 
-The compile cache is a new empty folder. Times are wall times of the whole process; the load of the machine before
+The compile cache is a new empty folder for each repeat. Times are wall times of the whole process; the load of the machine before
 each is printed beside it, because on a busy machine they say little.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,12 +25,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=int)
     parser.add_argument("--laws", type=Path, default=ROOT / "laws")
+    parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [run(name, Path(folder), options) for name in ("cold", "warm")]
-    print(f"{'run':6} {'wall s':>8} {'limit s':>8} {'load before':>12} {'trials':>7}")
-    for (name, seconds, load, report), limit in zip(rows, (120, 6), strict=True):
-        print(f"{name:6} {seconds:8.1f} {limit:8} {load:12.1f} {report['counts']['tried']:7}")
+    rows = []
+    print(f"{'run':6} {'wall s':>8} {'load before':>12} {'trials':>7}")
+    for _ in range(options.repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ("cold", "warm"):
+                name, seconds, load, report = run(kind, Path(folder), options)
+                rows.append((name, seconds, load, report))
+                print(f"{name:6} {seconds:8.1f} {load:12.1f} {report['counts']['tried']:7}", flush=True)
+    for kind, limit in (("cold", 120), ("warm", 6)):
+        median = statistics.median(seconds for name, seconds, _, _ in rows if name == kind)
+        print(f"{kind} median {median:.1f} s, limit {limit} s")
     report = rows[0][3]
     tiles = ["x".join(str(row["configuration"][name]) for name in ("tile_m", "tile_n")) for row in report["ranked"][:3]]
     spilling = [row for row in report["ranked"] if row["features"]["spill_bytes"] > 0]
