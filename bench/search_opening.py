@@ -47,6 +47,10 @@ class Ends:
         """What ranks."""
         return self._Provenance()
 
+    def late(self, _requests: Sequence[Request]) -> tuple[int, ...]:
+        """None."""
+        return ()
+
     def features(self, _requests: Sequence[Request]) -> list[dict[str, float] | None]:
         """The first batch was chosen."""
         raise Chosen

@@ -106,6 +106,10 @@ def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = 
     )
 
 
+_Asked = tuple[int, Request]
+"""Place of a configuration in the space, and what the backend is asked about it."""
+
+
 @dataclass
 class _State:
     search: Search
@@ -115,6 +119,7 @@ class _State:
     tried: set[int] = field(default_factory=set)
     num_audited: int = 0
     num_proposed: int = 0
+    waiting: list[_Asked] = field(default_factory=list)
     best: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
@@ -140,13 +145,19 @@ class _State:
         self._drop_contradicted()
 
     def step(self) -> bool:
-        """One batch; False if there is nothing left to do."""
+        """One batch; False if there is nothing left to do.
+
+        What would keep a batch waiting goes into the next one; the last one waits for all that was asked for.
+        """
         left = self.search.budget.left(len(self.trials), self.hooks.clock() - self.started)
-        requests = self._requests(min(left, self.backend.batch_size)) if left else []
-        if not requests:
+        fresh = self._requests(min(left, self.backend.batch_size) - len(self.waiting))
+        asked = self.waiting + fresh
+        if not asked:
             return False
-        self.tried.update(index for index, _ in requests)
-        for trial in self._evaluate(requests):
+        self.tried.update(index for index, _ in fresh)
+        late = self.backend.late([request for _, request in asked]) if fresh and len(asked) < left else ()
+        self.waiting = [asked[place] for place in late]
+        for trial in self._evaluate([one for place, one in enumerate(asked) if place not in late]):
             index = self.space.index(trial.configuration)
             assert index is not None  # noqa: S101 - it was asked for
             self.hooks.record(trial)
@@ -155,20 +166,20 @@ class _State:
         self._drop_contradicted()
         return True
 
-    def _requests(self, count: int) -> list[tuple[int, Request]]:
+    def _requests(self, count: int) -> list[_Asked]:
+        if count <= 0:
+            return []
         chosen: list[tuple[int, str]] = []
         default = self.space.default_index
         if default is not None and default not in self.tried:
             chosen.append((default, "default"))
-        due = self.search.budget.audits_due(len(self.trials), count) - self._audited()
+        audited = self.num_audited + sum(request.origin == "audit" for _, request in self.waiting)
+        due = self.search.budget.audits_due(len(self.trials) + len(self.waiting), count) - audited
         chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
         taken = {index for index, _ in chosen}
         chosen += [(index, "strategy") for index in self._propose(count - len(chosen), taken)]
         problem = self.space.setting.problem
         return [(index, Request(self.space.config(index), problem, origin)) for index, origin in chosen[:count]]
-
-    def _audited(self) -> int:
-        return self.num_audited
 
     def _take_audits(self, count: int) -> list[int]:
         found: list[int] = []
@@ -200,7 +211,7 @@ class _State:
             found += [index for index in rows if index not in self.tried and index not in taken and index not in found]
         return found
 
-    def _evaluate(self, requests: list[tuple[int, Request]]) -> Iterator[Trial]:
+    def _evaluate(self, requests: list[_Asked]) -> Iterator[Trial]:
         """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
         plain = [request for _, request in requests]
         if not any(rule.after is not None for rule in self.restriction.live):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -120,6 +120,8 @@ class Formula:
     name: str = "gpu"
     batch_size: int = 4
     asked: list[Request] = field(default_factory=list)
+    is_late: Callable[[Configuration], bool] = lambda _: False
+    delayed: list[Request] = field(default_factory=list)
 
     def provenance(self) -> Provenance:
         measured = self.objective == "time"
@@ -133,6 +135,13 @@ class Formula:
 
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         return [None if self.fails(r.configuration) else {"spill_bytes": spill(r.configuration)} for r in requests]
+
+    def late(self, requests: Sequence[Request]) -> Collection[int]:
+        """What `is_late` says, the first time it is asked for."""
+        late = [i for i, r in enumerate(requests) if r not in self.delayed and self.is_late(r.configuration)]
+        late = late[: len(requests) - 1]
+        self.delayed += [requests[i] for i in late]
+        return late
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
         for request in requests:

@@ -96,6 +96,31 @@ def test_the_audit_looks_where_the_laws_say_not_to_early():
     assert {(f.law, f.outcome) for f in result.findings} == {("slow", "agrees")}
 
 
+def test_what_would_keep_a_batch_waiting_is_tried_with_the_next():
+    """Nothing is lost, doubled or overspent by it, audits included, and the search proposes the same."""
+    law = avoid("slow", "m * n > 4096")
+    prompt, slow = Formula(), Formula(is_late=lambda c: c["lat"] == 1)
+    usual = loop.run(search(law, trials=20, audit=0.2), prompt, hooks())
+    result = loop.run(search(law, trials=20, audit=0.2), slow, hooks())
+    assert sorted(indices(result)) == sorted(indices(usual))
+    assert result.audited == usual.audited
+    assert slow.delayed
+    places = [slow.asked.index(request) for request in slow.delayed]
+    assert all(place >= 3 for place in places), "not in the batch that it was asked with"
+    assert len(set(indices(result))) == len(result.trials) == 20
+
+
+def test_the_last_batch_waits_for_all():
+    """When the time is up, what was asked for before is still tried: the default among it."""
+    seconds = iter([0.0, 0.0, *[100.0] * 50])
+    slow = Formula(is_late=lambda c: c == {"m": 64, "n": 64, "lat": 2, "fast": True})
+    timed = loop.Hooks(lambda: next(seconds), lambda _: None, lambda *_: None)
+    result = loop.run(search(seconds=10.0), slow, timed)
+    assert slow.delayed
+    assert [trial.origin for trial in result.trials].count("default") == 1
+    assert len(result.trials) == slow.batch_size
+
+
 def test_safety_is_never_audited():
     """An invariant says what hangs or lies; nobody tries that out."""
     unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine"})

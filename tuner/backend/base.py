@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +51,13 @@ class Backend(Protocol):
 
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """Compiled features of each request (`spill_bytes`, `registers`, ...), None where unknown or failed."""
+        ...
+
+    def late(self, requests: Sequence[Request]) -> Collection[int]:
+        """Places of those that would keep the others waiting; the caller asks for them again, with its next requests.
+
+        Fewer than all. What they need goes on meanwhile. Empty for a backend that never waits for one of many.
+        """
         ...
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:

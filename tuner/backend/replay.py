@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -41,6 +41,11 @@ class ReplayBackend:
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """The compiled features that the record holds of each request, None where it holds none."""
         return [self._features(request) for request in requests]
+
+    def late(self, requests: Sequence[Request]) -> Collection[int]:
+        """None: a record is there."""
+        del requests
+        return ()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
         """The recorded trials, in the order asked for."""

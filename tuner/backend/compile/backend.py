@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kernels.interface import KernelSpec
@@ -82,6 +82,11 @@ class CompileBackend:
         """Compiled features of each request, None where it did not compile."""
         found: dict[int, Compiled] = dict(self._compile(requests))
         return [self._features(found[i]) for i in range(len(requests))]
+
+    def late(self, requests: Sequence[Request]) -> Collection[int]:
+        """None: what is compiled first is reported first."""
+        del requests
+        return ()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
         """A trial for each request as its compilation finishes; its `predicted_time` is no `time`."""

@@ -1,6 +1,7 @@
 """The backend on the fake device: trials for every request, interleaved baselines, compile failures as data."""
 
 from concurrent.futures import Future
+from threading import Timer
 
 import pytest
 
@@ -128,6 +129,49 @@ def test_provenance_states_machine_method_and_toolchain(make):
     assert known.device.name == "Fake GPU"
     assert known.noise.interleaved
     assert "6 rounds where" in known.noise.timer
+
+
+class SlowCompiler(FakeCompiler):
+    """Finishes what `done` names at once, and the rest when told to."""
+
+    def __init__(self, done):
+        super().__init__()
+        self._done, self.futures = done, {}
+
+    def start(self, problem, configuration):
+        us = configuration["us"]
+        if us not in self.futures:
+            self.futures[us] = super().start(problem, configuration) if us in self._done else Future()
+        return self.futures[us]
+
+    def finish(self, us):
+        self.futures[us].set_result(Compiled((f"key-{us}",), None, 3.0))
+
+
+def test_a_search_goes_on_with_most_of_a_batch(tmp_path):
+    """What compiles long is named once three quarters are there; all of them is none."""
+    asked = requests(*({"us": us} for us in (1.0, 2.0, 3.0, 4.0)))
+    compiler = SlowCompiler({1.0, 3.0, 4.0})
+    supervisor = Supervisor(FakeProgram(tmp_path / "steps"))
+    backend = GpuBackend(supervisor, compiler, lambda _: {}, Method(plan=PLAN, patience_s=0.01))
+    assert backend.late(asked) == [1]
+    compiler.finish(2.0)
+    assert backend.late(asked) == []
+
+
+def test_a_search_waits_until_most_of_a_batch_is_there(tmp_path):
+    """Patience that ends with half of them compiled does not make a batch of that half."""
+    asked = requests(*({"us": us} for us in (1.0, 2.0, 3.0, 4.0)))
+    compiler = SlowCompiler({1.0, 3.0})
+    compiler.start({}, {"us": 4.0})
+    backend = GpuBackend(
+        Supervisor(FakeProgram(tmp_path / "steps")), compiler, lambda _: {}, Method(plan=PLAN, patience_s=0.01)
+    )
+    later = Timer(0.2, compiler.finish, (4.0,))
+    later.start()
+    assert backend.late(asked) == [1]
+    assert compiler.futures[4.0].done()
+    later.join()
 
 
 def test_features_need_no_device(make):
