@@ -44,7 +44,7 @@ class SpaceView:
 
     @cached_property
     def codes(self) -> Codes:
-        """(N, P); row i is configuration i, column p the index of its value among parameter p's values."""
+        """(N, P), rows ascending; row i is configuration i, column p its value's index among parameter p's values."""
         return self.matrix()
 
 

@@ -27,9 +27,7 @@ class Genetic:
         self._codes = space.codes
         self._sizes = np.array(space.cardinalities)
         self._rng = rng
-        ranks = mixed_radix(space.codes, space.cardinalities)
-        self._order = np.argsort(ranks)
-        self._ranks = ranks[self._order]
+        self._ranks = mixed_radix(space.codes, space.cardinalities)
         self._asked = np.zeros(space.size, dtype=bool)
         self._chance = iter(permutation(rng, space.size))
         known = [] if space.order is None else [int(row) for row in space.order[: POPULATION // 2]]
@@ -73,4 +71,4 @@ class Genetic:
         genes = np.where(mutated, rng.integers(self._sizes), genes)
         rank = int(mixed_radix(genes[None, :], self._sizes)[0])
         place = int(np.searchsorted(self._ranks, rank))
-        return int(self._order[place]) if place < len(self._ranks) and self._ranks[place] == rank else None
+        return place if place < len(self._ranks) and self._ranks[place] == rank else None
