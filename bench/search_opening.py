@@ -16,14 +16,19 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from kg import cache
 from kg.loader import Laws
 from kg.model.run import Trial
 from tuner import loop, session
 from tuner.backend.base import Request
 from tuner.budget import Budget
+from tuner.part import part
+from tuner.prior.gather import Target, gather, recorded
 from tuner.restriction import Restriction
 from tuner.strategy import registry
+from tuner.strategy.transfer import Transfer
 
 ROOT = Path(__file__).parents[1]
 TOOLCHAIN = "tileiras 13.4.92"
@@ -80,21 +85,21 @@ def measure(options: argparse.Namespace, strategy: str) -> None:
     laws = cache.load(ROOT / "laws", cache.Cache(Path("~/.cache/spak").expanduser()))
     read = time.process_time()
     question = session.ask(laws, options.kernel, options.hw, options.problem)
-    restriction = session.laws_on(laws, question, TOOLCHAIN, use_laws=True, transfer=True)
+    feasible, target = session.space(question), Target(question.hw, "other-problems", question.problem)
+    if strategy == "transfer":
+        feasible = part(feasible, recorded(laws, feasible, target), np.random.default_rng(0))
+    restriction = session.laws_on(laws, feasible, question.hw, TOOLCHAIN, use_laws=True, transfer=True)
     opened = time.process_time()
-    choose_first(laws, question, restriction, strategy)
+    choose_first(laws, target, restriction, strategy)
     chosen = time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     times = f"{read - start:10.2f} {opened - read:11.2f} {chosen - opened:12.2f}"
     print(f"{strategy:11} {len(restriction.space):9} {times} {peak:8.0f}")
 
 
-def choose_first(laws: Laws, question: session.Question, restriction: Restriction, strategy: str) -> None:
+def choose_first(laws: Laws, target: Target, restriction: Restriction, strategy: str) -> None:
     if strategy == "transfer":
-        from tuner.prior.gather import Target, gather
-        from tuner.strategy.transfer import Transfer
-
-        known = gather(laws, restriction.space, Target(question.hw, "other-problems", question.problem), restriction)
+        known = gather(laws, restriction.space, target, restriction)
         search = loop.Search(restriction, lambda: Transfer(known), Budget(BATCH, None, 0.05))
     else:
         search = loop.Search(restriction, lambda: registry.make(strategy), Budget(BATCH, None, 0.05))

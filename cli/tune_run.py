@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
     from kg.loader import Laws
     from kg.model.run import Run, Trial
+    from kg.space import Space
     from tuner.backend.base import Backend, Provenance
     from tuner.journal import Diary
+    from tuner.prior.gather import Target
     from tuner.restriction import Restriction
     from tuner.strategy.base import Strategy
     from tuner.writeback import Change
@@ -96,12 +98,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Options with every choice made."""
+    """Options with every choice made.
+
+    Attributes:
+        notes: What a person should know of how it runs.
+        space: What is searched.
+        known: Whose recorded runs the strategy starts from; None if it starts from nothing.
+    """
 
     options: Options
     question: session.Question
     backend_name: session.BackendName
     notes: tuple[str, ...]
+    space: Space
+    known: Target | None
 
 
 def search(state: Globals, options: Options) -> Outcome:
@@ -136,7 +146,24 @@ def _plan(laws: Laws, options: Options) -> _Plan:
     if gpu is None:
         found = "" if options.backend == "compile" else "No GPU here: "
         notes.append(f"{found}compiling for {hw}; times are predicted, none is measured.")
-    return _Plan(options, session.ask(laws, options.kernel, hw, options.problem), name, tuple(notes))
+    question = session.ask(laws, options.kernel, hw, options.problem)
+    whole, known = session.space(question), None
+    space = whole
+    if options.strategy == "transfer":
+        space, known = _part(laws, options, question, whole)
+    if space is not whole:
+        notes.append(f"transfer searches a part, {len(space)} of {len(whole)} configurations: see tune search --help.")
+    return _Plan(options, question, name, tuple(notes), space, known)
+
+
+def _part(laws: Laws, options: Options, question: session.Question, whole: Space) -> tuple[Space, Target | None]:
+    """What a strategy that has an opinion on every configuration searches, and whose runs it starts from."""
+    from tuner.part import part
+    from tuner.prior.gather import Target, recorded
+
+    known = Target(question.hw, "other-problems", question.problem) if options.use_laws and options.transfer else None
+    sources = [] if known is None else recorded(laws, whole, known)
+    return part(whole, sources, np.random.default_rng([options.seed, 2])), known
 
 
 def _backend(plan: _Plan) -> Backend:
@@ -160,7 +187,9 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     options, question = plan.options, plan.question
     provenance = backend.provenance()
     compiler = f"tileiras {provenance.toolchain['tileiras']}"
-    restriction = session.laws_on(laws, question, compiler, use_laws=options.use_laws, transfer=options.transfer)
+    restriction = session.laws_on(
+        laws, plan.space, question.hw, compiler, use_laws=options.use_laws, transfer=options.transfer
+    )
     most = _most_trials(plan)
     trials = None if most is None else max(1, most - _confirm_trials(plan))
     seeking = loop.Search(
@@ -227,14 +256,12 @@ def _confirm_trials(plan: _Plan) -> int:
 
 def _strategy(laws: Laws, plan: _Plan, restriction: Restriction) -> Callable[[], Strategy]:
     """What proposes; `transfer` under laws starts from what other hardware and other problem sizes recorded."""
-    options, question = plan.options, plan.question
-    if options.strategy != "transfer" or not (options.use_laws and options.transfer):
-        return lambda: registry.make(options.strategy)
-    from tuner.prior.gather import Target, gather
+    if plan.known is None:
+        return lambda: registry.make(plan.options.strategy)
+    from tuner.prior.gather import gather
     from tuner.strategy.transfer import Transfer
 
-    target = Target(question.hw, "other-problems", question.problem)
-    known = gather(laws, restriction.space, target, restriction)
+    known = gather(laws, restriction.space, plan.known, restriction)
     return lambda: Transfer(known)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -72,7 +72,7 @@ class Space:
         """Number of feasible configurations."""
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def cardinalities(self) -> tuple[int, ...]:
         """(P,) number of values of each parameter, feasible or not."""
         return tuple(len(values) for values in self.values)
@@ -104,27 +104,46 @@ class Space:
 
     def config(self, index: int) -> dict[str, Scalar]:
         """Configuration `index` in the op's parameter order."""
-        row = self.at([index])[0]
-        return {name: self.values[p][row[p]] for p, name in enumerate(self.names)}
+        places = []
+        for size in reversed(self.shape):
+            index, place = divmod(index, size)
+            places.append(place)
+        if index:
+            raise IndexError(index)
+        codes = [code for factor in self.factors for code in factor[places.pop()].tolist()]
+        return {name: self.values[p][codes[p]] for p, name in enumerate(self.names)}
 
     def index(self, configuration: Configuration) -> int | None:
         """Where `configuration` is, or None if it is not feasible or not of this space."""
         if configuration.keys() != set(self.names):
             return None
-        codes = []
-        for lookup, name in zip(self._lookups, self.names, strict=True):
-            code = lookup.get(_key(configuration[name]))
-            if code is None:
-                return None
-            codes.append(code)
         index = 0
-        for span, ranks in zip(self._spans, self._ranks, strict=True):
-            rank = int(mixed_radix(np.array([codes[span]]), self.cardinalities[span])[0])
-            place = int(np.searchsorted(ranks, rank))
-            if place == len(ranks) or ranks[place] != rank:
+        for span, ranks, is_full in self._factors:
+            rank = 0
+            for name, size, lookup in zip(self.names[span], self.cardinalities[span], self._lookups[span], strict=True):
+                code = lookup.get(_key(configuration[name]))
+                if code is None:
+                    return None
+                rank = rank * size + code
+            place = rank if is_full else int(np.searchsorted(ranks, rank))
+            if not is_full and (place == len(ranks) or ranks[place] != rank):
                 return None
             index = index * len(ranks) + place
         return index
+
+    def find(self, codes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        """(k,) where each row of `codes` (k, P) is; -1 where it is not feasible."""
+        index, feasible = np.zeros(len(codes), np.int64), np.ones(len(codes), np.bool_)
+        for span, ranks, _ in self._factors:
+            rank = mixed_radix(codes[:, span], self.cardinalities[span])
+            place = np.minimum(np.searchsorted(ranks, rank), len(ranks) - 1)
+            feasible &= ranks[place] == rank
+            index = index * len(ranks) + place
+        return np.where(feasible, index, -1)
+
+    def part(self, indices: npt.ArrayLike) -> Space:
+        """Configurations `indices` alone, as a space of one factor."""
+        return replace(self, factors=(self.at(np.unique(np.asarray(indices, np.int64))),))
 
     @cached_property
     def default_index(self) -> int | None:
@@ -191,11 +210,15 @@ class Space:
         return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
 
     @cached_property
-    def _ranks(self) -> tuple[npt.NDArray[np.int64], ...]:
-        """Of each factor, each row's place in the product of its parameters' values; ascending."""
-        return tuple(
+    def _factors(self) -> tuple[tuple[slice, npt.NDArray[np.int64], bool], ...]:
+        """Of each factor: its parameters, each row's place in the product of their values, and whether it is all of it."""
+        ranks = (
             mixed_radix(factor, self.cardinalities[span])
             for span, factor in zip(self._spans, self.factors, strict=True)
+        )
+        return tuple(
+            (span, rank, len(rank) == math.prod(self.cardinalities[span]))
+            for span, rank in zip(self._spans, ranks, strict=True)
         )
 
     @cached_property

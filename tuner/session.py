@@ -113,18 +113,18 @@ def space(question: Question) -> Space:
     return build(question.op, question.problem, question.facts)
 
 
-def laws_on(store: Store, question: Question, toolchain: str, *, use_laws: bool, transfer: bool) -> Restriction:
+def laws_on(store: Store, feasible: Space, hw: str, toolchain: str, *, use_laws: bool, transfer: bool) -> Restriction:
     """The space with the laws on it; without laws the space alone, through the same path.
 
     Args:
         store: The law root.
-        question: What is searched.
+        feasible: What is searched.
+        hw: Hardware node it is searched for.
         toolchain: `name version`.
         use_laws: Whether laws have a say.
         transfer: Whether laws of related hardware may reorder.
     """
-    feasible = space(question)
-    return restrict(feasible, store, Context(question.hw, toolchain, transfer)) if use_laws else Restriction(feasible)
+    return restrict(feasible, store, Context(hw, toolchain, transfer)) if use_laws else Restriction(feasible)
 
 
 def kernel_spec(op: str) -> tuple[KernelSpec, str, str]:

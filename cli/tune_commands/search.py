@@ -61,6 +61,8 @@ def command(
 
     Without a GPU it searches by the compiler alone: the times are predicted, and nothing is called measured.
     The default configuration is always tried, and a share of the trials goes where the laws say not to look.
+    Of a space above 65,536 configurations strategy transfer searches a part: what was recorded elsewhere, what is
+    near the best of it, and a random sample.
     """
     from cli import render_search
     from cli.render import Pen

@@ -133,6 +133,16 @@ def test_no_laws_means_no_laws(place, capsys):
     assert "0 removed by laws, 0 postponed" in out.replace("\n", " ")
 
 
+@pytest.mark.slow
+def test_transfer_says_that_it_searches_a_part_of_a_large_space(place, capsys):
+    """FMHA has millions of configurations, on each of which that strategy has an opinion."""
+    assert call("--use-laws", "--strategy", "transfer", "--budget", "6", "--no-write", "--format", "json") == 0
+    out, err = capsys.readouterr()
+    counts = json.loads(out)["counts"]
+    assert re.search(rf"transfer searches a part, {counts['feasible']} of \d{{7}} configurations", err)
+    assert counts["tried"] == 6
+
+
 def test_a_dry_run_writes_nothing_and_shows_the_diff(place, capsys):
     """Every file is as before, and the evidence the run would add is shown as a diff."""
     before = contents(place)

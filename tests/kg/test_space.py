@@ -67,6 +67,11 @@ def test_a_space_is_what_trying_every_combination_gives(sizes, conditions, data)
     assert space.codes.tolist() == [list(c.values()) for c in expected]
     some = data.draw(st.lists(st.integers(0, len(space) - 1)))
     assert np.array_equal(space.at(some), space.codes[some])
+    assert np.array_equal(space.find(space.codes), np.arange(len(space)))
+    nowhere = [row for row in itertools.product(*map(range, sizes)) if list(row) not in space.codes.tolist()]
+    assert (space.find(np.array(nowhere, np.int16).reshape(-1, 5)) == -1).all()
+    fewer = space.part(some or [0])
+    assert [fewer.config(i) for i in range(len(fewer))] == [expected[i] for i in sorted({*some} or {0})]
     asked = parse(data.draw(st.sampled_from(_CONDITIONS)))
     assert space.holds(asked).tolist() == [asked.holds({"size": 3, **c}) for c in expected]
     assert space.having({"b": (0, 2), "d": (1,)}).tolist() == [c["b"] in {0, 2} and c["d"] == 1 for c in expected]
@@ -90,6 +95,13 @@ def test_parameters_with_one_value_cost_no_axis():
     space = build(_wide(1, 100), {})
     assert len(space) == 1
     assert space.index(space.config(0)) == 0
+
+
+def test_beyond_the_last_configuration_there_is_none():
+    """An index that is too large is an error, not another configuration."""
+    space = build(OP, {}, FACTS)
+    with pytest.raises(IndexError):
+        space.config(len(space))
 
 
 def test_no_configuration_has_a_value_that_is_not_of_the_space():

@@ -53,11 +53,17 @@ def test_a_wrong_name_is_refused_with_the_right_ones(kernel, hw, problem, words)
 def test_without_laws_the_same_path_has_no_rules():
     """An ablation differs in one input: the space is the same, the rules are gone."""
     question = session.ask(LAWS, "fmha", "rtx5070", "")
-    with_laws = session.laws_on(LAWS, question, "tileiras 13.4.92", use_laws=True, transfer=True)
-    without = session.laws_on(LAWS, question, "tileiras 13.4.92", use_laws=False, transfer=True)
+    with_laws = session.laws_on(
+        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=True, transfer=True
+    )
+    without = session.laws_on(
+        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=False, transfer=True
+    )
     assert without.rules == ()
     assert len(without.space) == len(with_laws.space) > 1000
-    near = session.laws_on(LAWS, question, "tileiras 13.4.92", use_laws=True, transfer=False)
+    near = session.laws_on(
+        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=True, transfer=False
+    )
     assert {rule.match.hw for rule in with_laws.rules} >= {"transferred"}
     assert "transferred" not in {rule.match.hw for rule in near.rules}
 
@@ -65,7 +71,9 @@ def test_without_laws_the_same_path_has_no_rules():
 def test_the_shipped_laws_postpone_what_spills_and_remove_nothing_on_sm_120():
     """Nothing was ever timed on sm_120 here, so no law may remove; the confirmed spill laws reorder."""
     question = session.ask(LAWS, "fmha", "rtx5070", "")
-    found = session.laws_on(LAWS, question, "tileiras 13.4.92", use_laws=True, transfer=True)
+    found = session.laws_on(
+        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=True, transfer=True
+    )
     assert not found.removed.any()
     spills = [rule for rule in found.live if rule.law.claim.because == "register-spill"]
     assert any(rule.law.status == "confirmed" and rule.power is Power.POSTPONE and rule.count > 1000 for rule in spills)

@@ -40,11 +40,21 @@ def gather(laws: Laws, space: Space, target: Target, restriction: Restriction) -
     Raises:
         InvalidFilesError: If a run file cannot be read.
     """
-    found = sources(space, _runs(laws, space.op, target))
-    if target.own_runs == "other-problems":
-        found = [s for s in found if s.hw != target.hw or dict(s.problem) != dict(target.problem)]
+    found = recorded(laws, space, target)
     close = [kinship(laws.hardware, target.hw, source.hw) * _near(source, target) for source in found]
     return knowledge(space.codes, space.cardinalities, found, close, list(advice(restriction)))
+
+
+def recorded(laws: Laws, space: Space, target: Target) -> list[Source]:
+    """What runs of the same op say of configurations of `space`, as far as the target counts them.
+
+    Raises:
+        InvalidFilesError: If a run file cannot be read.
+    """
+    found = sources(space, _runs(laws, space.op, target))
+    if target.own_runs != "other-problems":
+        return found
+    return [s for s in found if s.hw != target.hw or dict(s.problem) != dict(target.problem)]
 
 
 def _runs(laws: Laws, op: str, target: Target) -> Iterator[Run]:
