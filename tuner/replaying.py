@@ -24,9 +24,10 @@ from tuner.backend.replay import ReplayBackend
 from tuner.budget import Budget
 from tuner.errors import TunerError
 from tuner.prior.gather import OwnRuns, Target, gather
-from tuner.prior.knowledge import Knowledge
+from tuner.prior.knowledge import Knowledge, named
 from tuner.restriction import Context, Restriction, restrict
 from tuner.strategy import registry
+from tuner.strategy.asking import KNOWN
 from tuner.strategy.base import Strategy
 from tuner.strategy.transfer import Transfer
 
@@ -103,12 +104,14 @@ class Replayed:
 
 @dataclass
 class _Reasons:
-    """Collects why each configuration was proposed."""
+    """Collects why each configuration was proposed; a known order is named by what is in it."""
 
-    by_index: dict[int, str] = field(default_factory=dict)
+    known: Knowledge | None
+    by_codes: dict[tuple[int, ...], str] = field(default_factory=dict)
 
-    def note(self, index: int, reason: str) -> None:
-        self.by_index[index] = reason
+    def note(self, codes: tuple[int, ...], reason: str) -> None:
+        spoke = named(self.known.labels, self.known.weights) if self.known is not None and reason == KNOWN else ""
+        self.by_codes[codes] = f"{reason}: {spoke or 'laws'}" if reason == KNOWN else reason
 
 
 def cost_s(trial: Trial) -> float:
@@ -117,8 +120,15 @@ def cost_s(trial: Trial) -> float:
     return (times.compilation + times.validation + times.framework + times.benchmark) * 1e-3
 
 
-def replay(recording: Recording, what: Replay) -> Replayed:
-    """Search a recorded space as if it were live.
+def _ignore(*_: object) -> None:
+    """Nothing is recorded and nothing shown: a replay takes a moment."""
+
+
+SILENT = loop.Hooks(time.monotonic, _ignore, _ignore)
+
+
+def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Replayed:
+    """Search a recorded space as if it were live; `hooks` may watch it.
 
     Raises:
         KgError: For names and files of the law root that cannot be used.
@@ -136,7 +146,7 @@ def replay(recording: Recording, what: Replay) -> Replayed:
             restriction = restrict(space, laws, Context(hw))
         known = gather(laws, space, Target(hw, what.own_runs, space.setting.problem), restriction)
     name = what.strategy or ("transfer" if known is not None and known.labels else "random")
-    reasons = _Reasons()
+    reasons = _Reasons(known)
     search = loop.Search(
         restriction,
         _factory(name, known, reasons),
@@ -145,9 +155,9 @@ def replay(recording: Recording, what: Replay) -> Replayed:
         known.order() if known is not None and known.labels else None,
     )
     started = time.perf_counter()
-    backend, hooks = ReplayBackend(recording), loop.Hooks(time.monotonic, _ignore, _ignore)
+    backend = ReplayBackend(recording)
     result = loop.run(search, backend, hooks)
-    if len(result.trials) < min(search.budget.trials or len(space), len(space)):
+    if not result.interrupted and len(result.trials) < min(search.budget.trials or len(space), len(space)):
         # all that the laws leave was tried: what they removed comes last, so that nothing is lost for good
         rest = replace(search, restriction=Restriction(space))
         result = replace(loop.run(rest, backend, hooks, result.trials), restriction=result.restriction)
@@ -213,7 +223,7 @@ def _op(laws: Laws | None, name: str) -> Op | None:
 
 def _factory(name: str, known: Knowledge | None, reasons: _Reasons) -> Callable[[], Strategy]:
     if name != Transfer.name:
-        return lambda: registry.make(name)
+        return lambda: registry.make(name, reasons.note)
     return lambda: Transfer(known, reasons.note)
 
 
@@ -221,10 +231,7 @@ def _by_place(space: Space, trials: tuple[Trial, ...], reasons: _Reasons) -> dic
     found = {}
     for place, trial in enumerate(trials):
         index = space.index(trial.configuration)
-        if trial.origin == "strategy" and index in reasons.by_index:
-            found[place] = reasons.by_index[index]
+        codes = () if index is None else tuple(space.codes[index].tolist())
+        if trial.origin == "strategy" and codes in reasons.by_codes:
+            found[place] = reasons.by_codes[codes]
     return found
-
-
-def _ignore(*_: object) -> None:
-    """Nothing is recorded and nothing shown: a replay takes a moment."""

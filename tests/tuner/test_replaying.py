@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from kg.formats.importing import Import, import_file
 from kg.formats.nodes import HardwareName
 from kg.formats.reader import read_recording
 from kg.loader import load
+from tuner import loop
 from tuner.errors import TunerError
 from tuner.replaying import Replay, replay
 
@@ -89,6 +91,23 @@ def test_with_laws_the_other_gpus_say_where_to_look_and_each_trial_says_why(file
     assert done.evaluations_to(0.95) <= 4
     assert done.reasons[0].startswith("one 50%, two 50%")
     assert set(done.reasons) == set(range(len(SPACE)))
+
+
+@pytest.mark.parametrize("strategy", ["random", "genetic", "forest", "exhaustive"])
+def test_every_strategy_starts_from_what_the_other_gpus_say_and_names_them(files, laws, strategy):
+    done = replay(read_recording(files["three"]), asked(laws=laws, strategy=strategy))
+    assert done.reasons[0] == "known order: one 50%, two 50%"
+    assert done.space.index(done.trials[0].configuration) == done.knowledge.order()[0]
+    assert set(done.reasons) == set(range(len(SPACE)))
+
+
+def test_a_replay_that_was_stopped_goes_no_further(files, laws):
+    def stop(trials, _seconds):
+        if trials == 3:
+            raise KeyboardInterrupt
+
+    hooks = loop.Hooks(time.monotonic, lambda _: None, stop)
+    assert len(replay(read_recording(files["three"]), asked(laws=laws), hooks).trials) == 3
 
 
 def test_runs_of_the_same_hardware_take_part_only_if_asked_for(files, laws):

@@ -22,6 +22,9 @@ DEFAULT_RESIDUAL = 0.25
 SAME_CODE_WEIGHT = 1.0
 """Weight of a law's column: its penalty is the log slowdown that the law states."""
 
+NEGLIGIBLE = 0.05
+"""Share of the weight below which a source is not named as a reason."""
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -102,3 +105,12 @@ def knowledge(
         tables=tuple(found),
         residual=residual,
     )
+
+
+def named(labels: Sequence[str], weights: Floats) -> str:
+    """The largest of `labels` by their share of the weight, three at most; empty if none has any."""
+    positive = np.maximum(weights, 0.0)
+    if not positive.sum():
+        return ""
+    shares = positive / positive.sum()
+    return ", ".join(f"{labels[s]} {shares[s]:.0%}" for s in np.argsort(-shares)[:3] if shares[s] >= NEGLIGIBLE)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from tuner.strategy.base import Observation, SpaceView
+from tuner.strategy.asking import KNOWN, Asking
+from tuner.strategy.base import SpaceView
 
 
-class Exhaustive:
-    """Goes through the space in the given order, else in its canonical one."""
+class Exhaustive(Asking):
+    """Goes through the space in the known order, else in its canonical one."""
 
     name = "exhaustive"
 
-    def start(self, space: SpaceView, rng: np.random.Generator) -> None:  # noqa: ARG002 - nothing here is random
+    def start(self, space: SpaceView, rng: np.random.Generator) -> None:
         """Begin at the front."""
-        self._order = np.arange(space.size) if space.order is None else space.order
-        self._next = 0
+        self._reason = KNOWN if space.order is not None else "canonical order"
+        order = np.arange(space.size) if space.order is None else space.order
+        super().start(replace(space, order=order), rng)
 
-    def ask(self, count: int) -> Sequence[int]:
-        """The next `count`."""
-        found = self._order[self._next : self._next + count]
-        self._next += len(found)
-        return [int(index) for index in found]
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Learn nothing."""
+    def _next(self) -> tuple[int, str]:
+        return (self._by_order() or self._by_chance())[0], self._reason

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tuner.errors import TunerError
-from tuner.indices import permutation
+from tuner.strategy.asking import Asking
 from tuner.strategy.base import Observation, SpaceView
 
 INITIAL = 16
@@ -30,7 +30,7 @@ GROWTH = 1.25
 """A new model once the number of trials grew by this factor: its cost stays proportional to the number of trials."""
 
 
-class Forest:
+class Forest(Asking):
     """Every other proposal from the model, every fourth at random once there is a model."""
 
     name = "forest"
@@ -41,44 +41,33 @@ class Forest:
             from sklearn.ensemble import ExtraTreesRegressor  # noqa: PLC0415 - half a second to import
         except ImportError:
             raise TunerError("strategy forest needs scikit-learn; pip install 'spak[model]'") from None
+        super().start(space, rng)
         self._new_model = ExtraTreesRegressor
         self._codes = space.codes
         self._rng = rng
-        self._asked = np.zeros(space.size, dtype=bool)
-        self._chance = iter(permutation(rng, space.size))
-        self._known = iter([] if space.order is None else space.order)
         self._seen: list[tuple[int, float | None]] = []
         self._fitted = 0
         self._queue: list[int] = []
         self._turn = 0
 
-    def ask(self, count: int) -> Sequence[int]:
-        """Up to `count` rows never asked before."""
-        found = []
-        for _ in range(min(count, len(self._asked) - int(self._asked.sum()))):
-            row = self._next()
-            self._asked[row] = True
-            found.append(row)
-        return found
-
     def tell(self, observations: Sequence[Observation]) -> None:
         """Remember finished trials."""
+        super().tell(observations)
         for seen in observations:
-            self._asked[seen.index] = True
             self._seen.append((seen.index, None if seen.objective is None else math.log(seen.objective)))
 
-    def _next(self) -> int:
+    def _next(self) -> tuple[int, str]:
         self._turn += 1
-        if len(self._seen) < INITIAL or self._turn % 4 == 0:
-            sources = (self._known, self._chance) if self._turn % 2 else (self._chance,)
-            return next(int(row) for source in sources for row in source if not self._asked[row])
-        if len(self._seen) >= GROWTH * self._fitted:
-            self._fit()
-        while self._queue:
-            row = self._queue.pop()
-            if not self._asked[row]:
-                return row
-        return next(int(row) for row in self._chance if not self._asked[row])
+        if len(self._seen) < INITIAL:
+            return (self._by_order() if self._turn % 2 else None) or self._by_chance()
+        if self._turn % 4:
+            if len(self._seen) >= GROWTH * self._fitted:
+                self._fit()
+            while self._queue:
+                row = self._queue.pop()
+                if not self._asked[row]:
+                    return row, f"model of {self._fitted} trials here"
+        return self._by_chance()
 
     def _fit(self) -> None:
         """Fit a model to all trials and queue candidates, the best last."""

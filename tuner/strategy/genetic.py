@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
 from kg.space import mixed_radix
-from tuner.indices import permutation
+from tuner.strategy.asking import Asking
 from tuner.strategy.base import Observation, SpaceView
 
 POPULATION = 20
@@ -16,51 +17,40 @@ POPULATION = 20
 ATTEMPTS = 50
 """Children drawn before one at random is taken instead: most recombinations of a constrained space are infeasible."""
 
+BRED = "bred from two of the best here"
 
-class Genetic:
+
+class Genetic(Asking):
     """Steady state: every child replaces the worst of the population if it is better."""
 
     name = "genetic"
 
     def start(self, space: SpaceView, rng: np.random.Generator) -> None:
         """Begin with the best half of a known order and random configurations for the rest."""
-        self._codes = space.codes
+        super().start(space, rng)
+        self._order = islice(self._order, POPULATION // 2)
         self._sizes = np.array(space.cardinalities)
         self._rng = rng
+        self._codes = space.codes
         self._ranks = mixed_radix(space.codes, space.cardinalities)
-        self._asked = np.zeros(space.size, dtype=bool)
-        self._chance = iter(permutation(rng, space.size))
-        known = [] if space.order is None else [int(row) for row in space.order[: POPULATION // 2]]
-        self._first = iter(known)
         self._members: list[tuple[float, int]] = []
-
-    def ask(self, count: int) -> Sequence[int]:
-        """Members of the first population, then children."""
-        found = []
-        for _ in range(min(count, len(self._asked) - int(self._asked.sum()))):
-            row = self._next()
-            self._asked[row] = True
-            found.append(row)
-        return found
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """Keep the best `POPULATION`; failures never breed."""
-        for seen in observations:
-            self._asked[seen.index] = True
-            if seen.objective is not None:
-                self._members.append((seen.objective, seen.index))
-        self._members = sorted(self._members)[:POPULATION]
+        super().tell(observations)
+        timed = [(seen.objective, seen.index) for seen in observations if seen.objective is not None]
+        self._members = sorted([*self._members, *timed])[:POPULATION]
 
-    def _next(self) -> int:
-        known = next((row for row in self._first if not self._asked[row]), None)
+    def _next(self) -> tuple[int, str]:
+        known = self._by_order()
         if known is not None:
             return known
         if len(self._members) >= POPULATION // 2:
             for _ in range(ATTEMPTS):
                 child = self._child()
                 if child is not None and not self._asked[child]:
-                    return child
-        return next(int(row) for row in self._chance if not self._asked[row])
+                    return child, BRED
+        return self._by_chance()
 
     def _child(self) -> int | None:
         """A feasible child of two parents, None if recombining and mutating left the space."""

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-
 import numpy as np
 
-from tuner.indices import permutation
-from tuner.strategy.base import Observation, SpaceView
+from tuner.strategy.asking import Asking
+from tuner.strategy.base import SpaceView
 
 
-class Random:
+class Random(Asking):
     """Half known order, half uniform: however wrong the order is, half of the trials are a random search."""
 
     name = "random"
 
     def start(self, space: SpaceView, rng: np.random.Generator) -> None:
-        """Draw one permutation of the space."""
-        self._proposals = self._interleaved(space, permutation(rng, space.size))
+        """Begin with the known order."""
+        super().start(space, rng)
+        self._turn = 0
 
-    def ask(self, count: int) -> Sequence[int]:
-        """The next `count` that were not asked before."""
-        return list(islice(self._proposals, count))
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Learn nothing."""
-
-    @staticmethod
-    def _interleaved(space: SpaceView, uniform: np.ndarray) -> Iterator[int]:
-        seen: set[int] = set()
-        sources = [iter(uniform)] if space.order is None else [iter(space.order), iter(uniform)]
-        turn = 0
-        while len(seen) < space.size:
-            fresh = next((int(i) for i in sources[turn % len(sources)] if int(i) not in seen), None)
-            turn += 1
-            if fresh is not None:
-                seen.add(fresh)
-                yield fresh
+    def _next(self) -> tuple[int, str]:
+        self._turn += 1
+        return (self._by_order() if self._turn % 2 else None) or self._by_chance()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from tuner.errors import TunerError
+from tuner.strategy.asking import Explain
 from tuner.strategy.base import Strategy
 
 STRATEGIES = {
@@ -17,8 +18,8 @@ STRATEGIES = {
 """Name -> `module:class`."""
 
 
-def make(name: str) -> Strategy:
-    """A new strategy, not started.
+def make(name: str, explain: Explain | None = None) -> Strategy:
+    """A new strategy, not started; `explain` is told why each configuration is proposed.
 
     Raises:
         TunerError: If there is none of that name; names them all.
@@ -26,5 +27,5 @@ def make(name: str) -> Strategy:
     if name not in STRATEGIES:
         raise TunerError(f"unknown strategy {name!r}; there are {', '.join(STRATEGIES)}")
     module, _, attribute = STRATEGIES[name].partition(":")
-    strategy: Strategy = getattr(import_module(module), attribute)()
+    strategy: Strategy = getattr(import_module(module), attribute)(explain=explain)
     return strategy

@@ -7,61 +7,44 @@ after the first: knowledge that misleads earns none and costs at most a factor o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from kg.space import mixed_radix
-from tuner.indices import permutation
 from tuner.prior.belief import Belief, log_expected_improvement
-from tuner.prior.knowledge import Knowledge, knowledge
+from tuner.prior.knowledge import Knowledge, knowledge, named
 from tuner.prior.source import WORST
+from tuner.strategy.asking import Asking, Explain
 from tuner.strategy.base import Observation, SpaceView
 
 EARNED = 4
 """Proposals exempt from alternating for each improvement."""
 
-RANDOM = "random"
 
-NEGLIGIBLE = 0.05
-"""Share of the weight below which a source is not named as a reason."""
-
-
-class Transfer:
+class Transfer(Asking):
     """Proposes by expected improvement of the belief, every other time at random."""
 
     name = "transfer"
 
-    def __init__(self, known: Knowledge | None = None, explain: Callable[[int, str], None] | None = None) -> None:
-        """Start from `known`, about the whole space, or from nothing; `explain` is told why each index was proposed."""
+    def __init__(self, known: Knowledge | None = None, explain: Explain | None = None) -> None:
+        """Start from `known`, about the whole space, or from nothing."""
+        super().__init__(explain)
         self._given = known
-        self._explain = explain or (lambda _index, _reason: None)
 
     def start(self, space: SpaceView, rng: np.random.Generator) -> None:
         """Begin a search of `space`, all or part of what the knowledge is about."""
-        self._known = self._given or knowledge(space.codes, space.cardinalities, [], [])
-        self._rows = _places(self._known, space)
-        self._belief = Belief(self._known.rows(self._rows), rng)
-        self._random = iter(permutation(rng, space.size))
-        self._asked = np.zeros(space.size, dtype=bool)
+        known = self._given or knowledge(space.codes, space.cardinalities, [], [])
+        self._belief = Belief(known.rows(_places(known, space)), rng)
+        super().start(space, rng)
         self._transferred: set[int] = set()
         self._best = math.inf
         self._num_asked = self._num_random = self._earned = 0
 
-    def ask(self, count: int) -> Sequence[int]:
-        """Up to `count` rows never asked before."""
-        found = []
-        for _ in range(min(count, len(self._asked) - int(self._asked.sum()))):
-            row = self._by_chance() if self._random_is_due() else self._by_belief()
-            self._asked[row] = True
-            self._num_asked += 1
-            found.append(row)
-        return found
-
     def tell(self, observations: Sequence[Observation]) -> None:
         """Update the belief with finished trials."""
+        super().tell(observations)
         for seen in observations:
-            self._asked[seen.index] = True
             if seen.objective is None:
                 self._belief.fail(seen.index)
             else:
@@ -77,13 +60,17 @@ class Transfer:
         """Whenever random proposals so far are fewer than half of those not earned; never first."""
         return 2 * self._num_random < self._num_asked - self._earned
 
-    def _by_chance(self) -> int:
-        row = next(int(row) for row in self._random if not self._asked[row])
-        self._num_random += 1
-        self._explain(int(self._rows[row]), RANDOM)
-        return row
+    def _next(self) -> tuple[int, str]:
+        row = None if self._random_is_due() else self._by_belief()
+        self._num_asked += 1
+        if row is None:
+            self._num_random += 1
+            return self._by_chance()
+        self._transferred.add(row)
+        return row, self._reason()
 
-    def _by_belief(self) -> int:
+    def _by_belief(self) -> int | None:
+        """What it expects most of; None if all that the belief is about was asked."""
         belief = self._belief
         if math.isfinite(self._best):
             score = log_expected_improvement(belief.mean, belief.variance, self._best)
@@ -91,22 +78,13 @@ class Transfer:
             score = -belief.mean
         score = np.where(self._asked[belief.pool], -np.inf, score + np.log(belief.runs))
         place = int(np.argmax(score))
-        if not np.isfinite(score[place]):
-            return self._by_chance()
-        row = int(belief.pool[place])
-        self._transferred.add(row)
-        self._explain(int(self._rows[row]), self._reason())
-        return row
+        return int(belief.pool[place]) if np.isfinite(score[place]) else None
 
     def _reason(self) -> str:
         """What spoke for it: the columns by their share of the weight, and how many trials corrected them."""
-        weights = np.maximum(self._belief.weights(), 0.0)
-        if not weights.sum():
-            return f"{self._belief.num_trials} trials here"
-        shares = weights / weights.sum()
-        named = [f"{self._known.labels[s]} {shares[s]:.0%}" for s in np.argsort(-shares)[:3] if shares[s] >= NEGLIGIBLE]
-        trials = f"; {self._belief.num_trials} trials here" if self._belief.num_trials else ""
-        return ", ".join(named) + trials
+        belief = self._belief
+        trials = f"{belief.num_trials} trials here" if belief.num_trials else ""
+        return "; ".join(filter(None, (named(belief.known.labels, belief.weights()), trials)))
 
 
 def _places(known: Knowledge, space: SpaceView) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

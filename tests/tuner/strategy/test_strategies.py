@@ -65,8 +65,7 @@ def test_what_was_told_without_being_asked_is_not_asked_and_batches_hold_no_repe
     strategy.tell([Observation(row, 1.0 + row) for row in range(20)])
     asked = [row for _ in range(5) for row in strategy.ask(7)]
     assert len(set(asked)) == len(asked)
-    if name not in {"random", "exhaustive"}:  # those leave it to the loop to skip what was tried
-        assert not set(asked) & set(range(20))
+    assert not set(asked) & set(range(20))
 
 
 @pytest.mark.parametrize("name", ["genetic", "forest"])
@@ -86,12 +85,27 @@ def test_a_space_where_everything_fails_is_searched_to_its_end(landscape, name):
     assert len(search(registry.make(name), view(landscape), times)) == len(times)
 
 
-@pytest.mark.parametrize("name", ["genetic", "forest"])
-def test_a_known_order_is_tried_first(landscape, name):
+@pytest.mark.parametrize("name", ["exhaustive", "forest", "genetic", "random"])
+def test_a_known_order_is_tried_first_and_named_as_the_reason(landscape, name):
     times = np.exp(landscape.log_time(3))
     order = np.argsort(times)
-    rows = search(registry.make(name), view(landscape, order), times, most=8)
+    reasons = []
+    strategy = registry.make(name, lambda codes, reason: reasons.append((codes, reason)))
+    rows = search(strategy, view(landscape, order), times, most=8)
     assert len(set(rows[:8]) & set(order[:8].tolist())) >= 4
+    assert [codes for codes, _ in reasons] == [tuple(landscape.codes[row]) for row in rows]
+    first = [row for row, (_, reason) in zip(rows, reasons, strict=True) if reason == "known order"]
+    assert first == order[: len(first)].tolist()
+    assert len(first) >= 4
+
+
+@pytest.mark.parametrize(("name", "reason"), [("forest", "model of"), ("genetic", "bred from"), ("random", "random")])
+def test_what_comes_after_says_what_it_was_proposed_from(landscape, name, reason):
+    reasons = []
+    strategy = registry.make(name, lambda _, reason: reasons.append(reason))
+    search(strategy, view(landscape), np.exp(landscape.log_time(3)), most=60)
+    assert len(reasons) == 60
+    assert any(found.startswith(reason) for found in reasons[20:])
 
 
 def test_transfer_from_relatives_needs_a_few_evaluations(landscape):
@@ -128,10 +142,10 @@ def test_transfer_searches_what_is_left_when_laws_remove_a_part(landscape):
     kept = np.flatnonzero(landscape.codes[:, 3] == 0)
     times = np.exp(landscape.log_time(3))[kept]
     noted = []
-    strategy = Transfer(known_from(landscape, 3), lambda index, _: noted.append(index))
+    strategy = Transfer(known_from(landscape, 3), lambda codes, _: noted.append(codes))
     rows = search(strategy, SpaceView.of(landscape.codes[kept], landscape.cardinalities), times)
     assert sorted(rows) == list(range(len(kept)))
-    assert [int(kept[row]) for row in rows] == noted
+    assert [tuple(landscape.codes[kept[row]]) for row in rows] == noted
     assert kept[rows[0]] == np.flatnonzero(landscape.log_time(3) == landscape.log_time(3)[kept].min())[0]
 
 
