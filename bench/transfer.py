@@ -1,14 +1,16 @@
 """Evaluations that transfer saves on recorded spaces, whole GPUs and whole architectures held out.
 
-    python bench/transfer.py FOLDER --arch A100=sm_80,A4000=sm_86,A6000=sm_86,MI250X=cdna2,W6600=rdna2,W7800=rdna3
+    python -m bench.transfer FOLDER --arch A100=sm_80,A4000=sm_86,A6000=sm_86,MI250X=cdna2,W6600=rdna2,W7800=rdna3
 
 FOLDER holds `NAME_T4.json.gz`, one for each GPU, of the same kernel. Every record is searched by the code that `tune replay`
-runs, with what `kg import` wrote of the others. Random search is its exact expectation, (N + 1) / (g + 1) for g good ones of N.
+runs, with what `kg import` wrote of the others, until it has found what is within 1 % of the best. Random search is its exact
+expectation, (N + 1) / (g + 1) for g good ones of N.
 
-    --recorded 100     only that many random configurations of each source
-    --mislead          sources with their times turned upside down
-    --kernel-tuner F   lines of bench/kernel_tuner_strategies.py, to compare with the best of them
-    --evidence DIR     our own sweeps: one problem size held out, the others known
+    --recorded 100         only that many random configurations of each source, drawn anew for each of `--draws`
+    --sources upside-down  their times turned upside down; `shuffled`: handed out to other configurations
+    --kernel-tuner F       lines of bench/kernel_tuner_strategies.py, to compare with the best of them
+    --evidence DIR         our own sweeps: one problem size held out, the others known
+    --out FILE             everything measured, as JSON
 
 Prints one table and the geometric means; times in evaluations, and in seconds by the record.
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,6 +31,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from kg.formats.content import read_bytes
 from kg.formats.importing import Import, import_file
 from kg.formats.nodes import HardwareName
 from kg.formats.reader import read_recording
@@ -35,6 +39,7 @@ from kg.formats.recording import Recording
 from kg.formats.t4_writer import write_t4
 from kg.loader import Laws, load
 from kg.model.run import Run, Trial
+from tuner.loop import Hooks
 from tuner.replaying import FRACTIONS, Replay, Replayed, replay
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,14 +47,17 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Row:
-    """One held-out case: mean evaluations and seconds to each fraction, over seeds."""
+    """One held-out case: mean evaluations and seconds to each fraction, over seeds.
+
+    `counts` has the evaluations of every search, those of one draw of the sources after another.
+    """
 
     case: str
     random: tuple[float, ...]
     evaluations: tuple[float, ...]
     seconds: tuple[float, ...]
     random_seconds: tuple[float, ...]
-    overhead_ms: float
+    counts: tuple[tuple[int, ...], ...]
 
 
 def expected_random(recording: Recording, fraction: float) -> float:
@@ -74,8 +82,25 @@ def measured(case: str, recording: Recording, searches: list[Replayed]) -> Row:
         tuple(np.mean(counts, axis=0)),
         tuple(np.mean(seconds, axis=0)),
         tuple(count * cost for count in random),
-        float(np.mean([done.overhead_ms for done in searches])),
+        tuple(map(tuple, counts)),
     )
+
+
+def found(recording: Recording) -> Hooks:
+    """Ends a search that has reached the last fraction: what comes after is not counted."""
+    times = (trial.value("time") for trial in recording.trials)
+    enough = min(value for value in times if value is not None) / FRACTIONS[-1]
+
+    def check(trial: Trial) -> None:
+        value = trial.value("time")
+        reached[0] = reached[0] or (value is not None and value <= enough)
+
+    def end(_trials: int, _seconds: float) -> None:
+        if reached[0]:
+            raise KeyboardInterrupt
+
+    reached = [False]
+    return Hooks(time.monotonic, check, end)
 
 
 def thinned(recording: Recording, count: int, rng: np.random.Generator) -> Recording:
@@ -100,6 +125,13 @@ def upside_down(recording: Recording) -> Recording:
     return replace(recording, trials=tuple(turned(trial) for trial in recording.trials))
 
 
+def shuffled(recording: Recording, rng: np.random.Generator) -> Recording:
+    """What each configuration came to handed to another one: knowledge that says nothing."""
+    configurations = [recording.trials[i].configuration for i in rng.permutation(len(recording.trials))]
+    pairs = zip(recording.trials, configurations, strict=True)
+    return replace(recording, trials=tuple(msgspec.structs.replace(t, configuration=c) for t, c in pairs))
+
+
 def root_of(folder: Path, recordings: dict[str, Recording], arch: dict[str, str]) -> Laws:
     for name, recording in recordings.items():
         run = Run(id="x", tier="measured", created="", hw="x", op="x", trials=recording.trials)
@@ -111,29 +143,37 @@ def root_of(folder: Path, recordings: dict[str, Recording], arch: dict[str, str]
 
 def held_out(options: argparse.Namespace, by: str) -> Iterator[Row]:
     arch = dict(pair.split("=") for pair in options.arch.split(",") if pair)
+    group = arch | dict(pair.split("=") for pair in options.group.split(",") if pair)
     files = sorted(options.folder.glob("*_T4.json*"))
     records = {path.name.partition("_T4")[0]: read_recording(path) for path in files}
     for name, record in records.items():
-        relatives = [o for o in records if o != name and (by == "gpu" or arch.get(o, o) != arch.get(name, name))]
+        relatives = [o for o in records if o != name and (by == "gpu" or group.get(o, o) != group.get(name, name))]
         searches = []
-        laws = None
-        for seed in range(options.seeds):
-            if laws is None or options.recorded:
-                rng = np.random.default_rng(1000 + seed)
-                known = {o: records[o] for o in relatives}
-                if options.recorded:
-                    known = {o: thinned(r, options.recorded, rng) for o, r in known.items()}
-                if options.mislead:
-                    known = {o: upside_down(r) for o, r in known.items()}
-                with tempfile.TemporaryDirectory() as scratch:
-                    laws = root_of(Path(scratch), known, arch)
-                    for run in laws.run_ids:
-                        laws.run(run)
-            what = Replay(
-                HardwareName(name, arch.get(name, "")), "recorded", laws, seed=seed, strategy=options.strategy
-            )
-            searches.append(replay(record, replace(what, budget=options.budget)))
+        for draw in range(options.draws):
+            rng = np.random.default_rng(1000 + draw)
+            laws = sources_of({o: records[o] for o in relatives}, options, arch, rng)
+            what = Replay(HardwareName(name, arch.get(name, "")), "recorded", laws, options.strategy, options.budget)
+            seeds = range(draw * options.seeds, (draw + 1) * options.seeds)
+            searches += [replay(record, replace(what, seed=seed), found(record)) for seed in seeds]
+        print(f"{by} {name}: {[done.evaluations_to(FRACTIONS[0]) for done in searches]}", file=sys.stderr, flush=True)
         yield measured(name, record, searches)
+
+
+def sources_of(
+    records: dict[str, Recording], options: argparse.Namespace, arch: dict[str, str], rng: np.random.Generator
+) -> Laws:
+    """The law root that the other records make, its runs loaded."""
+    if options.recorded:
+        records = {o: thinned(r, options.recorded, rng) for o, r in records.items()}
+    if options.sources == "upside-down":
+        records = {o: upside_down(r) for o, r in records.items()}
+    if options.sources == "shuffled":
+        records = {o: shuffled(r, rng) for o, r in records.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        laws = root_of(Path(scratch), records, arch)
+        for run in laws.run_ids:
+            laws.run(run)
+    return laws
 
 
 def own_sweeps(options: argparse.Namespace) -> Iterator[Row]:
@@ -149,7 +189,7 @@ def own_sweeps(options: argparse.Namespace) -> Iterator[Row]:
             if sum(trial.value("time") is not None for trial in trials) < options.fewest:
                 continue
             what = Replay(HardwareName(run.hw), run.op, laws, own_runs="other-problems", strategy=options.strategy)
-            searches = [replay(record, replace(what, seed=seed)) for seed in range(options.seeds)]
+            searches = [replay(record, replace(what, seed=seed), found(record)) for seed in range(options.seeds)]
             yield measured(f"{run.op} {run.id.partition(run.op + '-')[2]}", record, searches)
 
 
@@ -165,7 +205,7 @@ def geometric(values: list[float]) -> float:
 
 def best_of_kernel_tuner(paths: list[Path]) -> dict[str, tuple[str, dict[str, float]]]:
     """Fraction -> the strategy with the least geometric mean over the records, and its mean for each record."""
-    lines = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for path in paths for line in read_bytes(path).splitlines()]
     found = {}
     for fraction in FRACTIONS:
         by: dict[str, dict[str, float]] = {}
@@ -177,7 +217,15 @@ def best_of_kernel_tuner(paths: list[Path]) -> dict[str, tuple[str, dict[str, fl
     return found
 
 
-def show(title: str, rows: list[Row], tuner: dict[str, tuple[str, dict[str, float]]]) -> None:
+def by_draw(rows: list[Row], place: int, draws: int) -> list[float]:
+    """Geometric mean over the cases of how many times fewer, for each draw of the sources."""
+    counts = np.array([[count[place] for count in row.counts] for row in rows], np.float64)  # (cases, searches)
+    means = counts.reshape(len(rows), draws, -1).mean(axis=2)
+    random = np.array([[row.random[place]] for row in rows])
+    return list(np.exp(np.log(random / means).mean(axis=0)))
+
+
+def show(title: str, rows: list[Row], tuner: dict[str, tuple[str, dict[str, float]]], draws: int = 1) -> None:
     print(f"\n{title}\n{'case':34} {'random':>15} {'ours':>15} {'times fewer':>15} {'s, random':>17} {'s, ours':>13}")
     for row in rows:
         ratio = [r / e for r, e in zip(row.random, row.evaluations, strict=True)]
@@ -194,31 +242,42 @@ def show(title: str, rows: list[Row], tuner: dict[str, tuple[str, dict[str, floa
             line += f"; {ratio:.1f} times fewer than Kernel Tuner's {name}"
         seconds = geometric([row.random_seconds[place] / max(row.seconds[place], 1e-9) for row in rows])
         print(f"{line}; seconds {seconds:.1f} times fewer")
-    print(f"overhead {max(row.overhead_ms for row in rows):.2f} ms a trial at most")
+        if draws > 1:
+            each = sorted(by_draw(rows, place, draws))
+            print(f"    of {draws} draws: {' '.join(f'{value:.1f}' for value in each)} times fewer")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--arch", default="")
+    parser.add_argument("--group", default="", help="what is held out together, where that is not --arch")
     parser.add_argument("--by", choices=["gpu", "architecture", "both"], default="both")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int)
     parser.add_argument("--strategy", default="transfer")
     parser.add_argument("--recorded", type=int, default=0)
-    parser.add_argument("--mislead", action="store_true")
+    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--sources", choices=["as-recorded", "upside-down", "shuffled"], default="as-recorded")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--kernel-tuner", type=Path, nargs="*", default=[])
     parser.add_argument("--evidence", type=Path)
     parser.add_argument("--fewest", type=int, default=32)
     options = parser.parse_args()
     started = time.perf_counter()
     tuner = best_of_kernel_tuner(options.kernel_tuner) if options.kernel_tuner else {}
+    done: dict[str, list[Row]] = {}
     if options.folder:
         for by in ("gpu", "architecture"):
             if options.by in {by, "both"}:
-                show(f"one {by} held out", list(held_out(options, by)), tuner)
+                done[by] = list(held_out(options, by))
+                show(f"one {by} held out", done[by], tuner, options.draws)
     if options.evidence:
-        show("one problem size held out", list(own_sweeps(options)), {})
+        done["problem size"] = list(own_sweeps(options))
+        show("one problem size held out", done["problem size"], {})
+    if options.out:
+        stated = {name: value for name, value in vars(options).items() if name not in {"out", "folder", "kernel_tuner"}}
+        options.out.write_bytes(msgspec.json.encode({"options": stated, "held_out": done}, enc_hook=str) + b"\n")
     print(f"({time.perf_counter() - started:.0f} s)")
 
 

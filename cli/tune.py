@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cli.app import Entry, build, run
@@ -17,6 +18,8 @@ HELP = "Search a kernel's configurations under what is known, test it, and write
 
 def main() -> None:
     """Run `tune` on the process's arguments and exit."""
+    # the model's matrices are small: threads that wait for each other cost more than they save, and disturb what is measured
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(build(registry=COMMANDS, help_text=HELP, default="search"), "tune"))
 
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from tuner.prior.correlation import Floats
 from tuner.prior.knowledge import Knowledge
+from tuner.prior.likeness import Likeness, Rows
 
 WEIGHT_VARIANCE = 0.05
 """Prior variance of a column's weight: a standard deviation of 0.22 on weights that sum to one."""
@@ -36,8 +36,6 @@ POOL = 2048
 CHOOSE_AGAIN = (24, 64, 160)
 """Numbers of trials after which the pool is chosen again."""
 
-Rows = npt.NDArray[np.int64]
-
 
 class Belief:
     """Mean and variance of log time over a pool of the space."""
@@ -50,8 +48,7 @@ class Belief:
         self._failures: list[int] = []
         self._inverse = np.zeros((MAX_TRIALS, MAX_TRIALS))  # of the Cholesky factor of the trials' covariance
         self._standard = np.zeros(MAX_TRIALS)  # values, whitened
-        self._tuned = [p for p, table in enumerate(known.tables) if len(table) > 1]
-        self._everywhere = _by_parameter(known.codes)
+        self._everywhere = Likeness(known.codes, known.tables)
         self._start(self._best(known.expected))
 
     @property
@@ -97,25 +94,29 @@ class Belief:
         return np.asarray(self.known.weights + WEIGHT_VARIANCE * self.known.columns[:, self._trials] @ self._dual())
 
     def _start(self, pool: Rows) -> None:
-        """Prior mean and variance over `pool`."""
-        known = self.known
+        """Mean and variance over `pool`, given every trial."""
+        known, n = self.known, self.num_trials
         self.pool = pool
-        self._codes = _by_parameter(known.codes[pool])
+        self._near = Likeness(known.codes[pool], known.tables)
         self._columns = known.columns[:, pool]
-        self.mean = known.expected[pool]
-        self.variance = WEIGHT_VARIANCE * (self._columns**2).sum(axis=0) + known.residual + OFFSET_VARIANCE
+        failed = self._near.to_each(known.codes[self._failures]).sum(axis=0)
+        likeness = self._near.to_each(known.codes[self._trials])  # (n, pool)
+        self._failed_near, self._tried_near = failed, failed + likeness.sum(axis=0)
+        linear = WEIGHT_VARIANCE * (known.columns[:, self._trials].T @ self._columns)
+        projected = self._inverse[:n, :n] @ (known.residual * likeness + linear + OFFSET_VARIANCE)
         self._projected = np.zeros((MAX_TRIALS, len(pool)), np.float32)
-        self._failed_near = np.zeros(len(pool))
-        self._tried_near = np.zeros(len(pool))
-        for row in self._failures:
-            self._count(row, failed=True)
+        self._projected[:n] = projected
+        self.mean = known.expected[pool] + self._standard[:n] @ projected
+        prior = WEIGHT_VARIANCE * (self._columns**2).sum(axis=0) + known.residual + OFFSET_VARIANCE
+        self.variance = np.maximum(prior - (projected**2).sum(axis=0), 1e-9)
 
-    def _count(self, row: int, *, failed: bool) -> None:
-        """Note an attempt at `row` with every configuration of the pool that is like it."""
-        likeness = self._likeness(self._codes, row)
+    def _count(self, row: int, *, failed: bool) -> Floats:
+        """Note an attempt at `row` with every configuration of the pool that is like it; (pool,) how much."""
+        likeness = self._near.to(self.known.codes[row])
         self._tried_near += likeness
         if failed:
             self._failed_near += likeness
+        return likeness
 
     def _best(self, expected: Floats) -> Rows:
         """Three quarters of the pool by expectation, the rest at random; ascending."""
@@ -128,22 +129,15 @@ class Belief:
 
     def _choose_again(self) -> None:
         """A new pool by what is expected now, over the whole space."""
-        known = self.known
-        dual = self._dual()
+        known, dual = self.known, self._dual()
         expected = known.expected + WEIGHT_VARIANCE * (known.columns[:, self._trials] @ dual) @ known.columns
-        for row, weight in zip(self._trials, dual, strict=True):
-            expected = expected + weight * known.residual * self._likeness(self._everywhere, row)
+        expected += known.residual * self._everywhere.summed(known.codes[self._trials], dual)
         self._start(self._best(expected))
-        for n, row in enumerate(self._trials):
-            reduced = self._inverse[:n, :n] @ self._covariance(np.array(self._trials[:n], np.int64), row)
-            self._absorb(n, reduced, 1.0 / float(self._inverse[n, n]))
 
     def _absorb(self, n: int, reduced: Floats, spread: float) -> None:
         """Condition the pool on trial `n`."""
         row = self._trials[n]
-        likeness = self._likeness(self._codes, row)
-        self._tried_near += likeness
-        across = self.known.residual * likeness
+        across = self.known.residual * self._count(row, failed=False)
         across += WEIGHT_VARIANCE * (self.known.columns[:, row] @ self._columns) + OFFSET_VARIANCE
         projected = (across - reduced.astype(np.float32) @ self._projected[:n]) / spread  # (pool,)
         self._projected[n] = projected
@@ -154,29 +148,20 @@ class Belief:
         """(n,) prior covariance of `rows` with `row`."""
         columns = self.known.columns
         linear = WEIGHT_VARIANCE * (columns[:, row] @ columns[:, rows])
-        likeness = self._likeness(self._everywhere[:, rows], row)
+        codes = self.known.codes
+        likeness = np.ones(len(rows))
+        for p, table in enumerate(self.known.tables):
+            likeness *= table[codes[row, p]].take(codes[rows, p])
         return np.asarray(self.known.residual * likeness + linear + OFFSET_VARIANCE)
 
     def _prior_variance(self, row: int) -> float:
         column = self.known.columns[:, row]
         return float(WEIGHT_VARIANCE * (column @ column)) + self.known.residual + OFFSET_VARIANCE
 
-    def _likeness(self, codes: Rows, row: int) -> Floats:
-        """(n,) product over the parameters of the correlation of `codes` (P, n) with configuration `row`."""
-        out = np.ones(codes.shape[1])
-        for p in self._tuned:
-            out *= self.known.tables[p][self._everywhere[p, row]].take(codes[p])
-        return out
-
     def _dual(self) -> Floats:
         """(n,) weights of the trials in the posterior mean."""
         n = self.num_trials
         return np.asarray(self._inverse[:n, :n].T @ self._standard[:n])
-
-
-def _by_parameter(codes: npt.NDArray[np.int16]) -> Rows:
-    """(P, n): one contiguous row for each parameter, in the type that indexing is fastest with."""
-    return np.ascontiguousarray(codes.T, dtype=np.int64)
 
 
 def log_expected_improvement(mean: Floats, variance: Floats, best: float) -> Floats:

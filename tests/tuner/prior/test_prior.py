@@ -16,6 +16,7 @@ from tuner.prior.correlation import default_tables, tables
 from tuner.prior.filling import complete
 from tuner.prior.kinship import kinship
 from tuner.prior.knowledge import Advice, knowledge
+from tuner.prior.likeness import Likeness
 from tuner.prior.source import WORST, Source, sources
 
 ROUNDING = 0.01
@@ -243,3 +244,18 @@ def test_expected_improvement_is_that_of_the_textbook_and_ranks_the_hopeless():
     assert np.exp(found[:3]) == pytest.approx(exact, rel=0.07)
     assert np.isfinite(found).all()
     assert found[3] > found[4]
+
+
+@pytest.mark.parametrize("cardinalities", [(4, 3, 1, 5, 2), (9,), (1, 1), (30, 30, 2)])
+def test_likeness_by_halves_is_the_product_over_the_parameters(cardinalities):
+    rng = np.random.default_rng(0)
+    whole = np.stack(np.unravel_index(np.arange(np.prod(cardinalities)), cardinalities), axis=1).astype(np.int16)
+    codes = whole[np.sort(rng.choice(len(whole), max(1, len(whole) // 9), replace=False))]
+    found, others = default_tables(cardinalities), whole[:: max(1, len(whole) // 7)]
+    expected = np.ones((len(others), len(codes)))
+    for p, table in enumerate(found):
+        expected *= table[others[:, p]][:, codes[:, p]]
+    likeness, weights = Likeness(codes, found), rng.normal(size=len(others))
+    assert likeness.to_each(others) == pytest.approx(expected)
+    assert likeness.to(others[-1]) == pytest.approx(expected[-1])
+    assert likeness.summed(others, weights) == pytest.approx(weights @ expected)
