@@ -34,8 +34,6 @@ AFTER = 0  # key tiles that need a mask in a loop of their own, after the others
 INLINE = 1  # one loop that asks of each key tile: no second loop has to fill its pipeline of loads
 
 FITS = 60000.0  # a row sum below it holds no weight above 65504, the largest number of fp16
-AGAIN_N = 32  # keys per tile when a query tile is computed again, and no copy engine: that loop must not take
-AGAIN_HINTS = (1, False)  # shared memory from the first one's stages
 
 
 @ct.kernel
@@ -114,13 +112,12 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
         q = q * 0.5
         qk_scale = qk_scale * 2.0
     rows = (x * TILE_M + q_offset, qk_scale)
-    m_i, l_i, acc = walk(q, (K, V, b, kv, k_hints, v_hints), rows, tiles, variant)
+    keys = (K, V, b, kv, k_hints, v_hints)
+    m_i, l_i, acc = walk(q, keys, rows, tiles, variant)
     if not RUNNING_MAX:
         fits = ct.max(l_i) < FITS  # false for NaN as well
         if not fits:
-            keys = (K, V, b, kv, AGAIN_HINTS, AGAIN_HINTS)
-            again = (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES)
-            m_i, l_i, acc = walk(q, keys, rows, (TILE_M, AGAIN_N, TILE_D), again)
+            m_i, l_i, acc = walk(q, keys, rows, tiles, (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES))
 
     saw_key = m_i > NO_KEY  # (TILE_M, 1)
     l_safe = ct.where(saw_key, ct.sum(l_i, axis=1, keepdims=True), 1.0)
