@@ -1,30 +1,100 @@
-"""How well the predicted rank holds: the model against every recorded sweep that was measured.
+"""How well the predicted rank holds: the model against every recorded run that was measured.
 
-    python bench/predict.py [--laws DIR] [--top 5] [--quick]
+    python -m bench.predict [--laws DIR] [--top 5] [--only TEXT] [--vary] [--out FILE]
+    python -m bench.predict --compile [--sample 40] [--only TEXT]
 
-For each sweep: the rank that the model gives the true best, its first choice and the best of the model's first five against the measured
-best, Spearman's rank correlation, and the same for the registers-and-spills order that needs no model.
-`--quick` takes the features in the run files; without it each configuration is compiled (cached) for its hot loop.
+For each run: the rank that the model gives the true best, its first choice and the best of the model's first five against the measured
+best, Spearman's rank correlation, and the same for the registers-and-spills order that needs no model. Then the shares of runs whose first
+choice is within 10 % and whose best of five is within 5 %, for whole sweeps and for searches.
+The features of a configuration are the ones its run recorded; where that recorded none of the hot loop, those of any run that compiled the
+same configuration for the same architecture and the same specialised problem parameters. `--compile` compiles each configuration instead.
+`--vary` repeats the shares with each constant of the model halved and doubled.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kernels.interface import Work
 from kernels.registry import SPECS, spec
 from kg.loader import Laws, load
+from kg.match import hardware_facts
+from kg.model.base import Configuration, Problem, Scalar
 from kg.model.run import Run, Trial
+from kg.space import complete
 from tuner import session
 from tuner.backend.base import Request
 from tuner.backend.compile import toolchain
 from tuner.backend.compile.features import resident
 from tuner.backend.compile.occupancy import Limits
+from tuner.predict import model
 from tuner.predict.model import Machine, predict_us
+
+FEWEST = 20
+"""Timed trials below which a run has no ranks worth the name."""
+CONSTANTS = (
+    "L2_BYTES_PER_SM_CLOCK",
+    "GLOBAL_LATENCY",
+    "EDGE_LATENCY",
+    "SMEM_LATENCY",
+    "TENSOR_LATENCY",
+    "SHUFFLE_LATENCY",
+    "HELD_PASSES",
+    "HELD_BETWEEN",
+    "L1_BEYOND_SMEM_BYTES",
+)
+
+Features = Mapping[str, float]
+Code = tuple[str, str, str, tuple[tuple[str, Scalar], ...]]
+"""What compiled code depends on: op, architecture, specialised problem parameters as text, configuration."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem size of one run: the trials that were timed and have features.
+
+    Attributes:
+        times: (N,) microseconds, measured.
+        works: What each launch does.
+        features: Compiled features, with `ctas_per_sm` of at least 1.
+        missing: Timed trials without features of their hot loop.
+    """
+
+    name: str
+    op: str
+    sweep: bool
+    machine: Machine
+    times: np.ndarray
+    works: Sequence[Work]
+    features: Sequence[Features]
+    missing: int
+
+    def predicted(self) -> np.ndarray:
+        """(N,) microseconds."""
+        pairs = zip(self.works, self.features, strict=True)
+        return np.array([predict_us(work, features, self.machine) for work, features in pairs])
+
+
+@dataclass(frozen=True)
+class Row:
+    """How the model does on one case; `first` and `best_of_top` are measured times over the best one's."""
+
+    case: str
+    trials: int
+    missing: int
+    rank_of_best: int
+    first: float
+    best_of_top: float
+    correlation: float
+    correlation_by_spills: float
 
 
 def main() -> None:
@@ -32,66 +102,171 @@ def main() -> None:
     parser.add_argument("--laws", type=Path, default=Path("laws"))
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/spak/compile").expanduser())
     parser.add_argument("--top", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--sample", type=int, help="only so many trials a sweep, evenly over the measured ranks")
-    parser.add_argument("--only", default="", help="sweeps whose id holds this")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--sample", type=int, help="only so many trials a run, evenly over the measured ranks")
+    parser.add_argument("--only", default="", help="runs whose id holds this")
+    parser.add_argument("--vary", action="store_true")
+    parser.add_argument("--out", type=Path, help="the rows as JSON")
     options = parser.parse_args()
     laws = load(options.laws)
-    print(f"{'sweep':44} {'N':>4} {'rank of':>8} {'first':>8} {'best of':>8} {'rank':>6} {'by spills,':>10}")
-    print(f"{'':44} {'':>4} {'the best':>8} {'choice':>8} {f'first {options.top}':>8} {'corr.':>6} {'registers':>10}")
-    for run in (r for r in measured(laws) if options.only in r.id):
-        trials = sampled(run, options.sample)
-        features = from_run(laws, run, trials) if options.quick else compiled(laws, run, trials, options.cache)
-        print(row(laws, run, trials, features, options.top), flush=True)
+    known = {} if options.compile else recorded_codes(laws)
+    cases = [case for run in measured(laws) if options.only in run.id for case in cases_of(laws, run, known, options)]
+    rows = [row(case, options.top) for case in cases]
+    show("whole sweeps", [r for c, r in zip(cases, rows, strict=True) if c.sweep], options.top)
+    show("searches", [r for c, r in zip(cases, rows, strict=True) if not c.sweep], options.top)
+    varied = list(vary([case for case in cases if case.sweep], options.top)) if options.vary else []
+    if options.out:
+        found = {
+            "rows": [{**asdict(r), "sweep": c.sweep} for c, r in zip(cases, rows, strict=True)],
+            "varied": varied,
+        }
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def measured(laws: Laws) -> list[Run]:
-    """Sweeps of one problem size with at least 20 timed trials."""
+    """Measured runs of the ops that have a kernel here."""
     runs = [laws.run(name) for name in laws.run_ids]
-    return [r for r in runs if r.tier == "measured" and r.op in SPECS and len(r.trials) >= 20]
+    return [r for r in runs if r.tier == "measured" and r.op in SPECS]
 
 
-def sampled(run: Run, count: int | None) -> list[Trial]:
-    """Timed trials of the run's own problem size, all or `count` of them spread over the ranks, the best included."""
-    trials = [t for t in run.trials if t.invalidity == "correct" and t.value("time") and not t.problem]
-    trials.sort(key=lambda trial: trial.value("time") or 0.0)
-    if count is None or count >= len(trials):
-        return trials
-    return [trials[i] for i in np.unique(np.linspace(0, len(trials) - 1, count).round().astype(int))]
+def cases_of(laws: Laws, run: Run, known: Mapping[Code, Features], options: argparse.Namespace) -> Iterator[Case]:
+    """The problem sizes of `run` with enough timed trials that have features."""
+    facts = hardware_facts(laws, run.hw)
+    limits, kernel, op = Limits.of(facts), spec(run.op), laws.ops[run.op]
+    problems = {json.dumps(p := complete(op, trial.problem or run.problem), sort_keys=True): p for trial in run.trials}
+    for key, problem in problems.items():
+        timed = [t for t in run.trials if t.invalidity == "correct" and t.value("time")]
+        trials = [t for t in timed if json.dumps(complete(op, t.problem or run.problem), sort_keys=True) == key]
+        trials = sampled(trials, options.sample)
+        if len(trials) < FEWEST:
+            continue
+        found: Sequence[Features | None]
+        if options.compile:
+            found = compiled(laws, run, problem, trials, options.cache)
+        else:
+            found = [own(t) or known.get(code(laws, run, problem, t.configuration)) for t in trials]
+        whole = [(t, {**f, **resident(f, limits)}) for t, f in zip(trials, found, strict=True) if f]
+        pairs = [(t, f) for t, f in whole if f["ctas_per_sm"] >= 1]
+        if len(pairs) < FEWEST:
+            continue
+        words = "-".join(str(v) for v in problem.values()) if len(problems) > 1 else ""
+        yield Case(
+            name=run.id.removeprefix("measured-") + (f" {words}" if words else ""),
+            op=run.op,
+            sweep=bool(run.exhaustive_over) and len(pairs) == len(trials),
+            machine=Machine.of(facts),
+            times=np.array([t.value("time") for t, _ in pairs]),
+            works=[kernel.work(problem, t.configuration) for t, _ in pairs],
+            features=[f for _, f in pairs],
+            missing=len(trials) - len(pairs),
+        )
 
 
-def from_run(laws: Laws, run: Run, trials: Sequence[Trial]) -> list[dict[str, float] | None]:
-    """The features that the run recorded."""
-    limits = Limits.of(session.ask(laws, run.op, run.hw, "").facts)
-    found = [{m.name: m.value for m in trial.measurements} for trial in trials]
-    return [{**f, **resident(f, limits)} if "registers" in f else None for f in found]
+def recorded_codes(laws: Laws) -> dict[Code, Features]:
+    """The features of every configuration whose hot loop some run recorded."""
+    found: dict[Code, Features] = {}
+    for run in (laws.run(name) for name in laws.run_ids):
+        if run.op not in SPECS or run.tier not in {"compiled", "measured"}:
+            continue
+        for trial in run.trials:
+            if features := own(trial):
+                problem = complete(laws.ops[run.op], trial.problem or run.problem)
+                found.setdefault(code(laws, run, problem, trial.configuration), features)
+    return found
 
 
-def compiled(laws: Laws, run: Run, trials: Sequence[Trial], cache: Path) -> list[dict[str, float] | None]:
+def own(trial: Trial) -> dict[str, float] | None:
+    """What the trial itself recorded, if that includes the hot loop."""
+    found = {m.name: m.value for m in trial.measurements}
+    return found if "loop_instructions" in found else None
+
+
+def code(laws: Laws, run: Run, problem: Problem, configuration: Configuration) -> Code:
+    """What the compiled code of a trial depends on."""
+    kind = {name: problem[name] for name, p in laws.ops[run.op].problem.items() if p.specialises}
+    arch = str(hardware_facts(laws, run.hw)["gpu_code"])
+    return run.op, arch, json.dumps(kind, sort_keys=True), tuple(sorted(configuration.items()))
+
+
+def sampled(trials: Sequence[Trial], count: int | None) -> list[Trial]:
+    """All trials, or `count` of them spread over the measured ranks, the best included."""
+    ranked = sorted(trials, key=lambda trial: trial.value("time") or 0.0)
+    if count is None or count >= len(ranked):
+        return list(trials)
+    return [ranked[i] for i in np.unique(np.linspace(0, len(ranked) - 1, count).round().astype(int))]
+
+
+def compiled(
+    laws: Laws, run: Run, problem: Problem, trials: Sequence[Trial], cache: Path
+) -> Sequence[dict[str, float] | None]:
     """The features of each configuration compiled here, for the run's hardware."""
-    question = session.ask(laws, run.op, run.hw, ",".join(f"{k}={v}" for k, v in run.problem.items()))
+    question = session.ask(laws, run.op, run.hw, ",".join(f"{k}={v}" for k, v in problem.items()))
     backend = session.compile_backend(question, toolchain.find(), session.Workplace(cache, os.cpu_count() or 1))
     try:
-        return list(backend.features([Request(t.configuration, run.problem, "") for t in trials]))
+        return backend.features([Request(t.configuration, problem, "") for t in trials])
     finally:
         backend.close()
 
 
-def row(laws: Laws, run: Run, trials: Sequence[Trial], features: Sequence[dict[str, float] | None], top: int) -> str:
-    """One line of the table."""
-    machine = Machine.of(session.ask(laws, run.op, run.hw, "").facts)
-    kernel = spec(run.op)
-    pairs = [(t, f) for t, f in zip(trials, features, strict=True) if f is not None and f["ctas_per_sm"] >= 1]
-    times = np.array([t.value("time") for t, _ in pairs])
-    predicted = np.array([predict_us(kernel.work(run.problem, t.configuration), f, machine) for t, f in pairs])
-    naive = np.array([f["spill_bytes"] * 1e3 + f["registers"] for _, f in pairs])
+def row(case: Case, top: int) -> Row:
+    """How the model does on `case`; of equal predictions the one recorded first counts first."""
+    times, predicted = case.times, case.predicted()
+    naive = np.array([f["spill_bytes"] * 1e3 + f["registers"] for f in case.features])
     order = np.argsort(predicted, kind="stable")
-    rank = int(np.flatnonzero(order == times.argmin())[0]) + 1
-    first, regret = times[order[0]] / times.min(), times[order[:top]].min() / times.min()
-    return (
-        f"{run.id:44} {len(pairs):4} {rank:8} {first:7.3f}x {regret:7.3f}x {correlation(predicted, times):6.2f}"
-        f" {correlation(naive, times):10.2f}"
+    return Row(
+        case=case.name,
+        trials=len(times),
+        missing=case.missing,
+        rank_of_best=int(np.flatnonzero(order == times.argmin())[0]) + 1,
+        first=float(times[order[0]] / times.min()),
+        best_of_top=float(times[order[:top]].min() / times.min()),
+        correlation=correlation(predicted, times),
+        correlation_by_spills=correlation(naive, times),
     )
+
+
+def shares(rows: Sequence[Row]) -> tuple[int, int]:
+    """Rows whose first choice is within 10 % of the best, and whose best of the first is within 5 %."""
+    return sum(r.first <= 1.10 for r in rows), sum(r.best_of_top <= 1.05 for r in rows)
+
+
+def show(title: str, rows: Sequence[Row], top: int) -> None:
+    if not rows:
+        return
+    print(f"{title:54} {'N':>4} {'rank of':>8} {'first':>8} {'best of':>8} {'rank':>6} {'by spills,':>10}")
+    print(f"{'':54} {'':>4} {'the best':>8} {'choice':>8} {f'first {top}':>8} {'corr.':>6} {'registers':>10}")
+    for r in rows:
+        print(
+            f"{r.case[:54]:54} {r.trials:4} {r.rank_of_best:8} {r.first:7.3f}x {r.best_of_top:7.3f}x"
+            f" {r.correlation:6.2f} {r.correlation_by_spills:10.2f}"
+        )
+    first, best = shares(rows)
+    print(
+        f"first choice within 10 %: {first} of {len(rows)}; best of the first {top} within 5 %: {best} of {len(rows)}\n"
+    )
+
+
+def vary(cases: Sequence[Case], top: int) -> Iterator[dict[str, float | str]]:
+    """The shares with each constant halved and doubled."""
+    for name in CONSTANTS:
+        for factor in (0.5, 2.0):
+            with scaled({name: factor}):
+                first, best = shares([row(case, top) for case in cases])
+            print(f"{name} x {factor}: {first} and {best} of {len(cases)}", flush=True)
+            yield {"constant": name, "factor": factor, "first": first, "best_of_top": best, "cases": len(cases)}
+
+
+@contextmanager
+def scaled(factors: Mapping[str, float]) -> Iterator[None]:
+    """The model with constants of its module multiplied."""
+    before = {name: getattr(model, name) for name in factors}
+    for name, factor in factors.items():
+        setattr(model, name, before[name] * factor)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(model, name, value)
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -38,6 +38,9 @@ class Work:
         fp32_per_iteration: Other element-wise float32 operations, for one CTA.
         smem_bytes_per_iteration: Operand bytes staged through shared memory, for one CTA.
         global_bytes: Least bytes the whole launch reads and writes in device memory.
+        outside_bytes: Bytes of the tile that a CTA keeps outside its loop: the query or the output tile.
+        cluster: CTAs that share the work of what is called a CTA here, `num_ctas`; each does an equal part.
+        loops: Loops, one after the other, over which a CTA's iterations spread; each has to wait for its first load.
     """
 
     ctas: int
@@ -47,6 +50,9 @@ class Work:
     fp32_per_iteration: float
     smem_bytes_per_iteration: float
     global_bytes: float
+    outside_bytes: float = 0.0
+    loops: int = 1
+    cluster: int = 1
 
 
 class KernelSpec(Protocol):

@@ -109,6 +109,8 @@ class MatmulSpec:
             fp32_per_iteration=0.0,
             smem_bytes_per_iteration=2.0 * (tile_m + tile_n) * tile_k,
             global_bytes=2.0 * sizes.batch * (sizes.m * sizes.k + sizes.k * sizes.n + sizes.m * sizes.n),
+            outside_bytes=2.0 * tile_m * tile_n,
+            cluster=int(configuration.get("num_ctas", 1)),
         )
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Inputs:

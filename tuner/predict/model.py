@@ -3,8 +3,9 @@
 One pass of the hot loop keeps each unit of the SM busy for some clocks (`Terms`), and a warp waits for its own results
 in between. The warps of the CTAs that fit share the units: one warp alone takes the sum, very many are limited by the
 busiest unit, and what lies between is mean value analysis of a closed queueing network, exact for units that serve
-whoever comes. The grid is dealt out to the SMs, the heaviest CTAs first. A predicted time is for ranking; it is never
-a measurement and never called `time`.
+whoever comes. Operands come meanwhile, ahead of the warps: they lengthen a pass only where L2, shared memory or the
+stages that wait for them are slower than all that. The grid is dealt out to the SMs, the heaviest CTAs first. A
+predicted time is for ranking; it is never a measurement and never called `time`.
 
 Source: Reiser and Lavenberg, Mean-Value Analysis of Closed Multichain Queuing Networks, Journal of the ACM 27 (1980).
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from kernels.interface import Work
 from kg.model.base import Scalar
@@ -60,8 +61,21 @@ Source: PTX ISA, mma.m16n8k16 accumulator layout.
 GLOBAL_LATENCY = 478
 """Clocks of a load that misses every cache. Source: Luo et al. (2024), global memory latency."""
 
+CLUSTER_LATENCY = 180
+"""Clocks until a CTA of a cluster sees what another did. Source: Luo et al. (2024), SM-to-SM network latency."""
+
 EDGE_LATENCY = 2 * GLOBAL_LATENCY
 """Clocks of a CTA's first load and last store, with nothing of its own to do meanwhile."""
+
+HELD_PASSES = 2.0
+"""Products during which a stage of operands stays taken where products only accumulate.
+
+Source: the code tileiras 13.4 makes of the matmul kernel for sm_90: a stage is given back after
+`WARPGROUP.DEPBAR.LE gsb0, 0x1`, which leaves the newest product in flight.
+"""
+
+HELD_BETWEEN = 0.5
+"""The same where a softmax lies between two products: each operand is taken during its own product, half of the two."""
 
 EXACT_DEALING = 50_000
 """CTAs up to which the dealing is done one by one; beyond, an SM has so many that the average is within 1 %."""
@@ -103,27 +117,31 @@ class Terms:
     """Clocks for which one pass of one CTA keeps each unit of an SM busy.
 
     Attributes:
-        tensor: Tensor cores.
+        tensor: Tensor cores, and the reads of shared memory that feed them.
         mufu: Special-function units.
         issue: Schedulers, and the FP32 lanes behind them: every instruction takes an issue slot.
-        smem: Shared memory and L1, which are one array: operands staged and read, and spilled registers.
-        l2: Traffic of the SM with L2: operands, and what of the spilled registers L1 cannot hold.
+        l1: Spilled registers on their way to and from L1.
+        l2: What of the spilled registers L1 cannot hold, on its way to and from L2.
         wait: Clocks in which a warp has nothing to do but wait for its own results.
         warps: Warps that share the pass.
+        supply: Clocks that bringing the operands takes, beside the warps: of L2 or of shared memory, the slower.
+        turn: Clocks between two uses of the same stage of operands, over the number of stages of a CTA.
     """
 
     tensor: float
     mufu: float
     issue: float
-    smem: float
+    l1: float
     l2: float
     wait: float
     warps: float
+    supply: float = 0.0
+    turn: float = 0.0
 
     @property
     def units(self) -> tuple[float, ...]:
-        """The terms of the units, without the wait."""
-        return self.tensor, self.mufu, self.issue, self.smem, self.l2
+        """The terms of the units that warps queue for."""
+        return self.tensor, self.mufu, self.issue, self.l1, self.l2
 
 
 def predict_us(work: Work, features: Mapping[str, float], machine: Machine) -> float:
@@ -134,22 +152,41 @@ def predict_us(work: Work, features: Mapping[str, float], machine: Machine) -> f
         features: Compiled features with `ctas_per_sm` of at least 1; without `loop_*` the instruction terms are zero.
         machine: Hardware facts.
     """
+    work = _of_one_cta(work)
     ctas = max(1, min(int(features["ctas_per_sm"]), -(-work.ctas // machine.num_sms)))
     terms = terms_of(work, features, machine, resident=ctas)
     per_pass = clocks_per_pass(terms, ctas)
-    per_cta = EDGE_LATENCY / ctas  # hidden by the other CTAs
+    edge = EDGE_LATENCY + work.loops * GLOBAL_LATENCY + work.outside_bytes / L2_BYTES_PER_SM_CLOCK
+    per_cta = edge / ctas  # hidden by the other CTAs
     heaviest = max(passes for _, passes in work.iterations)
     busy = max(
         _heaviest_sm(work.iterations, machine.num_sms, per_pass, per_cta),
-        heaviest * clocks_per_pass(terms, 1) + EDGE_LATENCY,
+        heaviest * clocks_per_pass(terms, 1) + edge,
     )
     return max(busy / (machine.boost_clock_ghz * 1e3), work.global_bytes / (machine.bandwidth_gb_per_s * 1e3))
+
+
+def _of_one_cta(work: Work) -> Work:
+    """The counts of each CTA of a cluster, which does its part of the tile."""
+    if work.cluster == 1:
+        return work
+    parts = work.cluster
+    return replace(
+        work,
+        ctas=work.ctas * parts,
+        iterations=tuple((count * parts, passes) for count, passes in work.iterations),
+        tensor_flops_per_iteration=work.tensor_flops_per_iteration / parts,
+        exp2_per_iteration=work.exp2_per_iteration / parts,
+        fp32_per_iteration=work.fp32_per_iteration / parts,
+        smem_bytes_per_iteration=work.smem_bytes_per_iteration / parts,
+        outside_bytes=work.outside_bytes / parts,
+    )
 
 
 def clocks_per_pass(terms: Terms, ctas: int) -> float:
     """Clocks between the ends of two passes on one SM when `ctas` CTAs share it.
 
-    Mean value analysis of one sub-partition: its share of each term is the service a pass needs from a unit, its warps
+    The operands' clocks are a bound of their own, for they come while the warps work. Mean value analysis of one sub-partition: its share of each term is the service a pass needs from a unit, its warps
     are the customers.
     """
     customers = max(1, round(ctas * terms.warps / SUB_PARTITIONS))
@@ -161,27 +198,47 @@ def clocks_per_pass(terms: Terms, ctas: int) -> float:
         waits = [demand * (1 + queue) for demand, queue in zip(demands, queues, strict=True)]
         period = (sum(waits) + terms.wait) / present
         queues = [wait / period for wait in waits]
-    return period * max(terms.warps, SUB_PARTITIONS) / SUB_PARTITIONS
+    return max(period * max(terms.warps, SUB_PARTITIONS) / SUB_PARTITIONS, terms.supply, terms.turn / ctas)
 
 
 def terms_of(work: Work, features: Mapping[str, float], machine: Machine, *, resident: int) -> Terms:
     """What one pass costs when `resident` CTAs share an SM."""
     warps = _passes_of_a_warp(work, features)
-    shared_bytes = work.smem_bytes_per_iteration + features.get("loop_shared_bytes", 0.0) * warps
+    tensor = work.tensor_flops_per_iteration / machine.tensor_flops_per_sm_clock
+    read = features.get("loop_shared_bytes", 0.0) * warps
     spilled = features.get("loop_spill_bytes", 0.0) * WARP_THREADS * warps
     missed = spilled * _miss_share(features, machine, resident)
+    staged = work.smem_bytes_per_iteration
     return Terms(
-        tensor=work.tensor_flops_per_iteration / machine.tensor_flops_per_sm_clock,
+        tensor=max(tensor, read / machine.smem_bytes_per_sm_clock),
         mufu=work.exp2_per_iteration / machine.mufu_per_sm_clock,
         issue=max(
             features.get("loop_instructions", 0.0) * warps / SUB_PARTITIONS,
             work.fp32_per_iteration / machine.fp32_lanes_per_sm,
         ),
-        smem=(shared_bytes + spilled) / machine.smem_bytes_per_sm_clock,
-        l2=(work.smem_bytes_per_iteration + missed) / L2_BYTES_PER_SM_CLOCK,
+        l1=spilled / machine.smem_bytes_per_sm_clock,
+        l2=missed / L2_BYTES_PER_SM_CLOCK,
         wait=_dependent_latency(work),
         warps=warps,
+        supply=max(
+            (staged + missed) / L2_BYTES_PER_SM_CLOCK, (staged + read + spilled) / machine.smem_bytes_per_sm_clock
+        ),
+        turn=_turn(work, features, tensor),
     )
+
+
+def _turn(work: Work, features: Mapping[str, float], tensor: float) -> float:
+    """Clocks between two uses of a stage over the stages: it is filled, and taken while its products run.
+
+    How many stages there are is not in the code's counts: as many as the CTA's shared memory holds beside the tile that
+    it keeps outside the loop.
+    """
+    staged = work.smem_bytes_per_iteration
+    if not staged:
+        return 0.0
+    stages = max((features["smem_bytes"] - work.outside_bytes) / staged, 1.0)
+    held = HELD_BETWEEN if work.exp2_per_iteration else HELD_PASSES
+    return (GLOBAL_LATENCY + staged / L2_BYTES_PER_SM_CLOCK + held * tensor) / stages
 
 
 def _passes_of_a_warp(work: Work, features: Mapping[str, float]) -> float:
@@ -205,11 +262,11 @@ def _miss_share(features: Mapping[str, float], machine: Machine, resident: int) 
 
 
 def _dependent_latency(work: Work) -> float:
-    """Clocks in which one warp has nothing to do but wait for its own results, once a pass."""
+    """Clocks in which one warp has nothing to do but wait for its own results, or its cluster's, once a pass."""
     latency = SMEM_LATENCY + (TENSOR_LATENCY if work.tensor_flops_per_iteration else 0)
     if work.exp2_per_iteration:  # softmax between two products: its rows are reduced, and the second product waits
         latency += TENSOR_LATENCY + ROW_SHUFFLES * SHUFFLE_LATENCY
-    return latency
+    return latency + (CLUSTER_LATENCY if work.cluster > 1 else 0)
 
 
 def _heaviest_sm(kinds: Sequence[tuple[int, int]], num_sms: int, per_pass: float, per_cta: float) -> float:

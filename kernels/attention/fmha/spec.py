@@ -153,6 +153,9 @@ class FmhaSpec(AttentionSpec):
             fp32_per_iteration=float(area * 4 + tile_m * shape.tile_d),
             smem_bytes_per_iteration=2.0 * 2 * tile_n * shape.tile_d,
             global_bytes=shape.min_bytes,
+            outside_bytes=2.0 * tile_m * shape.tile_d,
+            loops=2 if shape.causal and {**PLAIN, **configuration}["masked_tiles"] == "after" else 1,
+            cluster=int(configuration.get("num_ctas", 1)),
         )
 
     def launch(self, inputs: Inputs, outputs: Any, problem: Problem, configuration: Configuration) -> None:

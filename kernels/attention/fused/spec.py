@@ -66,6 +66,7 @@ class FusedSpec(AttentionSpec):
             fp32_per_iteration=float(area * 5 + tile_m * shape.tile_d),
             smem_bytes_per_iteration=4.0 * tile_n * shape.tile_d,
             global_bytes=shape.min_bytes,
+            outside_bytes=2.0 * tile_m * shape.tile_d,
         )
 
     def launch(self, inputs: Inputs, outputs: Any, problem: Problem, configuration: Configuration) -> None:

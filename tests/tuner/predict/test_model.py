@@ -73,6 +73,48 @@ def test_spills_that_leave_l1_cost_more_than_those_that_stay():
     assert terms_of(WORK, small, H200, resident=2).l2 < terms_of(WORK, large, H200, resident=2).l2
 
 
+def test_operands_come_meanwhile():
+    """Staging operands costs nothing while it is faster than the warps; slower, it is the pass."""
+    terms = Terms(tensor=400, mufu=300, issue=200, l1=0, l2=0, wait=150, warps=4)
+    assert clocks_per_pass(replace(terms, supply=1000.0), 1) == clocks_per_pass(terms, 1)
+    assert clocks_per_pass(replace(terms, supply=5000.0), 1) == 5000
+    assert clocks_per_pass(replace(terms, turn=5000.0), 1) == 5000
+    assert clocks_per_pass(replace(terms, turn=5000.0), 4) == 5000 / 4  # each CTA has stages of its own
+
+
+def test_more_stages_hide_more_of_the_latency():
+    """Shared memory beyond the tile kept outside the loop is stages of operands; few of them make a pass wait."""
+    product = replace(WORK, exp2_per_iteration=0.0, outside_bytes=16384.0)
+    shallow = {**FEATURES, "smem_bytes": 16384 + 2 * WORK.smem_bytes_per_iteration}
+    deep = {**FEATURES, "smem_bytes": 16384 + 8 * WORK.smem_bytes_per_iteration}
+    slow, fast = (terms_of(product, f, H200, resident=1) for f in (shallow, deep))
+    assert slow.turn == pytest.approx(4 * fast.turn)
+    assert terms_of(WORK, shallow, H200, resident=1).turn < slow.turn  # between two products a stage is free sooner
+    assert terms_of(replace(product, smem_bytes_per_iteration=0.0), shallow, H200, resident=1).turn == 0
+
+
+def test_a_second_loop_waits_for_its_first_load():
+    """A CTA that splits its iterations over two loops takes longer, and so does one that moves a larger tile."""
+    assert predict_us(replace(WORK, loops=2), FEATURES, H200) > predict_us(WORK, FEATURES, H200)
+    assert predict_us(replace(WORK, outside_bytes=65536.0), FEATURES, H200) > predict_us(WORK, FEATURES, H200)
+
+
+def test_a_cluster_is_no_faster_than_its_parts():
+    """A CTA of a cluster does its part of a tile: the cluster is no second tile in flight, and it has to agree."""
+    half = {**FEATURES, "loop_tensor_flops": 131072.0}
+    of_two = replace(WORK, cluster=2)
+    parts = replace(
+        WORK,
+        ctas=2 * WORK.ctas,
+        iterations=tuple((2 * count, passes) for count, passes in WORK.iterations),
+        tensor_flops_per_iteration=WORK.tensor_flops_per_iteration / 2,
+        exp2_per_iteration=WORK.exp2_per_iteration / 2,
+        fp32_per_iteration=WORK.fp32_per_iteration / 2,
+        smem_bytes_per_iteration=WORK.smem_bytes_per_iteration / 2,
+    )
+    assert predict_us(of_two, half, H200) > predict_us(parts, half, H200)
+
+
 def test_warps_are_counted_from_the_products():
     """Four of the eight warps multiply: the pass is shared by four, whatever the block's size; unrolling cancels out."""
     assert terms_of(WORK, FEATURES, RTX5070, resident=2).warps == 4
@@ -85,7 +127,7 @@ def test_warps_are_counted_from_the_products():
 
 def test_an_idle_machine_is_limited_by_latency_a_full_one_by_its_busiest_unit():
     """One warp a sub-partition takes the sum of its stages; very many approach the slowest unit."""
-    terms = Terms(tensor=400, mufu=300, issue=200, smem=100, l2=50, wait=150, warps=4)
+    terms = Terms(tensor=400, mufu=300, issue=200, l1=100, l2=50, wait=150, warps=4)
     assert clocks_per_pass(terms, 1) == pytest.approx(400 + 300 + 200 + 100 + 50 + 150)
     assert clocks_per_pass(terms, 64) == pytest.approx(400, rel=0.05)
 
