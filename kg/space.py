@@ -43,6 +43,28 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class _Factor:
+    """One factor of a space.
+
+    Attributes:
+        span: Which parameters it is about.
+        codes: (n, p) its rows.
+        ranks: (n,) each row's place in the product of the parameters' values; ascending.
+        product: Rows of that product.
+    """
+
+    span: slice
+    codes: Codes
+    ranks: npt.NDArray[np.int64]
+    product: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every combination of the values is a row."""
+        return len(self.ranks) == self.product
+
+
+@dataclass(frozen=True)
 class Space:
     """Feasible configurations in canonical order (the last parameter varies fastest).
 
@@ -81,8 +103,8 @@ class Space:
     def codes(self) -> Codes:
         """(N, P) the whole space as one matrix, row i configuration i: for what has to look at all of it."""
         rows = np.empty((len(self.names), len(self)), np.int16)
-        for axis, (span, factor) in enumerate(zip(self._spans, self.factors, strict=True)):
-            for codes, row in zip(factor.T, rows[span], strict=True):
+        for axis, factor in enumerate(self._placed):
+            for codes, row in zip(factor.codes.T, rows[factor.span], strict=True):
                 row[:] = self._repeated(axis, codes)
         return rows.T
 
@@ -97,8 +119,8 @@ class Space:
         """(k, P) codes of configurations `indices` (k,)."""
         places = np.unravel_index(np.asarray(indices, np.int64), self.shape)
         rows = np.empty((len(self.names), len(places[0])), np.int16)
-        for span, factor, place in zip(self._spans, self.factors, places, strict=True):
-            for codes, row in zip(factor.T, rows[span], strict=True):
+        for factor, place in zip(self._placed, places, strict=True):
+            for codes, row in zip(factor.codes.T, rows[factor.span], strict=True):
                 np.take(codes, place, out=row)
         return rows.T
 
@@ -118,15 +140,15 @@ class Space:
         if configuration.keys() != set(self.names):
             return None
         index = 0
-        for span, ranks, is_full in self._factors:
-            rank = 0
+        for factor in self._placed:
+            span, ranks, rank = factor.span, factor.ranks, 0
             for name, size, lookup in zip(self.names[span], self.cardinalities[span], self._lookups[span], strict=True):
                 code = lookup.get(_key(configuration[name]))
                 if code is None:
                     return None
                 rank = rank * size + code
-            place = rank if is_full else int(np.searchsorted(ranks, rank))
-            if not is_full and (place == len(ranks) or ranks[place] != rank):
+            place = rank if factor.is_full else int(np.searchsorted(ranks, rank))
+            if not factor.is_full and (place == len(ranks) or ranks[place] != rank):
                 return None
             index = index * len(ranks) + place
         return index
@@ -134,11 +156,11 @@ class Space:
     def find(self, codes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """(k,) where each row of `codes` (k, P) is; -1 where it is not feasible."""
         index, feasible = np.zeros(len(codes), np.int64), np.ones(len(codes), np.bool_)
-        for span, ranks, _ in self._factors:
-            rank = mixed_radix(codes[:, span], self.cardinalities[span])
-            place = np.minimum(np.searchsorted(ranks, rank), len(ranks) - 1)
-            feasible &= ranks[place] == rank
-            index = index * len(ranks) + place
+        for factor in self._placed:
+            rank = mixed_radix(codes[:, factor.span], self.cardinalities[factor.span])
+            place = np.minimum(np.searchsorted(factor.ranks, rank), len(factor.ranks) - 1)
+            feasible &= factor.ranks[place] == rank
+            index = index * len(factor.ranks) + place
         return np.where(feasible, index, -1)
 
     def part(self, indices: npt.ArrayLike) -> Space:
@@ -165,14 +187,14 @@ class Space:
             ExpressionError: If it names what is neither a parameter, a problem parameter nor a known fact.
         """
         named = [
-            [p for p in range(*span.indices(len(self.names))) if self.names[p] in expression.all_names]
-            for span in self._spans
+            [p for p in range(factor.span.start, factor.span.stop) if self.names[p] in expression.all_names]
+            for factor in self._placed
         ]
         sizes = tuple(size if places else 1 for size, places in zip(self.shape, named, strict=True))
         columns: dict[str, Column | Scalar] = dict(self.setting.names)
-        for axis, (span, places) in enumerate(zip(self._spans, named, strict=True)):
+        for axis, (factor, places) in enumerate(zip(self._placed, named, strict=True)):
             for p in places:
-                codes = _along(axis, self.factors[axis][:, p - span.start], len(sizes))
+                codes = _along(axis, factor.codes[:, p - factor.span.start], len(sizes))
                 columns[self.names[p]] = Column(self.values[p], np.broadcast_to(codes, sizes).reshape(-1))
         truth = holds(expression, columns, math.prod(sizes))
         return np.broadcast_to(truth.reshape(sizes), self.shape).reshape(-1)
@@ -186,17 +208,14 @@ class Space:
             for name, values in zip(self.names, self.values, strict=True)
         ]
         parts = [
-            np.logical_and.reduce([had[codes] for had, codes in zip(wanted[span], factor.T, strict=True)])
-            for span, factor in zip(self._spans, self.factors, strict=True)
+            np.logical_and.reduce([had[codes] for had, codes in zip(wanted[factor.span], factor.codes.T, strict=True)])
+            for factor in self._placed
         ]
         return _combined(np.logical_and, parts)
 
     def distance(self, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
         """(N,) in how many parameters each configuration differs from one of `codes` (P,), feasible or not."""
-        parts = [
-            (factor != codes[span]).sum(axis=1, dtype=np.int16)
-            for span, factor in zip(self._spans, self.factors, strict=True)
-        ]
+        parts = [(factor.codes != codes[factor.span]).sum(axis=1, dtype=np.int16) for factor in self._placed]
         return _combined(np.add, parts)
 
     def speaks_of(self, expression: Expression) -> bool:
@@ -204,21 +223,12 @@ class Space:
         return expression.all_names <= self.setting.names.keys() | set(self.names)
 
     @cached_property
-    def _spans(self) -> tuple[slice, ...]:
-        """Which parameters each factor is about."""
-        ends = list(accumulate(factor.shape[1] for factor in self.factors))
-        return tuple(slice(start, end) for start, end in zip([0, *ends], ends, strict=False))
-
-    @cached_property
-    def _factors(self) -> tuple[tuple[slice, npt.NDArray[np.int64], bool], ...]:
-        """Of each factor: its parameters, each row's place in the product of their values, and whether it is all of it."""
-        ranks = (
-            mixed_radix(factor, self.cardinalities[span])
-            for span, factor in zip(self._spans, self.factors, strict=True)
-        )
+    def _placed(self) -> tuple[_Factor, ...]:
+        ends = list(accumulate(codes.shape[1] for codes in self.factors))
+        spans = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
         return tuple(
-            (span, rank, len(rank) == math.prod(self.cardinalities[span]))
-            for span, rank in zip(self._spans, ranks, strict=True)
+            _Factor(span, codes, mixed_radix(codes, self.cardinalities[span]), math.prod(self.cardinalities[span]))
+            for span, codes in zip(spans, self.factors, strict=True)
         )
 
     @cached_property
