@@ -19,6 +19,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ from tuner.predict.model import Machine, predict_us
 
 FEWEST = 20
 """Timed trials below which a run has no ranks worth the name."""
+WITHIN_FIRST = 1.10
+WITHIN_TOP = 1.05
 CONSTANTS = (
     "L2_BYTES_PER_SM_CLOCK",
     "GLOBAL_LATENCY",
@@ -85,7 +88,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """How the model does on one case; `first` and `best_of_top` are measured times over the best one's."""
+    """How the model does on one case.
+
+    Attributes:
+        first: Measured time of the first choice over the best one's; `best_of_top` that of the best of the first few.
+        first_by_chance: Share of the trials that would do as a first choice, within 10 %.
+        top_by_chance: Chance that a few trials drawn at random hold one within 5 %.
+    """
 
     case: str
     trials: int
@@ -95,6 +104,8 @@ class Row:
     best_of_top: float
     correlation: float
     correlation_by_spills: float
+    first_by_chance: float
+    top_by_chance: float
 
 
 def main() -> None:
@@ -222,12 +233,14 @@ def row(case: Case, top: int) -> Row:
         best_of_top=float(times[order[:top]].min() / times.min()),
         correlation=correlation(predicted, times),
         correlation_by_spills=correlation(naive, times),
+        first_by_chance=float(np.mean(times <= WITHIN_FIRST * times.min())),
+        top_by_chance=1 - comb(int(np.sum(times > WITHIN_TOP * times.min())), top) / comb(len(times), top),
     )
 
 
 def shares(rows: Sequence[Row]) -> tuple[int, int]:
     """Rows whose first choice is within 10 % of the best, and whose best of the first is within 5 %."""
-    return sum(r.first <= 1.10 for r in rows), sum(r.best_of_top <= 1.05 for r in rows)
+    return sum(r.first <= WITHIN_FIRST for r in rows), sum(r.best_of_top <= WITHIN_TOP for r in rows)
 
 
 def show(title: str, rows: Sequence[Row], top: int) -> None:
@@ -242,8 +255,10 @@ def show(title: str, rows: Sequence[Row], top: int) -> None:
         )
     first, best = shares(rows)
     print(
-        f"first choice within 10 %: {first} of {len(rows)}; best of the first {top} within 5 %: {best} of {len(rows)}\n"
+        f"first choice within 10 %: {first} of {len(rows)}; best of the first {top} within 5 %: {best} of {len(rows)}"
     )
+    chance = sum(r.first_by_chance for r in rows), sum(r.top_by_chance for r in rows)
+    print(f"expected of choices at random: {chance[0]:.1f} and {chance[1]:.1f}\n")
 
 
 def vary(cases: Sequence[Case], top: int) -> Iterator[dict[str, float | str]]:
