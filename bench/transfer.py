@@ -40,7 +40,7 @@ from kg.formats.t4_writer import write_t4
 from kg.loader import Laws, load
 from kg.model.run import Run, Trial
 from tuner.loop import Hooks
-from tuner.replaying import FRACTIONS, Replay, Replayed, replay
+from tuner.replaying import FRACTIONS, Replay, Replayed, cost_s, expected_random, replay
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -60,14 +60,7 @@ class Row:
     counts: tuple[tuple[int, ...], ...]
 
 
-def expected_random(recording: Recording, fraction: float) -> float:
-    times = [time for trial in recording.trials if (time := trial.value("time")) is not None]
-    return (len(recording.trials) + 1) / (sum(min(times) >= fraction * time for time in times) + 1)
-
-
 def mean_cost(recording: Recording) -> float:
-    from tuner.replaying import cost_s
-
     return float(np.mean([cost_s(trial) for trial in recording.trials]))
 
 
@@ -86,10 +79,11 @@ def measured(case: str, recording: Recording, searches: list[Replayed]) -> Row:
     )
 
 
-def found(recording: Recording) -> Hooks:
-    """Ends a search that has reached the last fraction: what comes after is not counted."""
+def ended_at(recording: Recording, fraction: float) -> Hooks:
+    """Ends a search that has reached `fraction` of the optimum: what comes after is not counted."""
     times = (trial.value("time") for trial in recording.trials)
-    enough = min(value for value in times if value is not None) / FRACTIONS[-1]
+    enough = min(value for value in times if value is not None) / fraction
+    reached = [False]
 
     def check(trial: Trial) -> None:
         value = trial.value("time")
@@ -99,7 +93,6 @@ def found(recording: Recording) -> Hooks:
         if reached[0]:
             raise KeyboardInterrupt
 
-    reached = [False]
     return Hooks(time.monotonic, check, end)
 
 
@@ -154,7 +147,7 @@ def held_out(options: argparse.Namespace, by: str) -> Iterator[Row]:
             laws = sources_of({o: records[o] for o in relatives}, options, arch, rng)
             what = Replay(HardwareName(name, arch.get(name, "")), "recorded", laws, options.strategy, options.budget)
             seeds = range(draw * options.seeds, (draw + 1) * options.seeds)
-            searches += [replay(record, replace(what, seed=seed), found(record)) for seed in seeds]
+            searches += [replay(record, replace(what, seed=seed), ended_at(record, FRACTIONS[-1])) for seed in seeds]
         print(f"{by} {name}: {[done.evaluations_to(FRACTIONS[0]) for done in searches]}", file=sys.stderr, flush=True)
         yield measured(name, record, searches)
 
@@ -189,7 +182,10 @@ def own_sweeps(options: argparse.Namespace) -> Iterator[Row]:
             if sum(trial.value("time") is not None for trial in trials) < options.fewest:
                 continue
             what = Replay(HardwareName(run.hw), run.op, laws, own_runs="other-problems", strategy=options.strategy)
-            searches = [replay(record, replace(what, seed=seed), found(record)) for seed in range(options.seeds)]
+            searches = [
+                replay(record, replace(what, seed=seed), ended_at(record, FRACTIONS[-1]))
+                for seed in range(options.seeds)
+            ]
             yield measured(f"{run.op} {run.id.partition(run.op + '-')[2]}", record, searches)
 
 

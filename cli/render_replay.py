@@ -31,6 +31,7 @@ def as_json(done: Replayed, what: Replay) -> str:
         "best": _trial(done.best),
         "evaluations": len(done.trials),
         "evaluations_to": evaluations,
+        "random_expects": {f"{fraction}": count for fraction, count in done.random.items()},
         "seconds_to": {name: done.seconds_to(count) for name, count in evaluations.items()},
         "trials": [
             {"n": place + 1, **(_trial(trial) or {}), "origin": trial.origin, "from": done.reasons.get(place, "")}
@@ -56,8 +57,10 @@ def as_text(done: Replayed) -> str:
     for fraction in FRACTIONS:
         count = done.evaluations_to(fraction)
         seconds = done.seconds_to(count)
-        reached = "not reached" if count is None else f"{count} evaluations, {seconds:.1f} s of compiling and running"
-        lines.append(f"to {fraction:.0%} of the recorded optimum: {reached}")
+        words = "evaluation" if count == 1 else "evaluations"
+        reached = "not reached" if count is None else f"{count} {words}, {seconds:.1f} s of compiling and running"
+        expected = f"random search expects {done.random[fraction]:.1f}"
+        lines.append(f"to {fraction:.0%} of the recorded optimum: {reached} ({expected})")
     return "\n".join(lines) + "\n"
 
 

@@ -66,6 +66,7 @@ class Replayed:
     Attributes:
         hw, op: Ids; the hardware's may be new.
         optimum: The fastest recorded configuration.
+        random: Evaluations that random search expects to need to each of `FRACTIONS`.
         reasons: Place of a trial (from 0) -> what it was proposed from.
         knowledge: What was known before the first trial; None if nothing was asked.
         overhead_ms: Time per trial spent on choosing and bookkeeping.
@@ -78,6 +79,7 @@ class Replayed:
     restriction: Restriction
     knowledge: Knowledge | None
     optimum: Trial
+    random: Mapping[float, float]
     trials: tuple[Trial, ...]
     reasons: Mapping[int, str]
     overhead_ms: float
@@ -127,6 +129,12 @@ def _ignore(*_: object) -> None:
 SILENT = loop.Hooks(time.monotonic, _ignore, _ignore)
 
 
+def expected_random(recording: Recording, fraction: float) -> float:
+    """Evaluations that random search needs to `fraction` of the optimum: (N + 1) / (g + 1) with g good enough, exactly."""
+    times = [time for trial in recording.trials if (time := trial.value("time")) is not None]
+    return (len(recording.trials) + 1) / (sum(min(times) >= fraction * time for time in times) + 1)
+
+
 def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Replayed:
     """Search a recorded space as if it were live; `hooks` may watch it.
 
@@ -137,7 +145,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
     timed = [trial for trial in recording.trials if trial.value("time") is not None]
     if not timed:
         raise TunerError("no correct time in the record; there is nothing to search for")
-    laws, hw = _with_hardware(what)
+    laws, hw = with_hardware(what.laws, what.hardware) if what.laws else (None, hardware_nodes({}, what.hardware)[0])
     op = _op(laws, what.op)
     space = recorded_space(recording, op, what.op, hardware_facts(laws, hw) if laws else {})
     restriction, known = Restriction(space), None
@@ -170,6 +178,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         restriction=result.restriction,
         knowledge=known,
         optimum=min(timed, key=lambda trial: trial.value("time") or 0.0),
+        random={fraction: expected_random(recording, fraction) for fraction in FRACTIONS},
         trials=result.trials,
         reasons=_by_place(space, result.trials, reasons),
         overhead_ms=1e3 * spent / max(len(result.trials), 1),
@@ -204,14 +213,11 @@ def _codes(trials: tuple[Trial, ...], name: str, values: tuple[Scalar, ...]) -> 
     return [code[trial.configuration[name]] for trial in trials]
 
 
-def _with_hardware(what: Replay) -> tuple[Laws | None, str]:
-    """The laws with the record's hardware among them, and its id: what is not registered is a stranger, not an error."""
-    hw, new = hardware_nodes(what.laws.hardware if what.laws else {}, what.hardware)
-    if what.laws is None or not new:
-        return what.laws, hw
-    hardware = {**what.laws.hardware, **{node.id: node for node in new}}
-    contents = msgspec.structs.replace(what.laws.contents, hardware=hardware)
-    return replace(what.laws, contents=contents), hw
+def with_hardware(laws: Laws, name: HardwareName) -> tuple[Laws, str]:
+    """`laws` with that hardware among them, and its id: what is not registered is a stranger, not an error."""
+    hw, new = hardware_nodes(laws.hardware, name)
+    hardware = {**laws.hardware, **{node.id: node for node in new}}
+    return replace(laws, contents=msgspec.structs.replace(laws.contents, hardware=hardware)) if new else laws, hw
 
 
 def _op(laws: Laws | None, name: str) -> Op | None:

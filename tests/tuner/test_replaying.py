@@ -219,12 +219,36 @@ def test_the_commands_do_the_same_from_a_shell(tmp_path, files, capsys):
     assert command(tune_cli, *args, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["evaluations_to"]) == {"0.95", "0.99"}
+    times = [trial.value("time") for trial in read_recording(files["three"]).trials]
+    good = sum(min(times) >= 0.95 * time for time in times)
+    assert found["random_expects"]["0.95"] == (len(SPACE) + 1) / (good + 1)
     assert [trial["n"] for trial in found["trials"]] == list(range(1, 13))
     assert found["best"]["time_us"] == min(trial["time_us"] for trial in found["trials"])
     assert command(tune_cli, *args) == 0
-    assert "known: one, weight 1.00" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "known: one, weight 1.00" in shown
+    assert "(random search expects " in shown
     assert command(tune_cli, "replay", files["two"], "--hw", "two", "--op", "conv", "--budget", 1) == 0
     assert "not reached" in capsys.readouterr().out
+
+
+def test_the_first_configurations_for_a_gpu_without_a_record(tmp_path, files, laws, capsys):
+    root = tmp_path / "mine"
+    for name in ("one", "two"):
+        assert command(kg_cli, "--laws", root, "import", files[name], "--hw", name, "--op", "conv") == 0
+    capsys.readouterr()
+    args = ("first", "--hw", "three", "--op", "conv", "--laws", root, "--count", 5)
+    assert command(tune_cli, *args, "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    replayed = replay(read_recording(files["three"]), asked(laws=laws))
+    assert found["configurations"][0] == replayed.trials[0].configuration
+    space, order = replayed.space, replayed.knowledge.order()
+    assert found["configurations"] == [space.config(int(row)) for row in order[:5]]
+    assert [item["source"] for item in found["knowledge"]] == ["one", "two"]
+    assert command(tune_cli, *args) == 0
+    assert capsys.readouterr().out.count("\n") == 1 + 2 + 5
+    assert command(tune_cli, "first", "--hw", "three", "--op", "none", "--laws", root) == 2
+    assert command(tune_cli, "first", "--hw", "x", "--op", "conv", "--laws", tmp_path / "nowhere") == 2
 
 
 def test_notes_on_the_rules_applied_go_to_stderr(tmp_path, capsys):

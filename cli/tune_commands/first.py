@@ -1,0 +1,65 @@
+"""`tune first`: what to try first on hardware that nothing was recorded on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli.app import Examples, globals_of
+
+EXAMPLES: Examples = (
+    (
+        "tune first --hw rtx5090 --op fmha --problem head_dim=64",
+        "ten configurations, from what other hardware recorded",
+    ),
+)
+
+_SHOWN = 5
+
+
+def command(
+    ctx: typer.Context,
+    hw: Annotated[str, typer.Option(help="The new hardware; need not be known.")],
+    op: Annotated[str, typer.Option(help="What will be tuned.")],
+    arch: Annotated[str, typer.Option(help="Architecture of hardware the laws do not know.")] = "",
+    vendor: Annotated[str, typer.Option(help="Vendor of hardware the laws do not know.")] = "",
+    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="Problem size; else the op's defaults.")] = "",
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 10,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
+) -> None:
+    """Print the configurations that a search on new hardware would begin with, and what they come from.
+
+    The order comes from what was recorded on other hardware and from the laws; what laws may remove is left out.
+    Of an op made from imports, the configurations are those that were recorded anywhere.
+    """
+    import msgspec
+
+    from cli.roots import open_laws
+    from kg.assignment import parse_assignments, show_assignments
+    from kg.formats.nodes import HardwareName
+    from tuner.first import first
+    from tuner.prior.gather import described
+
+    size = parse_assignments(problem, what="--problem")
+    found = first(open_laws(globals_of(ctx)), HardwareName(hw=hw, arch=arch, vendor=vendor), op, size)
+    configurations = [found.space.config(int(row)) for row in found.order[:count]]
+    if form == "json":
+        content = {
+            "hw": found.hw,
+            "op": found.space.op,
+            "problem": found.space.setting.problem,
+            "space": len(found.space),
+            "knowledge": [{"source": label, "weight": weight} for label, weight in described(found.knowledge)],
+            "configurations": configurations,
+        }
+        typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
+        return
+    typer.echo(f"{found.space.op} on {found.hw}: first of {len(found.order)} configurations, before any trial")
+    known = described(found.knowledge)
+    for label, weight in known[:_SHOWN]:
+        typer.echo(f"  known: {label}, weight {weight:.2f}")
+    if len(known) > _SHOWN:
+        typer.echo(f"  and {len(known) - _SHOWN} more, see --format json")
+    for place, configuration in enumerate(configurations, 1):
+        typer.echo(f"  {place:3} {show_assignments(configuration)}")

@@ -1,0 +1,83 @@
+"""What to try first on hardware that nothing was recorded on: the order that a search there would begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kg.formats.nodes import HardwareName
+from kg.formats.recording import Recording, seen_parameters
+from kg.loader import Laws
+from kg.match import hardware_facts
+from kg.model.base import Problem, Scalar
+from kg.model.op import Op
+from kg.model.run import Trial
+from kg.space import Space, build
+from kg.taxonomy import Taxonomy
+from tuner.errors import TunerError
+from tuner.indices import Indices
+from tuner.part import part
+from tuner.prior.gather import Target, gather, recorded
+from tuner.prior.knowledge import Knowledge
+from tuner.replaying import recorded_space, with_hardware
+from tuner.restriction import Context, restrict
+
+
+@dataclass(frozen=True)
+class First:
+    """An order to try.
+
+    Attributes:
+        hw: Id; it may be new.
+        space: What there is to try: of an open op, what was recorded anywhere; of a space of millions, a part.
+        knowledge: What the order comes from.
+        order: Rows of the space, best first, without what laws remove.
+    """
+
+    hw: str
+    space: Space
+    knowledge: Knowledge
+    order: Indices
+
+
+def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem) -> First:
+    """The order in which `op_name` would be searched on `hardware`, before any trial there.
+
+    Raises:
+        KgError: If the op is unknown, or a file of the law root cannot be used.
+        TunerError: If nothing was recorded of the op on other hardware.
+    """
+    known, hw = with_hardware(laws, hardware)
+    op = known.ops[Taxonomy("op", known.ops).resolve(op_name)]
+    facts = hardware_facts(known, hw)
+    whole = recorded_space(_anywhere(known, op, problem), op, op.id, facts) if op.open else build(op, problem, facts)
+    target = Target(hw, problem=whole.setting.problem)
+    space = part(whole, recorded(known, whole, target), np.random.default_rng(0))
+    restriction = restrict(space, known, Context(hw))
+    knowledge = gather(known, space, target, restriction)
+    if not knowledge.labels:
+        raise TunerError(
+            f"nothing is known of op {op.id!r} on other hardware; import records of it, or search at random"
+        )
+    order = knowledge.order()
+    return First(hw, space, knowledge, order[~restriction.removed[order]])
+
+
+def _anywhere(laws: Laws, op: Op, problem: Problem) -> Recording:
+    """Every configuration of `op` that was recorded anywhere, once."""
+    found: dict[tuple[tuple[str, Scalar], ...], Trial] = {}
+    for trial in _trials(laws, op):
+        found.setdefault(tuple(sorted(trial.configuration.items())), trial)
+    if not found:
+        raise TunerError(f"nothing is recorded of op {op.id!r}; import records of it")
+    trials = tuple(found.values())
+    return Recording("run", seen_parameters(trials), False, trials, problem=problem)
+
+
+def _trials(laws: Laws, op: Op) -> Iterator[Trial]:
+    for name in laws.run_ids:
+        run = laws.run(name)
+        if run.op == op.id:
+            yield from run.trials
