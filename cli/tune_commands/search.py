@@ -43,8 +43,12 @@ def command(
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds.")] = None,
     strategy: Annotated[
-        str, typer.Option(help="How to choose what to try next: random, exhaustive, transfer, genetic, forest.")
-    ] = "random",
+        str,
+        typer.Option(
+            help="How to choose what to try next: random, exhaustive, transfer, genetic, forest; "
+            "else transfer under laws, random without."
+        ),
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
     audit: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")
@@ -78,7 +82,7 @@ def command(
         problem=problem,
         trials=budget,
         seconds=seconds,
-        strategy=strategy,
+        strategy=strategy or ("transfer" if use_laws and not no_transfer else "random"),
         seed=seed,
         audit=audit,
         confirm=confirm,

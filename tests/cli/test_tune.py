@@ -120,7 +120,7 @@ def test_json_is_stable(place, capsys):
     assert stored.tier == "compiled"
     assert (
         stored.reproduce
-        == "tune fmha --strategy random --backend auto --use-laws --budget 12 --seed 0 --audit 0.05 --confirm 0.25"
+        == "tune fmha --strategy transfer --backend auto --use-laws --budget 12 --seed 0 --audit 0.05 --confirm 0.25"
     )
     assert {row["rank"] for row in report["ranked"]} >= {1}
 
