@@ -26,15 +26,19 @@ from kg.model.law import Evidence, Law
 from kg.model.run import Run
 from kg.status import standing, status
 from kg.writeback.edit import LawFile
-from tuner.confirm.judge import judge_each
+from tuner.confirm import judge as judging
 from tuner.mining.candidates import Subject, mine
 from tuner.mining.table import from_runs
 from tuner.writeback import law_text
 
 
 def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> Iterator[Evidence]:
-    """What `run` says of `law`, an entry for each problem size."""
-    for said in judge_each(law, from_runs([run]), facts):
+    """What `run` says of `law`: an entry for each problem size measured, or one for all that were compiled."""
+    table = from_runs([run])
+    measured = run.tier == "measured"
+    compiled = judging.judge(law, table, facts, min_problems=1)
+    together = (compiled,) if compiled.problems else ()
+    for said in judging.judge_each(law, table, facts) if measured else together:
         yield Evidence(
             run=run.id,
             verdict=said.verdict,
