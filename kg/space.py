@@ -153,6 +153,16 @@ class Space:
             index = index * len(ranks) + place
         return index
 
+    def indices(self, configurations: Sequence[Configuration]) -> npt.NDArray[np.int64]:
+        """(k,) where each configuration is; -1 where it is not feasible or not of this space."""
+        known = [i for i, configuration in enumerate(configurations) if configuration.keys() == set(self.names)]
+        codes = np.empty((len(known), len(self.names)), np.int64)
+        for p, (name, lookup) in enumerate(zip(self.names, self._lookups, strict=True)):
+            codes[:, p] = [lookup.get(_key(configurations[i][name]), -1) for i in known]
+        found = np.full(len(configurations), -1, np.int64)
+        found[known] = np.where((codes >= 0).all(axis=1), self.find(np.maximum(codes, 0)), -1)
+        return found
+
     def find(self, codes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
         """(k,) where each row of `codes` (k, P) is; -1 where it is not feasible."""
         index, feasible = np.zeros(len(codes), np.int64), np.ones(len(codes), np.bool_)

@@ -114,7 +114,10 @@ def test_no_configuration_has_a_value_that_is_not_of_the_space():
 def test_every_configuration_is_found_where_it_is():
     """`index` is the inverse of `config`."""
     space = build(OP, {}, FACTS)
-    assert [space.index(space.config(i)) for i in range(len(space))] == list(range(len(space)))
+    every = [space.config(i) for i in range(len(space))]
+    assert [space.index(configuration) for configuration in every] == list(range(len(space)))
+    assert space.indices([every[2], {}, every[0]]).tolist() == [2, -1, 0]
+    assert space.indices([]).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,9 @@ def test_every_configuration_is_found_where_it_is():
 def test_what_is_not_of_the_space_has_no_index(change):
     """An infeasible or foreign configuration is not silently mapped to another one."""
     space = build(OP, {}, FACTS)
-    assert space.index({**space.config(0), **change}) is None
+    foreign = {**space.config(0), **change}
+    assert space.index(foreign) is None
+    assert space.indices([foreign, space.config(1)]).tolist() == [-1, 1]
 
 
 def test_the_default_is_a_configuration_unless_infeasible():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tuner.prior.correlation import Codes, Floats, Table
+from tuner.prior.likeness import Likeness
 from tuner.prior.source import Source
 
 COMMON, OWN, OFFSET, NOISE = 0.5, 0.25, 0.1, 0.03
@@ -49,22 +50,13 @@ def _predicted(codes: Codes, tables: Sequence[Table], sources: Sequence[Source],
     means = np.array([source.slowdown.mean() for source in sources])
     owner = np.repeat(np.arange(len(sources)), [len(pick) for pick in picks])  # (n,)
     values = np.concatenate([source.slowdown[pick] for source, pick in zip(sources, picks, strict=True)])
-    likeness = _product(tables, codes[rows], codes[rows])  # (n, n)
+    alike = Likeness(codes[rows], tables).to_each(codes[rows])  # (n, n)
     same = owner[:, None] == owner[None, :]
-    covariance = COMMON * likeness + OWN * likeness * same + OFFSET + NOISE * np.eye(len(rows))
+    covariance = COMMON * alike + OWN * alike * same + OFFSET + NOISE * np.eye(len(rows))
     weights = np.linalg.solve(covariance, values - means[owner])  # (n,)
     shares = np.stack([weights * (COMMON + OWN * (owner == s)) for s in range(len(sources))], axis=1)  # (n, S)
     predicted = np.empty((len(sources), len(codes)))
     for start in range(0, len(codes), CHUNK):
-        across = _product(tables, codes[start : start + CHUNK], codes[rows])  # (chunk, n)
-        predicted[:, start : start + CHUNK] = (across @ shares).T
+        likeness = Likeness(codes[start : start + CHUNK], tables).to_each(codes[rows])  # (n, chunk)
+        predicted[:, start : start + CHUNK] = shares.T @ likeness
     return np.asarray(predicted + means[:, None] + OFFSET * weights.sum())
-
-
-def _product(tables: Sequence[Table], left: Codes, right: Codes) -> Floats:
-    """(len(left), len(right)) product over the parameters of the correlation of their values."""
-    out = np.ones((len(left), len(right)))
-    for p, table in enumerate(tables):
-        if len(table) > 1:
-            out *= table[left[:, p]][:, right[:, p]]
-    return out

@@ -60,15 +60,16 @@ def sources(space: Space, runs: Iterable[Run]) -> list[Source]:
 
 
 def _source(space: Space, hw: str, problem: Problem, trials: Sequence[Trial], runs: Sequence[str]) -> Source | None:
-    times: dict[int, float] = {}
-    for trial in trials:
-        row = space.index(trial.configuration)
-        if row is not None:
-            time = trial.value("time") if trial.invalidity == "correct" else None
-            times[row] = min(times.get(row, math.inf), math.inf if time is None else time)
-    found = np.array(list(times.values()))
+    measured = [trial.value("time") if trial.invalidity == "correct" else None for trial in trials]
+    if all(time is None for time in measured):
+        return None
+    rows = space.indices([trial.configuration for trial in trials])
+    times = np.array([math.inf if time is None else time for time in measured])
+    of, place = np.unique(rows[rows >= 0], return_inverse=True)
+    found = np.full(len(of), math.inf)
+    np.minimum.at(found, place, times[rows >= 0])
     if not np.isfinite(found).any():
         return None
     with np.errstate(divide="ignore"):
         slowdown = np.minimum(np.log(found / found.min()), WORST)
-    return Source(hw, problem, np.array(list(times), np.int64), slowdown, tuple(runs))
+    return Source(hw, problem, of, slowdown, tuple(runs))
