@@ -32,7 +32,7 @@ from kg.formats.reader import read_recording
 
 FRACTIONS = (0.95, 0.99)
 MOST = 1500  # unique evaluations; beyond it the rest of the space is counted
-STRATEGIES = "simulated_annealing,genetic_algorithm,mls,dual_annealing,diff_evo"
+STRATEGIES = "adaptive_tabu_greywolf,nsga2,diff_evo,simulated_annealing,dual_annealing,genetic_algorithm"
 
 
 class Reached(BaseException):
