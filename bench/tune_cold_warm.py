@@ -45,7 +45,7 @@ def main() -> None:
     counts = report["counts"]
     print(f"first three tiles: {', '.join(tiles)}")
     print(
-        f"of {counts['feasible']} configurations {counts['removed']} removed, {counts['postponed']} postponed by laws"
+        f"of {counts['searched']} configurations {counts['removed']} removed, {counts['postponed']} postponed by laws"
     )
     print(f"tried and spilling: {len(spilling)}, of which laws had spoken against {against}")
 

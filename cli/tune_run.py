@@ -103,6 +103,7 @@ class _Plan:
     Attributes:
         notes: What a person should know of how it runs.
         space: What is searched.
+        feasible: Configurations of the whole space, of which that may be a part.
         known: Whose recorded runs the strategy starts from; None if it starts from nothing.
     """
 
@@ -111,6 +112,7 @@ class _Plan:
     backend_name: session.BackendName
     notes: tuple[str, ...]
     space: Space
+    feasible: int
     known: Target | None
 
 
@@ -153,7 +155,7 @@ def _plan(laws: Laws, options: Options) -> _Plan:
         space, known = _part(laws, options, question, whole)
     if space is not whole:
         notes.append(f"transfer searches a part, {len(space)} of {len(whole)} configurations: see tune search --help.")
-    return _Plan(options, question, name, tuple(notes), space, known)
+    return _Plan(options, question, name, tuple(notes), space, len(whole), known)
 
 
 def _part(laws: Laws, options: Options, question: session.Question, whole: Space) -> tuple[Space, Target | None]:
@@ -163,7 +165,15 @@ def _part(laws: Laws, options: Options, question: session.Question, whole: Space
 
     known = Target(question.hw, "other-problems", question.problem) if options.use_laws and options.transfer else None
     sources = [] if known is None else recorded(laws, whole, known)
-    return part(whole, sources, np.random.default_rng([options.seed, 2])), known
+    done = _contents(options.resume).trials if options.resume else ()
+    tried = [whole.index(trial.configuration) for trial in _searched(done)]
+    rng = np.random.default_rng([options.seed, 2])
+    return part(whole, sources, rng, [index for index in tried if index is not None]), known
+
+
+def _searched(done: tuple[Trial, ...]) -> tuple[Trial, ...]:
+    """Trials of a journal before those that test what the search suggests."""
+    return tuple(trial for trial in done if trial.origin != learn.CONFIRM)
 
 
 def _backend(plan: _Plan) -> Backend:
@@ -200,12 +210,13 @@ def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcom
     )
     frame = _frame(plan, provenance)
     diary, done = _diary(plan, frame)
-    searched = tuple(trial for trial in done if trial.origin != learn.CONFIRM)
+    searched = _searched(done)
     progress = Progress(sys.stderr, trials, options.seconds)
     try:
         result = loop.run(seeking, backend, loop.Hooks(time.monotonic, diary.add, progress.show), searched)
         progress.end()
-        told = report.build(report.Subject(question.hw, question.op.id, backend.name, provenance.objective), result)
+        subject = report.Subject(question.hw, question.op.id, backend.name, provenance.objective, plan.feasible)
+        told = report.build(subject, result)
         ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
         run = record.build(ended, result)
         if told.interrupted or options.write == "run":

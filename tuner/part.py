@@ -11,7 +11,7 @@ from kg.space import Space
 from tuner.prior.source import Source
 
 MOST = 1 << 16
-"""Configurations of a part, unless more were recorded: a model of them opens in some seconds."""
+"""Configurations of a part, unless more were recorded or tried: a model of them opens in some seconds."""
 
 BEST = 8
 """Configurations of each source whose neighbours are in the part."""
@@ -22,11 +22,12 @@ STEPS = 2
 Rows = npt.NDArray[np.int64]
 
 
-def part(space: Space, sources: Sequence[Source], rng: np.random.Generator) -> Space:
+def part(space: Space, sources: Sequence[Source], rng: np.random.Generator, tried: Sequence[int] = ()) -> Space:
     """What of `space` a model is asked about; all of it if it is small enough.
 
     The default; everything that sources recorded, which is what a model learns from; what differs little from their
     best, where it expects most; and as many again at random, which is all of a part that nothing is known of.
+    What a resumed search has `tried` is added, whatever was recorded since; it leaves the rest as it was drawn.
     """
     if len(space) <= MOST:
         return space
@@ -38,7 +39,7 @@ def part(space: Space, sources: Sequence[Source], rng: np.random.Generator) -> S
         near = _limited(_neighbours(space, near), MOST // 2, rng)
     known = np.union1d(recorded, near)
     others = rng.choice(len(space), max(0, MOST - len(known)), replace=False, shuffle=False)
-    return space.part(np.concatenate([known, others]))
+    return space.part(np.concatenate([known, others, np.array(tried, np.int64)]))
 
 
 def _neighbours(space: Space, rows: Rows) -> Rows:

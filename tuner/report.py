@@ -55,7 +55,7 @@ class LawLine(Model, frozen=True, kw_only=True, omit_defaults=False):
         match: `exact`, `inherited` or `transferred`.
         power: `removes`, `postpones`, `prefers` or `no effect`.
         reason: Why it may do so, or no more.
-        named: Configurations of the space it speaks of before compiling; None if that takes compiled features.
+        named: Configurations of what was searched that it speaks of before compiling; None if that takes compiled features.
         compiled: Configurations it named once they were compiled.
         tried: How many of those it names were tried all the same.
         agreed: How many trials bear it out.
@@ -79,9 +79,21 @@ class LawLine(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """How many configurations went which way; `feasible` is the whole space, `tried` all trials."""
+    """How many configurations went which way.
+
+    Attributes:
+        feasible: The whole space.
+        searched: What of it was searched: all, or a part of a large one.
+        removed: Of what was searched.
+        postponed: Of what was searched.
+        tried: All trials.
+        failed: Trials without a result.
+        audited: Trials where laws say not to look.
+        removed_after_compiling: Trials that a law ended by their compiled features.
+    """
 
     feasible: int
+    searched: int
     removed: int
     postponed: int
     tried: int
@@ -119,18 +131,23 @@ class Report(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 @dataclass(frozen=True)
 class Subject:
-    """What the report is about, in canonical ids."""
+    """What the report is about, in canonical ids.
+
+    Attributes:
+        feasible: Configurations of the whole space; what was searched may be a part of it.
+    """
 
     hw: str
     op: str
     backend: str
     objective: str
+    feasible: int
 
 
 def build(subject: Subject, result: Result) -> Report:
     """The report of a search."""
     ranked = tuple(_ranked(result, subject.objective))
-    counts = _counts(result)
+    counts = _counts(subject, result)
     laws = tuple(_law_line(rule, result) for rule in result.restriction.rules)
     default = next((row for row in ranked if row.origin == "default"), None)
     against = tuple(sorted({f.law for f in result.findings if f.outcome == "contradicts"}))
@@ -183,11 +200,12 @@ def _ties(leader: float, value: float, low: float | None) -> bool:
     return value <= leader * TIE if low is None else low <= leader
 
 
-def _counts(result: Result) -> Counts:
+def _counts(subject: Subject, result: Result) -> Counts:
     restriction = result.restriction
     by_law = [t for t in result.trials if t.failure is not None and t.failure.type == REMOVED_BY_LAW]
     return Counts(
-        feasible=len(restriction.space),
+        feasible=subject.feasible,
+        searched=len(restriction.space),
         removed=int(restriction.removed.sum()),
         postponed=int(restriction.postponed.sum()),
         tried=len(result.trials),
@@ -237,7 +255,7 @@ def _answer(subject: Subject, ranked: Sequence[Row], default: Row | None, result
         yield f"{ties} more {'is' if ties == 1 else 'are'} within {'1 %' if word == 'predicted' else 'its error margin'}: a tie."
     if word == "predicted":
         yield "Nothing was timed: run the same command on the GPU before you rely on it."
-    yield from _not_tried(result)
+    yield from _not_tried(_counts(subject, result), result)
 
 
 def _verb(word: str) -> str:
@@ -252,12 +270,12 @@ def _against(best: Row, default: Row | None) -> str:
     return f", {default.value / best.value:.2f}x faster than the default"
 
 
-def _not_tried(result: Result) -> Iterator[str]:
-    counts = _counts(result)
-    left = counts.feasible - counts.tried
+def _not_tried(counts: Counts, result: Result) -> Iterator[str]:
+    outside = counts.feasible - counts.searched
+    part = f"{outside} of them outside the part that was searched; of that part " if outside else ""
     yield (
-        f"Not tried: {left} of {counts.feasible} configurations; {counts.removed} removed by laws, "
-        f"{counts.postponed} postponed, the rest out of budget."
+        f"Not tried: {counts.feasible - counts.tried} of {counts.feasible} configurations; {part}{counts.removed} "
+        f"removed by laws, {counts.postponed} postponed, the rest out of budget."
     )
     for rule in result.restriction.live:
         if rule.power in {Power.REMOVE, Power.POSTPONE} and rule.count:

@@ -63,6 +63,19 @@ def test_the_same_seed_gives_the_same_part(monkeypatch, seed):
     assert not np.array_equal(one.codes, part(SPACE, [], np.random.default_rng(seed + 1)).codes)
 
 
+def test_what_a_resumed_search_tried_is_in_the_part_and_leaves_the_rest_as_it_was(monkeypatch):
+    """Otherwise finished trials were dropped where the recorded runs changed since, and paid for again."""
+    monkeypatch.setattr(parts, "MOST", 700)
+    before = part(SPACE, [], np.random.default_rng(0))
+    lost = next(i for i in range(len(SPACE)) if before.index(SPACE.config(i)) is None)
+    after = part(SPACE, [], np.random.default_rng(0), [lost])
+    assert after.index(SPACE.config(lost)) is not None
+    assert len(after) == len(before) + 1
+    held = SPACE.index(before.config(5))
+    assert held is not None
+    assert np.array_equal(part(SPACE, [], np.random.default_rng(0), [held]).codes, before.codes)
+
+
 def test_everything_recorded_is_in_the_part_however_much(monkeypatch):
     """A model learns from it; only what is beside it is limited."""
     monkeypatch.setattr(parts, "MOST", 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -150,7 +151,7 @@ def test_a_run_id_is_always_an_id(name):
     assert all(sign in "abcdefghijklmnopqrstuvwxyz0123456789_.-" for sign in made)
 
 
-ABOUT = report.Subject("card", "toy", "gpu", "time")
+ABOUT = report.Subject("card", "toy", "gpu", "time", len(build(OP, {}, FACTS)))
 
 
 def test_a_report_ranks_by_time_with_ties_inside_the_margin():
@@ -187,11 +188,25 @@ def test_a_report_says_what_each_law_did_and_on_whose_evidence():
 def test_a_predicted_answer_says_that_nothing_was_timed():
     """A predicted time is labelled so wherever it is spoken of."""
     result, _ = finished(backend=Formula(objective="predicted_time"))
-    told = report.build(report.Subject("card", "toy", "compile", "predicted_time"), result)
+    told = report.build(report.Subject("card", "toy", "compile", "predicted_time", ABOUT.feasible), result)
     text = " ".join(told.answer)
     assert "predicted time" in text
     assert "measured time" not in text
     assert "Nothing was timed" in text
+
+
+def test_an_answer_says_what_of_the_whole_space_was_not_tried_and_that_only_a_part_was_searched():
+    """What is outside the part is not called out of budget, and what laws did is said of the part alone."""
+    result, _ = finished(trials=10)
+    told = report.build(replace(ABOUT, feasible=1000), result)
+    assert (told.counts.feasible, told.counts.searched) == (1000, ABOUT.feasible)
+    outside = 1000 - ABOUT.feasible
+    assert told.answer[-1] == (
+        f"Not tried: 990 of 1000 configurations; {outside} of them outside the part that was searched; "
+        "of that part 0 removed by laws, 0 postponed, the rest out of budget."
+    )
+    whole = report.build(ABOUT, result).answer[-1]
+    assert whole.startswith(f"Not tried: {ABOUT.feasible - 10} of {ABOUT.feasible} configurations; 0 removed")
 
 
 def test_an_answer_without_any_success_says_so():

@@ -186,8 +186,8 @@ def _of_one_cta(work: Work) -> Work:
 def clocks_per_pass(terms: Terms, ctas: int) -> float:
     """Clocks between the ends of two passes on one SM when `ctas` CTAs share it.
 
-    The operands' clocks are a bound of their own, for they come while the warps work. Mean value analysis of one sub-partition: its share of each term is the service a pass needs from a unit, its warps
-    are the customers.
+    Mean value analysis of one sub-partition: its share of each term is the service a pass needs from a unit, its warps
+    are the customers. The operands' clocks are a bound of their own, for they come while the warps work.
     """
     customers = max(1, round(ctas * terms.warps / SUB_PARTITIONS))
     share = SUB_PARTITIONS / max(terms.warps, SUB_PARTITIONS)
