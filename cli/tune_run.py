@@ -306,6 +306,8 @@ def _diary(plan: _Plan, frame: record.Frame) -> tuple[Diary, tuple[Trial, ...]]:
     if options.resume:
         contents = _contents(options.resume)
         _check_same(contents.header, frame)
+        if options.write == "nothing":
+            return journal.Nowhere(), contents.trials
         return journal.Journal.reopen(_journal_path(options.resume)), contents.trials
     if options.write == "nothing":
         return journal.Nowhere(), ()

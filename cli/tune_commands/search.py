@@ -36,7 +36,9 @@ def command(
     use_laws: Annotated[
         bool, typer.Option("--use-laws/--no-laws", help="Obey what is known, or search as if nothing were.")
     ] = False,
-    no_transfer: Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of related hardware.")] = False,
+    no_transfer: Annotated[
+        bool, typer.Option("--no-transfer", help="Ignore laws of related hardware, and recorded runs.")
+    ] = False,
     problem: Annotated[
         str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")
     ] = "",
@@ -46,7 +48,7 @@ def command(
         str,
         typer.Option(
             help="How to choose what to try next: random, exhaustive, transfer, genetic, forest; "
-            "else transfer under laws, random without."
+            "else transfer under laws, random without or with --no-transfer."
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,

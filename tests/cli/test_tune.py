@@ -205,6 +205,16 @@ def interrupt_at(number: int, monkeypatch) -> None:
     monkeypatch.setattr(CompileBackend, "evaluate", interrupted)
 
 
+def test_a_dry_run_of_an_interrupted_search_leaves_its_journal_alone(place, monkeypatch):
+    """`--dry-run` writes nothing, also where there is a journal to go on with."""
+    interrupt_at(3, monkeypatch)
+    assert call("--budget", "6", "--no-write") == 130
+    before = contents(place)
+    (path,) = (place / ".spak" / "journal").iterdir()
+    assert call("--resume", path.stem, "--dry-run") == 0
+    assert contents(place) == before
+
+
 @pytest.mark.slow
 def test_a_search_of_a_part_keeps_its_trials_when_the_recorded_runs_changed_since(place, capsys, monkeypatch):
     """Another part is drawn from other runs; what was tried belongs to it, is kept and is not paid for again."""
