@@ -42,7 +42,7 @@ fuzz: .venv/dev
 	$(BIN)/pytest -n 2 -m "hypothesis and not gpu" --hypothesis-profile=fuzz
 
 docs: .venv/dev
-	$(BIN)/python -m cli.reference > docs/cli.md.new
+	$(BIN)/python -m spak.cli.reference > docs/cli.md.new
 	mv docs/cli.md.new docs/cli.md
 
 clean:

@@ -23,9 +23,9 @@ import yaml
 
 from bench import attention_candidates
 from bench.gpu_comparison import FINAL, Comparison, Entry, Row, matmul_rate_tflops
-from kernels.attention.fmha.spec import SPEC as FMHA
-from kernels.attention.problem import Inputs, Shape
-from kernels.interface import Configuration, Problem
+from spak.kernels.attention.fmha.spec import SPEC as FMHA
+from spak.kernels.attention.problem import Inputs, Shape
+from spak.kernels.interface import Configuration, Problem
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "fmha.yaml"
 SIZES = [
@@ -62,8 +62,8 @@ def flex_attention(inputs: Inputs, problem: Problem) -> Mapping[str, Callable[[]
 
 def evolution(comparison: Comparison, problem: Problem, tuned: Configuration) -> dict[str, Any]:
     """From naive to fused, v1, v2-3, v4 and tuned on one size, interleaved; what a version lacks is left out."""
-    from kernels.attention.fused.spec import SPEC as FUSED
-    from kernels.attention.naive.spec import SPEC as NAIVE
+    from spak.kernels.attention.fused.spec import SPEC as FUSED
+    from spak.kernels.attention.naive.spec import SPEC as NAIVE
 
     inputs = FMHA.make_inputs(problem, seed=1, device="cuda")
     outputs = FMHA.make_outputs(problem, device="cuda")
@@ -133,7 +133,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         comparison = Comparison(arguments.arch, Path(folder), workers=len(os.sched_getaffinity(0)), seed=arguments.seed)
         wanted = [(problems[size], c) for size in sizes for c in attention_candidates.fmha(problems[size])]
-        comparison.compile_ahead("kernels.attention.fmha.spec", wanted)
+        comparison.compile_ahead("spak.kernels.attention.fmha.spec", wanted)
         print(f"compiled at {time.monotonic() - started:.0f} s", file=sys.stderr)
         rate = matmul_rate_tflops(comparison)
         rows: list[Row] = []

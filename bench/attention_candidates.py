@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from kernels.interface import Configuration, Problem, Scalar
+from spak.kernels.interface import Configuration, Problem, Scalar
 
 LATENCIES = ((1, 1), (2, 4), (5, 5), (6, 3))
 """(k_latency, v_latency): one pair of each kind that the compiler tells apart at these shapes."""

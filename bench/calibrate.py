@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.predict import FEWEST, Case, cases_of, measured, recorded_codes, row, scaled, shares, show
-from kg.loader import load
+from spak.kg.files.loader import load
 
 FITTED = ("L2_BYTES_PER_SM_CLOCK", "GLOBAL_LATENCY", "EDGE_LATENCY", "HELD_PASSES", "SHUFFLE_LATENCY")
 FACTORS = (0.5, 0.71, 1.0, 1.41, 2.0)

@@ -22,20 +22,20 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kernels.registry import SPECS, spec
-from kg import atomic
-from kg.loader import Laws, load
-from kg.match import hardware_facts
-from kg.model.base import Configuration, Problem, Scalar
-from kg.model.law import NegativeLaw
-from kg.model.run import Kernel, Run, Trial
-from kg.space import build
-from tuner.backend.base import Request
-from tuner.backend.compile.backend import CompileBackend, Target
-from tuner.backend.compile.cache import CompileCache, Identity, source_sha256
-from tuner.backend.compile.toolchain import Toolchain, find
-from tuner.confirm.judge import judge
-from tuner.mining.table import from_runs
+from spak.kernels.registry import SPECS, spec
+from spak.kg.files import atomic
+from spak.kg.files.loader import Laws, load
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.law import NegativeLaw
+from spak.kg.model.run import Kernel, Run, Trial
+from spak.kg.space.space import build
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.compile.backend import CompileBackend, Target
+from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
+from spak.tuner.backend.compile.toolchain import Toolchain, find
+from spak.tuner.learn.confirm.judge import judge
+from spak.tuner.learn.mining.table import from_runs
 
 OP = "fmha"
 ROOT = Path(__file__).parents[1]

@@ -27,19 +27,21 @@ from pathlib import Path
 
 import msgspec
 
-from kg.loader import EVIDENCE, Laws, load
-from kg.model.base import Problem
-from kg.model.run import Measurement, Run, Trial
-from kg.space import complete
-from tuner import journal, learn, loop, record, writeback
-from tuner.backend.base import Provenance, Request
-from tuner.backend.replay import ReplayBackend
-from tuner.budget import Budget
-from tuner.confirm.evidence import Witness, differences
-from tuner.mining.table import problem_text
-from tuner.replaying import Recording, recorded_space
-from tuner.restriction import Restriction
-from tuner.strategy import registry
+from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.model.base import Problem
+from spak.kg.model.run import Measurement, Run, Trial
+from spak.kg.space.space import complete
+from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.replay import ReplayBackend
+from spak.tuner.engine import journal, loop, record
+from spak.tuner.engine.budget import Budget
+from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.learn import lesson as learn
+from spak.tuner.learn import writeback
+from spak.tuner.learn.confirm.evidence import Witness, differences
+from spak.tuner.learn.mining.table import problem_text
+from spak.tuner.replay import Recording, recorded_space
+from spak.tuner.strategy import registry
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "laws"
@@ -350,8 +352,8 @@ def _has_header(place: Place) -> bool:
 
 def left(place: Place, usual: Undisturbed) -> tuple[int, int]:
     """Law files that cannot be read, and those that have evidence of the search already."""
-    from kg.errors import KgError
-    from kg.writeback.edit import LawFile
+    from spak.kg.errors import KgError
+    from spak.kg.files.edit import LawFile
 
     torn = written = 0
     for path in place.laws.glob("sm_90/matmul/*.yaml"):

@@ -4,7 +4,7 @@
     python -m bench.evidence --found RUN --found RUN --on 'measured-h200-fmha-.*'
 
 A run named by `--found` is one in which the law was found: it may suggest the law, never confirm it. The numbers come
-from the same judgement that searches use (`tuner.confirm.judge`), one evidence entry for each run and problem size.
+from the same judgement that searches use (`spak.tuner.learn.confirm.judge`), one evidence entry for each run and problem size.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 
 import msgspec
 
-from kg.atomic import write
-from kg.errors import KgError
-from kg.loader import EVIDENCE, Laws, completed, load, read_run, run_id
-from kg.match import hardware_facts
-from kg.model.base import Scalar
-from kg.model.law import Evidence, Law
-from kg.model.run import Run
-from kg.status import standing, status
-from kg.writeback.edit import LawFile
-from tuner.confirm import judge as judging
-from tuner.mining.candidates import Subject, mine
-from tuner.mining.table import from_runs
-from tuner.writeback import law_text
+from spak.kg.errors import KgError
+from spak.kg.files.atomic import write
+from spak.kg.files.edit import LawFile
+from spak.kg.files.loader import EVIDENCE, Laws, completed, load, read_run, run_id
+from spak.kg.law.match import hardware_facts
+from spak.kg.law.status import standing, status
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Evidence, Law
+from spak.kg.model.run import Run
+from spak.tuner.learn.confirm import judge as judging
+from spak.tuner.learn.mining.candidates import Subject, mine
+from spak.tuner.learn.mining.table import from_runs
+from spak.tuner.learn.writeback import law_text
 
 
 def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> Iterator[Evidence]:

@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from kg.model.base import Scalar
-from kg.model.run import Failure, Kernel, Measurement, Run, Trial
+from spak.kg.model.base import Scalar
+from spak.kg.model.run import Failure, Kernel, Measurement, Run, Trial
 
 Floats = npt.NDArray[np.floating]
 

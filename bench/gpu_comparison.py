@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kernels.interface import Configuration, Problem
-from tuner.backend.gpu.ahead import AheadCompiler, Target
-from tuner.backend.gpu.clocks import open_clock_log
-from tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
-from tuner.backend.gpu.statistics import Interval, summarise
-from tuner.backend.gpu.timing import CudaTimer, Plan, interleave
+from spak.kernels.interface import Configuration, Problem
+from spak.tuner.backend.gpu.ahead import AheadCompiler, Target
+from spak.tuner.backend.gpu.clocks import open_clock_log
+from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
+from spak.tuner.backend.gpu.statistics import Interval, summarise
+from spak.tuner.backend.gpu.timing import CudaTimer, Plan, interleave
 
 CHOICE = Plan(rounds=11, slow_rounds=6, slow_ratio=1.04, warmups=1)
 FINAL = Plan(rounds=51, slow_rounds=51, warmups=3)

@@ -22,20 +22,20 @@ import msgspec
 import numpy as np
 
 from bench.transfer import ended_at, root_of
-from kg.formats.nodes import HardwareName, identifier
-from kg.formats.reader import read_recording
-from kg.formats.recording import Recording
-from kg.loader import Laws, load
-from kg.match import hardware_facts
-from kg.model.hardware import Hardware
-from kg.model.law import Evidence, Law, NegativeLaw
-from kg.model.run import Run
-from kg.status import status
-from tuner.mining.candidates import Subject, mine
-from tuner.mining.table import from_runs
-from tuner.prior.kinship import kinship
-from tuner.replaying import Replay, expected_random, recorded_space, replay
-from tuner.restriction import Context, restrict
+from spak.kg.files.loader import Laws, load
+from spak.kg.formats.nodes import HardwareName, identifier
+from spak.kg.formats.reader import read_recording
+from spak.kg.formats.recording import Recording
+from spak.kg.law.match import hardware_facts
+from spak.kg.law.status import status
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.law import Evidence, Law, NegativeLaw
+from spak.kg.model.run import Run
+from spak.tuner.knowledge.kinship import kinship
+from spak.tuner.knowledge.restriction import Context, restrict
+from spak.tuner.learn.mining.candidates import Subject, mine
+from spak.tuner.learn.mining.table import from_runs
+from spak.tuner.replay import Replay, expected_random, recorded_space, replay
 
 FRACTIONS = (0.95, 0.99, 1.0)
 

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from kg.formats.reader import read_recording
+from spak.kg.formats.reader import read_recording
 
 FRACTIONS = (0.95, 0.99)
 MOST = 1500  # unique evaluations; beyond it the rest of the space is counted

@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.generate_laws import generate
 
 ROOT = Path(__file__).parents[1]
-QUERY = ("-m", "cli.kg", "query", "--hw", "rtx5070", "--op", "attention")
+QUERY = ("-m", "spak.cli.kg", "query", "--hw", "rtx5070", "--op", "attention")
 BASELINE = "import typer, networkx"
 
 
@@ -45,7 +45,7 @@ class Timing:
 
 def run(name: str, command: tuple[str, ...], repeats: int, *, cache: Path, before: object = None) -> Timing:
     """Time `command`; `before` runs untimed ahead of each repeat. The exit code must be 0."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "XDG_CACHE_HOME": str(cache)}
     seconds = []
     for _ in range(repeats):
         if callable(before):

@@ -113,7 +113,7 @@ def timed(file: Path) -> tuple[float, float, int]:
     """Wall and processor seconds of importing `file` into a new law root, and bytes of the run file."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "laws"
-        command = ["-m", "cli.kg", "--laws", str(root), "import", str(file), "--hw", "made-up", "--op", "made-up"]
+        command = ["-m", "spak.cli.kg", "--laws", str(root), "import", str(file), "--hw", "made-up", "--op", "made-up"]
         before, started = os.times(), time.perf_counter()
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
         wall, after = time.perf_counter() - started, os.times()

@@ -21,23 +21,23 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from kg.loader import Laws, load
-from kg.model.law import AvoidClaim, Bound, Evidence, Law, NegativeLaw, Scope
-from kg.model.op import Op, Parameter
-from kg.model.run import Run
-from kg.space import Space, build
-from kg.status import status
+from spak.kg.files.loader import Laws, load
+from spak.kg.law.status import status
+from spak.kg.model.law import AvoidClaim, Bound, Evidence, Law, NegativeLaw, Scope
+from spak.kg.model.op import Op, Parameter
+from spak.kg.model.run import Run
+from spak.kg.space.space import Space, build
+from spak.tuner.backend.base import Provenance
+from spak.tuner.backend.replay import ReplayBackend
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.loop import Hooks, Search, run
+from spak.tuner.knowledge.restriction import Context, restrict
+from spak.tuner.learn.confirm.judge import in_scope, region_of
+from spak.tuner.learn.lesson import Lesson, learn_from_runs
+from spak.tuner.learn.mining.candidates import Subject
+from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
+from spak.tuner.strategy import registry
 from tests.tuner.landscapes import noise_only
-from tuner.backend.base import Provenance
-from tuner.backend.replay import ReplayBackend
-from tuner.budget import Budget
-from tuner.confirm.judge import in_scope, region_of
-from tuner.learn import Lesson, learn_from_runs
-from tuner.loop import Hooks, Search, run
-from tuner.mining.candidates import Subject
-from tuner.mining.table import TrialTable, from_runs, problem_text
-from tuner.restriction import Context, restrict
-from tuner.strategy import registry
 
 ROOT = Path(__file__).parent.parent / "laws"
 TOOLCHAIN = "tileiras 13.4.92"
@@ -252,7 +252,7 @@ def search(laws: Laws, one: Run, law: Law | None, seed: int, strategy: str) -> t
 
 
 def recording(one: Run) -> object:
-    from kg.formats.recording import Recording, seen_parameters
+    from spak.kg.formats.recording import Recording, seen_parameters
 
     return Recording(
         format="run", parameters=seen_parameters(one.trials), declared=False, trials=one.trials, problem=one.problem

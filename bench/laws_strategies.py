@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 
 from bench.laws import ROOT, TOOLCHAIN, Root, recorded_space, recording, splits, subject, sweeps
-from kg.loader import Laws, load
-from kg.model.law import Law
-from kg.model.run import Run, Trial
-from tuner.backend.base import Provenance
-from tuner.backend.replay import ReplayBackend
-from tuner.budget import Budget
-from tuner.learn import Lesson, learn_from_runs
-from tuner.loop import Hooks, Search, run
-from tuner.restriction import Context, Restriction, restrict
-from tuner.strategy import registry
+from spak.kg.files.loader import Laws, load
+from spak.kg.model.law import Law
+from spak.kg.model.run import Run, Trial
+from spak.tuner.backend.base import Provenance
+from spak.tuner.backend.replay import ReplayBackend
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.loop import Hooks, Search, run
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
+from spak.tuner.learn.lesson import Lesson, learn_from_runs
+from spak.tuner.strategy import registry
 
 GOALS = (1.05, 1.01)
 OP = "fmha"

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tuner.prior.knowledge import Knowledge, knowledge
-from tuner.prior.source import WORST, Source
-from tuner.strategy.base import Observation, SpaceView
-from tuner.strategy.transfer import Transfer
+from spak.tuner.knowledge.knowledge import Knowledge, knowledge
+from spak.tuner.knowledge.source import WORST, Source
+from spak.tuner.strategy.base import Observation, SpaceView
+from spak.tuner.strategy.transfer import Transfer
 
 BUDGET = 20_000
 GOOD = 0.95

@@ -21,7 +21,7 @@ import yaml
 
 from bench import attention_candidates
 from bench.gpu_comparison import FINAL, Comparison, Row
-from kernels.matmul.spec import SPEC, Sizes
+from spak.kernels.matmul.spec import SPEC, Sizes
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "matmul.yaml"
 SIZES = ("m2048", "m4096", "m8192", "b8-m2048")
@@ -41,7 +41,7 @@ def main() -> int:
         comparison = Comparison(arguments.arch, Path(folder), workers=len(os.sched_getaffinity(0)), seed=arguments.seed)
         naive = attention_candidates.NAIVE_MATMUL
         wanted = [(problems[size], c) for size in SIZES for c in [naive, *candidates]]
-        comparison.compile_ahead("kernels.matmul.spec", wanted)
+        comparison.compile_ahead("spak.kernels.matmul.spec", wanted)
         for size in SIZES:
             sizes = Sizes.of(problems[size])
             flops = 2.0 * sizes.batch * sizes.m * sizes.n * sizes.k

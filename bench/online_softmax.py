@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.run_file import rounded, write_run
-from kernels.attention.online_softmax import attend, finish, merge, reference
-from kg.model.base import Scalar
-from kg.model.run import Failure, Measurement, Run, Trial
+from spak.kernels.attention.online_softmax import attend, finish, merge, reference
+from spak.kg.model.base import Scalar
+from spak.kg.model.run import Failure, Measurement, Run, Trial
 
 SIZES = ((64, 256, 64), (33, 129, 16), (128, 512, 128))
 """Query rows, keys and channels; the second divides by no tile."""
@@ -96,7 +96,7 @@ def run(seed: int, created: str) -> Run:
         toolchain={"numpy": np.__version__},
         seed=seed,
         reproduce="python -m bench.online_softmax",
-        note="kernels.attention.online_softmax on a CPU, against softmax in float64 over the visible keys.",
+        note="spak.kernels.attention.online_softmax on a CPU, against softmax in float64 over the visible keys.",
         trials=tuple(rounded(trial, keep_problem=True) for trial in trials(seed)),
     )
 

@@ -20,12 +20,12 @@ import numpy as np
 
 from bench.made_up_spaces import KINDS, MadeUp
 from bench.transfer import root_of
-from kg.formats.nodes import HardwareName
-from kg.formats.recording import Recording, seen_parameters
-from kg.loader import Laws
-from kg.model.run import Measurement, Times, Trial
-from tuner import replaying
-from tuner.loop import Hooks
+from spak.kg.files.loader import Laws
+from spak.kg.formats.nodes import HardwareName
+from spak.kg.formats.recording import Recording, seen_parameters
+from spak.kg.model.run import Measurement, Times, Trial
+from spak.tuner import replay as replaying
+from spak.tuner.engine.loop import Hooks
 
 
 @dataclass

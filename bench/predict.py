@@ -24,20 +24,20 @@ from pathlib import Path
 
 import numpy as np
 
-from kernels.interface import Work
-from kernels.registry import SPECS, spec
-from kg.loader import Laws, load
-from kg.match import hardware_facts
-from kg.model.base import Configuration, Problem, Scalar
-from kg.model.run import Run, Trial
-from kg.space import complete
-from tuner import session
-from tuner.backend.base import Request
-from tuner.backend.compile import toolchain
-from tuner.backend.compile.features import resident
-from tuner.backend.compile.occupancy import Limits
-from tuner.predict import model
-from tuner.predict.model import Machine, predict_us
+from spak.kernels.interface import Work
+from spak.kernels.registry import SPECS, spec
+from spak.kg.files.loader import Laws, load
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.run import Run, Trial
+from spak.kg.space.space import complete
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.compile import toolchain
+from spak.tuner.backend.compile.features import resident
+from spak.tuner.backend.compile.occupancy import Limits
+from spak.tuner.engine import session
+from spak.tuner.knowledge import predict as model
+from spak.tuner.knowledge.predict import Machine, predict_us
 
 FEWEST = 20
 """Timed trials below which a run has no ranks worth the name."""

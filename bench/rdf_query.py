@@ -26,8 +26,8 @@ def write(laws: str, target: str) -> None:
     """Write hardware, ops and laws with their evidence as Turtle."""
     import rdflib
 
-    from kg.loader import load
-    from kg.statement import claim_text, kind_of
+    from spak.kg.files.loader import load
+    from spak.kg.law.statement import claim_text, kind_of
 
     store, graph, k = load(Path(laws)), rdflib.Graph(), rdflib.Namespace("urn:k:")
     for kind, nodes in (("hardware", store.hardware), ("op", store.ops)):

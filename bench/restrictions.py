@@ -19,8 +19,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kg.expression import parse
-from kg.expression.columns import Column
+from spak.kg.expression import parse
+from spak.kg.expression.columns import Column
 
 AXES = {f"p{number}": tuple(2**power for power in range(10)) for number in range(6)}
 COUNT = 10**6
@@ -87,7 +87,7 @@ def main() -> None:
     print(
         f"{f'{arguments.laws} laws, {COUNT:,} configurations, seconds':<44} {'median':>8} {'min':>8} {'max':>8} {'left':>10}"
     )
-    ours = timed("kg.expression, vectorised", by_expression, texts, arguments.repeats)
+    ours = timed("spak.kg.expression, vectorised", by_expression, texts, arguments.repeats)
     try:
         theirs = timed("Kernel Tuner, search-space construction", by_kernel_tuner, texts, 1)
     except ImportError:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from kg.atomic import write
-from kg.model.run import Measurement, Run, Times, Trial
+from spak.kg.files.atomic import write
+from spak.kg.model.run import Measurement, Run, Times, Trial
 
 DIGITS = 5
 PLAIN_BYTES = 40_000

@@ -18,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from kg import cache
-from kg.loader import Laws
-from kg.model.run import Trial
-from tuner import loop, session
-from tuner.backend.base import Request
-from tuner.budget import Budget
-from tuner.part import part
-from tuner.prior.gather import Target, gather, recorded
-from tuner.restriction import Restriction
-from tuner.strategy import registry
-from tuner.strategy.transfer import Transfer
+from spak.kg.files import cache
+from spak.kg.files.loader import Laws
+from spak.kg.model.run import Trial
+from spak.tuner.backend.base import Request
+from spak.tuner.engine import loop, session
+from spak.tuner.engine.budget import Budget
+from spak.tuner.knowledge.gather import Target, gather, recorded
+from spak.tuner.knowledge.part import part
+from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.strategy import registry
+from spak.tuner.strategy.transfer import Transfer
 
 ROOT = Path(__file__).parents[1]
 TOOLCHAIN = "tileiras 13.4.92"

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kernels import sim
-from kernels.attention.fmha.kernel import fmha_kernel
+from spak.kernels import sim
+from spak.kernels.attention.fmha.kernel import fmha_kernel
 from tests.kernels import styles
 from tests.kernels.cases import Case, simulate
 

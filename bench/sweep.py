@@ -25,17 +25,17 @@ from pathlib import Path
 import msgspec
 
 from bench.run_file import rounded, rounded_reference, write_run
-from kg.loader import Laws, load
-from kg.match import hardware_facts
-from kg.model.base import Configuration, Problem, Scalar
-from kg.model.op import Op, Parameter
-from kg.model.run import Kernel, Measurement, Run, Times, Trial
-from kg.space import build, complete
-from tuner.backend.base import Request
-from tuner.backend.gpu.ahead import Compiled
-from tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
-from tuner.backend.gpu.open import Bench, open_compiler, open_gpu, source_of
-from tuner.backend.gpu.timing import Plan
+from spak.kg.files.loader import Laws, load
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.op import Op, Parameter
+from spak.kg.model.run import Kernel, Measurement, Run, Times, Trial
+from spak.kg.space.space import build, complete
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.gpu.ahead import Compiled
+from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
+from spak.tuner.backend.gpu.open import Bench, open_compiler, open_gpu, source_of
+from spak.tuner.backend.gpu.timing import Plan
 
 FEW_ROUNDS = Plan(rounds=11, slow_rounds=6, warmups=1)
 """For problems whose launches take milliseconds: the rounds still give every configuration an interval."""

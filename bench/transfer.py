@@ -32,16 +32,16 @@ import msgspec
 import numpy as np
 
 from bench.kernel_tuner_strategies import MOST
-from kg.formats.content import read_bytes
-from kg.formats.importing import Import, import_file
-from kg.formats.nodes import HardwareName
-from kg.formats.reader import read_recording
-from kg.formats.recording import Recording
-from kg.formats.t4_writer import write_t4
-from kg.loader import Laws, load
-from kg.model.run import Run, Trial
-from tuner.loop import Hooks
-from tuner.replaying import FRACTIONS, Replay, Replayed, cost_s, expected_random, replay
+from spak.kg.files.loader import Laws, load
+from spak.kg.formats.content import read_bytes
+from spak.kg.formats.importing import Import, import_file
+from spak.kg.formats.nodes import HardwareName
+from spak.kg.formats.reader import read_recording
+from spak.kg.formats.recording import Recording
+from spak.kg.formats.t4_writer import write_t4
+from spak.kg.model.run import Run, Trial
+from spak.tuner.engine.loop import Hooks
+from spak.tuner.replay import FRACTIONS, Replay, Replayed, cost_s, expected_random, replay
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -191,7 +191,7 @@ def own_sweeps(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def _parameters(trials: tuple[Trial, ...]) -> dict:
-    from kg.formats.recording import seen_parameters
+    from spak.kg.formats.recording import seen_parameters
 
     return dict(seen_parameters(trials))
 

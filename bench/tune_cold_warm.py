@@ -52,12 +52,12 @@ def main() -> None:
 
 def run(name: str, folder: Path, options: argparse.Namespace) -> tuple[str, float, float, dict]:
     """One search in an otherwise empty folder."""
-    command = [sys.executable, "-m", "cli.tune", "--laws", str(options.laws), "--use-laws", "--no-write"]
+    command = [sys.executable, "-m", "spak.cli.tune", "--laws", str(options.laws), "--use-laws", "--no-write"]
     command += ["--hw", "rtx5070", "--backend", "compile", "--format", "json"]
     command += ["--budget", str(options.budget)] if options.budget else []
     place = folder / name  # a run file's name holds its second
     place.mkdir()
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(ROOT / "src")}
     load, start = os.getloadavg()[0], time.perf_counter()
     done = subprocess.run(command, cwd=place, env=environment, stdout=subprocess.PIPE, check=True)
     return name, time.perf_counter() - start, load, json.loads(done.stdout)

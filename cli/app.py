@@ -15,8 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from cli import completion
-from cli.arguments import make_light
+from spak.cli import completion
+from spak.cli.arguments import make_light
 
 Examples = tuple[tuple[str, str], ...]
 """Command lines, each with what it shows. A command module's `EXAMPLES` end its `--help`; a test runs every one."""
@@ -28,7 +28,7 @@ EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h: Python's own 1 would read as "findin
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell reports for `cat` in the same place
 
-ERROR_BASES = (("kg.errors", "KgError"), ("tuner.errors", "TunerError"), ("kernels.errors", "KernelError"))
+ERROR_BASES = (("spak.kg.errors", "KgError"), ("spak.tuner.errors", "TunerError"), ("kernels.errors", "KernelError"))
 """Base class of each package's user-facing errors. A module nobody imported raised nothing, so none is imported here."""
 
 _HOISTED = "--laws"
@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Globals:
-    """What every command may ask its context for (`cli.app.globals_of`).
+    """What every command may ask its context for (`spak.cli.app.globals_of`).
 
     Attributes:
         laws: Law root as given by `--laws` or `KG_LAWS`; None: find it.

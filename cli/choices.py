@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kg.assignment import check_names
+from spak.kg.expression.assignment import check_names
 
 
 def chosen(text: str, choices: Sequence[str], *, what: str) -> frozenset[str]:

@@ -72,8 +72,8 @@ def laws(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def _stems(ctx: Any, pattern: str, incomplete: str) -> list[str]:
     """File names tell the ids, so that a key press reads no file; without a law root there are none."""
-    from kg.errors import KgError
-    from kg.root import find
+    from spak.kg.errors import KgError
+    from spak.kg.files.root import find
 
     try:
         root = find(ctx.find_root().params.get("laws"), Path.cwd()).path
@@ -84,6 +84,6 @@ def _stems(ctx: Any, pattern: str, incomplete: str) -> list[str]:
 
 def mechanisms(incomplete: str) -> list[str]:
     """Mechanisms that start with `incomplete`."""
-    from kg.mechanisms import MECHANISMS
+    from spak.kg.law.mechanisms import MECHANISMS
 
     return [term for term in MECHANISMS if term.startswith(incomplete)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.app import Globals
-from cli.roots import open_root
-from kg.errors import KgError
-from kg.root import LawRoot
+from spak.cli.app import Globals
+from spak.cli.roots import open_root
+from spak.kg.errors import KgError
+from spak.kg.files.root import LawRoot
 
 _KINDS = {"hardware": "hardware", "ops": "op", "systems": "system"}
 

@@ -1,4 +1,4 @@
-"""docs/cli.md, made of the commands themselves: `python -m cli.reference` prints it."""
+"""docs/cli.md, made of the commands themselves: `python -m spak.cli.reference` prints it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from cli import kg, tune
-from cli.app import loaded
+from spak.cli import kg, tune
+from spak.cli.app import loaded
 
 PROGRAMS = {"kg": (kg.COMMANDS, kg.HELP, ""), "tune": (tune.COMMANDS, tune.HELP, "search")}
 """Program -> its registry, first line of help, and default command."""

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.app import Globals
-from kg import cache, root
+from spak.cli.app import Globals
+from spak.kg.files import cache, root
 
 if TYPE_CHECKING:
-    from kg.loader import Laws
+    from spak.kg.files.loader import Laws
 
 _COMPILER = "nvidia_cuda_tileiras"
 """Distribution that brings the tileiras compiler, as its folder in site-packages is called."""
@@ -48,7 +48,7 @@ def toolchain_or_default(given: str, laws: Laws) -> str:
     Raises:
         KgError: If `given` is not `name version`.
     """
-    from kg.toolchain import newest_seen, parse_toolchain
+    from spak.kg.law.toolchain import newest_seen, parse_toolchain
 
     if given:
         parse_toolchain(given)

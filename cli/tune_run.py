@@ -15,28 +15,30 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from cli.app import Globals
-from cli.progress import Progress
-from cli.roots import cache_directory, open_laws, open_root
-from kg.loader import EVIDENCE
-from tuner import journal, learn, loop, record, report, session
-from tuner.budget import Budget
-from tuner.errors import TunerError
-from tuner.indices import permutation
-from tuner.strategy import registry
+from spak.cli.app import Globals
+from spak.cli.progress import Progress
+from spak.cli.roots import cache_directory, open_laws, open_root
+from spak.kg.files.loader import EVIDENCE
+from spak.tuner.engine import journal, loop, record, session
+from spak.tuner.engine import summary as report
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.indices import permutation
+from spak.tuner.errors import TunerError
+from spak.tuner.learn import lesson as learn
+from spak.tuner.strategy import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kg.loader import Laws
-    from kg.model.run import Run, Trial
-    from kg.space import Space
-    from tuner.backend.base import Backend, Provenance
-    from tuner.journal import Diary
-    from tuner.prior.gather import Target
-    from tuner.restriction import Restriction
-    from tuner.strategy.base import Strategy
-    from tuner.writeback import Change
+    from spak.kg.files.loader import Laws
+    from spak.kg.model.run import Run, Trial
+    from spak.kg.space.space import Space
+    from spak.tuner.backend.base import Backend, Provenance
+    from spak.tuner.engine.journal import Diary
+    from spak.tuner.knowledge.gather import Target
+    from spak.tuner.knowledge.restriction import Restriction
+    from spak.tuner.learn.writeback import Change
+    from spak.tuner.strategy.base import Strategy
 
 _POOL = 512
 """Feasible configurations drawn as possible challengers of a candidate."""
@@ -137,7 +139,7 @@ def search(state: Globals, options: Options) -> Outcome:
 
 
 def _plan(laws: Laws, options: Options) -> _Plan:
-    from tuner.backend.gpu.detect import detect
+    from spak.tuner.backend.gpu.detect import detect
 
     gpu = None if options.backend == "compile" else detect()
     if options.backend == "gpu" and gpu is None:
@@ -160,8 +162,8 @@ def _plan(laws: Laws, options: Options) -> _Plan:
 
 def _part(laws: Laws, options: Options, question: session.Question, whole: Space) -> tuple[Space, Target | None]:
     """What a strategy that has an opinion on every configuration searches, and whose runs it starts from."""
-    from tuner.part import part
-    from tuner.prior.gather import Target, recorded
+    from spak.tuner.knowledge.gather import Target, recorded
+    from spak.tuner.knowledge.part import part
 
     known = Target(question.hw, "other-problems", question.problem) if options.use_laws and options.transfer else None
     sources = [] if known is None else recorded(laws, whole, known)
@@ -180,11 +182,11 @@ def _backend(plan: _Plan) -> Backend:
     workers = os.cpu_count() or 1
     folder = cache_directory()
     if plan.backend_name == "compile":
-        from tuner.backend.compile import toolchain
+        from spak.tuner.backend.compile import toolchain
 
         return session.compile_backend(plan.question, toolchain.find(), session.Workplace(folder / "compile", workers))
-    from tuner.backend.gpu.backend import Method
-    from tuner.backend.gpu.open import Bench, open_gpu
+    from spak.tuner.backend.gpu.backend import Method
+    from spak.tuner.backend.gpu.open import Bench, open_gpu
 
     question = plan.question
     arch = str(question.facts["gpu_code"])
@@ -239,7 +241,7 @@ class _Finished:
 
 def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.Notebook]) -> learn.Learned:
     """Test what the search suggests, with the trials that were kept for it."""
-    from tuner.writeback import known_before
+    from spak.tuner.learn.writeback import known_before
 
     (run, notebook), options, question = found, plan.options, plan.question
     rng = np.random.default_rng([options.seed, 1])
@@ -269,8 +271,8 @@ def _strategy(laws: Laws, plan: _Plan, restriction: Restriction) -> Callable[[],
     """What proposes; `transfer` under laws starts from what other hardware and other problem sizes recorded."""
     if plan.known is None:
         return lambda: registry.make(plan.options.strategy)
-    from tuner.prior.gather import gather
-    from tuner.strategy.transfer import Transfer
+    from spak.tuner.knowledge.gather import gather
+    from spak.tuner.strategy.transfer import Transfer
 
     known = gather(laws, restriction.space, plan.known, restriction)
     return lambda: Transfer(known)
@@ -359,7 +361,7 @@ def _journal_path(run: str) -> Path:
 
 def _written(state: Globals, laws: Laws, plan: _Plan, finished: _Finished) -> Outcome:
     """Write what the options allow. An interrupted search keeps its journal and writes nothing else."""
-    from tuner import writeback
+    from spak.tuner.learn import writeback
 
     (run, told, learned), options = (finished.run, finished.told, finished.learned), plan.options
     diary = None if options.write == "nothing" else _journal_path(run.id)

@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from cli.app import Globals
-from cli.roots import cache_directory, open_root
-from kg.loader import EVIDENCE
-from kg.match import Matcher, Question
-from kg.model.run import Kernel, Run
-from kg.taxonomy import Taxonomy
-from tuner import record, session, verify, writeback
-from tuner.errors import TunerError
+from spak.cli.app import Globals
+from spak.cli.roots import cache_directory, open_root
+from spak.kg.files.loader import EVIDENCE
+from spak.kg.law.match import Matcher, Question
+from spak.kg.model.run import Kernel, Run
+from spak.kg.model.taxonomy import Taxonomy
+from spak.tuner import verify
+from spak.tuner.engine import record, session
+from spak.tuner.errors import TunerError
+from spak.tuner.learn import writeback
 
 if TYPE_CHECKING:
-    from kg.loader import Laws
-    from kg.model.law import Law
-    from kg.model.run import Trial
-    from tuner.backend.base import Backend
-    from tuner.writeback import Change
+    from spak.kg.files.loader import Laws
+    from spak.kg.model.law import Law
+    from spak.kg.model.run import Trial
+    from spak.tuner.backend.base import Backend
+    from spak.tuner.learn.writeback import Change
 
 Backends = Literal["compile", "gpu"]
 
@@ -105,7 +107,7 @@ def _compiled_for(laws: Laws, hw: str) -> str:
 
 
 def _device() -> str:
-    from tuner.backend.gpu.detect import detect
+    from spak.tuner.backend.gpu.detect import detect
 
     gpu = detect()
     if gpu is None:
@@ -121,11 +123,11 @@ def open_backend(question: session.Question, options: Options) -> Backend:
     """
     workers, folder = os.cpu_count() or 1, cache_directory()
     if options.backend == "compile":
-        from tuner.backend.compile import toolchain
+        from spak.tuner.backend.compile import toolchain
 
         return session.compile_backend(question, toolchain.find(), session.Workplace(folder / "compile", workers))
-    from tuner.backend.gpu.backend import Method
-    from tuner.backend.gpu.open import Bench, open_gpu
+    from spak.tuner.backend.gpu.backend import Method
+    from spak.tuner.backend.gpu.open import Bench, open_gpu
 
     bench = Bench(question.op.id, str(question.facts["gpu_code"]), question.facts, folder / "cubins", workers)
     opened: Backend = open_gpu(bench, Method(seed=options.seed))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from kernels.interface import KernelSpec
+from spak.kernels.interface import KernelSpec
 
 SPECS = {
-    "matmul": "kernels.matmul.spec",
-    "naive-attention": "kernels.attention.naive.spec",
-    "fused-attention": "kernels.attention.fused.spec",
-    "fmha": "kernels.attention.fmha.spec",
+    "matmul": "spak.kernels.matmul.spec",
+    "naive-attention": "spak.kernels.attention.naive.spec",
+    "fused-attention": "spak.kernels.attention.fused.spec",
+    "fmha": "spak.kernels.attention.fmha.spec",
 }
 """Op id -> module with a `SPEC`."""
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli import kg, tune
-from cli.app import build, run
+from spak.cli import kg, tune
+from spak.cli.app import build, run
 
 DOC = Path(__file__).parents[1] / "docs" / "kernel-tuner-users.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", DOC.read_text(), re.DOTALL)

@@ -41,9 +41,9 @@ def make(folder: Path) -> Path:
 def programs(folder: Path) -> Path:
     """A folder for PATH in which `kg`, `tune` and `python` are those of this checkout and this interpreter."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, words in {"kg": "-m cli.kg", "tune": "-m cli.tune", "python": ""}.items():
+    for name, words in {"kg": "-m spak.cli.kg", "tune": "-m spak.cli.tune", "python": ""}.items():
         path = folder / name
-        path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" {words} "$@"\n')
+        path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}/src:{ROOT}" exec "{sys.executable}" {words} "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return folder
 

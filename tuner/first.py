@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kg.formats.nodes import HardwareName
-from kg.formats.recording import Recording, seen_parameters
-from kg.loader import Laws
-from kg.match import hardware_facts
-from kg.model.base import Problem, Scalar
-from kg.model.op import Op
-from kg.model.run import Trial
-from kg.space import Space, build
-from kg.taxonomy import Taxonomy
-from tuner.errors import TunerError
-from tuner.indices import Indices
-from tuner.part import part
-from tuner.prior.gather import Target, gather, recorded
-from tuner.prior.knowledge import Knowledge
-from tuner.replaying import recorded_space, with_hardware
-from tuner.restriction import Context, restrict
+from spak.kg.files.loader import Laws
+from spak.kg.formats.nodes import HardwareName
+from spak.kg.formats.recording import Recording, seen_parameters
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.op import Op
+from spak.kg.model.run import Trial
+from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.space import Space, build
+from spak.tuner.engine.indices import Indices
+from spak.tuner.errors import TunerError
+from spak.tuner.knowledge.gather import Target, gather, recorded
+from spak.tuner.knowledge.knowledge import Knowledge
+from spak.tuner.knowledge.part import part
+from spak.tuner.knowledge.restriction import Context, restrict
+from spak.tuner.replay import recorded_space, with_hardware
 
 
 @dataclass(frozen=True)

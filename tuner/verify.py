@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from kg.assignment import parse_assignments
-from kg.expression import parse
-from kg.features import COMPILED_FEATURES
-from kg.loader import Laws
-from kg.model.base import Configuration, Scalar
-from kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
-from kg.model.op import Op
-from kg.model.run import Run, Trial
-from kg.space import Space, build, complete
-from kg.status import bounds, needed_tier, standing
-from tuner.audit import MIN_REFERENCES
-from tuner.backend.base import Backend, Request
-from tuner.confirm.evidence import SPEAKING, Witness, differences, entry_of
-from tuner.confirm.judge import Judgement, in_scope
-from tuner.confirm.plan import Ask, HeldOut, plan
-from tuner.errors import TunerError
-from tuner.learn import CONFIRM
-from tuner.mining.table import Bools, TrialTable, from_runs, problem_text
+from spak.kg.expression import parse
+from spak.kg.expression.assignment import parse_assignments
+from spak.kg.files.loader import Laws
+from spak.kg.law.status import bounds, needed_tier, standing
+from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
+from spak.kg.model.op import Op
+from spak.kg.model.run import Run, Trial
+from spak.kg.space.space import Space, build, complete
+from spak.tuner.backend.base import Backend, Request
+from spak.tuner.engine.audit import MIN_REFERENCES
+from spak.tuner.errors import TunerError
+from spak.tuner.learn.confirm.evidence import SPEAKING, Witness, differences, entry_of
+from spak.tuner.learn.confirm.judge import Judgement, in_scope
+from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
+from spak.tuner.learn.lesson import CONFIRM
+from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
 
 MAX_PROBLEMS = 4
 """Problem sizes tried anew unless more are asked for."""

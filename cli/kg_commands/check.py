@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import EXIT_BAD_INPUT, Examples, globals_of
+from spak.cli.app import EXIT_BAD_INPUT, Examples, globals_of
 
 Format = Literal["text", "json", "github", "sarif", "junit"]
 
@@ -29,11 +29,11 @@ def command(
 
     Exit code 0: nothing found (notes are no findings); 1: findings; 2: files that cannot be used.
     """
-    from cli.law_files import is_chosen, root_of
-    from cli.render_findings import FORMATS
-    from kg import checks
-    from kg.errors import InvalidFilesError
-    from kg.loader import load
+    from spak.cli.law_files import is_chosen, root_of
+    from spak.cli.render.findings import FORMATS
+    from spak.kg import checks
+    from spak.kg.errors import InvalidFilesError
+    from spak.kg.files.loader import load
 
     root = root_of(globals_of(ctx)).path
     wanted = paths or []

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
-from cli.roots import open_root, toolchain_or_default
+from spak.cli.app import Examples, globals_of
+from spak.cli.roots import open_root, toolchain_or_default
 
 Format = Literal["text", "markdown", "json", "github"]
 EXIT_DIFFERS = 1
@@ -34,11 +34,11 @@ def command(
 
     Exit 0: nothing, 1: something, 2: it cannot be said. A reformatted file is no change.
     """
-    from cli import render_diff
-    from cli.law_files import root_of
-    from cli.render import Pen
-    from kg.diff.report import difference
-    from kg.diff.sources import open_source
+    from spak.cli.law_files import root_of
+    from spak.cli.render import diff as render_diff
+    from spak.cli.render.text import Pen
+    from spak.kg.diff.report import difference
+    from spak.kg.diff.sources import open_source
 
     state = globals_of(ctx)
     root = open_root(state).path

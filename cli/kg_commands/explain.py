@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli import completion
-from cli.app import Examples, globals_of
-from cli.roots import open_laws
+from spak.cli import completion
+from spak.cli.app import Examples, globals_of
+from spak.cli.roots import open_laws
 
 EXAMPLES: Examples = (
     ("kg explain sm120-fmha-128x128-spills", "claim, evidence, trials"),
@@ -22,10 +22,10 @@ def command(
     trials: Annotated[int, typer.Option(min=0, help="Trials shown for each side of the claim, best first.")] = 3,
 ) -> None:
     """What a law says, on whose evidence, down to the trials, and how to repeat them."""
-    from cli.render import Pen
-    from cli.render_explain import explanation
-    from kg.explain import explain
-    from kg.status import standing
+    from spak.cli.render.explain import explanation
+    from spak.cli.render.text import Pen
+    from spak.kg.answers.explain import explain
+    from spak.kg.law.status import standing
 
     state = globals_of(ctx)
     laws = open_laws(state)

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
-from kg.assignment import parse_assignments
+from spak.cli.app import Examples, globals_of
+from spak.kg.expression.assignment import parse_assignments
 
 EXAMPLES: Examples = (
     ("kg export --hw rtx5070 --op fmha", "tune_params and restrictions for tune_kernel"),
@@ -37,11 +37,11 @@ def command(
     """
     import msgspec
 
-    from cli.roots import open_laws
-    from kg.errors import KgError
-    from kg.formats.kernel_tuner_export import Wanted, export
-    from kg.formats.t4_writer import write_t4
-    from kg.taxonomy import Taxonomy
+    from spak.cli.roots import open_laws
+    from spak.kg.errors import KgError
+    from spak.kg.formats.kernel_tuner_export import Wanted, export
+    from spak.kg.formats.t4_writer import write_t4
+    from spak.kg.model.taxonomy import Taxonomy
 
     laws = open_laws(globals_of(ctx))
     if form == "t4":

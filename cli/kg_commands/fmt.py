@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.app import EXIT_BAD_INPUT, Examples, globals_of
+from spak.cli.app import EXIT_BAD_INPUT, Examples, globals_of
 
 EXAMPLES: Examples = (
     ("kg fmt laws/systems", "rewrites what is out of order below a folder"),
@@ -26,10 +26,10 @@ def command(
 
     Names of files that change (or would, with --check) go to stdout.
     """
-    from cli.law_files import chosen_files, kind_of, root_of
-    from kg import atomic, fmt
-    from kg.errors import KgError
-    from kg.yaml_reader import read
+    from spak.cli.law_files import chosen_files, kind_of, root_of
+    from spak.kg.errors import KgError
+    from spak.kg.files import atomic, fmt
+    from spak.kg.files.yaml_reader import read
 
     root = root_of(globals_of(ctx))
     if not check:

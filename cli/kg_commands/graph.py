@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
-from cli.roots import open_laws
+from spak.cli.app import Examples, globals_of
+from spak.cli.roots import open_laws
 
 EXAMPLES: Examples = (
     ("kg graph --format mermaid", "for a Markdown page"),
@@ -23,9 +23,9 @@ def command(
     ] = "json",
 ) -> None:
     """The whole graph: hardware, ops, parameters, systems, kernels, laws and runs, joined by verbs."""
-    from kg.conflict import Conflicts
-    from kg.graph import build
-    from kg.graph_export import FORMATS
+    from spak.kg.answers.graph import build
+    from spak.kg.answers.graph_export import FORMATS
+    from spak.kg.law.conflict import Conflicts
 
     laws = open_laws(globals_of(ctx))
     conflicts = [conflict.laws for conflict in Conflicts(laws).all()]

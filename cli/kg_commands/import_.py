@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
-from kg.assignment import parse_assignments
+from spak.cli.app import Examples, globals_of
+from spak.kg.expression.assignment import parse_assignments
 
 EXAMPLES: Examples = (
     (
@@ -37,9 +37,9 @@ def command(
     """
     import msgspec
 
-    from kg.formats.importing import Import, import_file
-    from kg.formats.nodes import HardwareName
-    from kg.root import find
+    from spak.kg.files.root import find
+    from spak.kg.formats.importing import Import, import_file
+    from spak.kg.formats.nodes import HardwareName
 
     state = globals_of(ctx)
     if state.laws is not None and not Path(state.laws).exists():

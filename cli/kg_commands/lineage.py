@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli import completion
-from cli.app import Examples, globals_of
-from cli.roots import open_laws
+from spak.cli import completion
+from spak.cli.app import Examples, globals_of
+from spak.cli.roots import open_laws
 
 EXAMPLES: Examples = (("kg lineage nanogpt", "from naive attention to a trained model"),)
 
@@ -20,9 +20,9 @@ def command(
     ],
 ) -> None:
     """The line of systems that led to one: what each added, which laws it took over, and how sure those are."""
-    from cli.render import Pen
-    from cli.render_lineage import lines
-    from kg.lineage import lineage
+    from spak.cli.render.lineage import lines
+    from spak.cli.render.text import Pen
+    from spak.kg.answers.lineage import lineage
 
     state = globals_of(ctx)
     typer.echo(lines(lineage(open_laws(state), system), Pen(state.colour)), nl=False)

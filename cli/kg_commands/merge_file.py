@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cli.app import Examples
+from spak.cli.app import Examples
 
 EXIT_REFUSED = 1
 
@@ -33,9 +33,9 @@ def command(
     git config merge.law.driver 'kg merge-file %O %A %B %P', and `laws/**/*.yaml merge=law` in .gitattributes.
     Exit 1: a person must decide; the file then has git's own conflict markers.
     """
-    from kg import atomic
-    from kg.errors import KgError
-    from kg.merge import Versions, merge
+    from spak.kg.errors import KgError
+    from spak.kg.files import atomic
+    from spak.kg.files.merge import Versions, merge
 
     try:
         merged = merge(Versions(base.read_bytes(), ours.read_bytes(), theirs.read_bytes()), path or str(ours))

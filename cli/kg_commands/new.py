@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import completion
-from cli.app import Examples, globals_of
+from spak.cli import completion
+from spak.cli.app import Examples, globals_of
 
 Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
 
@@ -55,10 +55,10 @@ def command(
 
     A law root with the new file in it must load; otherwise nothing is written.
     """
-    from cli.law_files import root_of
-    from kg.assignment import parse_assignments, parse_scalar
-    from kg.loader import load
-    from kg.scaffold import Draft, bounds, write_new
+    from spak.cli.law_files import root_of
+    from spak.kg.expression.assignment import parse_assignments, parse_scalar
+    from spak.kg.files.loader import load
+    from spak.kg.files.scaffold import Draft, bounds, write_new
 
     root = root_of(globals_of(ctx))
     root.require_writable()

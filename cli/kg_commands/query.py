@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import completion
-from cli.app import Examples, globals_of
-from cli.choices import chosen
-from cli.roots import open_laws, toolchain_or_default
-from kg.assignment import parse_assignments
+from spak.cli import completion
+from spak.cli.app import Examples, globals_of
+from spak.cli.choices import chosen
+from spak.cli.roots import open_laws, toolchain_or_default
+from spak.kg.expression.assignment import parse_assignments
 
 Format = Literal["table", "json", "yaml", "markdown"]
 KINDS = ("positive", "negative", "indifferent", "invariant", "transformation")
@@ -53,7 +53,7 @@ def command(
     Laws stated for what the hardware is (rtx5070 is an sm_120) are inherited; laws of relatives are transferred and
     only order a search. A law with a condition is shown with it unless --problem decides it.
     """
-    from kg.query import Ask, query, to_json
+    from spak.kg.answers.query import Ask, query, to_json
 
     state = globals_of(ctx)
     laws = open_laws(state)
@@ -70,8 +70,8 @@ def command(
     if form == "json":
         typer.echo(to_json(answer), nl=False)
         return
-    from cli import render_query
-    from cli.render import Pen
+    from spak.cli.render import query as render_query
+    from spak.cli.render.text import Pen
 
     if form == "table":
         limit = None if everything else render_query.MAX_RELATIVES

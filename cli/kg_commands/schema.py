@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples
+from spak.cli.app import Examples
 
 Kind = Literal["law", "hardware", "op", "system", "run"]
 
@@ -22,8 +22,8 @@ def command(
     write: Annotated[Path | None, typer.Option(metavar="DIR", help="Write all five into this folder instead.")] = None,
 ) -> None:
     """Print the JSON Schema (2020-12) of a kind of file; editors check and complete law files with it."""
-    from kg import atomic
-    from kg.schema import MODELS, file_name, schema_text
+    from spak.kg.files import atomic
+    from spak.kg.files.schema import MODELS, file_name, schema_text
 
     if write is None:
         typer.echo(schema_text(kind), nl=False)

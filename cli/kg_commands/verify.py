@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli import completion
-from cli.app import Globals, globals_of
-from cli.roots import open_laws, open_root
+from spak.cli import completion
+from spak.cli.app import Globals, globals_of
+from spak.cli.roots import open_laws, open_root
 
 if TYPE_CHECKING:
-    from cli.verify_run import Options
-    from kg.loader import Laws
-    from kg.model.law import Law
-    from tuner.verify import Verification
+    from spak.cli.verify_run import Options
+    from spak.kg.files.loader import Laws
+    from spak.kg.model.law import Law
+    from spak.tuner.verify import Verification
 
 EXAMPLES = (
     ("kg verify sm120-fmha-128x128-spills", "each run that can speak: verdict, effect, and the status that gives"),
@@ -48,11 +48,11 @@ def command(
     state = globals_of(ctx)
     laws = open_laws(state)
     if everything == bool(law) or (everything and backend != "replay"):
-        from kg.errors import KgError
+        from spak.kg.errors import KgError
 
         raise KgError("name one law, or --all with --backend replay")
     if note and backend != "replay":
-        from kg.errors import KgError
+        from spak.kg.errors import KgError
 
         raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
     if note:
@@ -64,14 +64,14 @@ def command(
     if backend == "replay":
         _replayed(state, laws, found, note=note)
     else:
-        from cli.verify_run import Options
+        from spak.cli.verify_run import Options
 
         _repeated(state, laws, found, Options(backend, hw, problems, seed, not dry_run))
 
 
 def _every(laws: Laws, *, note: bool) -> None:
-    from cli.render_verify import summary
-    from tuner.verify import replay, witnesses
+    from spak.cli.render.verify import summary
+    from spak.tuner.verify import replay, witnesses
 
     known = witnesses(laws)
     found = [replay(law, known) for law in laws.laws.values()]
@@ -83,9 +83,9 @@ def _every(laws: Laws, *, note: bool) -> None:
 
 
 def _replayed(state: Globals, laws: Laws, law: Law, *, note: bool) -> None:
-    from cli.render import Pen
-    from cli.render_verify import verification
-    from tuner.verify import replay, witnesses
+    from spak.cli.render.text import Pen
+    from spak.cli.render.verify import verification
+    from spak.tuner.verify import replay, witnesses
 
     found = replay(law, witnesses(laws))
     typer.echo(verification(found, Pen(state.colour)), nl=False)
@@ -96,7 +96,7 @@ def _replayed(state: Globals, laws: Laws, law: Law, *, note: bool) -> None:
 
 def _note(laws: Laws, found: Verification) -> None:
     """Add to the law's file what recorded runs say and it lacks."""
-    from kg.writeback import grow
+    from spak.kg.files import grow
 
     if found.unnoted and grow.append(laws.root, laws.path("law", found.law), found.unnoted):
         count = len(found.unnoted)
@@ -104,10 +104,10 @@ def _note(laws: Laws, found: Verification) -> None:
 
 
 def _repeated(state: Globals, laws: Laws, law: Law, options: Options) -> None:
-    from cli.render import Pen
-    from cli.render_verify import verification
-    from cli.verify_run import repeat
-    from tuner.writeback import diff
+    from spak.cli.render.text import Pen
+    from spak.cli.render.verify import verification
+    from spak.cli.verify_run import repeat
+    from spak.tuner.learn.writeback import diff
 
     outcome = repeat(state, laws, law, options)
     typer.echo(verification(outcome.found, Pen(state.colour)), nl=False)

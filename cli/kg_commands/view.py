@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
-from cli.roots import open_laws
+from spak.cli.app import Examples, globals_of
+from spak.cli.roots import open_laws
 
 EXAMPLES: Examples = (
     ("kg view", "kg-view.html, for any browser"),
@@ -35,13 +35,13 @@ def command(
     It needs no network and no server. Search, filters and the chosen law are
     in the address, so any view can be sent as a link (#law=ID, #kind=negative).
     """
-    from kg.conflict import Conflicts
+    from spak.kg.law.conflict import Conflicts
 
     laws = open_laws(globals_of(ctx))
     conflicts = Conflicts(laws).all()
     if form == "html":
-        from kg.view.document import document, to_json
-        from kg.view.page import html
+        from spak.kg.answers.view.document import document, to_json
+        from spak.kg.answers.view.page import html
 
         shown = document(
             laws,
@@ -51,8 +51,8 @@ def command(
         )
         text = html(to_json(shown))
     else:
-        from kg.graph import build
-        from kg.graph_export import FORMATS
+        from spak.kg.answers.graph import build
+        from spak.kg.answers.graph_export import FORMATS
 
         text = FORMATS[form](build(laws, [conflict.laws for conflict in conflicts]))
     _deliver(text, out or (DEFAULT_FILE if form == "html" else STDOUT), len(laws.laws))
@@ -60,7 +60,7 @@ def command(
 
 def _deliver(text: str, out: str, num_laws: int) -> None:
     """Write `text` to stdout or to the file `out`, and then say on stderr what was written."""
-    from kg.atomic import write_text
+    from spak.kg.files.atomic import write_text
 
     if out == STDOUT:
         typer.echo(text, nl=False)

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import completion
-from cli.app import Examples, globals_of
-from cli.roots import open_laws, toolchain_or_default
-from kg.assignment import parse_assignments
+from spak.cli import completion
+from spak.cli.app import Examples, globals_of
+from spak.cli.roots import open_laws, toolchain_or_default
+from spak.kg.expression.assignment import parse_assignments
 
 EXAMPLES: Examples = (
     (
@@ -38,8 +38,8 @@ def command(
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Which laws speak for or against a configuration, which cannot tell, and what they would need."""
-    from kg.query import Ask
-    from kg.why import to_json, why
+    from spak.kg.answers.query import Ask
+    from spak.kg.answers.why import to_json, why
 
     state = globals_of(ctx)
     laws = open_laws(state)
@@ -53,7 +53,7 @@ def command(
     if form == "json":
         typer.echo(to_json(found), nl=False)
         return
-    from cli.render import Pen
-    from cli.render_explain import account
+    from spak.cli.render.explain import account
+    from spak.cli.render.text import Pen
 
     typer.echo(account(found, laws, Pen(state.colour)), nl=False)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli import completion
-from cli.app import Examples, globals_of
+from spak.cli import completion
+from spak.cli.app import Examples, globals_of
 
 EXAMPLES: Examples = (
     (
@@ -26,10 +26,10 @@ def command(
     """Withdraw a law: it says when and why, its file and evidence stay, and nothing obeys it any more."""
     from datetime import UTC, datetime
 
-    from cli.law_files import root_of
-    from kg.loader import load
-    from kg.writeback.edit import LawFile, withdraw
-    from kg.writeback.lock import locked
+    from spak.cli.law_files import root_of
+    from spak.kg.files.edit import LawFile, withdraw
+    from spak.kg.files.loader import load
+    from spak.kg.files.lock import locked
 
     root = root_of(globals_of(ctx))
     root.require_writable()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
+from spak.cli.app import Examples, globals_of
 
 EXAMPLES: Examples = (
     (
@@ -35,11 +35,11 @@ def command(
     """
     import msgspec
 
-    from cli.roots import open_laws
-    from kg.assignment import parse_assignments, show_assignments
-    from kg.formats.nodes import HardwareName
-    from tuner.first import first
-    from tuner.prior.gather import described
+    from spak.cli.roots import open_laws
+    from spak.kg.expression.assignment import parse_assignments, show_assignments
+    from spak.kg.formats.nodes import HardwareName
+    from spak.tuner.first import first
+    from spak.tuner.knowledge.gather import described
 
     size = parse_assignments(problem, what="--problem")
     found = first(open_laws(globals_of(ctx)), HardwareName(hw=hw, arch=arch, vendor=vendor), op, size)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
+from spak.cli.app import Examples, globals_of
 
 EXAMPLES: Examples = (
     (
@@ -43,11 +43,11 @@ def command(
     The same loop and strategies as a live search; what a trial cost is read from the record.
     Runs of the same hardware and op in the law root take no part unless asked for.
     """
-    from cli.render_replay import as_json, as_text
-    from cli.roots import open_laws
-    from kg.formats.nodes import HardwareName
-    from kg.formats.reader import read_recording
-    from tuner.replaying import Replay, replay
+    from spak.cli.render.replay import as_json, as_text
+    from spak.cli.roots import open_laws
+    from spak.kg.formats.nodes import HardwareName
+    from spak.kg.formats.reader import read_recording
+    from spak.tuner.replay import Replay, replay
 
     what = Replay(
         hardware=HardwareName(hw=hw, arch=arch, vendor=vendor),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.app import Examples, globals_of
+from spak.cli.app import Examples, globals_of
 
 Format = Literal["files", "markdown", "html"]
 
@@ -38,12 +38,12 @@ def command(
     do, what the laws say and where every figure comes from. A step without a run says so; nothing is filled in.
     The same runs and laws give the same report.
     """
-    from cli.roots import open_laws
-    from kg.atomic import write_text
-    from tuner.story.choose import Choice, choose
-    from tuner.story.html import page
-    from tuner.story.markdown import markdown
-    from tuner.story.tell import tell
+    from spak.cli.roots import open_laws
+    from spak.kg.files.atomic import write_text
+    from spak.tuner.report.choose import Choice, choose
+    from spak.tuner.report.html import page
+    from spak.tuner.report.markdown import markdown
+    from spak.tuner.report.tell import tell
 
     laws = open_laws(globals_of(ctx))
     subject = choose(laws, Choice(tuple(runs or ()), op, hw, tuple(contrast or ())))

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli import completion
-from cli.app import EXIT_INTERRUPTED, Examples, globals_of
+from spak.cli import completion
+from spak.cli.app import EXIT_INTERRUPTED, Examples, globals_of
 
 Format = Literal["table", "json"]
 BackendChoice = Literal["auto", "gpu", "compile"]
@@ -70,9 +70,9 @@ def command(
     Of a space above 65,536 configurations strategy transfer searches a part: what was recorded elsewhere, what is
     near the best of it, and a random sample.
     """
-    from cli import render_search
-    from cli.render import Pen
-    from cli.tune_run import Options, search
+    from spak.cli.render import search as render_search
+    from spak.cli.render.text import Pen
+    from spak.cli.tune_run import Options, search
 
     state = globals_of(ctx)
     options = Options(

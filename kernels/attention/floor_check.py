@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kernels.attention import online_softmax
-from kernels.attention.fmha.spec import SPEC
-from kernels.attention.problem import Shape
-from kernels.sim.launch import empty, launch
-from kernels.sim.variant import variant
+from spak.kernels.attention import online_softmax
+from spak.kernels.attention.fmha.spec import SPEC
+from spak.kernels.attention.problem import Shape
+from spak.kernels.sim.launch import empty, launch
+from spak.kernels.sim.variant import variant
 
 KERNEL = Path(__file__).parent / "fmha" / "kernel.py"
 GUARD = "saw_key = m_i > NO_KEY"

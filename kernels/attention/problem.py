@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kernels.interface import Problem
+from spak.kernels.interface import Problem
 
 MIN_HEAD_DIM, MAX_HEAD_DIM = 16, 256
 TOLERANCES = {"fp16": 1e-3, "bf16": 8e-3}
@@ -141,7 +141,7 @@ def library_attention(inputs: Inputs, shape: Shape) -> Mapping[str, Callable[[],
 
 
 class AttentionSpec:
-    """What the specs of all attention kernels do alike; see `kernels.interface.KernelSpec`."""
+    """What the specs of all attention kernels do alike; see `spak.kernels.interface.KernelSpec`."""
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Inputs:
         """Standard normal Q, K, V."""
@@ -153,7 +153,7 @@ class AttentionSpec:
 
     def reference(self, inputs: Inputs, problem: Problem) -> Any:
         """(B, H, Sq, D), float64."""
-        from kernels.attention.fmha.reference import attention
+        from spak.kernels.attention.fmha.reference import attention
 
         shape = Shape.of(problem)
         return attention(inputs.q, inputs.k, inputs.v, causal=shape.causal, q_offset=shape.q_offset)[0]

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
-from kernels.signature import contiguous, convention
+from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
+from spak.kernels.signature import contiguous, convention
 
 TOLERANCES = {"fp16": 1e-3, "bf16": 8e-3}
 """Largest relative error by dtype; the unit roundoffs are 2^-11 and 2^-8."""
@@ -43,7 +43,7 @@ class Inputs:
 @lru_cache
 def _hinted(occupancy: int, num_ctas: int, num_worker_warps: int) -> Any:
     """One kernel object for each set of hints: cuTile keeps compiled code with the object."""
-    from kernels.matmul.kernel import matmul_kernel
+    from spak.kernels.matmul.kernel import matmul_kernel
 
     return matmul_kernel.replace_hints(
         occupancy=occupancy, num_ctas=num_ctas, num_worker_warps=num_worker_warps or None
@@ -152,7 +152,7 @@ class MatmulSpec:
 
     def reference(self, inputs: Inputs, problem: Problem) -> Any:  # noqa: ARG002  # the interface's arguments
         """(B, M, N), float64."""
-        from kernels.matmul.reference import matmul
+        from spak.kernels.matmul.reference import matmul
 
         return matmul(inputs.a, inputs.b)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim.dtypes import is_float, poison, storage
-from kernels.sim.errors import at, unsupported
-from kernels.sim.frame import Frame, View
-from kernels.sim.machine import Machine, handles
+from spak.kernels.sim.dtypes import is_float, poison, storage
+from spak.kernels.sim.errors import at, unsupported
+from spak.kernels.sim.frame import Frame, View
+from spak.kernels.sim.machine import Machine, handles
 
 Values = NDArray[Any]
 

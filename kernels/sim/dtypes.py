@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim.errors import UnsupportedOperationError
+from spak.kernels.sim.errors import UnsupportedOperationError
 
 NATIVE = {
     "bool_": np.bool_,

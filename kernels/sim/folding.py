@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim.frame import Frame
-from kernels.sim.machine import Machine, handles
+from spak.kernels.sim.frame import Frame
+from spak.kernels.sim.machine import Machine, handles
 
 Values = NDArray[Any]
 

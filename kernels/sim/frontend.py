@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from kernels.sim.dtypes import NATIVE
-from kernels.sim.errors import SimulatorError
-from kernels.sim.memory import HostArray, Memory
+from spak.kernels.sim.dtypes import NATIVE
+from spak.kernels.sim.errors import SimulatorError
+from spak.kernels.sim.memory import HostArray, Memory
 
 MAX_INT32 = 2**31
 COMPILED: WeakKeyDictionary[FunctionType, dict[str, Program]] = WeakKeyDictionary()

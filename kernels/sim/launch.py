@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim import access, arithmetic, folding, shaping  # noqa: F401 -- they register what operations do
-from kernels.sim.dtypes import narrow, poison_of
-from kernels.sim.errors import SimulatorError
-from kernels.sim.frame import Frame
-from kernels.sim.frontend import Program, compile_kernel, flat_values
-from kernels.sim.machine import Machine
-from kernels.sim.memory import Memory
+from spak.kernels.sim import access, arithmetic, folding, shaping  # noqa: F401 -- they register what operations do
+from spak.kernels.sim.dtypes import narrow, poison_of
+from spak.kernels.sim.errors import SimulatorError
+from spak.kernels.sim.frame import Frame
+from spak.kernels.sim.frontend import Program, compile_kernel, flat_values
+from spak.kernels.sim.machine import Machine
+from spak.kernels.sim.memory import Memory
 
 BATCH_ELEMENTS = 1 << 20
 """Elements of the kernel's largest tile, over the blocks that run together: 4 MiB of float32, about what a cache holds."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim.errors import SimulatorError, at, place, unsupported
-from kernels.sim.frame import Frame, Lanes, Outcome, merge
-from kernels.sim.memory import Memory
+from spak.kernels.sim.errors import SimulatorError, at, place, unsupported
+from spak.kernels.sim.frame import Frame, Lanes, Outcome, merge
+from spak.kernels.sim.memory import Memory
 
 MAX_SPINS = 200_000
 """Turns of a loop without a bound before a kernel counts as hung; blocks that run one after another cannot wait for a later one."""
@@ -139,7 +139,7 @@ class Machine:
 
 
 def _take(value: Any, lanes: Lanes) -> Any:
-    from kernels.sim.frame import take
+    from spak.kernels.sim.frame import take
 
     return take(value, lanes)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim.errors import SimulatorError
+from spak.kernels.sim.errors import SimulatorError
 
 REGION_BITS = 44
 """Each region may span 16 TiB before it meets the next."""

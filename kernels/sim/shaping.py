@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.sim.dtypes import is_pointer, narrow, poison, storage
-from kernels.sim.errors import SimulatorError, at
-from kernels.sim.frame import Frame
-from kernels.sim.machine import Machine, handles
+from spak.kernels.sim.dtypes import is_pointer, narrow, poison, storage
+from spak.kernels.sim.errors import SimulatorError, at
+from spak.kernels.sim.frame import Frame
+from spak.kernels.sim.machine import Machine, handles
 
 Values = NDArray[Any]
 HALF_BYTE = 4

@@ -11,8 +11,8 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from kg.errors import Problem
-from kg.loader import Laws
+from spak.kg.errors import Problem
+from spak.kg.files.loader import Laws
 
 Check = Callable[[Laws], Iterator[Problem]]
 

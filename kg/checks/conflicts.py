@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kg.checks import finding
-from kg.conflict import Conflicts
-from kg.errors import Problem
-from kg.loader import Laws
-from kg.model.law import Law
+from spak.kg.checks import finding
+from spak.kg.errors import Problem
+from spak.kg.files.loader import Laws
+from spak.kg.law.conflict import Conflicts
+from spak.kg.model.law import Law
 
 
 def check(laws: Laws) -> Iterator[Problem]:

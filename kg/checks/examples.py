@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kg.checks import finding
-from kg.conflict import removal
-from kg.errors import Problem
-from kg.expression import Expression, parse
-from kg.loader import Laws
-from kg.match import hardware_facts
-from kg.model.base import Scalar
-from kg.model.law import Law, PositiveLaw
+from spak.kg.checks import finding
+from spak.kg.errors import Problem
+from spak.kg.expression import Expression, parse
+from spak.kg.files.loader import Laws
+from spak.kg.law.conflict import removal
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Law, PositiveLaw
 
 
 def check(laws: Laws) -> Iterator[Problem]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kg.checks import finding
-from kg.errors import Problem
-from kg.loader import Laws
+from spak.kg.checks import finding
+from spak.kg.errors import Problem
+from spak.kg.files.loader import Laws
 
 
 def check(laws: Laws) -> Iterator[Problem]:

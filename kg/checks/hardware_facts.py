@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kg.errors import Problem
-from kg.loader import Laws
-from kg.match import hardware_facts
+from spak.kg.errors import Problem
+from spak.kg.files.loader import Laws
+from spak.kg.law.match import hardware_facts
 
 TOLERANCE = 0.02
 """Printed peaks are rounded, and so are clocks; a wrong count of SMs is off by far more."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kg.errors import Problem
-from kg.fmt import misplaced
-from kg.loader import Laws
+from spak.kg.errors import Problem
+from spak.kg.files.fmt import misplaced
+from spak.kg.files.loader import Laws
 
 
 def check(laws: Laws) -> Iterator[Problem]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from kg.checks import finding
-from kg.errors import Problem
-from kg.loader import Laws
-from kg.mechanisms import MECHANISMS
+from spak.kg.checks import finding
+from spak.kg.errors import Problem
+from spak.kg.files.loader import Laws
+from spak.kg.law.mechanisms import MECHANISMS
 
 
 def check(laws: Laws) -> Iterator[Problem]:
@@ -18,5 +18,5 @@ def check(laws: Laws) -> Iterator[Problem]:
         if term and term not in MECHANISMS:
             nearest = get_close_matches(term, MECHANISMS, n=1)
             hint = f"write {nearest[0]}" if nearest else f"use one of {', '.join(MECHANISMS)}"
-            message = f"no mechanism of docs/glossary.md (got {term!r}); {hint}, or add it to kg/mechanisms.py"
+            message = f"no mechanism of docs/glossary.md (got {term!r}); {hint}, or add it to kg/law/mechanisms.py"
             yield finding(laws, "mechanism", law.id, "claim.because", message)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kg.assignment import parse_assignments
-from kg.checks import finding
-from kg.errors import InvalidFilesError, Problem
-from kg.expression import ExpressionError, parse
-from kg.loader import Laws
-from kg.match import hardware_facts
-from kg.model.base import Scalar
-from kg.model.law import Evidence, Law
+from spak.kg.checks import finding
+from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.expression import ExpressionError, parse
+from spak.kg.expression.assignment import parse_assignments
+from spak.kg.files.loader import Laws
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Evidence, Law
 
 _PEAK = "fp16_tflops"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kg.checks import finding
-from kg.errors import InvalidFilesError, Problem
-from kg.loader import Laws
-from kg.model.law import Evidence, Law
-from kg.status import UNBOUNDED, bounds, inside
-from kg.taxonomy import Taxonomy
+from spak.kg.checks import finding
+from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.files.loader import Laws
+from spak.kg.law.status import UNBOUNDED, bounds, inside
+from spak.kg.model.law import Evidence, Law
+from spak.kg.model.taxonomy import Taxonomy
 
 
 def check(laws: Laws) -> Iterator[Problem]:

@@ -8,14 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from kg.model.law import (
-    AvoidClaim,
-    Evidence,
-    IndifferentClaim,
-    Law,
-    LawBase,
-    PreferClaim,
-)
+from spak.kg.model.law import AvoidClaim, Evidence, IndifferentClaim, Law, LawBase, PreferClaim
 
 Aspect = Literal[
     "added", "removed", "renamed", "strengthened", "weakened", "claim", "re-scoped", "re-judged", "evidence", "wording"
@@ -101,7 +94,7 @@ def _words(law: LawBase) -> object:
 
 
 def _claim_aspects(before: Law, after: Law) -> list[Aspect]:
-    """How the claim changed by its numbers alone; what an expression covers is compared on the space (`kg.diff.effect`)."""
+    """How the claim changed by its numbers alone; what an expression covers is compared on the space (`spak.kg.diff.effect`)."""
     if type(before) is not type(after):
         return ["claim"]
     if before.claim == after.claim:

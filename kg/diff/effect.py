@@ -9,24 +9,24 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from kg.diff.compare import Change
-from kg.diff.spaces import Spaces
-from kg.expression import parse
-from kg.features import COMPILED_FEATURES
-from kg.match import compute_capability, hardware_facts
-from kg.model.base import Scalar
-from kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim
-from kg.model.run import Run, Trial
-from kg.prune import may_remove
-from kg.space import Space
-from kg.store import Store
-from kg.taxonomy import Taxonomy
+from spak.kg.diff.compare import Change
+from spak.kg.diff.spaces import Spaces
+from spak.kg.expression import parse
+from spak.kg.law.match import compute_capability, hardware_facts
+from spak.kg.law.prune import may_remove
+from spak.kg.model.base import Scalar
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim
+from spak.kg.model.run import Run, Trial
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.space import Space
 
 Mask = npt.NDArray[np.bool_]
 
 
 class Root(Store, Protocol):
-    """A law root with its runs (`kg.loader.Laws` is one)."""
+    """A law root with its runs (`spak.kg.files.loader.Laws` is one)."""
 
     @property
     def run_ids(self) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kg.conflict import Conflict, Conflicts
-from kg.diff.compare import Change, compare
-from kg.diff.effect import Effect, Root, effects
-from kg.diff.spaces import Spaces
-from kg.diff.total import SpaceChange, space_changes
-from kg.model.law import Law
+from spak.kg.diff.compare import Change, compare
+from spak.kg.diff.effect import Effect, Root, effects
+from spak.kg.diff.spaces import Spaces
+from spak.kg.diff.total import SpaceChange, space_changes
+from spak.kg.law.conflict import Conflict, Conflicts
+from spak.kg.model.law import Law
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kg.errors import InvalidFilesError, KgError, Problem
-from kg.loader import Laws, load
+from spak.kg.errors import InvalidFilesError, KgError, Problem
+from spak.kg.files.loader import Laws, load
 
 GIT_SECONDS = 60
 """A git command that takes longer hangs on something (a lock, a prompt) that a person must see to."""

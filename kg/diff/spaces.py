@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import msgspec
 
-from kg.expression import parse
-from kg.model.base import Scalar
-from kg.model.op import Op
-from kg.space import Setting, Space, build, complete
+from spak.kg.expression import parse
+from spak.kg.model.base import Scalar
+from spak.kg.model.op import Op
+from spak.kg.space.space import Setting, Space, build, complete
 
 _Key = tuple[bytes, tuple[tuple[str, Scalar | None], ...]]
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kg.diff.compare import Change
-from kg.diff.effect import Mask, Root, against, concrete, in_scope
-from kg.diff.spaces import Spaces
-from kg.match import hardware_facts
-from kg.model.base import Scalar
-from kg.model.law import Law, PreferClaim
-from kg.model.op import Op
-from kg.prune import may_remove
-from kg.space import Space
-from kg.taxonomy import Taxonomy
+from spak.kg.diff.compare import Change
+from spak.kg.diff.effect import Mask, Root, against, concrete, in_scope
+from spak.kg.diff.spaces import Spaces
+from spak.kg.law.match import hardware_facts
+from spak.kg.law.prune import may_remove
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Law, PreferClaim
+from spak.kg.model.op import Op
+from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.space import Space
 
 
 @dataclass(frozen=True)

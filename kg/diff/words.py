@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kg.diff.effect import Best, Effect
-from kg.diff.report import Difference, Item, verdict_reason
-from kg.diff.total import SpaceChange
-from kg.model.law import Evidence, Law
-from kg.statement import claim_text, kind_of, number_text
+from spak.kg.diff.effect import Best, Effect
+from spak.kg.diff.report import Difference, Item, verdict_reason
+from spak.kg.diff.total import SpaceChange
+from spak.kg.law.statement import claim_text, kind_of, number_text
+from spak.kg.model.law import Evidence, Law
 
 _VERBS = {
     "positive": "use",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kg.expression import scalar, tree
-from kg.model.base import Scalar
+from spak.kg.expression import scalar, tree
+from spak.kg.model.base import Scalar
 
 Values = npt.NDArray[Any]
 

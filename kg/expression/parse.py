@@ -10,15 +10,15 @@ from functools import cached_property, lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from kg.errors import KgError
-from kg.expression import scalar, tree
-from kg.model.base import Scalar
+from spak.kg.errors import KgError
+from spak.kg.expression import scalar, tree
+from spak.kg.model.base import Scalar
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from kg.expression.columns import Column
+    from spak.kg.expression.columns import Column
 
 MAX_LENGTH = 1000
 """Characters; the same cap as the schema's."""
@@ -116,7 +116,7 @@ class Expression:
         Raises:
             ExpressionError: If a name has no column.
         """
-        from kg.expression import columns as vectorised  # noqa: PLC0415 - NumPy only when whole spaces are evaluated
+        from spak.kg.expression import columns as vectorised  # noqa: PLC0415 - NumPy only when whole spaces are evaluated
 
         missing = sorted(self.all_names - columns.keys())
         if missing:

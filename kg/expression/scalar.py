@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from kg.expression import tree
-from kg.model.base import Scalar
+from spak.kg.expression import tree
+from spak.kg.model.base import Scalar
 
 UNDEFINED = math.nan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kg.model.base import Scalar
+from spak.kg.model.base import Scalar
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from kg.formats.refusal import refuse
+from spak.kg.formats.refusal import refuse
 
 MAX_BYTES = 1 << 30
 """Largest content read, after decompression: about 25 times the largest file of the public benchmark hub."""

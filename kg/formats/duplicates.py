@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kg.formats.refusal import refuse
-from kg.model.base import Scalar
-from kg.model.run import Trial
+from spak.kg.formats.refusal import refuse
+from spak.kg.model.base import Scalar
+from spak.kg.model.run import Trial
 
 MAX_DISAGREEMENT = 10.0
 """Largest factor between two times of one configuration that can still be noise of one experiment.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kg.formats.refusal import refuse
-from kg.model.run import Failure, Invalidity
+from spak.kg.formats.refusal import refuse
+from spak.kg.model.run import Failure, Invalidity
 
 _MARKERS: dict[str, Invalidity] = {
     "InvalidConfig": "constraints",

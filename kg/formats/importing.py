@@ -12,18 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from kg import atomic
-from kg.errors import KgError
-from kg.formats.node_files import updated_op, yaml_text
-from kg.formats.nodes import HardwareName, hardware_nodes, op_node
-from kg.formats.reader import read_recording
-from kg.formats.recording import Recording
-from kg.formats.t1 import SearchSpace, read_t1
-from kg.loader import EVIDENCE, Laws, load
-from kg.model.base import Scalar
-from kg.model.hardware import Hardware
-from kg.model.op import Op
-from kg.model.run import Device, Noise, Run
+from spak.kg.errors import KgError
+from spak.kg.files import atomic
+from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.formats.node_files import updated_op, yaml_text
+from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node
+from spak.kg.formats.reader import read_recording
+from spak.kg.formats.recording import Recording
+from spak.kg.formats.t1 import SearchSpace, read_t1
+from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.op import Op
+from spak.kg.model.run import Device, Noise, Run
 
 PACKED_FROM_BYTES = 1 << 18
 """Run files larger than this are gzipped: a few hundred trials stay readable in a pull request."""

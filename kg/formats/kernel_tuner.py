@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from kg.formats.content import decode
-from kg.formats.duplicates import merge
-from kg.formats.failures import NO_RESULT, failure_of
-from kg.formats.recording import Parameters, Recording, canonical, seen_parameters
-from kg.formats.refusal import refuse
-from kg.formats.timing import Timing, add_times
-from kg.formats.units import MICROSECONDS
-from kg.model.base import Scalar
-from kg.model.run import Failure, Invalidity, Measurement, Times, Trial
+from spak.kg.formats.content import decode
+from spak.kg.formats.duplicates import merge
+from spak.kg.formats.failures import NO_RESULT, failure_of
+from spak.kg.formats.recording import Parameters, Recording, canonical, seen_parameters
+from spak.kg.formats.refusal import refuse
+from spak.kg.formats.timing import Timing, add_times
+from spak.kg.formats.units import MICROSECONDS
+from spak.kg.model.base import Scalar
+from spak.kg.model.run import Failure, Invalidity, Measurement, Times, Trial
 
 CLOSING = b"}\n}"
 """What Kernel Tuner itself appends to a cache that was not closed."""

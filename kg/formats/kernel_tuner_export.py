@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kg.errors import KgError
-from kg.expression import Expression, parse, tree
-from kg.features import COMPILED_FEATURES
-from kg.match import Match, Matcher, Question, hardware_facts
-from kg.model.base import Model, Scalar
-from kg.model.law import AvoidClaim, Law, RequireClaim
-from kg.model.op import Op
-from kg.prune import may_remove
-from kg.store import Store
+from spak.kg.errors import KgError
+from spak.kg.expression import Expression, parse, tree
+from spak.kg.law.match import Match, Matcher, Question, hardware_facts
+from spak.kg.law.prune import may_remove
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import AvoidClaim, Law, RequireClaim
+from spak.kg.model.op import Op
+from spak.kg.model.store import Store
 
 SAYABLE = frozenset({"min", "max", "abs", "ceil_div"})
 """Functions that have a form in Kernel Tuner's language."""

@@ -9,8 +9,8 @@ import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from kg.model.hardware import Hardware
-from kg.model.op import Op
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.op import Op
 
 _WIDTH = 120
 

@@ -9,15 +9,15 @@ from typing import Literal
 
 import msgspec
 
-from kg.errors import KgError, UnknownNameError
-from kg.expression import ExpressionError, parse
-from kg.formats.recording import Parameters, Recording, canonical
-from kg.formats.t1 import SearchSpace
-from kg.model.base import Scalar
-from kg.model.hardware import Hardware, HardwareKind
-from kg.model.op import Condition, Op, Parameter, ProblemParameter
-from kg.model.run import Trial
-from kg.taxonomy import Taxonomy
+from spak.kg.errors import KgError, UnknownNameError
+from spak.kg.expression import ExpressionError, parse
+from spak.kg.formats.recording import Parameters, Recording, canonical
+from spak.kg.formats.t1 import SearchSpace
+from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import Hardware, HardwareKind
+from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
+from spak.kg.model.run import Trial
+from spak.kg.model.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True)

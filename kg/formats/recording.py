@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kg.model.base import Scalar
-from kg.model.run import Trial
+from spak.kg.model.base import Scalar
+from spak.kg.model.run import Trial
 
 Parameters = Mapping[str, tuple[Scalar, ...]]
 """Parameter -> its values in canonical order."""

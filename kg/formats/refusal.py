@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
-from kg.errors import InvalidFilesError, Problem
+from spak.kg.errors import InvalidFilesError, Problem
 
 
 def refuse(path: Path, message: str, *, field: str = "", line: int = 0, column: int = 0) -> NoReturn:

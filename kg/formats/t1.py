@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from kg.formats.content import decode, read_bytes
-from kg.formats.recording import Parameters, canonical
-from kg.formats.refusal import refuse
-from kg.formats.value_list import ValueListError, value_list
-from kg.model.base import Scalar
+from spak.kg.formats.content import decode, read_bytes
+from spak.kg.formats.recording import Parameters, canonical
+from spak.kg.formats.refusal import refuse
+from spak.kg.formats.value_list import ValueListError, value_list
+from spak.kg.model.base import Scalar
 
 
 class T1Parameter(msgspec.Struct):

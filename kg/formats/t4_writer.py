@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from kg.model.run import Run, Trial
+from spak.kg.model.run import Run, Trial
 
 SCHEMA_VERSION = "1.0.0"
 

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from kg.formats.refusal import refuse
-from kg.model.run import Measurement, Trial
+from spak.kg.formats.refusal import refuse
+from spak.kg.model.run import Measurement, Trial
 
 MAX_OUTSIDE = 10.0
 """How far a stated time may lie outside its own samples; a unit mix-up is a factor of 1000, an outlier rule is not 10."""

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kg.model.base import Scalar
+from spak.kg.model.base import Scalar
 
 MAX_LENGTH = 10_000
 """Most characters of one expression."""

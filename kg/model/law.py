@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from kg.model.base import Model, Reference, Scalar
+from spak.kg.model.base import Model, Reference, Scalar
 
 Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
 Status = Literal["proposed", "confirmed", "contested", "refuted", "withdrawn"]

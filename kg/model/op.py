@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kg.model.base import Model, Reference, Scalar
-from kg.model.law import Expression, Id
+from spak.kg.model.base import Model, Reference, Scalar
+from spak.kg.model.law import Expression, Id
 
 Role = Literal["tile", "hint", "variant", "schedule"]
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import field
 
-from kg.model.base import Model, Scalar
-from kg.model.law import Id, Law, Tier, Verdict
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.law import Id, Law, Tier, Verdict
 
 Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", "constraints"]
 """`correct`, or the stage that failed."""

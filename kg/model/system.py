@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kg.model.base import Model, Reference, Scalar
-from kg.model.law import Id
+from spak.kg.model.base import Model, Reference, Scalar
+from spak.kg.model.law import Id
 
 
 class TuningSpace(Model, frozen=True, kw_only=True):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bench.generate_laws import generate
-from kg.loader import load
-from kg.view.document import document, to_json
-from kg.view.page import html
+from spak.kg.answers.view.document import document, to_json
+from spak.kg.answers.view.page import html
+from spak.kg.files.loader import load
 
 SHIPPED = Path(__file__).parents[2] / "laws"
 FLAGS = (

@@ -252,7 +252,7 @@ def test_hostile_laws_stay_text(chromium: Any, written: Any):
 
 
 def _reference() -> Any:
-    from kg.model.base import Reference
+    from spak.kg.model.base import Reference
 
     return Reference
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import pytest
 import typer
 
-from cli import app as machinery
-from cli.app import Entry, build, globals_of, hoist, run
-from kg.errors import KgError, UnknownNameError
+from spak.cli import app as machinery
+from spak.cli.app import Entry, build, globals_of, hoist, run
+from spak.kg.errors import KgError, UnknownNameError
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_plain_types_arrive_typed(register, capsys):
 def test_plain_options_import_neither_pydantic_nor_rich():
     """What typer would import for one option costs more than a whole query."""
     program = (
-        "import sys, types; from cli.app import build, run, Entry; from tests.cli.test_app import _typed\n"
+        "import sys, types; from spak.cli.app import build, run, Entry; from tests.cli.test_app import _typed\n"
         "module = types.ModuleType('plain'); module.command = _typed; sys.modules['plain'] = module\n"
         "app = build(registry={'t': Entry('plain', '')}, help_text='')\n"
         "codes = [run(app, 'kg', words) for words in (['t', '--number', '4', '--word', 'a'], ['t', '--help'], ['--help'])]\n"
@@ -197,7 +197,7 @@ def test_plain_types_refuse_what_they_are_not(register, capsys, words, complaint
 def test_a_reader_that_leaves_early_causes_no_noise():
     """`kg ... | head -1` ends without a traceback and with the code a shell shows for a closed pipe."""
     program = (
-        "import sys, types; from cli.app import Entry, build, run\n"
+        "import sys, types; from spak.cli.app import Entry, build, run\n"
         "module = types.ModuleType('many')\n"
         "def command() -> None:\n    for _ in range(100000): print('x' * 50)\n"
         "module.command = command; sys.modules['many'] = module\n"

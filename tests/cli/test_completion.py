@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import kg, tune
-from cli.app import build, run
+from spak.cli import kg, tune
+from spak.cli.app import build, run
 
 LAWS = Path(__file__).parents[2] / "laws"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import kg, reference, tune
-from cli.app import broken, build, loaded, run
-from cli.render import WIDTH
+from spak.cli import kg, reference, tune
+from spak.cli.app import broken, build, loaded, run
+from spak.cli.render.text import WIDTH
 from tests import workplace
 
 NOT_RUN = {
@@ -90,7 +90,7 @@ def test_what_is_not_run_is_still_an_example():
 
 def test_the_page_of_commands_is_current():
     """`make docs` was run after the last change of a command."""
-    page = Path(reference.__file__).parents[1] / "docs" / "cli.md"
+    page = Path(__file__).parents[2] / "docs" / "cli.md"
     assert page.read_text() == reference.reference(), "run make docs"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.app import build, run
-from cli.kg import COMMANDS
-from cli.roots import cache_directory, installed_toolchain, toolchain_or_default
+from spak.cli.app import build, run
+from spak.cli.kg import COMMANDS
+from spak.cli.roots import cache_directory, installed_toolchain, toolchain_or_default
 
 LAWS = Path(__file__).parents[2] / "laws"
 QUERY = ["query", "--hw", "NVIDIA GeForce RTX 5070", "--op", "Attention"]

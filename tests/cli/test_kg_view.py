@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import build, run
-from cli.kg import COMMANDS
+from spak.cli.app import build, run
+from spak.cli.kg import COMMANDS
 
 LAWS = Path(__file__).parents[2] / "laws"
 

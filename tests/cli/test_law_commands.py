@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import build, run
-from cli.kg import COMMANDS
-from kg.loader import load
+from spak.cli.app import build, run
+from spak.cli.kg import COMMANDS
+from spak.kg.files.loader import load
 
 LAW = """id: spills
 title: t

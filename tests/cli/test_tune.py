@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from cli import tune
-from cli.app import build, run
-from cli.progress import Progress
-from kg.loader import load, read_run
-from tuner import journal, session
-from tuner.backend.compile.backend import CompileBackend
-from tuner.backend.compile.cache import CompileCache
-from tuner.backend.compile.protocol import Compiled, failed
+from spak.cli import tune
+from spak.cli.app import build, run
+from spak.cli.progress import Progress
+from spak.kg.files.loader import load, read_run
+from spak.tuner.backend.compile.backend import CompileBackend
+from spak.tuner.backend.compile.cache import CompileCache
+from spak.tuner.backend.compile.protocol import Compiled, failed
+from spak.tuner.engine import journal, session
 
 ROOT = Path(__file__).parents[2]
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -42,7 +42,7 @@ def place(tmp_path, monkeypatch):
             break
     known: dict[str, Compiled] = {}
     monkeypatch.setattr(CompileCache, "get", lambda self, key: known.get(key))
-    from tuner.backend.compile.cache import Identity
+    from spak.tuner.backend.compile.cache import Identity
 
     original = Identity.key
 
@@ -222,7 +222,7 @@ def test_a_search_of_a_part_keeps_its_trials_when_the_recorded_runs_changed_sinc
     assert call("--use-laws", "--budget", "20", "--no-write") == 130
     name = re.search(r"tune --resume (\S+)", capsys.readouterr().out)[1]
     tried = journal.read(place / ".spak" / "journal" / f"{name}.jsonl").trials
-    monkeypatch.setattr("tuner.prior.gather.recorded", lambda laws, space, target: [])
+    monkeypatch.setattr("spak.tuner.knowledge.gather.recorded", lambda laws, space, target: [])
     assert call("--resume", name, "--no-write", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["counts"]["tried"] == 20

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import build, run
-from cli.tune import COMMANDS
+from spak.cli.app import build, run
+from spak.cli.tune import COMMANDS
 
 LAWS = Path(__file__).parents[2] / "laws"
 RUN = "measured-h200-fmha-d64-s1024-causal"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cli import verify_run
-from cli.app import build, run
-from cli.kg import COMMANDS
-from kg.loader import load
-from kg.writeback.edit import LawFile
-from tuner.backend.base import Provenance
+from spak.cli import verify_run
+from spak.cli.app import build, run
+from spak.cli.kg import COMMANDS
+from spak.kg.files.edit import LawFile
+from spak.kg.files.loader import load
+from spak.tuner.backend.base import Provenance
 
 ROOT = Path(__file__).parents[2]
 SPILLS = "sm120-fmha-128x128-spills"
@@ -132,7 +132,7 @@ class Compiler:
         return Provenance("compiled", {"tileiras": "13.4.92"}, None, None, "predicted_time")
 
     def evaluate(self, requests):
-        from kg.model.run import Measurement, Trial
+        from spak.kg.model.run import Measurement, Trial
 
         for request in requests:
             yield Trial(

@@ -74,7 +74,7 @@ def test_links_between_pages_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_named_in_text_exist(page):
     """`kg <command>` in backticks is a command."""
-    from cli import kg
+    from spak.cli import kg
 
     for name in re.findall(r"`kg ([a-z][a-z-]*)", page.read_text()):
         assert name in kg.COMMANDS, f"{page.name} names kg {name}"

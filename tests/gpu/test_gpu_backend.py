@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tuner.backend.base import Request
-from tuner.backend.gpu.ahead import AheadCompiler, Target
-from tuner.backend.gpu.backend import GpuBackend, Method
-from tuner.backend.gpu.detect import detect
-from tuner.backend.gpu.program import KernelProgram
-from tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.gpu.ahead import AheadCompiler, Target
+from spak.tuner.backend.gpu.backend import GpuBackend, Method
+from spak.tuner.backend.gpu.detect import detect
+from spak.tuner.backend.gpu.program import KernelProgram
+from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
 
 GPU = detect()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(GPU is None, reason="no NVIDIA GPU with a driver here")]

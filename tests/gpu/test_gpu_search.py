@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.backend.gpu.detect import detect
+from spak.tuner.backend.gpu.detect import detect
 
 pytestmark = [
     pytest.mark.gpu,
@@ -23,8 +23,8 @@ BUDGET = 40
 
 def tune(folder, *words):
     pytest.importorskip("torch", reason="needs torch")
-    command = [sys.executable, "-m", "cli.tune", "--laws", str(ROOT / "laws"), *words]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "spak.cli.tune", "--laws", str(ROOT / "laws"), *words]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
     environment["XDG_CACHE_HOME"] = str(folder / "cache")
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -16,8 +16,8 @@ def test_gpu_and_simulator_agree(case: Case) -> None:
     """Both are right, and differ by no more than the tolerance either may have."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    from kernels.attention.fmha.kernel import fmha_kernel
-    from kernels.attention.fmha.spec import SPEC, Inputs
+    from spak.kernels.attention.fmha.kernel import fmha_kernel
+    from spak.kernels.attention.fmha.spec import SPEC, Inputs
 
     x = draw(case)
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[case.dtype]

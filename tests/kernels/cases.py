@@ -10,8 +10,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels import sim
-from kernels.attention.fmha.spec import SPEC, Shape
+from spak.kernels import sim
+from spak.kernels.attention.fmha.spec import SPEC, Shape
 
 SIMULATED_SMS = 4
 """Small, so that a persistent CTA of a small case gets several blocks."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels import sim
-from kernels.attention.floor_check import masked_row_outcomes
-from kernels.attention.fmha import kernel as fmha
-from kernels.attention.fmha.spec import SPEC, Shape
-from kernels.sim.variant import variant
+from spak.kernels import sim
+from spak.kernels.attention.floor_check import masked_row_outcomes
+from spak.kernels.attention.fmha import kernel as fmha
+from spak.kernels.attention.fmha.spec import SPEC, Shape
+from spak.kernels.sim.variant import variant
 from tests.kernels.cases import CASES, Case, draw, reference, relative_error, simulate
 
 
@@ -25,7 +25,7 @@ def test_fmha_on_awkward_shapes(case: Case) -> None:
 
 def test_more_heads_than_a_grid_holds_in_its_later_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
     """They move to the first dimension, which holds 2^31 - 1 blocks."""
-    monkeypatch.setattr("kernels.attention.fmha.spec.MOST_BLOCKS", 5)
+    monkeypatch.setattr("spak.kernels.attention.fmha.spec.MOST_BLOCKS", 5)
     case = Case("many heads", batch=2, heads=3, kv_heads=1, seq_q=70, seq_kv=70)
     assert SPEC.grid(Shape.of(case.problem), case.configuration, 1) == (6, 3, 1)
     x = draw(case)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kernels.attention import online_softmax as osm
+from spak.kernels.attention import online_softmax as osm
 
 
 def problem(seed: int, *, rows: int, keys: int, scale: float = 1.0, share_masked: float = 0.3) -> tuple[NDArray, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kernels import sim
+from spak.kernels import sim
 from tests.kernels import styles
 
 RNG = np.random.default_rng(7)

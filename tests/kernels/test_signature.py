@@ -46,7 +46,7 @@ def arrays(connection):
     fake_driver.install()
     import cuda.tile as ct
 
-    from kernels.signature import contiguous, convention
+    from spak.kernels.signature import contiguous, convention
 
     names = {"<f2": ct.float16, "<f4": ct.float32, "|u1": ct.uint8, "<f8": ct.float64}
     different = []
@@ -73,7 +73,7 @@ def fmha(connection):
     torch.float32 = "fp32"
     torch.empty = lambda shape, **_: fake_driver.DeviceArray(shape, "<f4", 1 << 30)
     sys.modules["torch"] = torch
-    from kernels.attention.fmha.spec import SPEC, Inputs
+    from spak.kernels.attention.fmha.spec import SPEC, Inputs
 
     parameters = yaml.safe_load((LAWS / "ops/fmha.yaml").read_text())["parameters"]
     default = {name: parameter["default"] for name, parameter in parameters.items()}

@@ -10,9 +10,9 @@ from cuda.tile._ir.ir import Operation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import sim
-from kernels.sim.dtypes import INTEGER_POISON, round_to_tf32
-from kernels.sim.machine import HANDLERS, TERMINATORS
+from spak.kernels import sim
+from spak.kernels.sim.dtypes import INTEGER_POISON, round_to_tf32
+from spak.kernels.sim.machine import HANDLERS, TERMINATORS
 
 C = ct.Constant[int]
 BF16 = ml_dtypes.bfloat16

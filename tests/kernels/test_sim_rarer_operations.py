@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from kernels import sim
+from spak.kernels import sim
 
 C = ct.Constant[int]
 I32, F32 = np.int32, np.float32
@@ -191,7 +191,7 @@ def test_hung_loop_is_reported() -> None:
         while ct.atomic_add(X, ct.bid(0), 0) == 0:
             pass
 
-    from kernels.sim import machine
+    from spak.kernels.sim import machine
 
     assert machine.MAX_SPINS > 1000
     with pytest.MonkeyPatch.context() as patch:

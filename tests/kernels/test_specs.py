@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.attention.fmha.spec import SPEC as FMHA
-from kernels.registry import SPECS, spec
+from spak.kernels.attention.fmha.spec import SPEC as FMHA
+from spak.kernels.registry import SPECS, spec
 
 OPS = Path(__file__).parents[2] / "laws" / "ops"
 SMALL_CORE = 300
@@ -79,7 +79,7 @@ def test_matmul_work_counts_every_product_once_when_tiles_divide_the_problem():
 
 def test_a_persistent_grid_is_what_stays_resident_and_never_more_than_the_blocks():
     """132 SMs at two CTAs each; a small problem gets one CTA for each block."""
-    from kernels.attention.problem import Shape
+    from spak.kernels.attention.problem import Shape
 
     shape = Shape.of(first_problem("fmha"))
     persistent = {**defaults("fmha"), "persistent": True}

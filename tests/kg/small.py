@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from kg.model.hardware import Fact, Hardware
-from kg.model.law import (
+from spak.kg.model.hardware import Fact, Hardware
+from spak.kg.model.law import (
     AvoidClaim,
     Bound,
     Evidence,
@@ -24,13 +24,13 @@ from kg.model.law import (
     TransformClaim,
     Withdrawn,
 )
-from kg.model.op import Op, Parameter, ProblemParameter
-from kg.model.system import System
+from spak.kg.model.op import Op, Parameter, ProblemParameter
+from spak.kg.model.system import System
 
 
 @dataclass
 class SmallRoot:
-    """Has the collections that `kg.store.Store` asks for."""
+    """Has the collections that `spak.kg.model.store.Store` asks for."""
 
     laws: dict[str, Law] = field(default_factory=dict)
     hardware: dict[str, Hardware] = field(default_factory=dict)

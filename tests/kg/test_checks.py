@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kg import checks, fmt
-from kg.conflict import Conflicts
-from kg.loader import load
+from spak.kg import checks
+from spak.kg.files import fmt
+from spak.kg.files.loader import load
+from spak.kg.law.conflict import Conflicts
 
 
 def _found(law_root, name=None):

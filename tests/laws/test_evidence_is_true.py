@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kg.loader import load
-from tuner.confirm.evidence import SPEAKING, differences
-from tuner.verify import witnesses
+from spak.kg.files.loader import load
+from spak.tuner.learn.confirm.evidence import SPEAKING, differences
+from spak.tuner.verify import witnesses
 
 LAWS = load(Path(__file__).parents[2] / "laws")
 KNOWN = {witness.run.id: witness for witness in witnesses(LAWS)}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import yaml
 
-from kg.model.hardware import Hardware
+from spak.kg.model.hardware import Hardware
 
 ROOT = Path(__file__).parents[2] / "laws" / "hardware"
 NODES = {path.stem: msgspec.convert(yaml.safe_load(path.read_text("utf-8")), Hardware) for path in ROOT.glob("*.yaml")}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.floor import EXPERIMENTS, Experiment, run
-from kg.model.run import Run, Trial
+from spak.kg.model.run import Run, Trial
 
 EVIDENCE = Path(__file__).parents[2] / "laws" / "evidence"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from bench import online_softmax
-from kg.loader import read_run
+from spak.kg.files.loader import read_run
 
 EVIDENCE = Path(__file__).parents[2] / "laws" / "evidence"
 

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from kg.model.run import Failure, Measurement, Run, Trial
+from spak.kg.model.run import Failure, Measurement, Run, Trial
 
 VALUES = {"tile_m": (32, 64, 128, 256), "tile_n": (32, 64, 128), "occupancy": (1, 2, 4), "v_latency": (2, 3, 4, 5)}
 

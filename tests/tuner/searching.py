@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from kg.model.base import Configuration, Problem, Scalar
-from kg.model.hardware import Hardware
-from kg.model.law import Law
-from kg.model.op import Op
-from kg.model.run import Device, Failure, Measurement, Noise, Trial
-from kg.model.system import System
-from tuner.backend.base import Provenance, Request
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.law import Law
+from spak.kg.model.op import Op
+from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
+from spak.kg.model.system import System
+from spak.tuner.backend.base import Provenance, Request
 
 OP = msgspec.convert(
     {

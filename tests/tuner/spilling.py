@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from kg.model.run import Measurement, Run, Trial
-from kg.space import build
+from spak.kg.model.run import Measurement, Run, Trial
+from spak.kg.space.space import build
 from tests.tuner.searching import OP, avoid, spill, time_us
 
 SIZES = ({"size": 512, "dim": 64}, {"size": 1024, "dim": 64}, {"size": 4096, "dim": 64})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from kg.model.law import Evidence
-from kg.model.run import Failure, Measurement, Run, Trial
+from spak.kg.model.law import Evidence
+from spak.kg.model.run import Failure, Measurement, Run, Trial
+from spak.tuner.errors import TunerError
+from spak.tuner.learn.confirm.evidence import Witness
+from spak.tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay, trials, verified, witnesses
 from tests.tuner.searching import OP, avoid, spill, store, time_us
 from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured
-from tuner.confirm.evidence import Witness
-from tuner.errors import TunerError
-from tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay, trials, verified, witnesses
 
 
 class Root:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kg.model.base import Configuration, Problem
-from kg.model.run import Device, Measurement, Noise, Trial
+from spak.kg.model.base import Configuration, Problem
+from spak.kg.model.run import Device, Measurement, Noise, Trial
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
-from kg.formats.recording import Recording
-from kg.model.base import Configuration, Problem, Scalar
-from kg.model.run import Failure, Measurement, Trial
-from tuner.backend.base import Provenance, Request
+from spak.kg.formats.recording import Recording
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.run import Failure, Measurement, Trial
+from spak.tuner.backend.base import Provenance, Request
 
 FEATURES = frozenset({"spill_bytes", "registers", "smem_bytes", "threads", "ctas_per_sm"})
 """Compiled features a record may hold; anything else in it (GFLOP/s) is known only after timing."""

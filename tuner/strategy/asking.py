@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tuner.indices import permutation
-from tuner.strategy.base import Observation, SpaceView
+from spak.tuner.engine.indices import permutation
+from spak.tuner.strategy.base import Observation, SpaceView
 
 Explain = Callable[[tuple[int, ...], str], None]
 """Told the codes of each proposed configuration and what it was proposed from."""

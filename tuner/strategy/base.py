@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from kg.factors import Codes
-from tuner.indices import Indices
+from spak.kg.space.factors import Codes
+from spak.tuner.engine.indices import Indices
 
 
 @dataclass(frozen=True)

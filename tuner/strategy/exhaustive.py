@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tuner.strategy.asking import KNOWN, Asking
-from tuner.strategy.base import SpaceView
+from spak.tuner.strategy.asking import KNOWN, Asking
+from spak.tuner.strategy.base import SpaceView
 
 
 class Exhaustive(Asking):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tuner.errors import TunerError
-from tuner.strategy.asking import Asking
-from tuner.strategy.base import Observation, SpaceView
+from spak.tuner.errors import TunerError
+from spak.tuner.strategy.asking import Asking
+from spak.tuner.strategy.base import Observation, SpaceView
 
 INITIAL = 16
 """Trials before the first model: from the known order in turn with random ones."""

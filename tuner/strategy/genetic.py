@@ -7,9 +7,9 @@ from itertools import islice
 
 import numpy as np
 
-from kg.space import mixed_radix
-from tuner.strategy.asking import Asking
-from tuner.strategy.base import Observation, SpaceView
+from spak.kg.space.space import mixed_radix
+from spak.tuner.strategy.asking import Asking
+from spak.tuner.strategy.base import Observation, SpaceView
 
 POPULATION = 20
 """Source: Kernel Tuner, `strategies/genetic_algorithm.py`, default `popsize`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tuner.strategy.asking import Asking
-from tuner.strategy.base import SpaceView
+from spak.tuner.strategy.asking import Asking
+from spak.tuner.strategy.base import SpaceView
 
 
 class Random(Asking):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from tuner.errors import TunerError
-from tuner.strategy.asking import Explain
-from tuner.strategy.base import Strategy
+from spak.tuner.errors import TunerError
+from spak.tuner.strategy.asking import Explain
+from spak.tuner.strategy.base import Strategy
 
 STRATEGIES = {
-    "exhaustive": "tuner.strategy.exhaustive:Exhaustive",
-    "forest": "tuner.strategy.forest:Forest",
-    "genetic": "tuner.strategy.genetic:Genetic",
-    "random": "tuner.strategy.random:Random",
-    "transfer": "tuner.strategy.transfer:Transfer",
+    "exhaustive": "spak.tuner.strategy.exhaustive:Exhaustive",
+    "forest": "spak.tuner.strategy.forest:Forest",
+    "genetic": "spak.tuner.strategy.genetic:Genetic",
+    "random": "spak.tuner.strategy.random:Random",
+    "transfer": "spak.tuner.strategy.transfer:Transfer",
 }
 """Name -> `module:class`."""
 

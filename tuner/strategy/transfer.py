@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kg.space import mixed_radix
-from tuner.prior.belief import Belief, log_expected_improvement
-from tuner.prior.knowledge import Knowledge, knowledge, named
-from tuner.prior.source import WORST
-from tuner.strategy.asking import Asking, Explain
-from tuner.strategy.base import Observation, SpaceView
+from spak.kg.space.space import mixed_radix
+from spak.tuner.knowledge.belief import Belief, log_expected_improvement
+from spak.tuner.knowledge.knowledge import Knowledge, knowledge, named
+from spak.tuner.knowledge.source import WORST
+from spak.tuner.strategy.asking import Asking, Explain
+from spak.tuner.strategy.base import Observation, SpaceView
 
 EARNED = 4
 """Proposals exempt from alternating for each improvement."""

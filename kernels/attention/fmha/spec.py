@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kernels.attention.problem import AttentionSpec, Inputs, Shape
-from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
-from kernels.signature import contiguous, convention
+from spak.kernels.attention.problem import AttentionSpec, Inputs, Shape
+from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
+from spak.kernels.signature import contiguous, convention
 
 _HERE = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def key_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
 @lru_cache
 def _hinted(occupancy: int, num_ctas: int, num_worker_warps: int) -> Any:
     """One kernel object for each set of hints: cuTile keeps compiled code with the object."""
-    from kernels.attention.fmha.kernel import fmha_kernel
+    from spak.kernels.attention.fmha.kernel import fmha_kernel
 
     warps = num_worker_warps or None
     return fmha_kernel.replace_hints(occupancy=occupancy, num_ctas=num_ctas, num_worker_warps=warps)

@@ -7,15 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kernels.attention.problem import AttentionSpec, Inputs, Shape
-from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
-from kernels.signature import contiguous, convention
+from spak.kernels.attention.problem import AttentionSpec, Inputs, Shape
+from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
+from spak.kernels.signature import contiguous, convention
 
 
 @lru_cache
 def _hinted(occupancy: int) -> Any:
     """One kernel object for each set of hints: cuTile keeps compiled code with the object."""
-    from kernels.attention.fused.kernel import fused_kernel
+    from spak.kernels.attention.fused.kernel import fused_kernel
 
     return fused_kernel.replace_hints(occupancy=occupancy)
 

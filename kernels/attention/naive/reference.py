@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kernels.attention.fmha.reference import attention
+from spak.kernels.attention.fmha.reference import attention
 
 __all__ = ["attention"]

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kernels.attention.problem import AttentionSpec, Inputs, Shape, torch_dtype
-from kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
-from kernels.signature import contiguous, convention
+from spak.kernels.attention.problem import AttentionSpec, Inputs, Shape, torch_dtype
+from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar, Work
+from spak.kernels.signature import contiguous, convention
 
 SOFTMAX_PASSES = 3
 """S is read for the maximum, for the sum, and for the weights."""
@@ -18,7 +18,7 @@ SOFTMAX_PASSES = 3
 @lru_cache
 def _hinted(name: str, occupancy: int) -> Any:
     """One kernel object for each set of hints: cuTile keeps compiled code with the object."""
-    from kernels.attention.naive import kernel
+    from spak.kernels.attention.naive import kernel
 
     return getattr(kernel, name).replace_hints(occupancy=occupancy)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from kg.model.run import Measurement, Run, Trial
+from spak.kg.model.run import Measurement, Run, Trial
 
 OP = """\
 id: toy

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli import render_diff
-from cli.render import Pen
-from kg.diff import words
-from kg.diff.compare import compare
-from kg.diff.report import Difference, difference
-from kg.diff.sources import open_source
-from kg.errors import InvalidFilesError, KgError
+from spak.cli.render import diff as render_diff
+from spak.cli.render.text import Pen
+from spak.kg.diff import words
+from spak.kg.diff.compare import compare
+from spak.kg.diff.report import Difference, difference
+from spak.kg.diff.sources import open_source
+from spak.kg.errors import InvalidFilesError, KgError
 from tests.kg.diff.history import AGAINST, FOUND, HELD, History, law
 
 TOOLCHAIN = "tileiras 13.4"
@@ -265,8 +265,8 @@ EXPRESSIONS = st.sampled_from(["tile_m >= 128", "tile_n <= 32", "latency == 3", 
 def test_swapping_the_sides_swaps_the_direction(first: str, second: str, least: float, evidence: str) -> None:
     import msgspec
 
-    from kg import yaml_reader
-    from kg.model.law import Law
+    from spak.kg.files import yaml_reader
+    from spak.kg.model.law import Law
 
     def make(avoid: str, bound: float) -> Law:
         return msgspec.convert(

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from cli import render_diff
-from cli.app import build, run
-from cli.kg import COMMANDS
-from cli.render import WIDTH
+from spak.cli.app import build, run
+from spak.cli.kg import COMMANDS
+from spak.cli.render import diff as render_diff
+from spak.cli.render.text import WIDTH
 from tests.kg.diff.history import History, law
 
 PREFER = """\

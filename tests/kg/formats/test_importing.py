@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kg import atomic
-from kg.errors import KgError
-from kg.formats.importing import Import, import_file
-from kg.formats.nodes import HardwareName
-from kg.loader import load
+from spak.kg.errors import KgError
+from spak.kg.files import atomic
+from spak.kg.files.loader import load
+from spak.kg.formats.importing import Import, import_file
+from spak.kg.formats.nodes import HardwareName
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

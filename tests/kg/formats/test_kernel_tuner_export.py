@@ -9,12 +9,12 @@ from itertools import product
 
 import pytest
 
-from cli import kg as kg_cli
-from cli.app import build, run
-from kg.errors import KgError
-from kg.expression import parse
-from kg.formats.kernel_tuner_export import Wanted, export
-from kg.loader import load
+from spak.cli import kg as kg_cli
+from spak.cli.app import build, run
+from spak.kg.errors import KgError
+from spak.kg.expression import parse
+from spak.kg.files.loader import load
+from spak.kg.formats.kernel_tuner_export import Wanted, export
 
 HARDWARE = """\
 id: gpu

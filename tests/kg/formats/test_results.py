@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kg.errors import InvalidFilesError
-from kg.formats.reader import read_recording
-from kg.formats.t4_writer import write_t4
-from kg.model.run import Failure, Measurement, Run, Times, Trial
+from spak.kg.errors import InvalidFilesError
+from spak.kg.formats.reader import read_recording
+from spak.kg.formats.t4_writer import write_t4
+from spak.kg.model.run import Failure, Measurement, Run, Times, Trial
 
 
 def refusal(path: Path) -> str:

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from kg.errors import InvalidFilesError
-from kg.formats.t1 import read_t1
-from kg.formats.value_list import ValueListError, value_list
+from spak.kg.errors import InvalidFilesError
+from spak.kg.formats.t1 import read_t1
+from spak.kg.formats.value_list import ValueListError, value_list
 
 
 @pytest.mark.parametrize(

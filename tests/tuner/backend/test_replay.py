@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from kg.formats.recording import Recording
-from kg.model.run import Failure, Measurement, Times, Trial
-from tuner.backend.base import Request
-from tuner.backend.replay import MISS, ReplayBackend
+from spak.kg.formats.recording import Recording
+from spak.kg.model.run import Failure, Measurement, Times, Trial
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.replay import MISS, ReplayBackend
 
 
 def _recording():

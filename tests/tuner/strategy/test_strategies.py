@@ -7,13 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from tuner.errors import TunerError
-from tuner.prior.knowledge import knowledge
-from tuner.prior.source import WORST, Source
-from tuner.strategy import registry
-from tuner.strategy.base import Observation, SpaceView
-from tuner.strategy.forest import Forest
-from tuner.strategy.transfer import Transfer
+from spak.tuner.errors import TunerError
+from spak.tuner.knowledge.knowledge import knowledge
+from spak.tuner.knowledge.source import WORST, Source
+from spak.tuner.strategy import registry
+from spak.tuner.strategy.base import Observation, SpaceView
+from spak.tuner.strategy.forest import Forest
+from spak.tuner.strategy.transfer import Transfer
 
 
 def view(landscape, order=None):

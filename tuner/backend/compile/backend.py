@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kernels.interface import KernelSpec
-from kg.model.base import Problem, Scalar
-from kg.model.run import Failure, Measurement, Times, Trial
-from tuner.backend.base import Provenance, Request
-from tuner.backend.compile.cache import CompileCache, Identity
-from tuner.backend.compile.features import UNITS, resident
-from tuner.backend.compile.occupancy import Limits
-from tuner.backend.compile.pool import Pool
-from tuner.backend.compile.protocol import Compiled, Order, Setup
-from tuner.backend.compile.toolchain import Toolchain
-from tuner.predict.model import Machine, predict_us
+from spak.kernels.interface import KernelSpec
+from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.run import Failure, Measurement, Times, Trial
+from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.compile.cache import CompileCache, Identity
+from spak.tuner.backend.compile.features import UNITS, resident
+from spak.tuner.backend.compile.occupancy import Limits
+from spak.tuner.backend.compile.pool import Pool
+from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
+from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.knowledge.predict import Machine, predict_us
 
 MEMORY_LIMIT_BYTES = 6 << 30
 """Address space of a worker and of each tool it runs; the largest of this repository's kernels needs under 2 GiB."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from kg.model.base import Configuration, Problem, Scalar
-from tuner.backend.compile.protocol import Compiled
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.tuner.backend.compile.protocol import Compiled
 
 FORMAT = 1
 """Changes when what a worker extracts changes, so that older entries are not used."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.errors import CubinError
 
 # Attributes of `.nv.info` sections. Source: `cuobjdump -elf` prints the same records by name (EIATTR_*); the numbers are
 # those of the records it names, and a test holds what is read here to `cuobjdump -res-usage`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuner.errors import TunerError
+from spak.tuner.errors import TunerError
 
 
 class CompilerMissingError(TunerError):

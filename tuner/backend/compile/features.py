@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tuner.backend.compile.cubin import resources
-from tuner.backend.compile.errors import CubinError
-from tuner.backend.compile.occupancy import WARP_THREADS, Footprint, Limits, ctas_per_sm
-from tuner.backend.compile.sass import InstructionMix, mix
+from spak.tuner.backend.compile.cubin import resources
+from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.occupancy import WARP_THREADS, Footprint, Limits, ctas_per_sm
+from spak.tuner.backend.compile.sass import InstructionMix, mix
 
 UNITS: Mapping[str, str] = {
     "spill_bytes": "bytes",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from kg.model.base import Scalar
-from tuner.errors import TunerError
+from spak.kg.model.base import Scalar
+from spak.tuner.errors import TunerError
 
 WARP_THREADS = 32
 """Source: CUDA C++ Programming Guide, Hardware Multithreading."""

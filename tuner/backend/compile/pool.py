@@ -16,12 +16,12 @@ from typing import IO
 
 import msgspec
 
-from tuner.backend.compile.protocol import Compiled, Order, Setup, failed
+from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
 
 GRACE_S = 30.0
 """Seconds beyond the tools' own limit: importing cuTile, its front end, and a tool's end."""
 
-_START = "import sys; sys.path[:] = {path!r}; from tuner.backend.compile.worker import main; main()"
+_START = "import sys; sys.path[:] = {path!r}; from spak.tuner.backend.compile.worker import main; main()"
 
 
 @dataclass

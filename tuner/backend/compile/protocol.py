@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kg.model.base import Model, Scalar
-from kg.model.run import Failure, Invalidity
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.run import Failure, Invalidity
 
 
 class Setup(Model, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Compiled(Model, frozen=True, kw_only=True):
     """What the compiler made of one configuration. Holds nothing that depends on the device within its capability.
 
     Attributes:
-        features: Feature -> value (see `tuner.backend.compile.features`); empty after a failure.
+        features: Feature -> value (see `spak.tuner.backend.compile.features`); empty after a failure.
         remarks: What the compiler says of its choices, as `pass: remark`, each once.
         invalidity: `correct`, `compile`, `timeout`, or `constraints` where the spec refused the configuration.
         failure: Why, unless correct.

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.backend.compile.errors import CompilerMissingError
+from spak.tuner.backend.compile.errors import CompilerMissingError
 
 INSTALL = "install it with: pip install 'spak[compile]'"
 PACKAGES = {"cuda-tile": "cuda-tile", "tileiras": "nvidia-cuda-tileiras", "nvdisasm": "nvidia-cuda-nvdisasm"}

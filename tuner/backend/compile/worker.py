@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from tuner.backend.compile import features
-from tuner.backend.compile.errors import CubinError
-from tuner.backend.compile.protocol import Compiled, Order, Setup, failed
+from spak.tuner.backend.compile import features
+from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
 
 DEFAULT_OPT_LEVEL = 3
 """What cuTile passes when a kernel does not say. Source: cuda.tile 1.7, CompilerOptions.opt_level."""

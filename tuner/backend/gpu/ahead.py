@@ -13,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from kg.model.base import Configuration, Problem
-from kg.model.run import Failure
-from tuner.backend.gpu.cubins import CubinStore, compile_into
-from tuner.backend.gpu.orphan import end_with_parent
+from spak.kg.model.base import Configuration, Problem
+from spak.kg.model.run import Failure
+from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
+from spak.tuner.backend.gpu.orphan import end_with_parent
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed, wait
 from dataclasses import dataclass, field
 
-from kg.model.base import Problem
-from kg.model.run import Device, Measurement, Noise, Times, Trial
-from tuner.backend.base import Provenance, Request
-from tuner.backend.gpu.ahead import Compiled, Compiler
-from tuner.backend.gpu.protocol import Batch, Contestant
-from tuner.backend.gpu.statistics import summarise
-from tuner.backend.gpu.supervisor import Outcome, Supervisor
-from tuner.backend.gpu.timing import Plan
+from spak.kg.model.base import Problem
+from spak.kg.model.run import Device, Measurement, Noise, Times, Trial
+from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.gpu.ahead import Compiled, Compiler
+from spak.tuner.backend.gpu.protocol import Batch, Contestant
+from spak.tuner.backend.gpu.statistics import summarise
+from spak.tuner.backend.gpu.supervisor import Outcome, Supervisor
+from spak.tuner.backend.gpu.timing import Plan
 
 Inspect = Callable[[Compiled], Mapping[str, float]]
 """Features of what was compiled (`registers`, `spill_bytes`, ...); empty where they cannot be read."""

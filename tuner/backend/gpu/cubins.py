@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernels.interface import CompileJob
+from spak.kernels.interface import CompileJob
 
 
 @dataclass(frozen=True)

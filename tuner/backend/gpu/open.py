@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kernels
-from kernels.registry import SPECS, spec
-from kg.model.base import Scalar
-from tuner.backend.compile.backend import TIME_LIMIT_S
-from tuner.backend.compile.cache import source_sha256
-from tuner.backend.compile.errors import CompilerMissingError, CubinError
-from tuner.backend.compile.features import disassemble, of_cubin, of_disassembly, resident
-from tuner.backend.compile.occupancy import Limits as SmLimits
-from tuner.backend.compile.toolchain import find
-from tuner.backend.gpu.ahead import AheadCompiler, Compiled, Target
-from tuner.backend.gpu.backend import GpuBackend, Inspect, Method
-from tuner.backend.gpu.cubins import Cubin, CubinStore
-from tuner.backend.gpu.program import KernelProgram
-from tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.kernels.registry import SPECS, spec
+from spak.kg.model.base import Scalar
+from spak.tuner.backend.compile.backend import TIME_LIMIT_S
+from spak.tuner.backend.compile.cache import source_sha256
+from spak.tuner.backend.compile.errors import CompilerMissingError, CubinError
+from spak.tuner.backend.compile.features import disassemble, of_cubin, of_disassembly, resident
+from spak.tuner.backend.compile.occupancy import Limits as SmLimits
+from spak.tuner.backend.compile.toolchain import find
+from spak.tuner.backend.gpu.ahead import AheadCompiler, Compiled, Target
+from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, Method
+from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
+from spak.tuner.backend.gpu.program import KernelProgram
+from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
 
 PREDICTING = ("loop_instructions", "loop_shared_bytes", "loop_spill_bytes", "loop_tensor_flops")
-"""What `tuner.predict.model` takes from the hot loop; the rest of the instruction mix would triple a run file."""
+"""What `spak.tuner.knowledge.predict` takes from the hot loop; the rest of the instruction mix would triple a run file."""
 
-PACKAGE_ROOT = Path(kernels.__file__).resolve().parents[1]
+PACKAGE_ROOT = Path(kernels.__file__).absolute().parents[1]
 
 
 @dataclass(frozen=True)

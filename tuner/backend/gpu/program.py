@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kernels.interface import KernelSpec
-from kg.model.base import Problem
-from tuner.backend.gpu.clocks import open_clock_log
-from tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
-from tuner.backend.gpu.detect import detect
-from tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
-from tuner.backend.gpu.timing import CudaTimer, Launch
+from spak.kernels.interface import KernelSpec
+from spak.kg.model.base import Problem
+from spak.tuner.backend.gpu.clocks import open_clock_log
+from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
+from spak.tuner.backend.gpu.detect import detect
+from spak.tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
+from spak.tuner.backend.gpu.timing import CudaTimer, Launch
 
 
 @dataclass(frozen=True)

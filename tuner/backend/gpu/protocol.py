@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from kg.model.base import Configuration, Problem
-from kg.model.run import Invalidity
-from tuner.backend.gpu.timing import Plan
+from spak.kg.model.base import Configuration, Problem
+from spak.kg.model.run import Invalidity
+from spak.tuner.backend.gpu.timing import Plan
 
 Stage = Literal["open", "prepare", "check", "ready", "time", "close"]
 """What the worker is doing: each has its own time limit."""

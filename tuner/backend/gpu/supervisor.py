@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-from kg.model.run import Failure, Invalidity
-from tuner.backend.gpu.errors import DeviceUnusableError
-from tuner.backend.gpu.protocol import (
+from spak.kg.model.run import Failure, Invalidity
+from spak.tuner.backend.gpu.errors import DeviceUnusableError
+from spak.tuner.backend.gpu.protocol import (
     NOBODY,
     Batch,
     Checked,
@@ -34,7 +34,7 @@ from tuner.backend.gpu.protocol import (
     Step,
     Timed,
 )
-from tuner.backend.gpu.worker import serve
+from spak.tuner.backend.gpu.worker import serve
 
 
 @dataclass(frozen=True)

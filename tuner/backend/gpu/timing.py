@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tuner.backend.gpu.statistics import MIN_SAMPLES, Interval, summarise
+from spak.tuner.backend.gpu.statistics import MIN_SAMPLES, Interval, summarise
 
 Key = TypeVar("Key", bound=Hashable)
 Launch = Callable[[], object]

@@ -14,9 +14,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
 
-from kg.model.run import Invalidity
-from tuner.backend.gpu.orphan import end_with_parent
-from tuner.backend.gpu.protocol import (
+from spak.kg.model.run import Invalidity
+from spak.tuner.backend.gpu.orphan import end_with_parent
+from spak.tuner.backend.gpu.protocol import (
     FIRST_BASELINE,
     NOBODY,
     Batch,
@@ -33,7 +33,7 @@ from tuner.backend.gpu.protocol import (
     Timed,
     WrongOutputError,
 )
-from tuner.backend.gpu.timing import interleave
+from spak.tuner.backend.gpu.timing import interleave
 
 MESSAGE_LIMIT: Final = 500
 """Characters of an exception's message that a run file keeps."""

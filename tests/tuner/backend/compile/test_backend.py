@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kg.loader import load
+from spak.kg.files.loader import load
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.compile import toolchain
+from spak.tuner.backend.compile.backend import CompileBackend, Target
+from spak.tuner.backend.compile.cache import CompileCache, Identity
+from spak.tuner.backend.compile.errors import CompilerMissingError
+from spak.tuner.backend.compile.protocol import Compiled
+from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.engine import session
 from tests.tuner.backend.compile import broken
-from tuner import session
-from tuner.backend.base import Request
-from tuner.backend.compile import toolchain
-from tuner.backend.compile.backend import CompileBackend, Target
-from tuner.backend.compile.cache import CompileCache, Identity
-from tuner.backend.compile.errors import CompilerMissingError
-from tuner.backend.compile.protocol import Compiled
-from tuner.backend.compile.toolchain import Toolchain
 
 LAWS = Path(__file__).parents[4] / "laws"
 TOOLS = Toolchain("/nonexistent/tileiras", "/nonexistent/nvdisasm", {"tileiras": "13.4.92"})
@@ -151,7 +151,7 @@ def test_line_information_does_not_change_the_code(question, tmp_path):
     pytest.importorskip("cuda.tile")
     from cuda.tile.compilation import export_kernel
 
-    from tuner.backend.compile.features import disassemble
+    from spak.tuner.backend.compile.features import disassemble
 
     tools = toolchain.find()
     (job,) = session.kernel_spec("fmha")[0].compile_jobs(question.problem, configured(question, tile_m=32, tile_n=32))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.backend.compile.cache import CompileCache, Identity, source_sha256
-from tuner.backend.compile.protocol import Compiled, failed
+from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
+from spak.tuner.backend.compile.protocol import Compiled, failed
 
 IDENTITY = Identity("fmha", "ab" * 32, "sm_120", {"tileiras": "13.4.92"}, ("head_dim",))
 RESULT = Compiled(features={"registers": 128.0, "spill_bytes": 0.0}, remarks=("Memory: x",), seconds=1.5)

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from spak.tuner.backend.compile import pool as pools
+from spak.tuner.backend.compile.pool import Pool
+from spak.tuner.backend.compile.protocol import Order, Setup, shorten
 from tests.tuner.backend.compile import broken
-from tuner.backend.compile import pool as pools
-from tuner.backend.compile.pool import Pool
-from tuner.backend.compile.protocol import Order, Setup, shorten
 
 
 def setup(time_limit_s: float = 60.0) -> Setup:

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg.loader import load
-from kg.match import hardware_facts
-from tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
-from tuner.backend.compile.errors import CubinError
-from tuner.backend.compile.features import of_cubin, of_disassembly, resident
-from tuner.backend.compile.occupancy import Footprint, Limits, ctas_per_sm
-from tuner.backend.compile.sass import mix, parse
-from tuner.errors import TunerError
+from spak.kg.files.loader import load
+from spak.kg.law.match import hardware_facts
+from spak.tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
+from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.features import of_cubin, of_disassembly, resident
+from spak.tuner.backend.compile.occupancy import Footprint, Limits, ctas_per_sm
+from spak.tuner.backend.compile.sass import mix, parse
+from spak.tuner.errors import TunerError
 
 DATA = Path(__file__).parents[3] / "data" / "cubins.json"
 """Cubins that ptxas 13.4 made of one PTX kernel with 4,096 bytes of shared memory and 128 threads, per architecture."""

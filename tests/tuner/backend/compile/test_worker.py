@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from tuner.backend.compile import worker
-from tuner.backend.compile.protocol import Order, Setup
+from spak.tuner.backend.compile import worker
+from spak.tuner.backend.compile.protocol import Order, Setup
 
 ORDER = Order(problem={}, configuration={})
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
+from spak.tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 
 import cuda.tile as ct
 
-from kernels.interface import CompileJob
+from spak.kernels.interface import CompileJob
 
 NUM_SPINS = 1 << 20  # squared: hours on any GPU, and yet a machine nobody kills it on becomes free again
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tuner.backend.gpu.ahead import AheadCompiler, Target
-from tuner.backend.gpu.cubins import CubinStore
+from spak.tuner.backend.gpu.ahead import AheadCompiler, Target
+from spak.tuner.backend.gpu.cubins import CubinStore
 
 pytestmark = pytest.mark.compiler
 SPEC = "tests.tuner.backend.gpu.scale_spec:SPEC"

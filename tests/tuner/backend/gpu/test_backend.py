@@ -5,13 +5,13 @@ from threading import Timer
 
 import pytest
 
-from kg.model.run import Failure
+from spak.kg.model.run import Failure
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.gpu.ahead import Compiled
+from spak.tuner.backend.gpu.backend import GpuBackend, Method
+from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.gpu.timing import Plan
 from tests.tuner.backend.gpu.fake_device import FakeProgram
-from tuner.backend.base import Request
-from tuner.backend.gpu.ahead import Compiled
-from tuner.backend.gpu.backend import GpuBackend, Method
-from tuner.backend.gpu.supervisor import Limits, Supervisor
-from tuner.backend.gpu.timing import Plan
 
 PLAN = Plan(rounds=8, slow_rounds=6)
 

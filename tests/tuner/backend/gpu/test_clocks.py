@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from tuner.backend.gpu.clocks import ClockLog, Reading, open_clock_log, parse_smi, read_smi
+from spak.tuner.backend.gpu.clocks import ClockLog, Reading, open_clock_log, parse_smi, read_smi
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import multiprocessing
 
 import pytest
 
+from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into, cubin_key, load_ahead_of_time
 from tests.tuner.backend.gpu import fake_driver
-from tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into, cubin_key, load_ahead_of_time
 
 PROBLEM = {"n": 1 << 16}
 

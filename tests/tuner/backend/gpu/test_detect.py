@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.backend.gpu.detect import Gpu, detect, parse
+from spak.tuner.backend.gpu.detect import Gpu, detect, parse
 
 
 def test_the_first_card_is_named_with_driver_and_architecture():

@@ -7,7 +7,7 @@ import sys
 POOL = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from tuner.backend.gpu.orphan import end_with_parent
+from spak.tuner.backend.gpu.orphan import end_with_parent
 pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"), initializer={initializer})
 pool.submit(time.sleep, {busy})
 print(pool.submit(os.getpid).result(), flush=True)
@@ -32,8 +32,6 @@ def test_pool_workers_end_with_a_killed_parent_idle_or_busy():
 
 def test_end_with_parent_does_nothing_in_a_process_that_was_not_spawned():
     """Called in the main process, nothing ends."""
-    code = (
-        "from tuner.backend.gpu.orphan import end_with_parent as e; e(); import time; time.sleep(0.2); print('alive')"
-    )
+    code = "from spak.tuner.backend.gpu.orphan import end_with_parent as e; e(); import time; time.sleep(0.2); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "alive\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tuner.backend.gpu.program import KernelProgram, tensors
+from spak.tuner.backend.gpu.program import KernelProgram, tensors
 
 
 class Tensor:
@@ -41,5 +41,5 @@ def test_every_tensor_is_found_in_order(value, found):
 def test_a_program_travels_to_another_process():
     import pickle
 
-    program = KernelProgram("fmha", "kernels.attention.fmha.spec:SPEC", Path("cubins"), "source")
+    program = KernelProgram("fmha", "spak.kernels.attention.fmha.spec:SPEC", Path("cubins"), "source")
     assert pickle.loads(pickle.dumps(program)) == program  # noqa: S301

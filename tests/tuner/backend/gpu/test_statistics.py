@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.backend.gpu.statistics import interval_rank, summarise
+from spak.tuner.backend.gpu.statistics import interval_rank, summarise
 
 TIMES = st.lists(st.floats(0.1, 1e6), min_size=1, max_size=60)
 

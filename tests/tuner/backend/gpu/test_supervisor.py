@@ -4,11 +4,11 @@ import math
 
 import pytest
 
+from spak.tuner.backend.gpu.errors import DeviceUnusableError
+from spak.tuner.backend.gpu.protocol import Batch, Contestant
+from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.gpu.timing import Plan
 from tests.tuner.backend.gpu.fake_device import FakeProgram
-from tuner.backend.gpu.errors import DeviceUnusableError
-from tuner.backend.gpu.protocol import Batch, Contestant
-from tuner.backend.gpu.supervisor import Limits, Supervisor
-from tuner.backend.gpu.timing import Plan
 
 QUICK = Limits(open_s=30, prepare_s=30, check_s=1, ready_s=30, time_s=1, close_s=5)
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tuner.backend.gpu.timing import Plan, interleave
+from spak.tuner.backend.gpu.timing import Plan, interleave
 
 TRUE_US = {"fast": 10.0, "close": 25.0, "slow": 31.0}
 

@@ -1,0 +1,1 @@
+"""Results as text, Markdown, JSON and annotations; no decision is made here."""

@@ -1,0 +1,42 @@
+"""A line of systems for people: what each step added and which laws came with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spak.cli.render.text import STATUS_STYLES, Pen, joined, with_right, wrap
+from spak.kg.answers.lineage import Step
+from spak.kg.model.law import Law
+
+
+def lines(steps: Sequence[Step], pen: Pen) -> str:
+    """Every step, oldest first, as text of 80 columns."""
+    parts: list[str] = []
+    for number, step in enumerate(steps):
+        parts += [""] * (number > 0) + _step(step, pen)
+    return "\n".join([*parts, ""])
+
+
+def _step(step: Step, pen: Pen) -> list[str]:
+    system = step.system
+    state_style = "green" if system.state == "built" else "yellow"
+    head = with_right(pen, wrap(system.title, width=66), system.state, state_style)
+    head[0] = pen(system.title, "bold") + head[0][len(system.title) :] if head[0].startswith(system.title) else head[0]
+    came = f"from {', '.join(system.derived_from)}" if system.derived_from else ""
+    out = [*head, *(pen(line, "dim") for line in wrap(joined([system.id, system.level, came]), indent=2))]
+    out += [line for text in system.delta for line in _item("+", text)]
+    out += [line for law in step.rewrites for line in _law("rewrite", law.id, law, pen)]
+    out += [line for identifier, law in step.gained.items() for line in _law("law", identifier, law, pen)]
+    if step.kept:
+        out += wrap(f"keeps {', '.join(step.kept)}", indent=2)
+    return out
+
+
+def _item(sign: str, text: str) -> list[str]:
+    wrapped = wrap(text, indent=4)
+    return [f"  {sign} {wrapped[0][4:]}", *wrapped[1:]]
+
+
+def _law(word: str, identifier: str, law: Law | None, pen: Pen) -> list[str]:
+    status = law.status if law is not None else "missing"
+    return with_right(pen, [f"  {word} {identifier}"], status, *STATUS_STYLES.get(status, ("red",)))

@@ -1,0 +1,225 @@
+"""An answer of `kg query` for people: one section for each knob, then what relatives say, what was refuted, conflicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from spak.cli.render.text import (
+    STATUS_STYLES,
+    VERB_STYLES,
+    WIDTH,
+    Pen,
+    column_width,
+    counted,
+    joined,
+    side_by_side,
+    with_right,
+    wrap,
+)
+from spak.kg.answers.query import Answer, Conflict, Hit, document
+from spak.kg.law.match import Match, op_relations
+from spak.kg.law.statement import ORDER, VERBS, claim_names, claim_text, evidence_text, kind_of, observed_text
+from spak.kg.model.law import Law, Status
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import Taxonomy
+
+_VERB_WIDTH = 10
+_STATUS_ORDER: tuple[Status, ...] = ("confirmed", "contested", "proposed", "refuted", "withdrawn")
+MAX_RELATIVES = 20
+"""Transferred laws a table shows: they come nearest first, and what a person wants is mostly above them."""
+
+_TIMES = " × "  # noqa: RUF001 - the sign for a product is meant
+_SYSTEMS = "from one system to the next"
+
+
+def table(answer: Answer, store: Store, pen: Pen, *, max_relatives: int | None = MAX_RELATIVES) -> str:
+    """The answer as text of 80 columns.
+
+    Args:
+        answer: What is known.
+        store: The law root it is from.
+        pen: How to write.
+        max_relatives: Transferred laws shown, the nearest; None shows all. The rest is counted.
+    """
+    here = [hit for hit in answer.hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
+    relatives = [hit for hit in answer.hits if hit.match.hw == "transferred" and hit.law.status != "refuted"]
+    refuted = [hit for hit in answer.hits if hit.law.status == "refuted"]
+    lines = _heading(answer, store, pen)
+    for knob, hits in group(here, parameter_order(store, answer.op)):
+        lines += ["", pen(knob, "bold"), *(line for hit in hits for line in _law(hit, store, pen))]
+    lines += _section(
+        "From relatives: may order a search, removes nothing", relatives[:max_relatives], answer, store, pen
+    )
+    if max_relatives is not None and len(relatives) > max_relatives:
+        left = counted(len(relatives) - max_relatives, "law")
+        lines += ["", *wrap(f"... and {left} of farther relatives: --all shows them")]
+    lines += _section("Claimed and refuted", refuted, answer, store, pen)
+    for conflict in answer.conflicts:
+        lines += _conflict(conflict, store, pen)
+    return "\n".join([*lines, *_footer(answer, pen), ""])
+
+
+def _heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
+    hw, op = store.hardware[answer.hw], store.ops[answer.op]
+    chain = list(Taxonomy("hardware", store.hardware).ancestors(answer.hw))
+    counts = Counter(hit.law.status for hit in answer.hits)
+    statuses = ", ".join(f"{counts[status]} {status}" for status in _STATUS_ORDER if counts[status])
+    lines = wrap(f"{op.title} on {hw.title}")
+    lines = [pen(line, "bold") for line in lines] + [pen(line, "dim") for line in wrap(" → ".join(chain))]
+    summary = counted(len(answer.hits), "law") + (f": {statuses}" if statuses else "")
+    return lines + wrap(joined([summary, f"toolchain {answer.toolchain}" if answer.toolchain else ""]))
+
+
+def parameter_order(store: Store, op: str) -> list[str]:
+    """The tunable parameters of every op an answer for `op` is about, in file order, the op with the most first."""
+    related = [store.ops[name] for name in op_relations(store, op) if name in store.ops]
+    related.sort(key=lambda node: -len(node.parameters))
+    return list(dict.fromkeys(name for node in related for name in node.parameters))
+
+
+def group(hits: Iterable[Hit], parameters: Sequence[str]) -> list[tuple[str, list[Hit]]]:
+    """Hits by what their claims are about, in the order of the op's parameters; what is no parameter comes last."""
+    groups: dict[tuple[str, ...], list[Hit]] = {}
+    for hit in hits:
+        groups.setdefault(_knobs(hit.law, parameters), []).append(hit)
+    position = {name: number for number, name in enumerate(parameters)}
+    last = len(position)
+    ordered = sorted(groups, key=lambda names: ([position.get(name, last) for name in names] or [last + 1], names))
+    return [(_TIMES.join(names) or _SYSTEMS, sorted(groups[names], key=_rank)) for names in ordered]
+
+
+def _knobs(law: Law, parameters: Sequence[str]) -> tuple[str, ...]:
+    """The parameters a claim is about; if there is none, the other names in it."""
+    names = claim_names(law)
+    return tuple(name for name in parameters if name in names) or tuple(sorted(names))
+
+
+def _rank(hit: Hit) -> tuple[int, int, tuple[bool, int, int], str]:
+    return ORDER[kind_of(hit.law)], _STATUS_ORDER.index(hit.law.status), hit.match.distance, hit.law.id
+
+
+def _law(hit: Hit, store: Store, pen: Pen) -> list[str]:
+    """One law: verb, claim and status; condition; title; evidence; id and how it matched."""
+    law, match = hit.law, hit.match
+    verb, status = VERBS[kind_of(law)], status_text(hit)
+    claim = wrap(claim_text(law), indent=_VERB_WIDTH, width=WIDTH - len(status) - 2)
+    lines = with_right(pen, claim, status, *STATUS_STYLES[law.status])
+    lines[0] = "  " + pen(verb, *VERB_STYLES[verb]) + lines[0][2 + len(verb) :]
+    details = [*condition_text(match), law.title, _evidence(law)]
+    lines += [line for text in details for line in wrap(text, indent=_VERB_WIDTH)]
+    return lines + [pen(line, "dim") for line in wrap(joined([law.id, *how(match, store)]), indent=_VERB_WIDTH)]
+
+
+def status_text(hit: Hit) -> str:
+    """The status with what weakens it."""
+    notes = ["stale"] * hit.match.stale + ["overridden"] * (hit.match.overridden_by is not None)
+    return ", ".join([hit.law.status, *notes])
+
+
+def condition_text(match: Match) -> list[str]:
+    """What must still hold for the law to apply, as at most one text."""
+    parts = [match.when] if match.when else []
+    if match.dtype:
+        parts.append(f"dtype is {' or '.join(match.dtype)}")
+    return [f"if {' and '.join(parts)}"] if parts else []
+
+
+def _evidence(law: Law) -> str:
+    observed = observed_text(law.evidence)
+    return evidence_text(law.evidence) + (f": {observed}" if observed else "")
+
+
+def how(match: Match, store: Store) -> list[str]:
+    """How a law matched, in words: the hardware side, then the op side unless it is exact."""
+    end = match.via[-1]
+    if match.hw == "transferred":
+        hardware = f"{end}, transferred via {_top(match.via, store)}"
+    else:
+        hardware = end if match.hw == "exact" else f"{end}, inherited"
+    words = {"exact": "", "child": "{0}, a kind of {1}", "inherited": "{0}, which {1} is", "part": "{0}, a part of {1}"}
+    return [hardware, words[match.op].format(match.op_via[-1], match.op_via[0])]
+
+
+def _top(via: tuple[str, ...], store: Store) -> str:
+    """Where a path stops going up: the node whose next one is a kind of it."""
+    climbs = (one for one, after in pairwise(via) if after not in store.hardware[one].is_a)
+    return next(climbs, via[-1])
+
+
+def _section(title: str, hits: Sequence[Hit], answer: Answer, store: Store, pen: Pen) -> list[str]:
+    if not hits:
+        return []
+    lines = ["", pen("── " + title + " " + "─" * (WIDTH - len(title) - 4), "dim")]
+    for knob, members in group(hits, parameter_order(store, answer.op)):
+        lines += ["", pen(knob, "bold"), *(line for hit in members for line in _law(hit, store, pen))]
+    return lines
+
+
+def _conflict(conflict: Conflict, store: Store, pen: Pen) -> list[str]:
+    """Two laws side by side, and which of them is nearer."""
+    columns = [_column(store.laws[law]) for law in conflict.laws]
+    verdict = f"{conflict.nearer} is nearer and wins" if conflict.nearer else "both are as near: measure"
+    heading = pen("── Conflict " + "─" * (WIDTH - 12), "red")
+    return ["", heading, *side_by_side(*columns), *wrap(f"{conflict.reason}; {verdict}")]
+
+
+def _column(law: Law) -> list[str]:
+    width = column_width()
+    texts = [
+        f"{VERBS[kind_of(law)]} {claim_text(law)}",
+        law.title,
+        f"{law.status}: {evidence_text(law.evidence)}",
+        law.id,
+    ]
+    return [line for text in texts for line in wrap(text, width=width)]
+
+
+def _footer(answer: Answer, pen: Pen) -> list[str]:
+    lines = []
+    if answer.num_withdrawn:
+        lines.append(f"{counted(answer.num_withdrawn, 'withdrawn law')} not shown: --status withdrawn")
+    if answer.hits:
+        lines.append(f"More about one: kg explain {answer.hits[0].law.id}")
+    else:
+        lines.append("Nothing is known yet: search, and what it confirms is written as laws (tune --help)")
+    return ["", *(pen(line, "dim") for text in lines for line in wrap(text))]
+
+
+def markdown(answer: Answer, store: Store) -> str:
+    """The answer as a Markdown table, one row a law."""
+    hw, op = store.hardware[answer.hw], store.ops[answer.op]
+    rows = [
+        (
+            knob,
+            f"**{VERBS[kind_of(hit.law)]}** `{claim_text(hit.law)}`",
+            " ".join(condition_text(hit.match)),
+            status_text(hit),
+            _evidence(hit.law),
+            joined(how(hit.match, store)),
+            f"`{hit.law.id}`: {hit.law.title}",
+        )
+        for knob, hits in group(answer.hits, parameter_order(store, answer.op))
+        for hit in hits
+    ]
+    head = ("knob", "what", "condition", "status", "evidence", "matched", "law")
+    lines = [f"### {op.title} on {hw.title}", "", _row(head), _row(["---"] * len(head)), *(_row(row) for row in rows)]
+    if answer.conflicts:
+        lines += ["", "Conflicts:", ""]
+    for c in answer.conflicts:
+        verdict = f"`{c.nearer}` is nearer and wins" if c.nearer else "both are as near"
+        lines.append(f"- `{c.laws[0]}` and `{c.laws[1]}`: {c.reason}; {verdict}")
+    return "\n".join([*lines, ""])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def yaml_text(answer: Answer) -> str:
+    """The JSON form as YAML."""
+    import msgspec
+    import yaml
+
+    return yaml.safe_dump(msgspec.to_builtins(document(answer)), sort_keys=False, allow_unicode=True, width=WIDTH)

@@ -1,0 +1,187 @@
+"""A search's report for people: ranked table, what each law did, what the audit saw, and the answer, in 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from spak.cli.render.text import WIDTH, Pen, wrap
+from spak.cli.tune_run import Outcome
+from spak.kg.expression.assignment import show_scalar
+from spak.kg.model.base import Scalar
+from spak.tuner.engine.summary import LawLine, Report, Row
+from spak.tuner.learn.writeback import diff
+
+ROWS = 10
+"""Ranked rows shown; all of them are in the run file and in the JSON form."""
+
+SHORT = {"registers": "regs", "spill_bytes": "spill_bytes", "ctas_per_sm": "ctas_/SM"}
+"""Features shown in a row, and their headings; the JSON form has all of them."""
+
+MAX_FLAG_COLUMNS = 4
+"""With more flags than this that differ, they share one column, a letter each."""
+
+_TIME = 1
+"""Column of the times: its heading says whether they were measured, so it is never cut."""
+
+MARKS = {"d": "d: the default", "a": "a: audit", "*": "*: a law speaks against it"}
+
+
+def json_text(outcome: Outcome) -> str:
+    """The report as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(outcome.report), indent=2).decode() + "\n"
+
+
+def table(outcome: Outcome, pen: Pen) -> str:
+    """The report as text with a final newline."""
+    report = outcome.report
+    blocks = [
+        _ranking(report, pen),
+        _laws(report, pen),
+        _audit(report, pen),
+        _files(outcome, pen),
+        _answer(report, pen),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in map(list, blocks) if lines) + "\n"
+
+
+def _ranking(report: Report, pen: Pen) -> Iterator[str]:
+    word = "measured" if report.objective == "time" else "predicted"
+    title = f"{report.op} on {report.hw}, {report.counts.tried} configurations, ranked by {word} time"
+    yield from (pen(line, "bold") for line in wrap(title))
+    rows = report.ranked[:ROWS]
+    if not rows:
+        yield "nothing worked"
+        return
+    constant, varying = _split([row.configuration for row in rows])
+    if constant:
+        yield from wrap("all with " + ", ".join(f"{name}={_value(value)}" for name, value in constant.items()))
+    flags = _letters([name for name in varying if isinstance(rows[0].configuration[name], bool)])
+    flags = flags if len(flags) > MAX_FLAG_COLUMNS else {}
+    varying = [name for name in varying if name not in flags]
+    together = ["flags"] if flags else []
+    header = ["#", f"{word}_us", *varying, *together, *(SHORT[name] for name in SHORT if name in rows[0].features), ""]
+    yield from _columns(header, [_cells(row, varying, flags) for row in rows], pen)
+    marks = {mark for row in rows for mark in _marks(row)}
+    legend = ["flags: " + ", ".join(f"{letter} {name}" for name, letter in flags.items())] if flags else []
+    legend += [words for mark, words in MARKS.items() if mark in marks]
+    more = len(report.ranked) - len(rows)
+    legend += [f"{more} more in the run file"] if more else []
+    if legend:
+        yield from (pen(line, "dim") for line in wrap("; ".join(legend)))
+
+
+def _letters(names: Sequence[str]) -> dict[str, str]:
+    """A letter for each flag: the first of its name that no flag before it has, else a digit."""
+    letters: dict[str, str] = {}
+    for name in names:
+        free = (c for c in (*name, *"0123456789") if c != "_" and c not in letters.values())
+        letters[name] = next(free, "?")
+    return letters
+
+
+def _cells(row: Row, varying: Sequence[str], flags: Mapping[str, str]) -> list[str]:
+    time = f"{row.value:.1f}"
+    if row.low is not None and row.high is not None:
+        time += f"~{(row.high - row.low) / 2:.1f}"
+    features = [f"{row.features[name]:.0f}" for name in SHORT if name in row.features]
+    settings = [_value(row.configuration[name]) for name in varying]
+    if flags:
+        settings.append("".join(letter if row.configuration[name] else "-" for name, letter in flags.items()))
+    return [str(row.rank), time, *settings, *features, _marks(row)]
+
+
+def _marks(row: Row) -> str:
+    origin = {"default": "d", "audit": "a"}.get(row.origin, "")
+    return origin + ("*" if row.laws else "")
+
+
+def _value(value: Scalar) -> str:
+    """Flags as one word of three letters at most: a table of ten parameters has no room for more."""
+    return ("yes" if value else "no") if isinstance(value, bool) else show_scalar(value)
+
+
+def _split(configurations: Sequence[Mapping[str, Scalar]]) -> tuple[dict[str, Scalar], list[str]]:
+    """What all share, and the names of what differs: the table needs only that."""
+    first = configurations[0]
+    varying = [name for name in first if any(other[name] != first[name] for other in configurations)]
+    return {name: value for name, value in first.items() if name not in varying}, varying
+
+
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:
+    """Right-aligned columns in `WIDTH`; headings break at underscores, and all but the time's are cut to fit."""
+    cells = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    words = [name.split("_") for name in header]
+    widths = cells
+    for longest in range(max(len(word) for parts in words for word in parts), 1, -1):
+        cut = [max(min(len(word), longest if i != _TIME else len(word)) for word in p) for i, p in enumerate(words)]
+        widths = [max(pair) for pair in zip(cells, cut, strict=True)]
+        if sum(widths) + len(widths) - 1 <= WIDTH:
+            break
+    height = max(map(len, words))
+    for level in range(height):
+        line = [
+            parts[level - height + len(parts)][:width] if level >= height - len(parts) else ""
+            for parts, width in zip(words, widths, strict=True)
+        ]
+        yield pen(" ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)).rstrip(), "dim")
+    for row in rows:
+        yield " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _laws(report: Report, pen: Pen) -> Iterator[str]:
+    if not report.laws:
+        return
+    yield pen("What each law did", "bold")
+    acting = [law for law in report.laws if law.power != "no effect"]
+    for law in acting:
+        yield from wrap(f"{law.id}: {_did(law)}; {law.status}, {law.match}; {law.reason}")
+    rest = len(report.laws) - len(acting)
+    if rest:
+        yield from wrap(f"{rest} more laws speak of {report.op} on {report.hw} but had no effect here.")
+
+
+def _did(law: LawLine) -> str:
+    of = f"{law.named} configurations" if law.named is not None else f"{law.compiled} compiled configurations"
+    return f"{law.power} {of}"
+
+
+def _audit(report: Report, pen: Pen) -> Iterator[str]:
+    seen = [law for law in report.laws if law.tried]
+    if not seen and not report.counts.audited:
+        return
+    yield pen(f"What the audit saw ({report.counts.audited} trials where the laws say not to look)", "bold")
+    for law in seen:
+        open_ = law.tried - law.agreed - law.contradicted
+        words = [
+            f"{count} {word}"
+            for count, word in ((law.agreed, "agree"), (law.contradicted, "CONTRADICT"), (open_, "cannot tell"))
+            if count
+        ]
+        yield from wrap(f"{law.id}: {law.tried} tried, {', '.join(words)}")
+    if not seen:
+        yield "nothing that speaks of a law"
+
+
+def _files(outcome: Outcome, pen: Pen) -> Iterator[str]:
+    report = outcome.report
+    words = f"{report.counts.tried} trials ({report.counts.failed} failed) in {report.seconds:.1f} s"
+    yield pen(words, "bold")
+    if outcome.run_file is not None:
+        yield f"run file: {outcome.run_file}"
+    if outcome.changes and outcome.journal is not None:
+        yield from (f"law: {change.law}: {change.words}" for change in outcome.changes)
+    elif outcome.journal is None:
+        yield "nothing was written; the laws would change like this:" if outcome.changes else "nothing was written"
+        yield from diff(outcome.changes, outcome.laws).splitlines()
+    if report.interrupted and outcome.journal is not None:
+        yield f"interrupted; go on with: tune --resume {outcome.journal.stem}"
+
+
+def _answer(report: Report, pen: Pen) -> Iterator[str]:
+    first = True
+    for sentence in report.answer:
+        for line in wrap(sentence):
+            yield pen(line, "bold") if first else line
+        first = False

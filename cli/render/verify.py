@@ -1,0 +1,52 @@
+"""What `kg verify` found, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spak.cli.render.text import Pen, wrap
+from spak.tuner.verify import Line, Verification
+
+_COLOURS = {"supports": "green", "refutes": "red", "inconclusive": "yellow"}
+
+
+def verification(found: Verification, pen: Pen) -> str:
+    """The whole of one law's: a line for each run and problem size, what differs, and the status that gives."""
+    lines = [pen(found.law, "bold")]
+    for line in found.lines:
+        lines += _line(line, pen)
+    if not found.lines:
+        lines.append("  no recorded trial speaks of it")
+    for run, what in found.differing:
+        lines += wrap(f"DIFFERS: {run}: {what}", indent=2)
+    status = found.before if found.after == found.before else f"{found.before} -> {found.after}"
+    lines += wrap(f"verdict: {found.verdict}; status: {status} ({_short(found.reason)})")
+    return "\n".join(lines) + "\n"
+
+
+def summary(found: Verification) -> str:
+    """One line for a law among many."""
+    status = found.before if found.after == found.before else f"{found.before} -> {found.after}"
+    words = f"{found.law}: {found.verdict} ({len(found.lines)} judgements); {status}"
+    return words + "".join(f"\n  DIFFERS: {run}: {what}" for run, what in found.differing)
+
+
+def _line(line: Line, pen: Pen) -> Iterator[str]:
+    shown = ", ".join(_effect(name, line) for name in line.said.effect)
+    noted = "" if line.is_noted else " (not in its evidence)"
+    verdict = pen(line.said.verdict, _COLOURS[line.said.verdict])
+    yield f"  {verdict}: {shown}"
+    yield from wrap(f"{line.run}{noted}", indent=4)
+    yield from wrap(f"at {line.problem.replace(',', ', ')}", indent=4)
+
+
+def _effect(name: str, line: Line) -> str:
+    value = f"{name} {line.said.effect[name]:g}"
+    if name not in line.said.interval:
+        return value
+    low, high = line.said.interval[name]
+    return f"{value} ({low:g} to {high:g})"
+
+
+def _short(reason: str, most: int = 160) -> str:
+    return reason if len(reason) <= most else f"{reason[:most].rpartition(', ')[0]}, ..."

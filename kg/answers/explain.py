@@ -1,0 +1,155 @@
+"""`kg explain`: one law whole: what it says, on whose evidence, down to the trials, and how to repeat them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from spak.kg.answers.why import Stance, judge
+from spak.kg.errors import UnknownNameError
+from spak.kg.expression.condition import decide
+from spak.kg.law.match import hardware_facts
+from spak.kg.law.statement import sentence
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Evidence, Law
+from spak.kg.model.run import Run, Trial
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import nearest, plain
+
+_OBJECTIVES = ("time", "predicted_time")
+"""Measurements that rank trials, lower is better; the first one a run has is used."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Trials of a run on one side of a claim.
+
+    Attributes:
+        stance: What the claim says of them.
+        count: How many there are.
+        trials: The best of them first, as many as asked for; failed ones last.
+    """
+
+    stance: Stance
+    count: int
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """One evidence entry with the run behind it.
+
+    Attributes:
+        evidence: As the law's file has it.
+        run: The run file; None if the root lacks it.
+        outcomes: How the run's trials ended: invalidity -> count.
+        sides: The trials by what the claim says of them; sides without trials are left out.
+    """
+
+    evidence: Evidence
+    run: Run | None
+    outcomes: Mapping[str, int]
+    sides: tuple[Side, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A law whole.
+
+    Attributes:
+        law: The law.
+        sentence: The law in words.
+        witnesses: One for each evidence entry, in file order.
+        used_by: Ids of systems that inherit it.
+        referred_by: Ids of laws that relate to it -> how (`refines`, ...).
+    """
+
+    law: Law
+    sentence: str
+    witnesses: tuple[Witness, ...]
+    used_by: tuple[str, ...]
+    referred_by: Mapping[str, str]
+
+
+def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], num_trials: int = 3) -> Explanation:
+    """Everything known about the law called `name`.
+
+    Args:
+        store: The collections of a law root.
+        name: Id of a law; former ids (`renamed-from`) work too.
+        load_run: Run id -> run file, None if there is none.
+        num_trials: Trials kept for each side of the claim.
+
+    Raises:
+        UnknownNameError: If no law has that id.
+    """
+    law = store.laws[resolve(store, name)]
+    hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
+    facts = {f"hw.{fact}": value for fact, value in hardware_facts(store, law.scope.hw).items()}
+    return Explanation(
+        law=law,
+        sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
+        witnesses=tuple(_witness(law, e, load_run(e.run), facts, num_trials) for e in law.evidence),
+        used_by=tuple(system.id for system in store.systems.values() if law.id in system.inherits),
+        referred_by={
+            other.id: link.type for other in store.laws.values() for link in other.related if link.id == law.id
+        },
+    )
+
+
+def resolve(store: Store, name: str) -> str:
+    """The id of the law called `name` now.
+
+    Raises:
+        UnknownNameError: If there is none; carries the nearest ids.
+    """
+    if name in store.laws:
+        return name
+    names = {plain(law.id): law.id for law in store.laws.values()}
+    for law in store.laws.values():
+        for link in law.related:
+            if link.type == "renamed-from":
+                names.setdefault(plain(link.id), law.id)
+    if plain(name) not in names:
+        raise UnknownNameError("law", name, nearest(name, names.items()))
+    return names[plain(name)]
+
+
+def _witness(law: Law, evidence: Evidence, run: Run | None, facts: Mapping[str, Scalar], num_trials: int) -> Witness:
+    if run is None:
+        return Witness(evidence, None, {}, ())
+    sides: dict[Stance, list[Trial]] = {}
+    for trial in run.trials:
+        sides.setdefault(_stance(law, {**facts, **known_of(trial, run)}), []).append(trial)
+    return Witness(
+        evidence=evidence,
+        run=run,
+        outcomes=Counter(trial.invalidity for trial in run.trials),
+        sides=tuple(
+            Side(stance, len(trials), tuple(sorted(trials, key=_rank)[:num_trials])) for stance, trials in sides.items()
+        ),
+    )
+
+
+def _stance(law: Law, known: Mapping[str, Scalar]) -> Stance:
+    """What the claim says of a trial; nothing where the law's condition or dtype does not hold."""
+    outside = law.scope.dtype and known.get("dtype", law.scope.dtype[0]) not in law.scope.dtype
+    return "silent" if outside or decide(law.scope.when, known) is False else judge(law, known).stance
+
+
+def known_of(trial: Trial, run: Run) -> dict[str, Scalar]:
+    """Every value that a claim may name and this trial has: problem, configuration, measured features."""
+    measured: dict[str, Scalar] = {m.name: m.value for m in trial.measurements}
+    return {**measured, **run.problem, **trial.problem, **trial.configuration}
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
+    """Correct trials first, fastest first."""
+    value = objective(trial)
+    return trial.invalidity != "correct", float("inf") if value is None else value
+
+
+def objective(trial: Trial) -> float | None:
+    """The measurement that ranks the trial, if it has one."""
+    return next((value for name in _OBJECTIVES if (value := trial.value(name)) is not None), None)

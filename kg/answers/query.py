@@ -1,0 +1,264 @@
+"""`kg query`: the laws that speak about an op on a piece of hardware, each with how it came to be an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from spak.kg.expression.assignment import check_names
+from spak.kg.expression.condition import decide, names_in
+from spak.kg.law.conflict import Conflicts
+from spak.kg.law.match import Match, Matcher, Question, op_relations
+from spak.kg.law.statement import ORDER, claim_document, claim_names, kind_of
+from spak.kg.law.toolchain import is_stale
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.law import AvoidClaim, Kind, Law, PositiveLaw, RequireClaim, Role, Status, Tier, Verdict
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question as typed, names not yet resolved.
+
+    Attributes:
+        hw: Hardware: an id, an alias, or what a driver calls the device.
+        op: Op: an id or an alias.
+        kinds: Only laws of these kinds; empty means all.
+        statuses: Only laws of these statuses; empty means all but withdrawn ones.
+        params: Only laws whose claim is about one of these names; empty means all.
+        problem: What is known of the problem.
+        toolchain: `name version` the answer is for; empty if nobody knows.
+    """
+
+    hw: str
+    op: str
+    kinds: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    params: frozenset[str] = frozenset()
+    problem: Mapping[str, Scalar] = field(default_factory=dict)
+    toolchain: str = ""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One law and how it matched."""
+
+    law: Law
+    match: Match
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two matched laws that contradict each other.
+
+    Attributes:
+        laws: Their ids.
+        reason: Why, in words.
+        nearer: The one that wins because it is nearer to the question; None if both are as near.
+    """
+
+    laws: tuple[str, str]
+    reason: str
+    nearer: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known, nearest laws first.
+
+    Attributes:
+        hw: Canonical id.
+        op: Canonical id.
+        hits: Laws that passed the filters.
+        conflicts: Between laws that matched, if at least one of the two is among `hits`.
+        num_withdrawn: Laws left out because they were withdrawn.
+        toolchain: What staleness was judged against; empty if nobody knows.
+    """
+
+    hw: str
+    op: str
+    hits: tuple[Hit, ...]
+    conflicts: tuple[Conflict, ...]
+    num_withdrawn: int
+    toolchain: str
+
+
+class EvidenceEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """One evidence of a law as the JSON form states it."""
+
+    run: str
+    tier: Tier
+    role: Role
+    verdict: Verdict
+    effect: dict[str, float]
+
+
+class LawEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """One law as the JSON form states it; `claim` as in the file."""
+
+    id: str
+    kind: Kind
+    status: Status
+    title: str
+    claim: dict[str, object]
+    match: Match
+    evidence: tuple[EvidenceEntry, ...]
+
+
+class Document(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """The JSON form of an answer. Stable: keys are added, never renamed."""
+
+    hw: str
+    op: str
+    laws: tuple[LawEntry, ...]
+    conflicts: tuple[dict[str, object], ...]
+
+
+def query(store: Store, ask: Ask) -> Answer:
+    """What is known about `ask.op` on `ask.hw`.
+
+    Raises:
+        UnknownNameError: If the hardware, the op, a problem parameter or a filtered name is unknown.
+    """
+    question = resolve(store, ask)
+    matcher = Matcher(store, question)
+    matched = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
+    if ask.params:
+        check_names(sorted(ask.params), governed_names(store, question.op, matched), kind="parameter")
+    matched = [_dated(hit, ask.toolchain) for hit in matched]
+    withdrawn = sum(hit.law.status == "withdrawn" for hit in matched)
+    live = [hit for hit in matched if hit.law.status != "withdrawn"]
+    conflicts = find_conflicts(store, live)
+    losers = {law: c.nearer for c in conflicts if c.nearer is not None for law in c.laws if law != c.nearer}
+    marked = [_overridden(hit, losers.get(hit.law.id)) for hit in matched]
+    hits = tuple(sorted((hit for hit in marked if _wanted(hit, ask)), key=_order))
+    shown = {hit.law.id for hit in hits}
+    return Answer(
+        hw=question.hw,
+        op=question.op,
+        hits=hits,
+        conflicts=tuple(c for c in conflicts if shown.intersection(c.laws)),
+        num_withdrawn=0 if "withdrawn" in ask.statuses else withdrawn,
+        toolchain=ask.toolchain,
+    )
+
+
+def resolve(store: Store, ask: Ask) -> Question:
+    """The question in canonical ids, its problem's names checked against those of the ops it is about.
+
+    Raises:
+        UnknownNameError: If a name is unknown.
+    """
+    hw = Taxonomy("hardware", store.hardware).resolve(ask.hw)
+    op = Taxonomy("op", store.ops).resolve(ask.op)
+    related = [store.ops[name] for name in op_relations(store, op) if name in store.ops]
+    problem = {name for node in related for name in node.problem}
+    check_names(ask.problem, problem | {"dtype"}, kind="problem parameter")
+    return Question(hw=hw, op=op, problem=ask.problem)
+
+
+def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
+    """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `hits` name."""
+    parameters = {name for node in op_relations(store, op) if node in store.ops for name in store.ops[node].parameters}
+    return parameters.union(*(claim_names(hit.law) for hit in hits))
+
+
+def document(answer: Answer) -> Document:
+    """The answer in the form that `--format json` prints."""
+    return Document(
+        hw=answer.hw,
+        op=answer.op,
+        laws=tuple(_entry(hit) for hit in answer.hits),
+        conflicts=tuple({"laws": list(c.laws), "reason": c.reason, "nearer": c.nearer} for c in answer.conflicts),
+    )
+
+
+def to_json(answer: Answer) -> str:
+    """`document(answer)` as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(document(answer)), indent=2).decode() + "\n"
+
+
+def _entry(hit: Hit) -> LawEntry:
+    law = hit.law
+    return LawEntry(
+        id=law.id,
+        kind=kind_of(law),
+        status=law.status,
+        title=law.title,
+        claim=claim_document(law),
+        match=hit.match,
+        evidence=tuple(
+            EvidenceEntry(run=e.run, tier=e.tier, role=e.role, verdict=e.verdict, effect=e.effect) for e in law.evidence
+        ),
+    )
+
+
+def _wanted(hit: Hit, ask: Ask) -> bool:
+    law = hit.law
+    statuses = law.status in ask.statuses if ask.statuses else law.status != "withdrawn"
+    return (
+        statuses
+        and (not ask.kinds or kind_of(law) in ask.kinds)
+        and (not ask.params or not ask.params.isdisjoint(claim_names(law)))
+    )
+
+
+def _order(hit: Hit) -> tuple[tuple[bool, int, int], int, str]:
+    return hit.match.distance, ORDER[kind_of(hit.law)], hit.law.id
+
+
+def _dated(hit: Hit, toolchain: str) -> Hit:
+    stale = is_stale(hit.law, toolchain)
+    return Hit(hit.law, msgspec.structs.replace(hit.match, stale=True)) if stale else hit
+
+
+def _overridden(hit: Hit, winner: str | None) -> Hit:
+    return hit if winner is None else Hit(hit.law, msgspec.structs.replace(hit.match, overridden_by=winner))
+
+
+def find_conflicts(store: Store, hits: Sequence[Hit]) -> tuple[Conflict, ...]:
+    """The conflicts between preferring and removing laws that hold here: what relatives say conflicts with nothing.
+
+    `spak.kg.law.conflict` judges a pair; the pairs whose expressions cannot meet are left out first, by distinct claim, so that
+    thousands of laws do not make millions of judgements.
+    """
+    here = [hit for hit in hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
+    removing: dict[str, list[Hit]] = {}
+    for hit in here:
+        text = _removal(hit.law)
+        if text:
+            removing.setdefault(text, []).append(hit)
+    parameters = {name for op in store.ops.values() for name in op.parameters}
+    tunable = {text: names_in(text) & parameters for text in removing}
+    meetings: dict[tuple[tuple[str, Scalar], ...], list[str]] = {}
+    judge = Conflicts(store)
+    found = []
+    for hit in here:
+        if not isinstance(hit.law, PositiveLaw):
+            continue
+        settings = hit.law.claim.prefer
+        key = tuple(settings.items())
+        if key not in meetings:
+            close = (text for text, names in tunable.items() if names <= settings.keys())
+            meetings[key] = [text for text in close if decide(text, settings) is not False]
+        for other in (other for text in meetings[key] for other in removing[text]):
+            conflict = judge.between(hit.law, other.law)
+            if conflict is not None:
+                found.append(Conflict(conflict.laws, conflict.reason, _nearer(hit, other)))
+    return tuple(found)
+
+
+def _removal(law: Law) -> str:
+    """The expression of what a law removes, as if avoided; empty if it removes nothing."""
+    if isinstance(law.claim, AvoidClaim):
+        return law.claim.avoid
+    return f"not ({law.claim.require})" if isinstance(law.claim, RequireClaim) else ""
+
+
+def _nearer(one: Hit, other: Hit) -> str | None:
+    if one.match.distance == other.match.distance:
+        return None
+    return min(one, other, key=lambda hit: hit.match.distance).law.id

@@ -1,0 +1,331 @@
+"""What the page knows: laws with status, evidence and neighbours, the lineage they hang on, the runs behind them.
+
+The page's script reads this document as JSON and computes nothing about laws: sentences, statuses and reasons are made here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from spak.kg.expression.assignment import show_assignments
+from spak.kg.law.conflict import Conflict
+from spak.kg.law.statement import ORDER, VERBS, claim_text, kind_of, knobs, sentence
+from spak.kg.law.status import bounds, standing
+from spak.kg.model.base import Model, Reference, Scalar
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.law import Evidence, Kind, Law, Status, Tier, Withdrawn
+from spak.kg.model.op import Op
+from spak.kg.model.run import Run
+from spak.kg.model.store import Store
+from spak.kg.model.system import System
+
+STATUSES: tuple[Status, ...] = ("confirmed", "proposed", "contested", "refuted", "withdrawn")
+"""In the order in which a reader trusts them."""
+
+
+class FactLine(Model, frozen=True, kw_only=True):
+    """One fact of a hardware node.
+
+    Attributes:
+        source: Index into `Page.sources`; many facts share one document.
+    """
+
+    name: str
+    value: Scalar
+    source: int
+    confirmed: bool = True
+
+
+class NodeLine(Model, frozen=True, kw_only=True):
+    """A hardware node or an op.
+
+    Attributes:
+        level: `device`, `architecture`, ...; empty for an op.
+    """
+
+    id: str
+    title: str
+    level: str = ""
+    is_a: tuple[str, ...] = ()
+    part_of: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    facts: tuple[FactLine, ...] = ()
+
+
+class SystemLine(Model, frozen=True, kw_only=True):
+    """A system that inherits laws."""
+
+    id: str
+    title: str
+    state: str
+
+
+class RunLine(Model, frozen=True, kw_only=True):
+    """A run file without its trials.
+
+    Attributes:
+        toolchain: `tileiras 13.4.92, ...`.
+        outcomes: How the trials ended: invalidity -> count.
+    """
+
+    id: str
+    tier: Tier
+    created: str
+    hw: str
+    op: str
+    device: str = ""
+    toolchain: str = ""
+    commit: str = ""
+    reproduce: str = ""
+    source: str = ""
+    note: str = ""
+    outcomes: Mapping[str, int] = {}
+
+
+class EvidenceLine(Model, frozen=True, kw_only=True):
+    """One verdict; `problems` are indices into `Page.problems`."""
+
+    run: str
+    verdict: str
+    tier: Tier
+    role: str
+    effect: Mapping[str, float] = {}
+    interval: Mapping[str, tuple[float, float]] = {}
+    problems: tuple[int, ...] = ()
+    toolchain: str = ""
+    note: str = ""
+
+
+class Link(Model, frozen=True, kw_only=True):
+    """An edge between two laws, as the verb reads from this law; `note` says why where the verb does not."""
+
+    verb: str
+    law: str
+    note: str = ""
+
+
+class LawLine(Model, frozen=True, kw_only=True):
+    """A law as the page shows it.
+
+    Attributes:
+        claim: The claim after its verb.
+        sentence: The law in one sentence.
+        reason: Why it has its status, or what is missing for more.
+        bounds: Effect -> (least, most) that the claim states; None where it is open.
+        knobs: Tunable parameters that it is about.
+        former: Ids it had before.
+        systems: Systems that inherit it.
+        path: File, relative to the law root.
+    """
+
+    id: str
+    title: str
+    kind: Kind
+    status: Status
+    reason: str
+    hw: str
+    op: str
+    claim: str
+    sentence: str
+    path: str
+    dtype: tuple[str, ...] = ()
+    when: str = ""
+    toolchain: str = ""
+    because: str = ""
+    bounds: Mapping[str, tuple[float | None, float | None]] = {}
+    knobs: tuple[str, ...] = ()
+    avoided: tuple[str, ...] = ()
+    admitted: tuple[str, ...] = ()
+    evidence: tuple[EvidenceLine, ...] = ()
+    links: tuple[Link, ...] = ()
+    former: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    withdrawn: Withdrawn | None = None
+    references: tuple[Reference, ...] = ()
+    acknowledges: tuple[str, ...] = ()
+
+
+class Page(Model, frozen=True, kw_only=True):
+    """Everything on the page.
+
+    Attributes:
+        verbs: Kind -> what a law of it tells a person to do, safety first.
+        statuses: In the order in which a reader trusts them.
+        problems: Problem sizes that evidence rests on.
+        sources: Where facts come from.
+    """
+
+    verbs: Mapping[str, str]
+    statuses: tuple[Status, ...]
+    hardware: tuple[NodeLine, ...]
+    ops: tuple[NodeLine, ...]
+    systems: tuple[SystemLine, ...]
+    laws: tuple[LawLine, ...]
+    runs: tuple[RunLine, ...]
+    problems: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class _Numbers(dict[str, int]):
+    """Text -> number, in the order first asked for: what many laws repeat is stored once."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+
+def document(
+    store: Store,
+    *,
+    paths: Mapping[str, str],
+    load_run: Callable[[str], Run | None],
+    conflicts: Iterable[Conflict] = (),
+) -> Page:
+    """The document of the page that shows `store`.
+
+    Args:
+        store: The collections of a law root.
+        paths: Id of a law -> its file, relative to the root.
+        load_run: Run id -> run file, None if there is none.
+        conflicts: Conflicts between laws (`spak.kg.law.conflict`).
+    """
+    problems, sources = _Numbers(), _Numbers()
+    links, systems = _links(store, conflicts), _inheritors(store)
+    runs = dict.fromkeys(entry.run for law in store.laws.values() for entry in law.evidence)
+    laws = tuple(
+        _law(law, store, problems, (paths.get(law.id, ""), links.get(law.id, []), systems.get(law.id, [])))
+        for law in store.laws.values()
+    )
+    return Page(
+        verbs={kind: VERBS[kind] for kind in sorted(ORDER, key=lambda kind: ORDER[kind])},
+        statuses=STATUSES,
+        hardware=tuple(_hardware(node, sources) for node in store.hardware.values()),
+        ops=tuple(_op(op) for op in store.ops.values()),
+        systems=tuple(_system(system) for system in store.systems.values()),
+        laws=laws,
+        runs=tuple(_run(run) for run in map(load_run, runs) if run is not None),
+        problems=tuple(problems),
+        sources=tuple(sources),
+    )
+
+
+def to_json(page: Page) -> str:
+    """`page` as one line of JSON; keys of empty and default values are left out."""
+    return msgspec.json.encode(page).decode()
+
+
+def _law(law: Law, store: Store, problems: _Numbers, around: tuple[str, list[Link], list[str]]) -> LawLine:
+    """The line of `law`; `around` is its file, its links and the systems that inherit it."""
+    hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
+    path, links, systems = around
+    return LawLine(
+        id=law.id,
+        title=law.title,
+        kind=kind_of(law),
+        status=law.status,
+        reason=standing(law).reason,
+        hw=law.scope.hw,
+        op=law.scope.op,
+        claim=claim_text(law),
+        sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
+        path=path,
+        dtype=law.scope.dtype,
+        when=law.scope.when,
+        toolchain=law.scope.toolchain,
+        because=law.claim.because,
+        bounds={name: (bound.at_least, bound.at_most) for name, bound in bounds(law).items() if name},
+        knobs=knobs(law, op.parameters if op else ()),
+        avoided=tuple(map(show_assignments, law.examples.avoided)),
+        admitted=tuple(map(show_assignments, law.examples.admitted)),
+        evidence=tuple(_evidence(entry, problems) for entry in law.evidence),
+        links=tuple(links),
+        former=tuple(link.id for link in law.related if link.type == "renamed-from"),
+        systems=tuple(systems),
+        withdrawn=law.withdrawn,
+        references=law.references,
+        acknowledges=law.acknowledges,
+    )
+
+
+def _evidence(entry: Evidence, problems: _Numbers) -> EvidenceLine:
+    return EvidenceLine(
+        run=entry.run,
+        verdict=entry.verdict,
+        tier=entry.tier,
+        role=entry.role,
+        effect=entry.effect,
+        interval=entry.interval,
+        problems=tuple(problems[text] for text in entry.problems),
+        toolchain=entry.toolchain,
+        note=entry.note,
+    )
+
+
+_BACKWARD = {"derived-from": "leads to", "refines": "refined by", "supersedes": "superseded by"}
+"""How a relation reads from the law that it names."""
+
+
+def _links(store: Store, conflicts: Iterable[Conflict]) -> dict[str, list[Link]]:
+    """Law id -> its edges to laws that the store has, both ways."""
+    links: dict[str, list[Link]] = {}
+    for law in store.laws.values():
+        for related in law.related:
+            if related.type in _BACKWARD and related.id in store.laws:
+                links.setdefault(law.id, []).append(Link(verb=related.type.replace("-", " "), law=related.id))
+                links.setdefault(related.id, []).append(Link(verb=_BACKWARD[related.type], law=law.id))
+    for conflict in conflicts:
+        for one, other in (conflict.laws, conflict.laws[::-1]):
+            note = f"{conflict.reason} (at {conflict.problem})"
+            links.setdefault(one, []).append(Link(verb="conflicts with", law=other, note=note))
+    return links
+
+
+def _inheritors(store: Store) -> dict[str, list[str]]:
+    """Law id -> ids of the systems that inherit it."""
+    found: dict[str, list[str]] = {}
+    for system in store.systems.values():
+        for law in system.inherits:
+            found.setdefault(law, []).append(system.id)
+    return found
+
+
+def _hardware(node: Hardware, sources: _Numbers) -> NodeLine:
+    return NodeLine(
+        id=node.id,
+        title=node.title,
+        level=node.kind,
+        is_a=node.is_a,
+        aliases=node.aliases,
+        facts=tuple(
+            FactLine(name=name, value=fact.value, source=sources[fact.source], confirmed=fact.confirmed)
+            for name, fact in node.facts.items()
+        ),
+    )
+
+
+def _op(op: Op) -> NodeLine:
+    return NodeLine(id=op.id, title=op.title, is_a=op.is_a, part_of=op.part_of, aliases=op.aliases)
+
+
+def _system(system: System) -> SystemLine:
+    return SystemLine(id=system.id, title=system.title, state=system.state)
+
+
+def _run(run: Run) -> RunLine:
+    return RunLine(
+        id=run.id,
+        tier=run.tier,
+        created=run.created,
+        hw=run.hw,
+        op=run.op,
+        device=run.device.name if run.device else "",
+        toolchain=", ".join(f"{name} {version}" for name, version in run.toolchain.items()),
+        commit=run.commit,
+        reproduce=run.reproduce,
+        source=run.source,
+        note=run.note,
+        outcomes=Counter(trial.invalidity for trial in run.trials),
+    )

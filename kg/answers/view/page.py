@@ -1,0 +1,51 @@
+"""The HTML file: a template with its style, its script and the document inside, and nothing that a network must bring.
+
+What law files say is data: it stands, compressed and in base64, in a block that no browser executes, so that nothing in it
+can end the block; and the content security policy admits exactly one script and one style sheet, by their hashes, and no
+address at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+from functools import cache
+from importlib import resources
+from string import Template
+
+SCRIPTS = ("data.js", "address.js", "dom.js", "map.js", "list.js", "figures.js", "detail.js", "main.js")
+"""Script files in the order in which they are joined; each only uses names of those before it when it is loaded."""
+
+
+def html(document_json: str) -> str:
+    """The page that shows the document (`spak.kg.answers.view.document.to_json`)."""
+    style, script = _asset("page.css"), _script()
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return Template(_asset("page.html")).substitute(
+        policy=policy, style=style, script=script, data=_packed(document_json)
+    )
+
+
+def _packed(text: str) -> str:
+    """`text` as gzip in base64; the same text gives the same bytes at any time."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("spak.kg.answers.view").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """All script files in one strict asynchronous function, so that the page has one script and no global names."""
+    return '(async () => {\n"use strict";\n' + "".join(map(_asset, SCRIPTS)) + "})();\n"
+
+
+def _hash(text: str) -> str:
+    """The CSP source of an inline block whose content is exactly `text`."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,222 @@
+"""A cache of parsed law roots: derived, safe to delete, never stale, ignored when anything about it is wrong.
+
+An entry is trusted if the files' stat data are those it was made from and no file was young when it was made (a file
+written twice within one tick of the file system's clock can keep its stat data). Otherwise it is trusted if the files'
+content hashes to what it was made from, which also survives a `git checkout` or a copied tree. Otherwise it is not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from spak.kg.files import loader
+from spak.kg.files.loader import Contents, Laws, no_collection
+from spak.kg.model.base import Model
+
+_MAGIC = b"spakkg01"
+"""Changes when the layout of an entry changes."""
+
+_HEAD = struct.Struct("<8sII")
+"""Magic, CRC-32 of all that follows, length of the header."""
+
+_YOUNG_NS = 2_000_000_000
+"""A file younger than this when read may be rewritten without its stat data changing (FAT keeps two-second times)."""
+
+T = TypeVar("T")
+
+
+class _Header(Model, frozen=True, kw_only=True):
+    """What an entry was made from.
+
+    Attributes:
+        code: Digest of this package's own files, so that another version of the model never reads the entry.
+        stat: Digest of the files' stat data.
+        content: Digest of the files' paths and bytes.
+        young: Whether a file was young when the stat data were taken.
+    """
+
+    code: bytes
+    stat: bytes
+    content: bytes
+    young: bool
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The stat data of every file under a root at one moment.
+
+    Attributes:
+        digest: Of path, size, modification and change time and inode of each file.
+        young: Whether one of them changed less than two seconds before.
+        paths: Relative paths, sorted.
+    """
+
+    digest: bytes
+    young: bool
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The entries of every law root, one file each.
+
+    Attributes:
+        directory: Where entries lie; created on the first write.
+    """
+
+    directory: Path
+
+    def read(self, root: Path, kind: type[T]) -> T | None:
+        """What was stored for `root` if it is what a fresh load would give, else None. Never raises for a bad entry."""
+        entry = self._path(root)
+        try:
+            raw = entry.read_bytes()
+            header, payload = _open(raw)
+            if header.code != code_digest():
+                return None
+            now = stamp(root)
+            if now.digest != header.stat or header.young:
+                if content_digest(root, now) != header.content:
+                    return None
+                fresh = _Header(code=header.code, stat=now.digest, content=header.content, young=now.young)
+                with contextlib.suppress(OSError):  # a cache that cannot be refreshed still answers
+                    self._write(entry, fresh, payload)
+            with no_collection():
+                return msgspec.msgpack.decode(payload, type=kind)
+        except (OSError, ValueError, struct.error, msgspec.MsgspecError):
+            return None
+
+    def write(self, root: Path, before: Stamp, content: bytes, value: object) -> None:
+        """Store what a load of `root` gave, unless the files changed since `before` and `content` were taken.
+
+        A cache that cannot be written (a read-only home, a full disk) is no error: the next load is slower.
+        """
+        with contextlib.suppress(OSError):
+            after = stamp(root)
+            if after.digest != before.digest or (before.young and content_digest(root, after) != content):
+                return
+            header = _Header(code=code_digest(), stat=before.digest, content=content, young=before.young)
+            self._write(self._path(root), header, msgspec.msgpack.encode(value))
+
+    def _path(self, root: Path) -> Path:
+        name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=12).hexdigest()
+        return self.directory / f"laws-{name}.msgpack"
+
+    def _write(self, entry: Path, header: _Header, payload: bytes | memoryview) -> None:
+        """Replace the entry whole: a reader sees the old one or the new one. Not synced: a lost cache is no loss."""
+        head = msgspec.msgpack.encode(header)
+        crc = zlib.crc32(payload, zlib.crc32(head))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.directory, prefix=".laws-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_HEAD.pack(_MAGIC, crc, len(head)) + head)
+                file.write(payload)
+            Path(name).replace(entry)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+
+
+def load(root: Path, cache: Cache) -> Laws:
+    """The laws under `root`, from `cache` if nothing changed since they were stored; stored there if not.
+
+    Raises:
+        InvalidFilesError: With every problem of every file.
+        OSError: If a file cannot be opened.
+    """
+    contents = cache.read(root, Contents)
+    if contents is not None:
+        return Laws(root, contents)
+    before = stamp(root)
+    content = content_digest(root, before)
+    laws = loader.load(root)
+    cache.write(root, before, content, laws.contents)
+    return laws
+
+
+def _open(raw: bytes) -> tuple[_Header, memoryview]:
+    """The header and payload of an entry.
+
+    Raises:
+        ValueError: If it is not an entry of this layout, or is damaged.
+    """
+    magic, crc, length = _HEAD.unpack_from(raw)
+    body = memoryview(raw)[_HEAD.size :]
+    if magic != _MAGIC or zlib.crc32(body) != crc:
+        msg = "not an entry of this layout, or damaged"
+        raise ValueError(msg)
+    return msgspec.msgpack.decode(body[:length], type=_Header), body[length:]
+
+
+def stamp(root: Path) -> Stamp:
+    """The stat data of every file under `root` that a load looks at: hidden files and links to folders are none."""
+    started = time.time_ns()
+    digest = hashlib.blake2b(digest_size=16)
+    newest = 0
+    paths = []
+    for path, stat in sorted(_files(os.fspath(root), "")):
+        digest.update(_line(path, stat))
+        if _is_read(path):
+            newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
+        paths.append(path)
+    return Stamp(digest.digest(), newest > started - _YOUNG_NS, tuple(paths))
+
+
+def _line(path: str, stat: os.stat_result) -> bytes:
+    """What the stamp keeps of a file; of one that a load only lists (a run file), that it is there."""
+    numbers = f"\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}" if _is_read(path) else ""
+    return f"{path}{numbers}\n".encode(errors="surrogateescape")
+
+
+def _is_read(path: str) -> bool:
+    return path.endswith((".yaml", ".yml"))
+
+
+def content_digest(root: Path, files: Stamp) -> bytes:
+    """Digest of the paths of `files` under `root` and of the bytes of those that a load reads.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for path in files.paths:
+        content = (root / path).read_bytes() if _is_read(path) else b""
+        digest.update(f"{path}\0{len(content)}\n".encode(errors="surrogateescape"))
+        digest.update(content)
+    return digest.digest()
+
+
+def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield prefix + entry.name, entry.stat()
+
+
+def code_digest() -> bytes:
+    """Digest of the stat data of the files of `kg` and of the interpreter's version."""
+    digest = hashlib.blake2b(f"{sys.version_info} {msgspec.__version__}".encode(), digest_size=16)
+    package = os.fspath(Path(__file__).parents[1])
+    for path, stat in sorted(_files(package, "")):
+        if path.endswith(".py"):
+            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.digest()

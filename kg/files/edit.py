@@ -1,0 +1,154 @@
+"""Edits of one law file that keep its comments, quotes and key order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from spak.kg.errors import InvalidFilesError, KgError
+from spak.kg.files import atomic, fmt, validate, yaml_reader
+from spak.kg.law.status import status
+from spak.kg.model.law import Evidence, Law, Status
+
+_MODEL = "law"
+
+
+class ChangedError(KgError):
+    """The file is no longer what it was when it was read."""
+
+
+@dataclass
+class LawFile:
+    """One law file, read for editing. Edits are made in memory; `save` writes them.
+
+    Attributes:
+        path: The file.
+        before: Its bytes when it was read.
+        tree: Its round-trip tree.
+    """
+
+    path: Path
+    before: bytes
+    tree: Any
+
+    @classmethod
+    def read(cls, path: Path) -> LawFile:
+        """Open `path` for editing.
+
+        Raises:
+            InvalidFilesError: If it cannot be read or is no law.
+            OSError: If it cannot be opened.
+        """
+        data = path.read_bytes()
+        law_of(data.decode("utf-8-sig", "replace"), path)
+        return cls(path, data, fmt.engine().load(data.decode("utf-8-sig")))
+
+    @property
+    def law(self) -> Law:
+        """The law with the edits made so far.
+
+        Raises:
+            InvalidFilesError: If an edit made it something that is no law.
+        """
+        return law_of(self.text, self.path)
+
+    @property
+    def text(self) -> str:
+        """Canonical text of the file with the edits made so far."""
+        return fmt.formatted(fmt.dump(self.tree), _MODEL, str(self.path))
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the edits change what the file means."""
+        return self.law != law_of(self.before.decode("utf-8-sig"), self.path)
+
+    def append_evidence(self, *entries: Evidence) -> bool:
+        """Add evidence entries and the status they give; False if the file has those very entries already."""
+        law = self.law
+        new = tuple(entry for entry in entries if entry not in law.evidence)
+        if not new:
+            return False
+        if not self.tree.get("evidence"):
+            self.tree["evidence"] = fmt.styled([{}])
+            self.tree["evidence"].clear()
+            self.tree["evidence"].fa.set_block_style()
+        for entry in new:
+            raw = fmt.styled(msgspec.to_builtins(entry))
+            raw.fa.set_block_style()
+            self.tree["evidence"].append(raw)
+        self.set_status(status(msgspec.structs.replace(law, evidence=(*law.evidence, *new))))
+        return True
+
+    def set_status(self, new: Status) -> None:
+        """Set the status; a comment behind it stays."""
+        self.set_key(("status",), new)
+
+    def set_key(self, path: tuple[str, ...], value: Any) -> None:
+        """Set the value at a path of mapping keys (`("scope", "toolchain")`); mappings in between are made.
+
+        Args:
+            path: At least one key.
+            value: Plain values: scalars, lists, mappings.
+        """
+        tree = self.tree
+        for key in path[:-1]:
+            if key not in tree:
+                tree[key] = fmt.styled({})
+                tree[key].fa.set_block_style()
+            tree = tree[key]
+        if tree.get(path[-1]) != value:
+            tree[path[-1]] = fmt.styled(value)
+
+    def save(self) -> bool:
+        """Write the edits; False if they change nothing, and then the file is not touched.
+
+        Raises:
+            ChangedError: If somebody changed the file since it was read; nothing is written.
+            InvalidFilesError: If the edits made it something that is no law; nothing is written.
+        """
+        text = self.text
+        law_of(text, self.path)
+        if text.encode() == self.before:
+            return False
+        if self.path.read_bytes() != self.before:
+            msg = f"{self.path}: changed since it was read; read it again and repeat the edit"
+            raise ChangedError(msg)
+        atomic.write_text(self.path, text)
+        self.before = text.encode()
+        return True
+
+
+def law_of(text: str, path: Path) -> Law:
+    """The law in `text`.
+
+    Raises:
+        InvalidFilesError: With everything that is wrong with it.
+    """
+    document = yaml_reader.read(text.encode(), str(path))
+    try:
+        law: Law = validate.convert(document.value, _MODEL)
+    except msgspec.ValidationError:
+        flaws = validate.flaws(document.value, _MODEL)
+        problems = [document.problem(flaw.field, flaw.message, at_key=flaw.at_key) for flaw in flaws]
+        raise InvalidFilesError(problems) from None
+    return law
+
+
+def withdraw(file: LawFile, *, date: str, reason: str) -> None:
+    """Withdraw the law: the file stays, readers learn when and why.
+
+    Raises:
+        KgError: If it is withdrawn already, or the reason is empty.
+    """
+    if file.law.withdrawn is not None:
+        msg = f"{file.path}: withdrawn already, on {file.law.withdrawn.date}"
+        raise KgError(msg)
+    if not reason.strip():
+        msg = "--why: a reason is needed; whoever reads the law later must learn why it was withdrawn"
+        raise KgError(msg)
+    file.set_key(("withdrawn",), {"date": date, "reason": reason.strip()})
+    file.tree["withdrawn"].fa.set_block_style()
+    file.set_status("withdrawn")

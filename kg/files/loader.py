@@ -1,0 +1,307 @@
+"""A law root to typed collections; everything wrong in the whole folder is reported at once."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spak.kg.errors import InvalidFilesError, Problem, UnknownNameError
+from spak.kg.model.base import Model
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.law import Law
+from spak.kg.model.op import Op
+from spak.kg.model.run import Run
+from spak.kg.model.system import System
+from spak.kg.model.taxonomy import nearest, plain
+
+if TYPE_CHECKING:
+    from spak.kg.files import yaml_reader
+
+EVIDENCE = "evidence"
+"""Folder of run files."""
+
+MAX_RUN_BYTES = 256 * 1024 * 1024
+"""Largest run file once unpacked; an exhaustive sweep of 20,000 trials has about 20 MB."""
+
+_FOLDERS = {"hardware": "hardware", "ops": "op", "systems": "system"}
+"""Top folder -> kind of its files; every other folder holds laws."""
+
+_IGNORED = {"schema", EVIDENCE}
+_COLLECTIONS = {"law": "laws", "hardware": "hardware", "op": "ops", "system": "systems"}
+_RUN_ENDINGS = (".json", ".json.gz")
+
+
+class Contents(Model, frozen=True, kw_only=True):
+    """Everything read from a law root, in a form that a cache can keep.
+
+    Attributes:
+        laws, hardware, ops, systems: Id -> the file's model.
+        files: `law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root.
+    """
+
+    laws: dict[str, Law]
+    hardware: dict[str, Hardware]
+    ops: dict[str, Op]
+    systems: dict[str, System]
+    files: dict[str, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Laws:
+    """One law root, loaded. Run files are read when asked for.
+
+    Attributes:
+        root: The folder.
+        contents: What was read from it.
+    """
+
+    root: Path
+    contents: Contents
+    _runs: dict[str, Run] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def laws(self) -> Mapping[str, Law]:
+        """Every law by id, withdrawn ones included."""
+        return self.contents.laws
+
+    @property
+    def hardware(self) -> Mapping[str, Hardware]:
+        """Every hardware node by id."""
+        return self.contents.hardware
+
+    @property
+    def ops(self) -> Mapping[str, Op]:
+        """Every op node by id."""
+        return self.contents.ops
+
+    @property
+    def systems(self) -> Mapping[str, System]:
+        """Every system node by id."""
+        return self.contents.systems
+
+    @property
+    def run_ids(self) -> list[str]:
+        """Ids of the run files, sorted; none is opened."""
+        return sorted(self.contents.files["run"])
+
+    @property
+    def paths(self) -> Mapping[str, Mapping[str, str]]:
+        """`law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root."""
+        return self.contents.files
+
+    def path(self, kind: str, identifier: str) -> Path:
+        """The file of a law, hardware, op, system or run.
+
+        Raises:
+            UnknownNameError: If there is none of that id; carries the nearest ids.
+        """
+        files = self.contents.files[kind]
+        if identifier not in files:
+            raise UnknownNameError(kind, identifier, nearest(identifier, [(plain(name), name) for name in files]))
+        return self.root / files[identifier]
+
+    def run(self, identifier: str) -> Run:
+        """The run file `identifier`, read once, `completed` for its op.
+
+        Raises:
+            UnknownNameError: If there is none.
+            InvalidFilesError: If it cannot be read.
+        """
+        if identifier not in self._runs:
+            run = read_run(self.path("run", identifier))
+            self._runs[identifier] = completed(run, self.ops.get(run.op))
+        return self._runs[identifier]
+
+    def document(self, kind: str, identifier: str) -> yaml_reader.Document:
+        """The file of a law, hardware, op or system with the places of its values, read again."""
+        from spak.kg.files import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
+        path = self.path(kind, identifier)
+        return yaml_reader.read(path.read_bytes(), str(path))
+
+    @cached_property
+    def facts(self) -> Mapping[str, frozenset[str]]:
+        """Hardware id -> names of the facts that hold for it, its own and its ancestors'."""
+        from spak.kg.model.taxonomy import Taxonomy  # noqa: PLC0415 - only some callers need it
+
+        tree = Taxonomy("hardware", self.hardware)
+        return {
+            node: frozenset(n for up in tree.ancestors(node) if up in self.hardware for n in self.hardware[up].facts)
+            for node in self.hardware
+        }
+
+
+def load(root: Path) -> Laws:
+    """Load every file under `root`.
+
+    Raises:
+        InvalidFilesError: With every problem of every file: format, types, ids, references, expressions, cycles.
+        OSError: If a file cannot be opened.
+    """
+    from spak.kg.files import references  # noqa: PLC0415 - what a cache answers checks nothing
+
+    loading = _Loading(root)
+    with no_collection():
+        for relative in sorted(_files(os.fspath(root), "")):
+            loading.take(relative)
+        contents = loading.contents()
+        problems = [*loading.problems, *references.problems(contents, loading.stems, loading.reread)]
+    if problems:
+        raise InvalidFilesError(problems)
+    return Laws(root, contents)
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Pause garbage collection: a load makes millions of objects and no cycles, and would be scanned again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def read_run(path: Path) -> Run:
+    """One run file, `.json` or `.json.gz`.
+
+    Raises:
+        InvalidFilesError: If it is damaged, too large, not a run, or its id is not its stem.
+    """
+    try:
+        data = _unpacked(path)
+        run = msgspec.json.decode(data, type=Run)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
+    if run.id != run_id(path.name):
+        message = f"the id is the file's stem {run_id(path.name)!r} (got {run.id!r}); rename one of them"
+        raise InvalidFilesError([Problem(str(path), 0, 0, "id", message)])
+    return run
+
+
+def completed(run: Run, op: Op | None) -> Run:
+    """`run` with the defaults of parameters that its op has gained since it was recorded.
+
+    A default leaves a kernel as it was before the parameter, so it is what was compiled or measured then. What is only
+    reported or computed stays as it is: there a missing parameter is one that nobody stated.
+    """
+    if op is None or run.tier not in {"compiled", "measured"}:
+        return run
+    defaults = {name: parameter.default for name, parameter in op.parameters.items()}
+    if all(trial.configuration.keys() >= defaults.keys() for trial in run.trials):
+        return run
+    replace = msgspec.structs.replace
+    trials = tuple(replace(trial, configuration={**defaults, **trial.configuration}) for trial in run.trials)
+    return replace(run, trials=trials)
+
+
+def run_id(name: str) -> str:
+    """Id of the run in a file called `name`; empty if it is no run file."""
+    ending = next((ending for ending in reversed(_RUN_ENDINGS) if name.endswith(ending)), None)
+    return name.removesuffix(ending) if ending else ""
+
+
+def _unpacked(path: Path) -> bytes:
+    with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw as file:
+        data = file.read(MAX_RUN_BYTES + 1)
+    if len(data) > MAX_RUN_BYTES:
+        message = f"more than {MAX_RUN_BYTES} bytes; split the run"
+        raise ValueError(message)
+    return bytes(data)
+
+
+def _files(folder: str, prefix: str) -> Iterator[str]:
+    """Relative paths of the files below `folder`; hidden ones and links to folders are left out."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path, f"{prefix}{entry.name}/")
+            elif entry.is_file():
+                yield prefix + entry.name
+
+
+class _Loading:
+    """Reads files one by one and keeps what is right and what is wrong apart."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+        self.found: dict[str, dict[str, Any]] = {kind: {} for kind in _COLLECTIONS}
+        self.files: dict[str, dict[str, str]] = {kind: {} for kind in (*_COLLECTIONS, "run")}
+        self.stems: dict[str, set[str]] = {kind: set() for kind in self.files}
+
+    def take(self, relative: str) -> None:
+        """Read the file at `relative` if it is of a kind that a law root holds."""
+        top, _, rest = relative.partition("/")
+        if top == EVIDENCE and rest:
+            self._take_run(relative)
+        elif relative.endswith(".yml"):
+            self._note(relative, "", "ends in .yml and would be overlooked; call it .yaml")
+        elif relative.endswith(".yaml") and not (top in _IGNORED and rest):
+            self._take_yaml(relative, _FOLDERS.get(top, "law") if rest else "law")
+
+    def _take_run(self, relative: str) -> None:
+        identifier = run_id(relative.rpartition("/")[2])
+        if identifier and self._is_new("run", identifier, relative):
+            self.files["run"][identifier] = relative
+            self.stems["run"].add(identifier)
+
+    def _take_yaml(self, relative: str, kind: str) -> None:
+        from spak.kg.files import validate, yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
+        path = self.root / relative
+        stem = relative.rpartition("/")[2].removesuffix(".yaml")
+        self.stems[kind].add(stem)
+        try:
+            document = yaml_reader.read(path.read_bytes(), str(path))
+        except InvalidFilesError as error:
+            self.problems += error.problems
+            return
+        try:
+            model = validate.convert(document.value, kind)
+        except msgspec.ValidationError:
+            flaws = validate.flaws(document.value, kind)
+            self.problems += [document.problem(flaw.field, flaw.message, at_key=flaw.at_key) for flaw in flaws]
+            return
+        if model.id != stem:
+            self.problems.append(
+                document.problem("id", f"the id is the file's stem {stem!r} (got {model.id!r}); rename one")
+            )
+        if self._is_new(kind, model.id, relative):
+            self.found[kind][model.id] = model
+            self.files[kind][model.id] = relative
+
+    def _is_new(self, kind: str, identifier: str, relative: str) -> bool:
+        first = self.files[kind].get(identifier)
+        if first is not None:
+            self._note(
+                relative, "id", f"{kind} {identifier} is in {self.root / first} already; ids are unique, rename one"
+            )
+        return first is None
+
+    def _note(self, relative: str, where: str, message: str) -> None:
+        self.problems.append(Problem(str(self.root / relative), 0, 0, where, message))
+
+    def reread(self, kind: str, identifier: str) -> yaml_reader.Document:
+        """The file of a model with the places of its values."""
+        from spak.kg.files import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
+        path = self.root / self.files[kind][identifier]
+        return yaml_reader.read(path.read_bytes(), str(path))
+
+    def contents(self) -> Contents:
+        """What was right."""
+        return Contents(files=self.files, **{name: self.found[kind] for kind, name in _COLLECTIONS.items()})

@@ -1,0 +1,168 @@
+"""Three-way merge of one law file: evidence of both branches adds up, anything else that both changed is for a person.
+
+Installed as a git merge driver (`kg merge-file %O %A %B %P`). The status of a merged law is computed from the merged
+evidence, since that is what a status is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from ruamel.yaml import YAML
+
+from spak.kg.errors import InvalidFilesError, KgError, Problem
+from spak.kg.files import yaml_reader
+from spak.kg.law import status
+from spak.kg.model.law import Law
+
+EVIDENCE, STATUS = "evidence", "status"
+_MISSING = object()
+
+
+class MergeRefusedError(KgError):
+    """Both branches changed the same part of a law in different ways; carries a line for each part."""
+
+    def __init__(self, path: str, parts: list[str]) -> None:
+        """Say which `parts` of `path` a person must decide."""
+        self.parts = parts
+        super().__init__("\n".join(f"{path}: {part}" for part in parts))
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The three texts of one file.
+
+    Attributes:
+        base: The common ancestor; empty if both branches added the file.
+        ours: The current branch.
+        theirs: The branch that is merged in.
+    """
+
+    base: bytes
+    ours: bytes
+    theirs: bytes
+
+
+def merge(versions: Versions, path: str) -> str:
+    """The merged text, with the comments of our branch, and of theirs on what only they have.
+
+    Raises:
+        InvalidFilesError: If a version is not a law.
+        MergeRefusedError: If a person must decide.
+    """
+    base, ours, theirs = (_plain(text, path) for text in (versions.base, versions.ours, versions.theirs))
+    result = _round_trip(versions.ours)
+    added = _round_trip(versions.theirs)
+    refused: list[str] = []
+    for key in dict.fromkeys([*ours, *theirs, *base]):
+        if key == EVIDENCE:
+            _merge_evidence((base, ours, theirs), result, added, refused)
+            continue
+        before, mine, other = (side.get(key, _MISSING) for side in (base, ours, theirs))
+        if other in (mine, before):
+            continue
+        if mine == before:
+            _take(result, added, key)
+        elif key != STATUS:  # computed below from the merged evidence
+            refused.append(
+                f"{key}: both branches changed it ({_short(mine)} here, {_short(other)} there); decide by hand"
+            )
+    if refused:
+        raise MergeRefusedError(path, refused)
+    _settle_status(result, (base, ours, theirs), path)
+    return _text(result)
+
+
+def _plain(text: bytes, path: str) -> dict[str, Any]:
+    """A version as plain values, checked to be a law; an empty one (no common ancestor) has no keys."""
+    if not text.strip():
+        return {}
+    document = yaml_reader.read(text, path)
+    try:
+        msgspec.convert(document.value, Law)
+    except msgspec.ValidationError as error:
+        raise InvalidFilesError([Problem(path, 0, 0, "", str(error))]) from None
+    value: dict[str, Any] = document.value
+    return value
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096
+    yaml.preserve_quotes = True
+    return yaml
+
+
+def _round_trip(text: bytes) -> Any:
+    return _yaml().load(text.decode()) if text.strip() else {}
+
+
+def _text(document: Any) -> str:
+    out = io.StringIO()
+    _yaml().dump(document, out)
+    return out.getvalue()
+
+
+def _take(result: Any, added: Any, key: str) -> None:
+    """Their version of one key, with its comments; gone if they removed it."""
+    if key in added:
+        result[key] = added[key]
+        if key in added.ca.items:
+            result.ca.items[key] = added.ca.items[key]
+    else:
+        del result[key]
+
+
+def _merge_evidence(
+    sides: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], result: Any, added: Any, refused: list[str]
+) -> None:
+    """Entries of both; what one side removed goes; one entry changed in two ways is refused."""
+    base, ours, theirs = ({_key(entry): entry for entry in side.get(EVIDENCE, [])} for side in sides)
+    mine = result.get(EVIDENCE, [])
+    other = {_key(entry): entry for entry in added.get(EVIDENCE, [])}
+    for key, entry in theirs.items():
+        if key not in ours:
+            if key not in base:
+                mine.append(other[key])
+            elif entry != base[key]:
+                refused.append(f"evidence: run {key[0]} was removed here and changed there; decide by hand")
+        elif entry not in (ours[key], base.get(key)):
+            if ours[key] != base.get(key):
+                refused.append(f"evidence: both branches say something else of run {key[0]}; decide by hand")
+            else:
+                mine[_place(mine, key)] = other[key]
+    for key in base.keys() - theirs.keys():
+        if key in ours:
+            if ours[key] != base[key]:
+                refused.append(f"evidence: run {key[0]} was changed here and removed there; decide by hand")
+            else:
+                del mine[_place(mine, key)]
+    if mine and EVIDENCE not in result:
+        result[EVIDENCE] = mine
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return str(entry["run"]), str(entry["role"])
+
+
+def _place(entries: Any, key: tuple[str, str]) -> int:
+    return next(place for place, entry in enumerate(entries) if _key(entry) == key)
+
+
+def _settle_status(result: Any, sides: tuple[Mapping[str, Any], ...], path: str) -> None:
+    """The status of the merged evidence, if the branches differ in evidence or in status."""
+    base, ours, theirs = sides
+    differs = any(ours.get(key) != theirs.get(key) for key in (EVIDENCE, STATUS, "claim", "withdrawn"))
+    if differs or not base:
+        law = msgspec.convert(_plain(_text(result).encode(), path), Law)
+        result[STATUS] = status.status(law)
+
+
+def _short(value: object) -> str:
+    shown = "nothing" if value is _MISSING else " ".join(str(value).split())
+    return shown if len(shown) <= 40 else shown[:37] + "..."  # noqa: PLR2004 - half of a terminal line

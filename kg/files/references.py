@@ -1,0 +1,327 @@
+"""What one file says of another: ids, names in expressions, values of parameters, and chains that must not be circles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from spak.kg.errors import Problem
+from spak.kg.expression import ExpressionError, parse
+from spak.kg.law.toolchain import ToolchainError, parse_requirement, parse_toolchain
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
+from spak.kg.model.op import Op
+from spak.kg.model.system import System
+from spak.kg.model.taxonomy import Taxonomy, nearest, plain
+
+if TYPE_CHECKING:
+    from spak.kg.files.loader import Contents
+    from spak.kg.files.yaml_reader import Document
+
+PROBLEM_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+"""Type of a problem parameter -> types its values may have."""
+
+
+class Spot(NamedTuple):
+    """One thing wrong inside a file.
+
+    Attributes:
+        field: Dotted path.
+        message: What is wrong and what to do.
+        offset: Column inside an expression; 0 for the whole field.
+        at_key: Whether it is the key that is wrong.
+    """
+
+    field: str
+    message: str
+    offset: int = 0
+    at_key: bool = False
+
+
+class Flaw(NamedTuple):
+    """One thing wrong, and the file it is in: its kind and id."""
+
+    kind: str
+    identifier: str
+    spot: Spot
+
+
+Found = Iterator[Spot]
+
+
+def problems(
+    contents: Contents, present: Mapping[str, Collection[str]], reread: Callable[[str, str], Document]
+) -> list[Problem]:
+    """Every problem between files.
+
+    Args:
+        contents: The files that are right in themselves.
+        present: Kind -> stems of all its files, also of those that are not: a reference to them is no second problem.
+        reread: Kind and id -> the file with places, asked for only where there is a problem.
+    """
+    world = _World(contents, present)
+    flaws = [*_laws(world), *_ops(world), *_systems(world), *_hardware(world), *_cycles(contents)]
+    documents: dict[tuple[str, str], Document] = {}
+    found = []
+    for flaw in flaws:
+        key = (flaw.kind, flaw.identifier)
+        document = documents.get(key) or documents.setdefault(key, reread(*key))
+        spot = flaw.spot
+        found.append(document.problem(spot.field, spot.message, offset=spot.offset, at_key=spot.at_key))
+    return found
+
+
+@dataclass(frozen=True)
+class _World:
+    """Everything a name can mean.
+
+    Attributes:
+        contents: The files that are right in themselves.
+        present: Kind -> stems of all its files.
+    """
+
+    contents: Contents
+    present: Mapping[str, Collection[str]]
+
+    @cached_property
+    def facts(self) -> frozenset[str]:
+        """Names of hardware facts, `hw.` in front."""
+        return frozenset(f"hw.{name}" for node in self.contents.hardware.values() for name in node.facts)
+
+    @cached_property
+    def ops(self) -> Taxonomy:
+        return Taxonomy("op", self.contents.ops)
+
+    @cached_property
+    def _names(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        return {}
+
+    def names(self, op: str) -> tuple[frozenset[str], frozenset[str]]:
+        """Tunable parameters and problem parameters of `op` and of the ops below it."""
+        if op not in self._names:
+            below = [self.contents.ops[node] for node in self.ops.descendants(op) if node in self.contents.ops]
+            parameters = frozenset(name for node in below for name in node.parameters)
+            self._names[op] = parameters, frozenset(name for node in below for name in node.problem)
+        return self._names[op]
+
+    def unknown(self, kind: str, name: str) -> str | None:
+        """What to say of the id `name` if there is no such file of `kind`."""
+        if name in self.present[kind]:
+            return None
+        return f"unknown {kind} {name!r}{suggestion(name, self.present[kind])}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; nearest: a, b`, or nothing where nothing is known."""
+    found = nearest(name, [(plain(other), other) for other in known])
+    return f"; nearest: {', '.join(found)}" if found else ""
+
+
+def _laws(world: _World) -> Iterator[Flaw]:
+    for identifier, law in world.contents.laws.items():
+        for spot in _law(world, law):
+            yield Flaw("law", identifier, spot)
+
+
+def _law(world: _World, law: Law) -> Found:
+    scope = law.scope
+    yield from _ids(world, "hardware", {"scope.hw": scope.hw})
+    yield from _ids(world, "op", {"scope.op": scope.op})
+    yield from _ids(world, "run", {f"evidence[{i}].run": entry.run for i, entry in enumerate(law.evidence)})
+    named = {f"related[{i}].id": link.id for i, link in enumerate(law.related) if link.type != "renamed-from"}
+    yield from _ids(world, "law", named)
+    yield from _toolchains(law)
+    if scope.op in world.contents.ops:
+        yield from _law_names(world, law)
+    if isinstance(law.claim, TransformClaim):
+        yield from _ids(world, "system", {"claim.from": law.claim.source, "claim.to": law.claim.to})
+    if (law.status == "withdrawn") != (law.withdrawn is not None):
+        yield Spot("status", "a law is withdrawn if and only if it says when and why; use kg withdraw")
+
+
+def _law_names(world: _World, law: Law) -> Found:
+    parameters, problem = world.names(law.scope.op)
+    settings = parameters | problem | COMPILED_FEATURES.keys()
+    if law.scope.when:
+        yield from expression("scope.when", law.scope.when, problem | world.facts, "problem parameter")
+    match law.claim:
+        case AvoidClaim(avoid=text):
+            yield from expression("claim.avoid", text, settings | world.facts, "name")
+        case RequireClaim(require=text):
+            yield from expression("claim.require", text, settings | world.facts, "name")
+        case PreferClaim(prefer=prefer, over=over):
+            yield from _keys("claim.prefer", prefer, parameters)
+            for index, setting in enumerate(over):
+                yield from _keys(f"claim.over[{index}]", setting, parameters)
+        case IndifferentClaim(over=over):
+            if over not in parameters:
+                yield Spot("claim.over", f"unknown parameter {over!r}{suggestion(over, parameters)}")
+    for name, examples in (("avoided", law.examples.avoided), ("admitted", law.examples.admitted)):
+        for index, example in enumerate(examples):
+            yield from _keys(f"examples.{name}[{index}]", example, settings)
+
+
+def _toolchains(law: Law) -> Found:
+    try:
+        if law.scope.toolchain:
+            parse_requirement(law.scope.toolchain)
+    except ToolchainError as error:
+        yield Spot("scope.toolchain", str(error))
+    for index, entry in enumerate(law.evidence):
+        try:
+            if entry.toolchain:
+                parse_toolchain(entry.toolchain)
+        except ToolchainError as error:
+            yield Spot(f"evidence[{index}].toolchain", str(error))
+
+
+def _ids(world: _World, kind: str, names: Mapping[str, str]) -> Found:
+    for field, name in names.items():
+        message = world.unknown(kind, name)
+        if message is not None:
+            yield Spot(field, message)
+
+
+def _keys(field: str, setting: Iterable[str], known: Collection[str]) -> Found:
+    for name in setting:
+        if name not in known:
+            yield Spot(f"{field}.{name}", f"unknown parameter {name!r}{suggestion(name, known)}", at_key=True)
+
+
+def expression(field: str, text: str, known: Collection[str], noun: str) -> Found:
+    """What is wrong with the expression `text` at `field` whose names must be `known`."""
+    try:
+        names = parse(text).all_names
+    except ExpressionError as error:
+        yield Spot(field, error.message, error.column)
+        return
+    for name in sorted(names - set(known)):
+        kind = "hardware fact" if name.startswith("hw.") else noun
+        yield Spot(field, f"unknown {kind} {name!r}{suggestion(name, known)}", _column(text, name))
+
+
+def _column(text: str, name: str) -> int:
+    """1-based column of the whole word `name`; 0 where spaces inside hide it (`hw . fact`)."""
+    found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)
+    return found.start() + 1 if found else 0
+
+
+def _ops(world: _World) -> Iterator[Flaw]:
+    for identifier, op in world.contents.ops.items():
+        for spot in _op(world, op):
+            yield Flaw("op", identifier, spot)
+
+
+def _op(world: _World, op: Op) -> Found:
+    yield from _ids(world, "op", {f"is_a[{i}]": name for i, name in enumerate(op.is_a)})
+    yield from _ids(world, "op", {f"part_of[{i}]": name for i, name in enumerate(op.part_of)})
+    for name in op.parameters.keys() & op.problem.keys():
+        yield Spot(f"problem.{name}", f"{name} is a tunable parameter too; a name means one thing", at_key=True)
+    for name, parameter in op.parameters.items():
+        if parameter.default not in parameter.values:
+            yield Spot(f"parameters.{name}.default", f"{parameter.default!r} is not one of the values")
+        for index, value in enumerate(parameter.core):
+            if value not in parameter.values:
+                yield Spot(f"parameters.{name}.core[{index}]", f"{value!r} is not one of the values")
+    for name, size in op.problem.items():
+        yield from _typed(f"problem.{name}.default", size.type, size.default)
+    names = op.parameters.keys() | op.problem.keys() | world.facts
+    for index, condition in enumerate(op.conditions):
+        yield from expression(f"conditions[{index}].require", condition.require, names, "name")
+    formulas = {f"flops.{name}": formula for name, formula in op.flops.items()}
+    formulas |= {"bytes": op.bytes} if op.bytes is not None else {}
+    for field, formula in formulas.items():
+        yield from expression(f"{field}.expression", formula.expression, op.problem.keys(), "problem parameter")
+    for named, setting in op.problems.items():
+        yield from _keys(f"problems.{named}", setting, op.problem.keys())
+        for name, value in setting.items():
+            if name in op.problem:
+                yield from _typed(f"problems.{named}.{name}", op.problem[name].type, value)
+
+
+def _typed(field: str, wanted: str, value: object) -> Found:
+    if type(value) not in PROBLEM_TYPES[wanted]:
+        yield Spot(field, f"expected {wanted} (got {value!r})")
+
+
+def _systems(world: _World) -> Iterator[Flaw]:
+    for identifier, system in world.contents.systems.items():
+        for spot in _system(world, system):
+            yield Flaw("system", identifier, spot)
+
+
+def _system(world: _World, system: System) -> Found:
+    yield from _ids(world, "op", {f"built_from[{i}]": name for i, name in enumerate(system.built_from)})
+    yield from _ids(world, "system", {f"derived_from[{i}]": name for i, name in enumerate(system.derived_from)})
+    yield from _ids(world, "law", {f"inherits[{i}]": name for i, name in enumerate(system.inherits)})
+    yield from _ids(world, "op", {f"configurations.{name}": name for name in system.configurations})
+    yield from _ids(world, "op", {f"tuning_space[{i}].op": part.op for i, part in enumerate(system.tuning_space)})
+    for name, setting in system.configurations.items():
+        if name in world.contents.ops:
+            yield from _keys(f"configurations.{name}", setting, world.contents.ops[name].parameters)
+    for index, part in enumerate(system.tuning_space):
+        if part.op in world.contents.ops:
+            known = world.contents.ops[part.op].parameters
+            for place, name in enumerate(part.parameters):
+                if name not in known:
+                    field = f"tuning_space[{index}].parameters[{place}]"
+                    yield Spot(field, f"unknown parameter {name!r}{suggestion(name, known)}")
+
+
+def _hardware(world: _World) -> Iterator[Flaw]:
+    owner: dict[str, str] = {}
+    for identifier, node in world.contents.hardware.items():
+        for spot in _ids(world, "hardware", {f"is_a[{i}]": name for i, name in enumerate(node.is_a)}):
+            yield Flaw("hardware", identifier, spot)
+        for index, alias in enumerate(node.aliases):
+            first = owner.setdefault(plain(alias), identifier)
+            if first != identifier:
+                spot = Spot(f"aliases[{index}]", f"{alias!r} is an alias of {first} already")
+                yield Flaw("hardware", identifier, spot)
+
+
+def _cycles(contents: Contents) -> Iterator[Flaw]:
+    """Each circle once, at the member with the least id."""
+    edges: dict[tuple[str, str], Mapping[str, tuple[str, ...]]] = {
+        ("hardware", "is_a"): {name: node.is_a for name, node in contents.hardware.items()},
+        ("op", "is_a"): {name: node.is_a for name, node in contents.ops.items()},
+        ("op", "part_of"): {name: node.part_of for name, node in contents.ops.items()},
+        ("system", "derived_from"): {name: node.derived_from for name, node in contents.systems.items()},
+        ("law", "related"): {
+            name: tuple(link.id for link in law.related if link.type != "renamed-from")
+            for name, law in contents.laws.items()
+        },
+    }
+    for (kind, field), graph in edges.items():
+        for circle in circles(graph):
+            shown = " -> ".join([*circle, circle[0]])
+            spot = Spot(field, f"goes in a circle: {shown}; remove one link", at_key=True)
+            yield Flaw(kind, circle[0], spot)
+
+
+def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """One circle of every set of nodes that reach each other, each from its least member on. Iterative: chains are long."""
+    found = []
+    state: dict[str, int] = {}  # 1: on the way down, 2: done
+    for start in sorted(graph):
+        if start in state:
+            continue
+        path, pending = [start], [iter(graph[start])]
+        state[start] = 1
+        while path:
+            following = next(pending[-1], None)
+            if following is None:
+                state[path.pop()] = 2
+                pending.pop()
+            elif following in graph and following not in state:
+                state[following] = 1
+                path.append(following)
+                pending.append(iter(graph[following]))
+            elif state.get(following) == 1:
+                circle = path[path.index(following) :]
+                least = circle.index(min(circle))
+                found.append(circle[least:] + circle[:least])
+    return found

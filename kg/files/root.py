@@ -1,0 +1,65 @@
+"""Which folder of laws is meant: the one given, the nearest `laws/` upwards, or the one that came with the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spak.kg.errors import KgError
+
+PACKAGED = Path(__file__).parents[1] / "packaged_laws"
+"""Where a wheel keeps the laws it was built with."""
+
+_NAME = "laws"
+_MARKS = ("hardware", "ops")
+"""A folder called `laws` is a law root if it has one of these: other projects have folders of that name too."""
+
+
+@dataclass(frozen=True)
+class LawRoot:
+    """A folder of laws.
+
+    Attributes:
+        path: The folder.
+        writable: Whether laws may be written back; the packaged ones may not.
+    """
+
+    path: Path
+    writable: bool = True
+
+    def require_writable(self) -> None:
+        """Check that laws may be written here.
+
+        Raises:
+            KgError: If these are the packaged laws.
+        """
+        if not self.writable:
+            msg = f"{self.path}: the packaged laws are read-only; name a law root of your own with --laws DIR"
+            raise KgError(msg)
+
+
+def find(given: str | Path | None, start: Path) -> LawRoot:
+    """The law root that is meant.
+
+    Args:
+        given: What `--laws` or `KG_LAWS` says; None to look for one.
+        start: The folder to look from, upwards.
+
+    Raises:
+        KgError: If `given` is no folder, or there is no law root anywhere.
+    """
+    if given is not None:
+        path = Path(given)
+        if not path.is_dir():
+            msg = f"{path}: no such folder of laws; check --laws and KG_LAWS"
+            raise KgError(msg)
+        return LawRoot(path, writable=path.resolve() != PACKAGED.resolve())
+    here = start.resolve()
+    for folder in (here, *here.parents):
+        candidate = folder / _NAME
+        if any((candidate / mark).is_dir() for mark in _MARKS):
+            return LawRoot(candidate)
+    if PACKAGED.is_dir():
+        return LawRoot(PACKAGED, writable=False)
+    msg = f"no law root: no {_NAME}/ with a hardware/ or ops/ folder in {here} or above; name one with --laws DIR"
+    raise KgError(msg)

@@ -1,0 +1,155 @@
+"""The text of a new law file, proposed and without evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from spak.kg.errors import InvalidFilesError, KgError
+from spak.kg.files import atomic, fmt, references, validate, yaml_reader
+from spak.kg.files.edit import law_of
+from spak.kg.files.loader import Laws
+
+_CLAIM_KEYS = {
+    "positive": ("prefer",),
+    "negative": ("avoid",),
+    "indifferent": ("over", "values", "within"),
+    "invariant": ("require", "otherwise"),
+    "transformation": ("from", "to", "rewrite", "check"),
+}
+"""Kind of law -> what its claim must state."""
+
+_MAX_ID = 100
+_BOUND = re.compile(r"(\w+)\s*([<>]=)\s*(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person says of a new law.
+
+    Attributes:
+        kind: Kind of law.
+        title: One line.
+        scope: `hw`, `op`, and what else a scope has.
+        claim: Claim fields by name; those that are empty are left out.
+        identifier: Id; empty: made from hardware, op and title.
+    """
+
+    kind: str
+    title: str
+    scope: Mapping[str, Any]
+    claim: Mapping[str, Any] = field(default_factory=dict)
+    identifier: str = ""
+
+
+def identifier(draft: Draft) -> str:
+    """The draft's id, or one made of its hardware, op and title."""
+    words = f"{draft.scope['hw']} {draft.scope['op']} {draft.title}"
+    made = re.sub(r"[^a-z0-9_.]+", "-", words.lower()).strip("-._")
+    return draft.identifier or made[:_MAX_ID].rstrip("-._")
+
+
+def bounds(text: str) -> dict[str, dict[str, float]]:
+    """Bounds of a claim's effect from `slowdown>=1.2,cost<=0.01`.
+
+    Raises:
+        KgError: If a part is not a name, `>=` or `<=`, and a number.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _BOUND.fullmatch(part)
+        if match is None:
+            msg = f"--effect: write NAME>=NUMBER or NAME<=NUMBER (got {part!r})"
+            raise KgError(msg)
+        name, sign, number = match.groups()
+        value = float(number)
+        found.setdefault(name, {})["at_least" if sign == ">=" else "at_most"] = (
+            int(value) if value == int(value) else value
+        )
+    return found
+
+
+def law_text(draft: Draft) -> str:
+    """The canonical text of the draft's file.
+
+    Raises:
+        KgError: If the claim lacks something, has something of another kind, or the law is not one.
+    """
+    claim = {name: value for name, value in draft.claim.items() if value not in ("", None, (), [], {})}
+    needed = _CLAIM_KEYS.get(draft.kind, ())
+    missing = [name for name in needed if name not in claim]
+    if missing:
+        msg = f"a {draft.kind} law needs {', '.join('--' + name for name in missing)}"
+        raise KgError(msg)
+    raw = {
+        "id": identifier(draft),
+        "title": draft.title,
+        "kind": draft.kind,
+        "scope": {name: value for name, value in draft.scope.items() if value},
+        "claim": claim,
+        "status": "proposed",
+    }
+    try:
+        validate.convert(raw, "law")
+    except msgspec.ValidationError:
+        raise KgError("\n".join(f"{flaw.field}: {flaw.message}" for flaw in validate.flaws(raw, "law"))) from None
+    tree = fmt.engine().load("{}")
+    tree.fa.set_block_style()
+    for name, value in raw.items():
+        tree[name] = fmt.styled(value)
+        if isinstance(value, dict):
+            tree[name].fa.set_block_style()
+    return fmt.formatted(fmt.dump(tree), "law", f"{raw['id']}.yaml")
+
+
+def write_new(laws: Laws, draft: Draft) -> Path:
+    """Write the draft's file into its folder of the law root; returns the path.
+
+    Raises:
+        KgError: If its id is taken, or the draft is not a law.
+        InvalidFilesError: If what it names is unknown; nothing is written.
+    """
+    text = law_text(draft)
+    name = identifier(draft)
+    if name in laws.laws:
+        msg = f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id"
+        raise KgError(msg)
+    relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
+    path = laws.root / relative
+    check_with(laws, relative, text)
+    if path.exists():
+        msg = f"{path}: exists already; give another id with --id"
+        raise KgError(msg)
+    atomic.write_text(path, text)
+    return path
+
+
+def check_with(laws: Laws, relative: str, text: str) -> None:
+    """Check a new law file against the rest of the root as if it were there.
+
+    Args:
+        laws: A root that loads.
+        relative: Path of the file below the root.
+        text: Its content.
+
+    Raises:
+        InvalidFilesError: With everything wrong with the file.
+    """
+    path = laws.root / relative
+    law = law_of(text, path)
+    contents = msgspec.structs.replace(laws.contents, laws={**laws.laws, law.id: law})
+    present = {kind: {*files, law.id} if kind == "law" else set(files) for kind, files in laws.paths.items()}
+
+    def reread(kind: str, name: str) -> yaml_reader.Document:
+        if (kind, name) == ("law", law.id):
+            return yaml_reader.read(text.encode(), str(path))
+        return laws.document(kind, name)
+
+    problems = references.problems(contents, present, reread)
+    if problems:
+        raise InvalidFilesError(problems)

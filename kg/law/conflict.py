@@ -1,0 +1,305 @@
+"""Two laws that cannot both be followed: one prefers what the other avoids, or together they leave nothing to run.
+
+Only what the files themselves decide counts: a removal that waits for a compiled feature, or a condition that no named
+problem size decides, is no conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import combinations, combinations_with_replacement, product
+from math import prod
+
+from spak.kg.expression import Expression, parse
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import InvariantLaw, Law, NegativeLaw, PositiveLaw
+from spak.kg.model.op import Op
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import Taxonomy
+
+MAX_COMBINATIONS = 20_000
+"""Settings tried when asking whether two laws leave any; two laws together name few parameters."""
+
+MAX_PAIRS = 1000
+"""Pairs of removing laws compared in full; see `Conflicts._crowding`."""
+
+DEAD = frozenset({"refuted", "withdrawn"})
+"""Statuses of laws that nobody follows, so they contradict nobody."""
+
+
+@dataclass(frozen=True, order=True)
+class Conflict:
+    """Two laws that contradict each other.
+
+    Attributes:
+        laws: Their ids; a preferring law stands first.
+        reason: Why, in words.
+        problem: The problem size (a name of the op's `problems`, or `default`) where they do.
+    """
+
+    laws: tuple[str, str]
+    reason: str
+    problem: str
+
+
+class Conflicts:
+    """Finds conflicts between laws of one store; what both sides need is worked out once."""
+
+    def __init__(self, store: Store) -> None:
+        """Keep `store`'s taxonomies."""
+        self._store = store
+        self._hardware = Taxonomy("hardware", store.hardware)
+        self._ops = Taxonomy("op", store.ops)
+        self._shared: dict[tuple[str, str], bool] = {}
+        self._facts_of: dict[str, dict[str, Scalar]] = {}
+        self._spaces: dict[tuple[str, str], Space] = {}
+        self._below: dict[str, frozenset[str]] = {}
+        self._left: dict[tuple[str, str, str], list[tuple[Expression | bool, list[str]]]] = {}
+
+    def all(self) -> list[Conflict]:
+        """Every conflict between laws that somebody may follow, sorted."""
+        living = [law for law in self._store.laws.values() if law.status not in DEAD]
+        preferring = [law for law in living if isinstance(law, PositiveLaw)]
+        removing = [law for law in living if isinstance(law, NegativeLaw | InvariantLaw)]
+        return sorted([*self.among(self._meeting(preferring, removing)), *self.among(self._crowding(removing))])
+
+    def _meeting(self, preferring: Iterable[Law], removing: Iterable[Law]) -> Iterator[tuple[Law, Law]]:
+        """Pairs of a preferring and a removing law whose scopes overlap; scopes are few, so they are compared first."""
+        by_scope: dict[tuple[str, str], tuple[list[Law], list[Law]]] = {}
+        for side, laws in enumerate((preferring, removing)):
+            for law in laws:
+                by_scope.setdefault((law.scope.hw, law.scope.op), ([], []))[side].append(law)
+        for ((hw, op), (ones, _)), ((other_hw, other_op), (_, others)) in product(by_scope.items(), repeat=2):
+            if ones and others and self._related(hw, other_hw) and self._lower_op(op, other_op) is not None:
+                yield from product(ones, others)
+
+    def among(self, pairs: Iterable[tuple[Law, Law]]) -> Iterator[Conflict]:
+        """The conflicts among `pairs` of laws, each pair in either order."""
+        for one, other in pairs:
+            found = self.between(one, other)
+            if found is not None:
+                yield found
+
+    def between(self, one: Law, other: Law) -> Conflict | None:
+        """How two laws contradict each other, or None."""
+        if isinstance(other, PositiveLaw):
+            one, other = other, one
+        space = self._space(one, other)
+        if space is None or isinstance(other, PositiveLaw) or not isinstance(other, NegativeLaw | InvariantLaw):
+            return None
+        if isinstance(one, PositiveLaw):
+            return self._preferred_and_removed(one, other, space)
+        return _nothing_left(one, other, space) if isinstance(one, NegativeLaw | InvariantLaw) else None
+
+    def _crowding(self, removing: Sequence[Law]) -> Iterator[tuple[Law, Law]]:
+        """Pairs of removing laws that may together leave nothing: those that remove every probe of some problem size.
+
+        Probes are a few configurations of an op; looking at them first keeps thousands of laws from being compared
+        in pairs. At most MAX_PAIRS pairs come back: a folder with more has other worries.
+        """
+        seen: set[tuple[str, str]] = set()
+        for op in self._store.ops.values():
+            if not op.parameters:
+                continue
+            spoken = [law for law in removing if law.scope.op in self._ops.ancestors(op.id)]
+            for problem in Space(op).problems.values():
+                by_mask: dict[int, list[Law]] = {}
+                probes = [problem | probe for probe in Space(op).probes()]
+                for law in spoken:
+                    mask = sum(
+                        1 << place
+                        for place, probe in enumerate(probes)
+                        if _removes(law, {**probe, **self._facts(law.scope.hw)})
+                    )
+                    by_mask.setdefault(mask, []).append(law)
+                for one, other in _covering(by_mask, (1 << len(probes)) - 1):
+                    pair = (min(one.id, other.id), max(one.id, other.id))
+                    if pair not in seen and len(seen) < MAX_PAIRS:
+                        seen.add(pair)
+                        yield one, other
+
+    def _space(self, one: Law, other: Law) -> Space | None:
+        """The op both laws speak about, if their scopes overlap."""
+        if one.scope.dtype and other.scope.dtype and not set(one.scope.dtype) & set(other.scope.dtype):
+            return None
+        if not self._related(one.scope.hw, other.scope.hw):
+            return None
+        op = self._lower_op(one.scope.op, other.scope.op)
+        if op is None:
+            return None
+        key = (op, self._lower(one.scope.hw, other.scope.hw))
+        if key not in self._spaces:
+            self._spaces[key] = Space(self._store.ops[op], key[1], self._facts(key[1]))
+        return self._spaces[key]
+
+    def _lower_op(self, one: str, other: str) -> str | None:
+        """The one of two ops that is the other or a kind of it, None for strangers."""
+        for op, above in ((one, other), (other, one)):
+            if above not in self._below:
+                self._below[above] = frozenset(self._ops.descendants(above))
+            if op in self._below[above] and op in self._store.ops:
+                return op
+        return None
+
+    def _preferred_and_removed(self, one: PositiveLaw, other: Law, space: Space) -> Conflict | None:
+        """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
+        prefer = one.claim.prefer
+        for left, names in self._left_by_problem(other, space):
+            gone = left if isinstance(left, bool) else not left.names.isdisjoint(prefer) and left.partial(prefer)
+            name = next((n for n in names if _applies(one, space.problems[n])), None) if gone is True else None
+            if name is not None:
+                shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
+                return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
+        return None
+
+    def _left_by_problem(self, law: Law, space: Space) -> list[tuple[Expression | bool, list[str]]]:
+        """What the removal of `law` still depends on, with the problem sizes where it does; most sizes share it."""
+        key = (law.id, space.op.id, space.hw)
+        if key not in self._left:
+            groups: dict[int, tuple[Expression | bool, list[str]]] = {}
+            for name, problem in space.problems.items():
+                left = _left_of(law, problem) if _applies(law, problem) else False
+                if left is not False:
+                    groups.setdefault(id(left), (left, []))[1].append(name)
+            self._left[key] = list(groups.values())
+        return self._left[key]
+
+    def _lower(self, one: str, other: str) -> str:
+        """The one of two related hardware nodes that is below the other."""
+        return one if other in self._hardware.ancestors(one) else other
+
+    def _facts(self, hw: str) -> dict[str, Scalar]:
+        if hw not in self._facts_of:
+            facts = hardware_facts(self._store, hw)
+            self._facts_of[hw] = {f"hw.{name}": value for name, value in facts.items()}
+        return self._facts_of[hw]
+
+    def _related(self, one: str, other: str) -> bool:
+        """Whether some hardware is both: one node is an ancestor of the other."""
+        key = (one, other)
+        if key not in self._shared:
+            self._shared[key] = one in self._hardware.ancestors(other) or other in self._hardware.ancestors(one)
+        return self._shared[key]
+
+
+def _covering(by_mask: Mapping[int, Sequence[Law]], full: int) -> Iterator[tuple[Law, Law]]:
+    """Pairs of laws whose masks together have every bit of `full`."""
+    masks = sorted(by_mask)
+    for one, other in combinations_with_replacement(masks, 2):
+        if one | other != full:
+            continue
+        pairs = combinations(by_mask[one], 2) if one == other else product(by_mask[one], by_mask[other])
+        yield from ((a, b) for a, b in pairs)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The part of an op that two laws can be compared on.
+
+    Attributes:
+        op: The op.
+        hw: Id of the hardware that both speak about; empty where no facts are asked for.
+        facts: `hw.<fact>` -> value, of that hardware.
+    """
+
+    op: Op
+    hw: str = ""
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @cached_property
+    def problems(self) -> dict[str, dict[str, Scalar]]:
+        """Named problem sizes, each complete and with the facts; `default` where the op names none."""
+        defaults = {**self.facts, **{name: size.default for name, size in self.op.problem.items()}}
+        return {name: defaults | given for name, given in self.op.problems.items()} or {"default": defaults}
+
+    def probes(self) -> list[dict[str, Scalar]]:
+        """The default configuration and those of the first, second, ... value of every parameter; without infeasible ones."""
+        parameters = self.op.parameters
+        longest = max(len(parameter.values) for parameter in parameters.values())
+        rows = [{name: p.values[i % len(p.values)] for name, p in parameters.items()} for i in range(longest)]
+        probes = [{name: p.default for name, p in parameters.items()}, *rows]
+        conditions = [parse(condition.require) for condition in self.op.conditions]
+        return [probe for probe in probes if all(condition.partial(probe) is not False for condition in conditions)]
+
+    def settings(self, names: Iterable[str]) -> Iterator[dict[str, Scalar]]:
+        """Every combination of values of the op's parameters among `names`, the others at their defaults.
+
+        Nothing if there are more than MAX_COMBINATIONS. Conditions are applied by the caller.
+        """
+        varied = [name for name in self.op.parameters if name in set(names)]
+        if prod(len(self.op.parameters[name].values) for name in varied) > MAX_COMBINATIONS:
+            return
+        rest = {name: parameter.default for name, parameter in self.op.parameters.items()}
+        for values in product(*(self.op.parameters[name].values for name in varied)):
+            yield rest | dict(zip(varied, values, strict=True))
+
+
+def removal(law: Law) -> Expression | None:
+    """What a law removes: true for a configuration that it forbids; None for laws that forbid nothing."""
+    if isinstance(law, NegativeLaw):
+        return parse(law.claim.avoid)
+    return parse(law.claim.require).negate() if isinstance(law, InvariantLaw) else None
+
+
+def _removes(law: Law, values: Mapping[str, Scalar]) -> bool:
+    """Whether `law` surely removes every configuration with these values."""
+    return _left_of(law, values) is True and _applies(law, values)
+
+
+def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
+    """What the removal of `law` still depends on when these values are known."""
+    if isinstance(law, NegativeLaw):
+        return _reduced(law.claim.avoid, _named(law.claim.avoid, values))
+    if isinstance(law, InvariantLaw):
+        return _reduced(law.claim.require, _named(law.claim.require, values), negated=True)
+    return False
+
+
+def _applies(law: Law, problem: Mapping[str, Scalar]) -> bool:
+    if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
+        return False
+    return not law.scope.when or _reduced(law.scope.when, _named(law.scope.when, problem)) is True
+
+
+def _named(text: str, values: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
+    """Of `values` those that the expression names, in a fixed order."""
+    return tuple((name, values[name]) for name in sorted(parse(text).all_names) if name in values)
+
+
+@lru_cache(maxsize=1 << 16)
+def _reduced(text: str, known: tuple[tuple[str, Scalar], ...], *, negated: bool = False) -> Expression | bool:
+    """The expression, or its negation, when some names have values; most problem sizes have those in common."""
+    expression = parse(text)
+    return (expression.negate() if negated else expression).partial(dict(known))
+
+
+def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
+    """A conflict if two removing laws leave no setting of the parameters that they and the op's conditions name."""
+    conditions = [parse(condition.require) for condition in space.op.conditions]
+    named = {name for law in (one, other) for name in _names(law)}
+    named |= {name for condition in conditions if condition.names & named for name in condition.names}
+    for name, problem in space.problems.items():
+        if not (_applies(one, problem) and _applies(other, problem)):
+            continue
+        tried = False
+        for setting in space.settings(named):
+            values = problem | setting
+            if any(condition.partial(values) is False for condition in conditions):
+                continue
+            tried = True
+            if not (_removes(one, values) or _removes(other, values)):
+                break
+        else:
+            if tried:
+                first, second = sorted((one.id, other.id))
+                reason = f"{first} and {second} together leave no configuration of {space.op.id}"
+                return Conflict((first, second), reason, name)
+    return None
+
+
+def _names(law: Law) -> frozenset[str]:
+    expression = removal(law)
+    return expression.names if expression is not None else frozenset()

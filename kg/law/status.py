@@ -1,0 +1,153 @@
+"""The status of a law, computed from its own evidence entries and from nothing else: the same on every machine.
+
+Source: design, section Evidence. Tests fix each transition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import Bound, Evidence, IndifferentClaim, InvariantLaw, Law, Status, Tier, TransformationLaw
+
+MIN_NEW_PROBLEMS = 2
+"""Problem sizes a law must hold on, besides those it was found on, before it is confirmed."""
+
+NEEDED: Mapping[str, Tier] = {
+    **dict.fromkeys(COMPILED_FEATURES, "compiled"),
+    "occupancy_ratio": "compiled",
+    "nan_rows": "computed",
+    "nan_rows_otherwise": "computed",
+    "relative_error": "computed",
+    "bit_differences": "computed",
+}
+"""Effect -> tier that can show it; an effect that is not here is about time (or about running at all): measured."""
+
+ADEQUATE: Mapping[Tier, frozenset[Tier]] = {
+    "measured": frozenset({"measured"}),
+    "compiled": frozenset({"compiled", "measured"}),
+    "computed": frozenset({"computed", "measured"}),
+    "reported": frozenset(),
+}
+"""Tier a claim needs -> tiers that have it: a measured run compiled its code and checked its numbers too."""
+
+UNBOUNDED = ""
+"""Stands for the effect of a claim that bounds none: then the verdict itself is all that evidence can say."""
+
+Say = Literal["for", "against", "nothing"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A status and why.
+
+    Attributes:
+        status: Computed from the evidence.
+        reason: What makes it so, or what is missing for more; one line.
+    """
+
+    status: Status
+    reason: str
+
+
+def status(law: Law) -> Status:
+    """The status that the law's evidence gives."""
+    return standing(law).status
+
+
+def standing(law: Law) -> Standing:
+    """The status that the law's evidence gives, and why."""
+    if law.withdrawn is not None:
+        return Standing("withdrawn", f"withdrawn on {law.withdrawn.date}: {law.withdrawn.reason}")
+    claimed = bounds(law)
+    says = [(entry, name, say(law, entry, name)) for entry in law.evidence for name in claimed]
+    pro = sorted({entry.run for entry, _, word in says if word == "for"})
+    contra = sorted({entry.run for entry, _, word in says if word == "against"})
+    if contra:
+        against = f"{', '.join(contra)} against"
+        return Standing("contested", f"{', '.join(pro)} for, {against}") if pro else Standing("refuted", against)
+    for name in claimed:
+        independent = [
+            entry for entry, effect, word in says if effect == name and word == "for" and _is_independent(law, entry)
+        ]
+        new = _new_problems(law, independent)
+        if len(new) < MIN_NEW_PROBLEMS:
+            tier = needed_tier(law, name)
+            what = f"{name}: " if name else ""
+            missing = f"{what}{len(new)} of {MIN_NEW_PROBLEMS} further problem sizes shown by an independent {tier} run"
+            return Standing("proposed", missing)
+    return Standing("confirmed", f"{', '.join(pro)} for, none against")
+
+
+def bounds(law: Law) -> dict[str, Bound]:
+    """What the claim says of each effect; a claim that bounds none has `UNBOUNDED`."""
+    claimed = dict(law.claim.effect)
+    if isinstance(law.claim, IndifferentClaim) and "change" not in claimed:
+        claimed["change"] = Bound(at_most=float(law.claim.within.removesuffix("%")) / 100)
+    return claimed or {UNBOUNDED: Bound()}
+
+
+def needed_tier(law: Law, effect: str) -> Tier:
+    """The tier that can show `effect`, one of `bounds(law)`."""
+    if effect == UNBOUNDED:
+        return "computed" if isinstance(law, InvariantLaw | TransformationLaw) else "measured"
+    return NEEDED.get(effect, "measured")
+
+
+def say(law: Law, entry: Evidence, effect: str) -> Say:
+    """What `entry` credibly says of one of `bounds(law)`.
+
+    It says nothing if it is inconclusive, of a tier that cannot know, did not observe the effect, or observed it
+    without the 95 % interval (where it was measured) lying wholly on its side of the claim.
+    """
+    needed = needed_tier(law, effect)
+    if entry.verdict == "inconclusive" or entry.tier not in ADEQUATE[needed]:
+        return "nothing"
+    if effect == UNBOUNDED:
+        return "for" if entry.verdict == "supports" else "against"
+    observed = _observed(entry, effect, exact=needed != "measured")
+    if observed is None:
+        return "nothing"
+    bound = bounds(law)[effect]
+    if entry.verdict == "supports":
+        return "for" if inside(bound, *observed) else "nothing"
+    return "against" if outside(bound, *observed) else "nothing"
+
+
+def _observed(entry: Evidence, effect: str, *, exact: bool) -> tuple[float, float] | None:
+    """The interval in which the effect lies: a compiled or computed value is what it is, a time needs its interval."""
+    if effect not in entry.effect:
+        return None
+    if effect in entry.interval:
+        return entry.interval[effect]
+    return (entry.effect[effect], entry.effect[effect]) if exact else None
+
+
+def inside(bound: Bound, low: float, high: float) -> bool:
+    """Whether all of `low` to `high` satisfies `bound`."""
+    return (bound.at_least is None or low >= bound.at_least) and (bound.at_most is None or high <= bound.at_most)
+
+
+def outside(bound: Bound, low: float, high: float) -> bool:
+    """Whether none of `low` to `high` satisfies `bound`."""
+    return (bound.at_least is not None and high < bound.at_least) or (bound.at_most is not None and low > bound.at_most)
+
+
+def _is_independent(law: Law, entry: Evidence) -> bool:
+    """A run that suggested the law never confirms it, whatever a second entry calls it."""
+    suggesting = {other.run for other in law.evidence if other.role == "suggested"}
+    return entry.role == "independent" and entry.run not in suggesting
+
+
+def _new_problems(law: Law, entries: Iterable[Evidence]) -> set[frozenset[str]]:
+    """Problem sizes of `entries` that differ from every size the law was found on, in a parameter both name."""
+    found_on = [size(text) for entry in law.evidence if entry.role == "suggested" for text in entry.problems]
+    shown = {size(text) for entry in entries for text in entry.problems}
+    return {one for one in shown if not any(one <= other or other <= one for other in found_on)}
+
+
+def size(text: str) -> frozenset[str]:
+    """The settings of a problem size written `name=value,...`, whatever their order."""
+    return frozenset(part.strip() for part in text.split(","))

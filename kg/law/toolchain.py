@@ -1,0 +1,112 @@
+"""Toolchain specifiers (`tileiras >=13.4,<14`) and whether a law's evidence is stale for a toolchain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from spak.kg.errors import KgError
+from spak.kg.model.law import Law
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+
+class ToolchainError(KgError):
+    """A specifier or version that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Versions of one component.
+
+    Attributes:
+        name: Component (`tileiras`).
+        versions: PEP 440 specifiers (`>=13.4,<14`); empty means any.
+    """
+
+    name: str
+    versions: SpecifierSet
+
+    def admits(self, toolchain: str) -> bool | None:
+        """Whether the `name version` pair satisfies this; None if it is about another component.
+
+        Raises:
+            ToolchainError: If it is not `name version`.
+        """
+        name, version = parse_toolchain(toolchain)
+        return self.versions.contains(version, prereleases=True) if name == self.name else None
+
+
+@lru_cache(maxsize=1024)
+def parse_requirement(text: str) -> Requirement:
+    """The requirement that `NAME >=LOW,<HIGH` states.
+
+    Raises:
+        ToolchainError: If it has no name, or its versions are not specifiers.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - 30 ms that few questions need
+
+    name, _, versions = text.strip().partition(" ")
+    try:
+        specifiers = SpecifierSet(versions)
+    except InvalidSpecifier:
+        specifiers = None
+    if not name or not name[0].isalpha() or specifiers is None or set(name) & set("<>=!~,"):
+        msg = f"a toolchain is NAME >=LOW,<HIGH (got {text!r}); write it as tileiras >=13.4,<14"
+        raise ToolchainError(msg)
+    return Requirement(name, specifiers)
+
+
+@lru_cache(maxsize=1024)
+def parse_toolchain(text: str) -> tuple[str, Version]:
+    """Name and version of `name version`.
+
+    Raises:
+        ToolchainError: If it is not such a pair.
+    """
+    name, _, version = text.strip().partition(" ")
+    try:
+        return name, Version(version.strip())
+    except InvalidVersion:
+        msg = f"a toolchain is `name version` (got {text!r}); write it as `tileiras 13.4.92`"
+        raise ToolchainError(msg) from None
+
+
+def holds_for(law: Law, toolchain: str) -> bool:
+    """Whether `toolchain` is inside the law's scope; a law without one holds for any.
+
+    Raises:
+        ToolchainError: If either cannot be read.
+    """
+    return not law.scope.toolchain or parse_requirement(law.scope.toolchain).admits(toolchain) is not False
+
+
+def newest_seen(laws: Iterable[Law]) -> str:
+    """The newest `name version` that any evidence is from; empty if none says."""
+    seen = {entry.toolchain for law in laws for entry in law.evidence if entry.toolchain}
+    return max(seen, key=lambda toolchain: parse_toolchain(toolchain)[1], default="")
+
+
+def is_stale(law: Law, toolchain: str) -> bool:
+    """Whether none of the law's evidence is from `toolchain`, the same release (major.minor) of the same component.
+
+    Evidence that no toolchain takes part in (reported, or computed on a CPU) does not age: a law with nothing but
+    such evidence is not stale. An empty `toolchain` asks nothing, so nothing is stale for it.
+
+    Raises:
+        ToolchainError: If a toolchain cannot be read.
+    """
+    seen = [entry.toolchain for entry in law.evidence if entry.toolchain]
+    if not toolchain or not seen:
+        return False
+    return all(_release(entry) != _release(toolchain) for entry in seen)
+
+
+def _release(toolchain: str) -> tuple[str, int, int]:
+    name, version = parse_toolchain(toolchain)
+    return name, version.major, version.minor

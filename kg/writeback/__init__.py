@@ -1,1 +1,0 @@
-"""Writing what is learned into law files that people edit too: comments and order stay, writes are atomic."""

@@ -1,0 +1,99 @@
+"""Answers: which laws, in which order, in which form."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spak.kg.answers.query import Ask, query, to_json
+from spak.kg.errors import UnknownNameError
+from tests.kg.small import ROOT
+
+
+def ids(**ask) -> list[str]:
+    return [hit.law.id for hit in query(ROOT, Ask(**{"hw": "rtx5070", "op": "fmha", **ask})).hits]
+
+
+def test_an_answer_holds_what_speaks_about_the_op_nearest_first():
+    """Own, inherited, then transferred laws; other ops, other vendors and withdrawn laws are not in it."""
+    assert ids() == [
+        "small-tiles",
+        "latency-4-or-5",
+        "spills",
+        "refuted-claim",
+        "one-to-two",
+        "mask-floor",
+        "hopper-tiles",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ask", "expected"),
+    [
+        ({"kinds": frozenset({"positive", "invariant"})}, ["small-tiles", "mask-floor"]),
+        ({"statuses": frozenset({"refuted"})}, ["refuted-claim"]),
+        ({"statuses": frozenset({"withdrawn"})}, ["old-claim"]),
+        ({"params": frozenset({"v_latency"})}, ["latency-4-or-5"]),
+        ({"params": frozenset({"mask_value", "tile_n"})}, ["small-tiles", "refuted-claim", "mask-floor"]),
+        ({"problem": {"head_dim": 128}, "kinds": frozenset({"negative"})}, ["refuted-claim", "hopper-tiles"]),
+    ],
+)
+def test_filters(ask, expected):
+    """Kind, status, name and problem each narrow the answer."""
+    assert ids(**ask) == expected
+
+
+def test_withdrawn_laws_are_counted_not_shown():
+    """The reader learns that something was left out, and that it is back when asked for."""
+    assert query(ROOT, Ask(hw="rtx5070", op="fmha")).num_withdrawn == 1
+    assert query(ROOT, Ask(hw="rtx5070", op="fmha", statuses=frozenset({"withdrawn"}))).num_withdrawn == 0
+
+
+def test_names_become_canonical():
+    """Aliases and device strings end as ids."""
+    answer = query(ROOT, Ask(hw="nvidia geforce rtx-5070", op="sdpa"))
+    assert (answer.hw, answer.op) == ("rtx5070", "attention")
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        ({"hw": "rtx5071"}, "unknown hardware 'rtx5071'; nearest: rtx5070"),
+        ({"op": "atention"}, "unknown op 'atention'; nearest: attention"),
+        ({"problem": {"head_dimm": 64}}, "unknown problem parameter 'head_dimm'; nearest: head_dim"),
+        ({"params": frozenset({"tile_q"})}, "unknown parameter 'tile_q'; nearest: tile_m"),
+    ],
+)
+def test_unknown_names_get_the_nearest(ask, message):
+    """Whatever is misspelled, the error says what was probably meant."""
+    with pytest.raises(UnknownNameError) as caught:
+        ids(**ask)
+    assert str(caught.value).startswith(message)
+
+
+def test_json_has_exactly_the_documented_form():
+    """The keys that other programs read."""
+    found = json.loads(to_json(query(ROOT, Ask(hw="rtx5070", op="attention", problem={"head_dim": 64}))))
+    assert list(found) == ["hw", "op", "laws", "conflicts"]
+    assert (found["hw"], found["op"]) == ("rtx5070", "attention")
+    law = next(law for law in found["laws"] if law["id"] == "spills")
+    assert list(law) == ["id", "kind", "status", "title", "claim", "match", "evidence"]
+    assert law["claim"] == {
+        "avoid": "tile_m >= 128",
+        "because": "register-spill",
+        "effect": {"slowdown": {"at_least": 1.2}},
+    }
+    assert law["match"] == {
+        "hw": "inherited", "via": ["rtx5070", "sm_120"], "op": "child", "when": None, "op_via": ["attention", "fmha"],
+        "dtype": ["fp16", "bf16"], "stale": False, "overridden_by": None,
+    }  # fmt: skip
+    assert law["evidence"][1] == {
+        "run": "run-b", "tier": "measured", "role": "independent", "verdict": "supports", "effect": {"slowdown": 2.5}
+    }  # fmt: skip
+
+
+def test_a_transformation_keeps_its_keys():
+    """`claim` is as in the file: `from`, not the model's name for it."""
+    found = json.loads(to_json(query(ROOT, Ask(hw="rtx5070", op="fmha", kinds=frozenset({"transformation"})))))
+    assert found["laws"][0]["claim"]["from"] == "v1"

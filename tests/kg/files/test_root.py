@@ -1,0 +1,59 @@
+"""Finding the law root, and replacing a file whole."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from spak.kg.errors import KgError
+from spak.kg.files import atomic, root
+
+
+def test_a_given_root_wins_and_must_exist(law_root, tmp_path):
+    assert root.find(str(law_root), tmp_path) == root.LawRoot(law_root)
+    with pytest.raises(KgError, match="nowhere: no such folder of laws; check --laws"):
+        root.find("nowhere", tmp_path)
+
+
+def test_the_nearest_laws_folder_upwards_is_found(law_root):
+    deep = law_root.parent / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "laws").mkdir()  # a folder of that name that holds no laws
+    assert root.find(None, deep).path == law_root
+
+
+def test_the_packaged_laws_are_the_last_resort_and_read_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(root, "PACKAGED", tmp_path / "packaged")
+    with pytest.raises(KgError, match="no law root"):
+        root.find(None, tmp_path)
+    (tmp_path / "packaged").mkdir()
+    found = root.find(None, tmp_path)
+    assert found == root.LawRoot(tmp_path / "packaged", writable=False)
+    assert root.find(tmp_path / "packaged", tmp_path) == found
+    with pytest.raises(KgError, match="read-only; name a law root of your own"):
+        found.require_writable()
+    root.LawRoot(tmp_path).require_writable()
+
+
+def test_a_write_replaces_the_file_keeps_its_mode_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "new" / "law.yaml"
+    atomic.write_text(path, "é\r\n")
+    assert path.read_bytes() == "é\r\n".encode()
+    path.chmod(0o600)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path)
+    atomic.write(link, b"two")
+    assert link.is_symlink()
+    assert path.read_bytes() == b"two"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["law.yaml"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(tmp_path):
+    path = tmp_path / "law.yaml"
+    atomic.write(path, b"old")
+    with pytest.raises(TypeError):
+        atomic.write(path, "text")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["law.yaml"]

@@ -1,0 +1,72 @@
+"""Hard only where it is certain: each condition of design principle 3, alone."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from spak.kg.law.prune import may_remove
+from spak.kg.model.law import Bound, Evidence
+from tests.kg.small import INDIFFERENT, INVARIANT, REWRITE, ROOT, negative, positive
+
+HERE = "tileiras 13.4.92"
+SEEN_ELSEWHERE = Evidence(run="r", verdict="supports", tier="measured", role="independent", toolchain="tileiras 12.9")
+
+
+def test_a_confirmed_law_about_time_on_this_capability_removes():
+    """The one way to be hard: also stated for the device itself, also about an axis or a safety invariant."""
+    for law in (
+        negative("law"),
+        negative("law", hw="rtx5070"),
+        negative("law", effect={"slowdown": Bound(at_least=2), "spill_bytes": Bound(at_least=1)}),
+        negative("law", spec="tileiras >=13.4,<14"),
+        msgspec.structs.replace(INDIFFERENT, status="confirmed"),
+        msgspec.structs.replace(INVARIANT, scope=msgspec.structs.replace(INVARIANT.scope, hw="sm_120")),
+    ):
+        found = may_remove(law, ROOT, "rtx5070", HERE)
+        assert found, found.reason
+        assert found.reason == "confirmed on sm_120 with this toolchain"
+
+
+@pytest.mark.parametrize(
+    ("law", "reason"),
+    [
+        (positive("law", status="confirmed"), "it forbids nothing"),
+        (REWRITE, "it forbids nothing"),
+        (negative("law", status="proposed"), "it is proposed"),
+        (negative("law", status="contested"), "it is contested"),
+        (negative("law", status="refuted"), "it is refuted"),
+        (negative("law", status="withdrawn"), "it is withdrawn"),
+        (negative("law", hw="blackwell"), "it is stated for blackwell, not confirmed on sm_120 itself"),
+        (INVARIANT, "it is stated for nvidia, not confirmed on sm_120 itself"),
+        (negative("law", hw="sm_90"), "it is about sm_90, which rtx5070 is not"),
+        (negative("law", hw="rtx5090"), "it is about rtx5090, which rtx5070 is not"),
+        (
+            negative("law", effect={"spill_bytes": Bound(at_least=1)}),
+            "it is about compiled code (spill_bytes), not about time, failure or numbers",
+        ),
+        (negative("law", effect={}), "it states no effect"),
+        (negative("law", spec="tileiras <13"), "it is limited to tileiras <13, and this is tileiras 13.4.92"),
+        (negative("law", evidence=(SEEN_ELSEWHERE,)), "none of its evidence is from tileiras 13.4.92"),
+    ],
+)
+def test_everything_else_only_reorders(law, reason):
+    """Each missing condition is enough, and the answer names it."""
+    found = may_remove(law, ROOT, "rtx5070", HERE)
+    assert not found
+    assert found.reason == reason
+
+
+def test_an_unknown_toolchain_removes_nothing_that_a_toolchain_could_change():
+    """What was computed without a compiler does not need one."""
+    assert may_remove(negative("law"), ROOT, "rtx5070", "").reason == "the toolchain is not known"
+    assert (
+        may_remove(negative("law", spec="tileiras >=13", evidence=()), ROOT, "rtx5070", "").reason
+        == "the toolchain is not known"
+    )
+    assert may_remove(negative("law", evidence=()), ROOT, "rtx5070", "")
+
+
+def test_nothing_is_certain_about_a_whole_family():
+    """A search names a device or a capability; a law of a family is not confirmed on each of its members."""
+    assert not may_remove(negative("law", hw="blackwell"), ROOT, "blackwell", HERE)

@@ -1,0 +1,167 @@
+"""Each transition of a law's status, from evidence alone."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spak.kg.law.status import standing, status
+from spak.kg.model.law import Law
+
+TIME = {"slowdown": {"at_least": 2}}
+SPILL = {"spill_bytes": {"at_least": 1}}
+FOUND = ("seq=1024",)
+NEW = ("seq=2048", "seq=4096")
+
+
+def _entry(effect=None, tier="measured", role="independent", verdict="supports", **more):
+    effect = {"slowdown": 3.0} if effect is None else effect
+    interval = {name: (value * 0.95, value * 1.05) for name, value in effect.items()} if tier == "measured" else {}
+    entry = {"run": "other", "problems": list(NEW), "effect": effect, "interval": interval}
+    return entry | {"tier": tier, "role": role, "verdict": verdict} | more
+
+
+def _found(**changes):
+    return _entry(**({"role": "suggested", "problems": FOUND, "run": "first"} | changes))
+
+
+CLAIMS = {
+    "negative": {"avoid": "tile_m == 128"},
+    "positive": {"prefer": {"tile_m": 64}},
+    "indifferent": {"over": "v", "values": [4, 5], "within": "1%"},
+    "invariant": {"require": "x == 1", "otherwise": "NaN"},
+    "transformation": {"from": "a", "to": "b", "rewrite": "r", "check": "c"},
+}
+
+
+def _law(*evidence, kind="negative", effect=TIME, **more):
+    claim = CLAIMS[kind] | ({"effect": effect} if effect else {})
+    raw = {"kind": kind, "id": "a", "title": "t", "scope": {"hw": "h", "op": "o"}, "claim": claim, "status": "proposed"}
+    return msgspec.convert(raw | {"evidence": list(evidence)} | more, Law)
+
+
+SPILLED = {"spill_bytes": 1208}
+TABLE = {
+    "no evidence": (_law(), "proposed"),
+    "reported only": (_law(_entry(tier="reported")), "proposed"),
+    "only the run that suggested it": (_law(_found(problems=NEW)), "proposed"),
+    "an independent measured run at two new sizes": (_law(_found(), _entry()), "confirmed"),
+    "nobody suggested it": (_law(_entry()), "confirmed"),
+    "one new size": (_law(_found(), _entry(problems=["seq=2048"])), "proposed"),
+    "two sizes, one of them where it was found": (_law(_found(), _entry(problems=["seq=2048", *FOUND])), "proposed"),
+    "the same size in another order is not new": (
+        _law(_found(problems=["a=1,b=2"]), _entry(problems=["b=2, a=1", "seq=2"])),
+        "proposed",
+    ),
+    "a size that does not say how it differs is not new": (
+        _law(_found(problems=["a=1,b=2"]), _entry(problems=["a=1", "a=2"])),
+        "proposed",
+    ),
+    "two independent runs with one new size each": (
+        _law(_found(), _entry(problems=["seq=2"]), _entry(problems=["seq=3"], run="third")),
+        "confirmed",
+    ),
+    "the suggesting run called independent": (_law(_found(), _entry(run="first")), "proposed"),
+    "a time from a compiler": (_law(_found(), _entry(tier="compiled")), "proposed"),
+    "no interval": (_law(_found(), _entry(interval={"other": (1, 2)})), "proposed"),
+    "the 95 % bound touches the other side": (_law(_found(), _entry(interval={"slowdown": (1.9, 4)})), "proposed"),
+    "another effect was observed": (_law(_found(), _entry({"spill_bytes": 9})), "proposed"),
+    "inconclusive": (_law(_found(), _entry(verdict="inconclusive")), "proposed"),
+    "a spill from the compiler": (
+        _law(_found(effect=SPILLED, tier="compiled"), _entry(SPILLED, tier="compiled"), effect=SPILL),
+        "confirmed",
+    ),
+    "a spill seen by a measured run": (_law(_entry(SPILLED), effect=SPILL), "confirmed"),
+    "a spill that is none": (_law(_entry({"spill_bytes": 0}, tier="compiled"), effect=SPILL), "proposed"),
+    "a spill computed": (_law(_entry(SPILLED, tier="computed"), effect=SPILL), "proposed"),
+    "credible evidence both ways": (
+        _law(_found(), _entry(), _entry({"slowdown": 1.0}, verdict="refutes", run="third")),
+        "contested",
+    ),
+    "the suggesting run for, another against": (
+        _law(_found(), _entry({"slowdown": 1.0}, verdict="refutes")),
+        "contested",
+    ),
+    "credible evidence against alone": (_law(_entry({"slowdown": 1.0}, verdict="refutes")), "refuted"),
+    "reported for, measured against": (
+        _law(_found(tier="reported"), _entry({"slowdown": 1.0}, verdict="refutes")),
+        "refuted",
+    ),
+    "reported against": (_law(_entry({"slowdown": 1.0}, verdict="refutes", tier="reported")), "proposed"),
+    "against, but the interval reaches the claim": (
+        _law(_entry({"slowdown": 1.9}, verdict="refutes", interval={"slowdown": (1.5, 2.1)})),
+        "proposed",
+    ),
+    "against an upper bound": (
+        _law(_entry({"change": 0.05}, verdict="refutes"), kind="indifferent", effect=None),
+        "refuted",
+    ),
+    "a tie inside the margin": (_law(_entry({"change": 0.005}), kind="indifferent", effect=None), "confirmed"),
+    "two effects, one shown": (
+        _law(_found(), _entry({"slowdown": 3}), effect=TIME | SPILL),
+        "proposed",
+    ),
+    "two effects, both shown, by runs of their tiers": (
+        _law(_entry({"slowdown": 3}), _entry(SPILLED, tier="compiled", run="c"), effect=TIME | SPILL),
+        "confirmed",
+    ),
+    "an invariant without an effect, computed": (
+        _law(_entry({}, tier="computed"), kind="invariant", effect=None),
+        "confirmed",
+    ),
+    "a transformation that fails its check": (
+        _law(_entry({}, tier="computed", verdict="refutes"), kind="transformation", effect=None),
+        "refuted",
+    ),
+    "a setting without an effect, compiled": (
+        _law(_entry({}, tier="compiled"), kind="positive", effect=None),
+        "proposed",
+    ),
+    "a setting without an effect, measured": (_law(_entry({}), kind="positive", effect=None), "confirmed"),
+    "withdrawn, whatever the evidence": (
+        _law(_found(), _entry(), withdrawn={"date": "2026-01-01", "reason": "wrong kernel"}),
+        "withdrawn",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_each_transition(case):
+    law, expected = TABLE[case]
+    assert status(law) == expected, standing(law)
+
+
+def test_the_reason_names_runs_or_what_is_missing():
+    assert standing(_law(_found(), _entry())).reason == "first, other for, none against"
+    assert "slowdown: 0 of 2 further problem sizes shown by an independent measured run" in standing(_law()).reason
+    assert standing(_law(_entry({"slowdown": 1.0}, verdict="refutes"))).reason == "other against"
+    assert "wrong kernel" in standing(TABLE["withdrawn, whatever the evidence"][0]).reason
+
+
+_ENTRIES = st.lists(
+    st.builds(
+        _entry,
+        st.sampled_from([{"slowdown": 3.0}, {"slowdown": 1.0}, {"slowdown": 2.0}, SPILLED]),
+        st.sampled_from(["measured", "compiled", "reported"]),
+        st.sampled_from(["independent", "suggested"]),
+        st.sampled_from(["supports", "refutes", "inconclusive"]),
+        problems=st.sampled_from([NEW, FOUND, ()]),
+        run=st.sampled_from(["first", "other", "third"]),
+    ),
+    max_size=5,
+)
+
+
+@given(_ENTRIES, st.randoms())
+def test_the_order_of_evidence_does_not_matter_and_repeating_an_entry_adds_nothing(entries, random):
+    shuffled = [*entries, *entries[:1]]
+    random.shuffle(shuffled)
+    assert status(_law(*entries)) == status(_law(*shuffled))
+
+
+@given(_ENTRIES)
+def test_reported_evidence_never_changes_a_status(entries):
+    hearsay = [_entry(tier="reported", verdict=verdict) for verdict in ("supports", "refutes")]
+    assert status(_law(*entries)) == status(_law(*entries, *hearsay))

@@ -1,0 +1,64 @@
+"""Toolchain specifiers, and when evidence is stale."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from spak.kg.law import toolchain
+from spak.kg.model.law import Law
+
+LAW = {
+    "kind": "negative",
+    "id": "a",
+    "title": "t",
+    "scope": {"hw": "h", "op": "o", "toolchain": "tileiras >=13.4,<14"},
+    "claim": {"avoid": "x"},
+    "status": "proposed",
+}
+
+
+def _law(*seen, **scope):
+    evidence = [
+        {"run": "r", "verdict": "supports", "tier": "compiled", "role": "suggested", "toolchain": name} for name in seen
+    ]
+    return msgspec.convert(LAW | {"evidence": evidence, "scope": LAW["scope"] | scope}, Law)
+
+
+def test_a_requirement_admits_versions_inside_it_and_says_nothing_of_other_components():
+    wanted = toolchain.parse_requirement("tileiras >=13.4,<14")
+    assert [wanted.admits(f"tileiras {v}") for v in ("13.4", "13.10.1", "14", "13.3.9")] == [True, True, False, False]
+    assert wanted.admits("torch 2.11") is None
+    assert toolchain.parse_requirement("tileiras").admits("tileiras 1") is True
+
+
+@pytest.mark.parametrize("text", ["", ">=13", "tileiras 13.4", "tileiras>=13", "1x >=2"])
+def test_what_is_not_a_requirement_is_refused(text):
+    with pytest.raises(toolchain.ToolchainError, match="NAME >=LOW,<HIGH"):
+        toolchain.parse_requirement(text)
+
+
+@pytest.mark.parametrize("text", ["", "tileiras", "13.4", "tileiras new"])
+def test_what_is_not_a_toolchain_is_refused(text):
+    with pytest.raises(toolchain.ToolchainError, match="`name version`"):
+        toolchain.parse_toolchain(text)
+
+
+def test_a_law_holds_for_toolchains_of_its_scope():
+    assert toolchain.holds_for(_law(), "tileiras 13.5")
+    assert not toolchain.holds_for(_law(), "tileiras 14.0")
+    assert toolchain.holds_for(_law(), "torch 1")
+    assert toolchain.holds_for(_law(toolchain=""), "tileiras 14.0")
+
+
+def test_a_law_is_stale_when_none_of_its_evidence_is_from_the_release_asked_about():
+    assert toolchain.is_stale(_law("tileiras 13.4.92"), "tileiras 13.5.1")
+    assert not toolchain.is_stale(_law("tileiras 13.4.92"), "tileiras 13.4.1")
+    assert not toolchain.is_stale(_law("tileiras 13.4.92", "tileiras 13.5"), "tileiras 13.5.1")
+    assert not toolchain.is_stale(_law("tileiras 13.4.92"), "")
+    assert not toolchain.is_stale(_law(""), "tileiras 13.5")
+
+
+def test_the_newest_toolchain_seen_is_by_version_not_by_text():
+    assert toolchain.newest_seen([_law("tileiras 13.4.92", "tileiras 13.10"), _law("")]) == "tileiras 13.10"
+    assert toolchain.newest_seen([]) == ""

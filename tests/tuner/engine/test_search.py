@@ -1,0 +1,279 @@
+"""The loop: what is tried, in which order, under which laws, and what becomes of an interrupted search."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spak.kg.expression import parse
+from spak.kg.model.run import Measurement, Trial
+from spak.kg.space.space import build
+from spak.tuner.engine import loop
+from spak.tuner.engine.audit import MIN_REFERENCES, Standing, judge
+from spak.tuner.engine.budget import Budget
+from spak.tuner.errors import TunerError
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
+from spak.tuner.strategy import registry
+from spak.tuner.strategy.base import SpaceView
+from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, law, spill, store, time_us
+
+SPACE = build(OP, {}, FACTS)
+
+
+def search(*laws, trials=None, seconds=None, audit=0.0, strategy="exhaustive", seed=0, order=None):
+    restriction = restrict(SPACE, store(*laws), Context("card", TOOLCHAIN)) if laws else Restriction(SPACE)
+    return loop.Search(restriction, lambda: registry.make(strategy), Budget(trials, seconds, audit), seed, order)
+
+
+def hooks(recorded=None, clock=None):
+    ticks = itertools.count()
+    return loop.Hooks(
+        clock or (lambda: float(next(ticks))), (recorded if recorded is not None else []).append, lambda *_: None
+    )
+
+
+def indices(result):
+    return [SPACE.index(trial.configuration) for trial in result.trials]
+
+
+def test_an_exhaustive_search_tries_everything_once():
+    """Without a budget every configuration is tried, none twice, the default first."""
+    result = loop.run(search(), Formula(), hooks())
+    assert sorted(indices(result)) == list(range(len(SPACE)))
+    assert result.trials[0].origin == "default"
+    assert result.trials[0].configuration == {"m": 64, "n": 64, "lat": 2, "fast": True}
+    assert not result.interrupted
+
+
+def test_the_budget_is_kept():
+    """Exactly as many trials as allowed; and when the time is up, no further batch begins."""
+    assert len(loop.run(search(trials=10), Formula(), hooks()).trials) == 10
+    backend = Formula()
+    slow = iter(range(0, 10_000, 10))
+    result = loop.run(search(seconds=25), backend, hooks(clock=lambda: float(next(slow))))
+    assert len(result.trials) == backend.batch_size
+
+
+@pytest.mark.parametrize("strategy", sorted(registry.STRATEGIES))
+def test_same_seed_same_trials(strategy):
+    """A search repeats exactly: laws, audit and strategy all draw from the seed."""
+    laws = (avoid("slow", "m * n > 4096"), avoid("perhaps", "lat == 1", status="proposed"))
+    runs = [
+        indices(loop.run(search(*laws, trials=20, audit=0.2, strategy=strategy, seed=s), Formula(), hooks()))
+        for s in (3, 3)
+    ]
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 20
+
+
+def test_removed_configurations_are_not_tried_but_the_default_always_is():
+    """A hard law keeps the search out of what it names, except for the default configuration."""
+    result = loop.run(search(avoid("slow", "m >= 64", at_least=1.05)), Formula(), hooks())
+    tried = [t.configuration for t in result.trials]
+    assert [t.origin for t in result.trials if t.configuration["m"] >= 64] == ["default"]
+    assert sum(c["m"] < 64 for c in tried) == (SPACE.holds(parse("m < 64"))).sum()
+
+
+def test_postponed_configurations_come_last_but_come():
+    """A soft law changes the order and nothing else."""
+    result = loop.run(search(avoid("later", "m >= 128", status="proposed")), Formula(), hooks())
+    late = [trial.configuration["m"] >= 128 for trial in result.trials]
+    assert len(late) == len(SPACE)
+    assert late == sorted(late)
+
+
+def test_the_audit_looks_where_the_laws_say_not_to_early():
+    """The audit's share is spent in the first half, on what laws name and would cost most."""
+    result = loop.run(search(avoid("slow", "m * n > 4096"), trials=20, audit=0.2), Formula(), hooks())
+    audited = [place for place, trial in enumerate(result.trials) if trial.origin == "audit"]
+    assert len(audited) == result.audited == 4
+    assert max(audited) < 10 + Formula.batch_size
+    assert all(spill(result.trials[place].configuration) for place in audited)
+    assert {(f.law, f.outcome) for f in result.findings} == {("slow", "agrees")}
+
+
+def test_what_would_keep_a_batch_waiting_is_tried_with_the_next():
+    """Nothing is lost, doubled or overspent by it, audits included, and the search proposes the same."""
+    law = avoid("slow", "m * n > 4096")
+    prompt, slow = Formula(), Formula(is_late=lambda c: c["lat"] == 1)
+    usual = loop.run(search(law, trials=20, audit=0.2), prompt, hooks())
+    result = loop.run(search(law, trials=20, audit=0.2), slow, hooks())
+    assert sorted(indices(result)) == sorted(indices(usual))
+    assert result.audited == usual.audited
+    assert slow.delayed
+    places = [slow.asked.index(request) for request in slow.delayed]
+    assert all(place >= 3 for place in places), "not in the batch that it was asked with"
+    assert len(set(indices(result))) == len(result.trials) == 20
+
+
+def test_the_last_batch_waits_for_all():
+    """When the time is up, what was asked for before is still tried: the default among it."""
+    seconds = iter([0.0, 0.0, *[100.0] * 50])
+    slow = Formula(is_late=lambda c: c == {"m": 64, "n": 64, "lat": 2, "fast": True})
+    timed = loop.Hooks(lambda: next(seconds), lambda _: None, lambda *_: None)
+    result = loop.run(search(seconds=10.0), slow, timed)
+    assert slow.delayed
+    assert [trial.origin for trial in result.trials].count("default") == 1
+    assert len(result.trials) == slow.batch_size
+
+
+def test_safety_is_never_audited():
+    """An invariant says what hangs or lies; nobody tries that out."""
+    unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine"})
+    result = loop.run(search(unsafe, avoid("slow", "m >= 128"), trials=30, audit=0.5), Formula(), hooks())
+    assert result.audited > 0
+    assert all(trial.configuration["lat"] <= 2 for trial in result.trials)
+
+
+def test_a_law_the_audit_contradicts_stops_removing_in_the_same_search():
+    """A wrong law is found out by its first audit trials, falls, and what it hid is searched: the best is found."""
+    wrong = avoid("wrong", "m == 32")  # the best configurations of the formula have m == 32
+    result = loop.run(search(wrong, audit=0.05), Formula(), hooks())
+    assert result.restriction.contested == {"wrong"}
+    best = min((t for t in result.trials), key=lambda t: t.value("time"))
+    assert best.configuration == {"m": 32, "n": 64, "lat": 4, "fast": True}
+    assert len(result.trials) == len(SPACE)
+    assert any(f.outcome == "contradicts" and f.effect["slowdown"] < 2 for f in result.findings)
+
+
+def test_a_compiled_claim_falls_by_one_configuration_without_the_effect():
+    """A law that says `spills` is contradicted by code that does not spill, even where times are only predicted."""
+    wrong = avoid("spills", "m >= 64", "spill_bytes", 1, status="proposed")
+    result = loop.run(search(wrong, trials=12, audit=0.1), Formula(objective="predicted_time"), hooks())
+    assert result.restriction.contested == {"spills"}
+
+
+def test_a_prediction_never_contradicts_a_law_about_time():
+    """Only a measured time may speak against a claim about time."""
+    result = loop.run(
+        search(avoid("wrong", "m == 32"), trials=30, audit=0.3), Formula(objective="predicted_time"), hooks()
+    )
+    assert result.audited
+    assert {finding.outcome for finding in result.findings} == {"open"}
+    assert not result.restriction.contested
+
+
+def test_feature_laws_remove_after_compiling():
+    """A hard law over compiled features saves the evaluation; the trial says which law, and the default is exempt."""
+    result = loop.run(search(avoid("spilling", "spill_bytes > 0")), Formula(), hooks())
+    cut = [t for t in result.trials if t.failure is not None]
+    assert cut
+    assert all(t.invalidity == "constraints" and t.failure.type == loop.REMOVED_BY_LAW for t in cut)
+    assert all("spilling" in t.failure.message and spill(t.configuration) for t in cut)
+    assert all(not spill(t.configuration) for t in result.trials if t.failure is None)
+
+
+def test_soft_feature_laws_only_put_last_in_the_batch():
+    """A law that may not remove still lets the promising part of a batch go first."""
+    backend = Formula()
+    result = loop.run(search(avoid("spilling", "spill_bytes > 0", status="proposed")), backend, hooks())
+    assert len(result.trials) == len(SPACE)
+    for start in range(0, len(SPACE), backend.batch_size):
+        flags = [spill(trial.configuration) > 0 for trial in result.trials[start : start + backend.batch_size]]
+        assert flags == sorted(flags)
+
+
+def test_failures_are_data():
+    """A configuration that fails is a trial, and the search goes on."""
+    result = loop.run(search(avoid("spilling", "spill_bytes > 0")), Formula(fails=lambda c: c["m"] == 32), hooks())
+    failed = [t for t in result.trials if t.invalidity == "compile"]
+    assert len(failed) == SPACE.holds(parse("m == 32")).sum()
+
+
+def test_interrupting_keeps_what_finished_and_resuming_loses_nothing():
+    """Ctrl-C ends with what is there; going on from the journal tries only the rest, and ends where it would have."""
+    recorded: list = []
+    first = loop.run(search(trials=20, audit=0.1), Formula(stop_after=7), hooks(recorded))
+    assert first.interrupted
+    assert len(recorded) == len(first.trials) == 7
+    backend = Formula()
+    second = loop.run(search(trials=20, audit=0.1), backend, hooks(), done=recorded)
+    assert list(second.trials[:7]) == recorded
+    assert len(second.trials) == 20
+    assert len(backend.asked) == 13
+    assert len(set(indices(second))) == 20
+
+
+def test_resuming_remembers_that_a_law_fell():
+    """A law the journal's trials contradict does not prune the rest of the search either."""
+    wrong = avoid("wrong", "m == 32")
+    first = loop.run(search(wrong, trials=12, audit=0.3), Formula(), hooks())
+    assert first.restriction.contested
+    second = loop.run(search(wrong, trials=12, audit=0.3), Formula(), hooks(), done=first.trials)
+    assert second.restriction.contested == first.restriction.contested
+
+
+def test_trials_of_another_space_do_not_stop_a_resume():
+    """A journal line whose configuration the space no longer has is left out."""
+    alien = loop.run(search(trials=1), Formula(), hooks()).trials[0]
+    alien.configuration["m"] = 48
+    assert len(loop.run(search(trials=3), Formula(), hooks(), done=[alien]).trials) == 3
+
+
+def test_a_transferred_order_leads():
+    """The seam for rank transfer: a given order replaces the laws' own."""
+    order = np.argsort([time_us(SPACE.config(i)) for i in range(len(SPACE))], kind="stable")
+    result = loop.run(search(trials=5, order=order), Formula(batch_size=1), hooks())
+    assert indices(result)[1:] == [int(i) for i in order if i != SPACE.default_index][:4]
+
+
+def test_random_mixes_a_known_order_with_chance():
+    """Every second proposal follows the order, the others are uniform; all are asked once."""
+    view = SpaceView.of(SPACE.codes, SPACE.cardinalities, np.arange(len(SPACE))[::-1])
+    strategy = registry.make("random")
+    strategy.start(view, np.random.default_rng(0))
+    asked = list(strategy.ask(10**6))
+    assert sorted(asked) == list(range(len(SPACE)))
+    assert asked[0] == len(SPACE) - 1
+    plain = registry.make("random")
+    plain.start(SpaceView.of(SPACE.codes, SPACE.cardinalities), np.random.default_rng(0))
+    assert sorted(plain.ask(10**6)) == sorted(asked)
+
+
+def test_an_unknown_strategy_is_refused_with_the_names_there_are():
+    """A typo names the strategies."""
+    with pytest.raises(TunerError, match=r"unknown strategy 'genetik'; there are .*random"):
+        registry.make("genetik")
+
+
+@pytest.mark.parametrize(
+    ("budget", "spent", "elapsed", "left"),
+    [(Budget(10), 4, 1e9, 6), (Budget(10), 12, 0, 0), (Budget(None, 5), 3, 4.9, 1 << 62), (Budget(9, 5), 3, 5, 0)],
+)
+def test_what_is_left_of_a_budget(budget, spent, elapsed, left):
+    """Trials and seconds both end a search; whichever comes first."""
+    assert budget.left(spent, elapsed) == left
+
+
+@pytest.mark.parametrize(
+    ("trials", "spent", "due"), [(100, 0, 1), (100, 46, 5), (100, 90, 5), (None, 96, 5), (1, 0, 1)]
+)
+def test_audits_are_due_early(trials, spent, due):
+    """5 % of the budget is due by half of it; without a limit in trials the share is kept as the search goes."""
+    assert Budget(trials, None, 0.05).audits_due(spent, 4) == due
+    assert Budget(trials, None, 0.0).audits_due(spent, 4) == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(1, 4), st.floats(0, 0.2)), max_size=40))
+def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
+    """What is judged once against each best is what judging everything anew after every trial finds."""
+    restriction = restrict(SPACE, store(avoid("rule", "m >= 64", at_least=1.5)), Context("card", TOOLCHAIN))
+    (rule,) = restriction.live
+    standing, fell, falls = Standing(rule, "time"), False, False
+    named: list[Trial] = []
+    others: list[Measurement] = []
+    for is_named, value, half in trials:
+        time = Measurement(name="time", value=value, low=value - half, high=value + half)
+        trial = Trial(configuration={}, measurements=(time,))
+        standing.note(trial, is_named=is_named)
+        named += [trial] if is_named else []
+        others += [] if is_named else [time]
+        best = min(others, key=lambda m: m.value) if len(others) >= MIN_REFERENCES else None
+        falls |= any(judge(rule, one, objective="time", best=best).outcome == "contradicts" for one in named)
+        fell |= standing.is_contradicted()
+        assert fell == falls
+    assert len(list(standing.findings())) == len(named)

@@ -1,0 +1,176 @@
+"""The predicted-time model: physical bounds, and what must make a launch slower."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spak.kernels.interface import Work
+from spak.kg.files.loader import load
+from spak.kg.law.match import hardware_facts
+from spak.tuner.errors import TunerError
+from spak.tuner.knowledge import predict as model
+from spak.tuner.knowledge.predict import Machine, Terms, clocks_per_pass, predict_us, terms_of
+
+LAWS = load(Path(__file__).parents[3] / "laws")
+RTX5070 = Machine.of(hardware_facts(LAWS, "rtx5070"))
+H200 = Machine.of(hardware_facts(LAWS, "h200"))
+
+WORK = Work(
+    ctas=2048,
+    iterations=tuple((128, 16 - i) for i in range(16)),
+    tensor_flops_per_iteration=4.0 * 64 * 64 * 64,
+    exp2_per_iteration=64.0 * 64,
+    fp32_per_iteration=6.0 * 64 * 64,
+    smem_bytes_per_iteration=2.0 * 64 * 64 * 2,
+    global_bytes=67e6,
+)
+FEATURES = {
+    "registers": 128,
+    "threads": 256,
+    "smem_bytes": 49284,
+    "spill_bytes": 0,
+    "ctas_per_sm": 2,
+    "loop_instructions": 394,
+    "loop_tensor_flops": 262144,
+    "loop_shared_bytes": 16384,
+    "loop_spill_bytes": 0,
+}
+
+
+@pytest.mark.parametrize("machine", [RTX5070, H200])
+def test_no_prediction_beats_the_hardware(machine):
+    """The time is never below the products at peak, nor below the traffic at full bandwidth."""
+    passes = sum(count * passes for count, passes in WORK.iterations)
+    peak = machine.num_sms * machine.tensor_flops_per_sm_clock * machine.boost_clock_ghz * 1e3  # FLOPs a microsecond
+    predicted = predict_us(WORK, FEATURES, machine)
+    assert predicted > passes * WORK.tensor_flops_per_iteration / peak
+    assert predicted > WORK.global_bytes / (machine.bandwidth_gb_per_s * 1e3)
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"loop_spill_bytes": 400, "spill_bytes": 1000},
+        {"loop_instructions": 4000},
+        {"loop_shared_bytes": 400_000},
+        {"ctas_per_sm": 1},
+    ],
+)
+def test_what_costs_more_takes_longer(worse):
+    """Spill traffic, instructions, shared memory and fewer CTAs on an SM each lengthen the prediction."""
+    assert predict_us(WORK, {**FEATURES, **worse}, H200) > predict_us(WORK, FEATURES, H200)
+
+
+def test_spills_that_leave_l1_cost_more_than_those_that_stay():
+    """The same traffic takes longer when the stacks of all resident threads outgrow what L1 has left."""
+    small = {**FEATURES, "loop_spill_bytes": 400, "spill_bytes": 64}
+    large = {**small, "spill_bytes": 4000}
+    assert terms_of(WORK, small, H200, resident=2).l2 < terms_of(WORK, large, H200, resident=2).l2
+
+
+def test_operands_come_meanwhile():
+    """Staging operands costs nothing while it is faster than the warps; slower, it is the pass."""
+    terms = Terms(tensor=400, mufu=300, issue=200, l1=0, l2=0, wait=150, warps=4)
+    assert clocks_per_pass(replace(terms, supply=1000.0), 1) == clocks_per_pass(terms, 1)
+    assert clocks_per_pass(replace(terms, supply=5000.0), 1) == 5000
+    assert clocks_per_pass(replace(terms, turn=5000.0), 1) == 5000
+    assert clocks_per_pass(replace(terms, turn=5000.0), 4) == 5000 / 4  # each CTA has stages of its own
+
+
+def test_more_stages_hide_more_of_the_latency():
+    """Shared memory beyond the tile kept outside the loop is stages of operands; few of them make a pass wait."""
+    product = replace(WORK, exp2_per_iteration=0.0, outside_bytes=16384.0)
+    shallow = {**FEATURES, "smem_bytes": 16384 + 2 * WORK.smem_bytes_per_iteration}
+    deep = {**FEATURES, "smem_bytes": 16384 + 8 * WORK.smem_bytes_per_iteration}
+    slow, fast = (terms_of(product, f, H200, resident=1) for f in (shallow, deep))
+    assert slow.turn == pytest.approx(4 * fast.turn)
+    assert terms_of(WORK, shallow, H200, resident=1).turn < slow.turn  # between two products a stage is free sooner
+    assert terms_of(replace(product, smem_bytes_per_iteration=0.0), shallow, H200, resident=1).turn == 0
+
+
+def test_a_second_loop_waits_for_its_first_load():
+    """A CTA that splits its iterations over two loops takes longer, and so does one that moves a larger tile."""
+    assert predict_us(replace(WORK, loops=2), FEATURES, H200) > predict_us(WORK, FEATURES, H200)
+    assert predict_us(replace(WORK, outside_bytes=65536.0), FEATURES, H200) > predict_us(WORK, FEATURES, H200)
+
+
+def test_a_cluster_is_no_faster_than_its_parts():
+    """A CTA of a cluster does its part of a tile: the cluster is no second tile in flight, and it has to agree."""
+    half = {**FEATURES, "loop_tensor_flops": 131072.0}
+    of_two = replace(WORK, cluster=2)
+    parts = replace(
+        WORK,
+        ctas=2 * WORK.ctas,
+        iterations=tuple((2 * count, passes) for count, passes in WORK.iterations),
+        tensor_flops_per_iteration=WORK.tensor_flops_per_iteration / 2,
+        exp2_per_iteration=WORK.exp2_per_iteration / 2,
+        fp32_per_iteration=WORK.fp32_per_iteration / 2,
+        smem_bytes_per_iteration=WORK.smem_bytes_per_iteration / 2,
+    )
+    assert predict_us(of_two, half, H200) > predict_us(parts, half, H200)
+
+
+def test_warps_are_counted_from_the_products():
+    """Four of the eight warps multiply: the pass is shared by four, whatever the block's size; unrolling cancels out."""
+    assert terms_of(WORK, FEATURES, RTX5070, resident=2).warps == 4
+    unrolled = {**FEATURES, "loop_tensor_flops": 2 * 262144, "loop_instructions": 2 * 394}
+    one, two = (terms_of(WORK, f, RTX5070, resident=2) for f in (FEATURES, unrolled))
+    assert one.issue == two.issue
+    without = replace(WORK, tensor_flops_per_iteration=0.0)
+    assert terms_of(without, FEATURES, RTX5070, resident=2).warps == 8
+
+
+def test_an_idle_machine_is_limited_by_latency_a_full_one_by_its_busiest_unit():
+    """One warp a sub-partition takes the sum of its stages; very many approach the slowest unit."""
+    terms = Terms(tensor=400, mufu=300, issue=200, l1=100, l2=50, wait=150, warps=4)
+    assert clocks_per_pass(terms, 1) == pytest.approx(400 + 300 + 200 + 100 + 50 + 150)
+    assert clocks_per_pass(terms, 64) == pytest.approx(400, rel=0.05)
+
+
+@given(st.lists(st.floats(1, 1e4), min_size=5, max_size=5), st.floats(0, 1e3), st.integers(1, 16), st.integers(1, 16))
+def test_more_ctas_never_slow_a_pass_down(units, wait, warps, ctas):
+    """Throughput grows with residency, and stays between the two bounds."""
+    terms = Terms(*units, wait, warps)
+    period = clocks_per_pass(terms, ctas)
+    assert period >= max(units) * 0.999
+    assert period <= (sum(units) + wait * max(warps, 4) / 4) * 1.001
+    assert clocks_per_pass(terms, ctas + 1) <= period * 1.001
+
+
+def test_a_grid_is_dealt_out_to_the_sms():
+    """One CTA more than there are SMs makes one SM work twice; a long grid is dealt by its average."""
+    one = replace(WORK, ctas=48, iterations=((48, 100),))
+    more = replace(WORK, ctas=49, iterations=((49, 100),))
+    alone = {**FEATURES, "ctas_per_sm": 1}
+    assert predict_us(more, alone, RTX5070) == pytest.approx(2 * predict_us(one, alone, RTX5070), rel=0.1)
+    exact = replace(WORK, ctas=49_920, iterations=((49_920, 10),))
+    average = replace(WORK, ctas=50_016, iterations=((50_016, 10),))
+    assert exact.ctas < model.EXACT_DEALING < average.ctas
+    ratio = predict_us(average, FEATURES, RTX5070) / predict_us(exact, FEATURES, RTX5070)
+    assert ratio == pytest.approx(50_016 / 49_920, rel=0.01)
+
+
+def test_a_launch_takes_at_least_its_heaviest_cta():
+    """A grid of few CTAs with one very long one waits for that one."""
+    few = replace(WORK, ctas=2, iterations=((1, 10_000), (1, 1)))
+    assert predict_us(few, FEATURES, H200) > 10_000 * 100 / (H200.boost_clock_ghz * 1e3)
+
+
+def test_a_machine_without_facts_is_not_guessed():
+    """A missing fact is named, with what to do."""
+    with pytest.raises(TunerError, match="num_sms, boost_clock_ghz"):
+        Machine.of({})
+
+
+def test_peaks_agree_with_the_printed_ones():
+    """The per-clock rates the model uses give the vendors' TFLOPS within 2 %."""
+    for name in ("rtx5070", "h200", "a100"):
+        facts = hardware_facts(LAWS, name)
+        machine = Machine.of(facts)
+        tflops = machine.num_sms * machine.tensor_flops_per_sm_clock * machine.boost_clock_ghz / 1e3
+        assert tflops == pytest.approx(float(facts["fp16_tflops"]), rel=0.02)

@@ -1,0 +1,192 @@
+"""A search learns only what held on problem sizes it was not found on, in the widest scope that was tested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from spak.kg.model.law import NegativeLaw
+from spak.kg.model.op import Op, Parameter, ProblemParameter
+from spak.kg.model.run import Measurement, Trial
+from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.learn.lesson import CONFIRM, Lesson, Notebook, learn, learn_from_runs, select_held_out
+from spak.tuner.learn.mining.candidates import Subject
+from tests.tuner.landscapes import VALUES, noise_only, planted, spill, sweep
+
+SUBJECT = Subject("sm_90", "fmha", "FMHA", ("causal",), "", "found", toolchain_seen="tileiras 13.4.92")
+
+
+def op(*problems: Mapping[str, object]) -> Op:
+    return Op(
+        id="fmha",
+        title="FMHA",
+        parameters={n: Parameter(values=v, default=v[0], role="tile", description="d") for n, v in VALUES.items()},
+        problem={
+            "size": ProblemParameter(type="int", default=1, description="d"),
+            "causal": ProblemParameter(type="bool", default=True, description="d", specialises=True),
+        },
+        problems={f"p{place}": dict(problem) for place, problem in enumerate(problems)},
+    )
+
+
+SIZES = op(*({"size": size, "causal": True} for size in (1, 2, 4, 8)), {"size": 2, "causal": False})
+
+
+class Fake:
+    """Times and compiles the planted landscape, or one that a test bends."""
+
+    name, batch_size = "fake", 16
+
+    def __init__(self, bend=lambda configuration, problem: 1.0, tier: str = "measured") -> None:
+        self.bend, self.tier, self.asked = bend, tier, []
+
+    def provenance(self) -> Provenance:
+        return Provenance(self.tier, {"tileiras": "13.4.92"}, None, None, "time")
+
+    def features(self, requests: Sequence[Request]):
+        return [None for _ in requests]
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+        self.asked += requests
+        for request in requests:
+            time = planted(request.configuration, request.problem["size"]) * self.bend(
+                request.configuration, request.problem
+            )
+            yield Trial(
+                configuration=dict(request.configuration),
+                problem=dict(request.problem),
+                origin=request.origin,
+                measurements=(
+                    Measurement(name="time", value=time, unit="us", low=time * 0.998, high=time * 1.002),
+                    Measurement(name="spill_bytes", value=spill(request.configuration), unit="bytes"),
+                ),
+            )
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def found(tier: str = "measured"):
+    run = sweep((1,))
+    trials = tuple(msgspec.structs.replace(t, problem={"size": 1, "causal": True}) for t in run.trials)
+    return msgspec.structs.replace(run, trials=trials, tier=tier, id="found")
+
+
+def lesson(budget: int = 400, which: Op = SIZES, subject: Subject = SUBJECT) -> Lesson:
+    return Lesson(subject, which, {}, budget, seed=0)
+
+
+def test_held_out_sizes_are_of_the_same_kind_first_and_never_the_one_searched() -> None:
+    chosen = select_held_out(SIZES, [{"size": 1, "causal": True}], ("causal",))
+    assert {"size": 1, "causal": True} not in chosen
+    assert chosen[0] == {"size": 2, "causal": True}
+    assert {"size": 2, "causal": False} in chosen
+
+
+def test_what_holds_elsewhere_becomes_a_law_with_both_runs_as_evidence() -> None:
+    learned = learn(found(), lesson(), Fake(), Notebook("confirmed-by"))
+    spills = [law for law in learned.laws if isinstance(law, NegativeLaw) and "spill" in law.claim.avoid]
+    assert spills
+    law = spills[0]
+    assert law.status == "confirmed"
+    assert [(entry.run, entry.role) for entry in law.evidence] == [
+        ("found", "suggested"),
+        ("confirmed-by", "independent"),
+    ]
+    assert "size=1" not in "".join(law.evidence[1].problems)
+    assert law.evidence[1].toolchain == "tileiras 13.4.92"
+    assert law.scope.when == ""
+
+
+def test_tests_are_made_only_at_held_out_sizes_and_marked_as_such() -> None:
+    backend = Fake()
+    learned = learn(found(), lesson(), backend, Notebook("c"))
+    assert backend.asked
+    assert all(request.problem != {"size": 1, "causal": True} for request in backend.asked)
+    assert {trial.origin for trial in learned.trials} == {CONFIRM}
+    assert all(trial.problem for trial in learned.trials)
+
+
+def test_what_the_laws_say_already_is_tested_with_what_news_leaves_of_the_budget() -> None:
+    """A budget for one candidate goes to one that no law says, though a known one is more general."""
+    whole = lesson()
+    first = learn(found(), whole, Fake(), Notebook("c")).candidates[0].law
+    budget = len(learn(found(), whole, Fake(), Notebook("c")).trials) // 3
+    plain = learn(found(), replace(whole, budget=budget), Fake(), Notebook("c"))
+    assert any(c.law.id == first.id and c.outcome != "untested" for c in plain.candidates)
+    known = replace(whole, budget=budget, is_known=lambda law: law.id == first.id)
+    outcomes = {c.law.id: c.outcome for c in learn(found(), known, Fake(), Notebook("c")).candidates}
+    assert outcomes[first.id] == "untested"
+    assert "confirmed" in outcomes.values()
+
+
+def test_a_law_that_fails_for_one_kind_is_kept_for_the_kind_where_it_holds() -> None:
+    def bend(configuration, problem) -> float:
+        return 0.01 if spill(configuration) > 0 and not problem["causal"] else 1.0
+
+    learned = learn(found(), lesson(), Fake(bend), Notebook("c"))
+    outcomes = [
+        (c.law.scope.when, c.outcome)
+        for c in learned.candidates
+        if isinstance(c.law, NegativeLaw) and "spill" in c.law.claim.avoid
+    ]
+    assert outcomes == [("", "refuted"), ("causal == True", "confirmed")]
+    law = next(law for law in learned.laws if "spill" in getattr(law.claim, "avoid", ""))
+    assert law.scope.when == "causal == True"
+    assert law.id.endswith("causal-true")
+
+
+def test_what_fails_everywhere_is_recorded_as_refuted_and_is_no_law() -> None:
+    def bend(configuration, problem) -> float:
+        return 0.01 if spill(configuration) > 0 else 1.0
+
+    learned = learn(found(), lesson(), Fake(bend), Notebook("c"))
+    about = [c for c in learned.candidates if isinstance(c.law, NegativeLaw) and "spill" in c.law.claim.avoid]
+    assert {c.outcome for c in about} == {"refuted"}
+    assert not [
+        law
+        for law in learned.laws
+        if isinstance(law, NegativeLaw) and "spill" in law.claim.avoid and "slowdown" in law.claim.effect
+    ]
+
+
+@pytest.mark.parametrize("budget", [0, 5])
+def test_without_budget_candidates_stay_untested(budget: int) -> None:
+    backend = Fake()
+    learned = learn(found(), lesson(budget), backend, Notebook("c"))
+    assert not backend.asked
+    assert learned.laws == ()
+    assert {c.outcome for c in learned.candidates} == {"untested"}
+
+
+def test_one_held_out_size_confirms_nothing() -> None:
+    which = op({"size": 1, "causal": True}, {"size": 2, "causal": True})
+    assert learn(found(), lesson(which=which), Fake(), Notebook("c")).laws == ()
+
+
+def test_by_the_compiler_alone_only_claims_about_code_are_learned() -> None:
+    subject = Subject(
+        "sm_90", "fmha", "FMHA", ("causal",), "", "found", tier="compiled", toolchain_seen="tileiras 13.4.92"
+    )
+    learned = learn(found("compiled"), lesson(subject=subject), Fake(tier="compiled"), Notebook("c"))
+    assert learned.laws
+    assert {name for law in learned.laws for name in law.claim.effect} == {"spill_bytes"}
+    assert {law.status for law in learned.laws} == {"confirmed"}
+
+
+def test_recorded_runs_teach_the_same_way() -> None:
+    learned = learn_from_runs([sweep((1, 2), name="a")], [sweep((4, 8), seed=3, name="b")], lesson())
+    assert {law.status for law in learned.laws} == {"confirmed"}
+    assert all(law.evidence[-1].run == "b" for law in learned.laws)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_teaches_nothing(seed: int) -> None:
+    learned = learn_from_runs([noise_only(seed)], [noise_only(seed + 500, sizes=(16, 32))], lesson())
+    about_time = [
+        law for law in learned.laws if "spill_bytes" not in law.claim.effect and not hasattr(law.claim, "over")
+    ]
+    assert about_time == []

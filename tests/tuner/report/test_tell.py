@@ -1,0 +1,250 @@
+"""What a report says of recorded runs, and that it says nothing they do not hold."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from spak.kg.files.loader import Laws
+from spak.kg.model.run import Measurement, Run, Trial
+from spak.tuner.report.choose import Choice, Subject, choose
+from spak.tuner.report.document import Document, Figure, Table
+from spak.tuner.report.html import page
+from spak.tuner.report.markdown import markdown
+from spak.tuner.report.tell import tell
+from tests.tuner.report import recorded
+
+
+@pytest.fixture(scope="module")
+def known() -> Laws:
+    return recorded.laws()
+
+
+def subject(known: Laws, folder: Path, *runs: Run, contrast: tuple[Run, ...] = ()) -> Subject:
+    names = [recorded.written(run, folder) for run in runs]
+    return choose(known, Choice(names, contrast=[recorded.written(run, folder) for run in contrast]))
+
+
+def text_of(document: Document) -> str:
+    return markdown(document)
+
+
+@pytest.fixture(scope="module")
+def usual(known, tmp_path_factory) -> Document:
+    """The report of one small measured sweep."""
+    return tell(subject(known, tmp_path_factory.mktemp("usual"), recorded.run()))
+
+
+def test_figures_are_those_of_the_run(usual):
+    """Best, default, library and throughput follow from the trials by hand."""
+    text = text_of(usual)
+    flops = 4 * 8 * 16 * 64 * (1024 * 1025 / 2)
+    assert "| 4 fmha, tuned" in text
+    assert f"| 100.0 [99.90, 100.1] | {flops / 100 / 1e6:>6.1f} |" in text
+    assert re.search(r"^\| sdpa +\|.*\| library", text, re.MULTILINE)
+    assert "sdpa: 1.20x [1.19, 1.21]" in text
+    assert "occupancy 1->2` (CTAs per SM the compiler plans for): faster at the only size; medians -9.1 %" in text
+    assert "`v_latency 4->5` (latency hint of the value loads): a tie within 1 % at the only size" in text
+    assert "lowered its clock in 1 of 1 run (down to 1500 MHz)" in text
+
+
+def test_a_step_without_a_run_is_empty_and_says_so(usual):
+    """No figure stands in for the naive and the fused kernel or for a proof nobody gave."""
+    table = next(block for block in usual.blocks() if isinstance(block, Table))
+    rows = {row[0]: row[1:] for row in table.rows}
+    for label in ("1 proof in NumPy", "2 naive-attention", "3 fused-attention"):
+        assert rows[label] == ("-", "-", "-", "not measured")
+
+
+def test_earlier_steps_give_the_speed_up(known, tmp_path):
+    """With a naive run the speed-up is against it, at the size both have."""
+    slow = Trial(
+        configuration={}, measurements=(Measurement(name="time", value=5000.0, unit="us", low=4990.0, high=5010.0),)
+    )
+    problem = {name: value for name, value in recorded.PROBLEM.items() if name in known.ops["naive-attention"].problem}
+    naive = recorded.run(
+        "measured-h200-naive", op="naive-attention", trials=(slow,), reference_times={}, problem=problem
+    )
+    text = text_of(tell(subject(known, tmp_path, recorded.run(), naive)))
+    assert "speed-up over step 2" in text
+    assert "50.00x" in text
+    assert "50.00x [49.85, 50.15] the speed of the naive kernel" in text
+
+
+def test_the_proof_counts_cases_that_keep_to_the_invariant(known):
+    """Step 1 is computed runs: those that keep to the confirmed invariant are right."""
+    chosen = choose(known, Choice(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]))
+    text = text_of(tell(chosen))
+    assert "`computed-mask-floor-found`: 8 cases computed, 3 give right numbers" in text
+    assert "`attention-finite-mask-floor` (confirmed)" in text
+    assert "Of 1 case that keep to it 1 are right" in text
+
+
+def test_compiled_runs_make_a_report_that_says_so(known, tmp_path):
+    """Without a time there is no time, no throughput and no roofline; spills are mapped instead."""
+    document = tell(subject(known, tmp_path, recorded.compiled()))
+    text = text_of(document)
+    assert "Compiled only" in document.subtitle
+    assert "Nothing was timed" in text
+    assert "No GPU took part" in text
+    assert "TFLOPS of useful work, with" not in text
+    assert "512 s" in text
+    assert {block.name for block in document.blocks() if isinstance(block, Figure)} == {"map"}
+
+
+def test_a_prediction_is_called_one(known, tmp_path):
+    """A predicted time stands in a column called predicted, never in one called time."""
+    predicted = tuple(
+        Trial(
+            configuration=t.configuration,
+            measurements=(*t.measurements, Measurement(name="predicted_time", value=77.0)),
+        )
+        for t in recorded.trials(measured=False)
+    )
+    document = tell(subject(known, tmp_path, recorded.compiled(trials=predicted)))
+    tables = [block for block in document.blocks() if isinstance(block, Table)]
+    shown = [table for table in tables if any("77" in cell for row in table.rows for cell in row)]
+    assert [table.header[1] for table in shown] == ["predicted, us"]
+
+
+def test_what_laws_did_and_what_the_audit_found(known, tmp_path):
+    """Verdicts with their intervals, the audit's contradiction, and the laws suggested are told."""
+    text = text_of(tell(subject(known, tmp_path, recorded.search_under_laws(known))))
+    assert "supports `sm120-fmha-128x128-spills`" in text
+    assert "by 4 trials; spill_bytes 512, slowdown 9.10 [9.00, 9.20]" in text
+    assert "the audit tried 3 removed configurations and contradicted `blackwell-fmha-tile-m-128-is-slow`" in text
+    assert "`sm120-fmha-128x128-spills` removed 1 configuration once the compiled code was known" in text
+    assert "confirmed (held at 2 sizes), from `measured-h200-searched`" in text
+
+
+def test_laws_of_other_hardware_are_not_refuted_here(usual):
+    """What an H200 shows says whether a law of sm_120 holds here too, not whether it is true there."""
+    text = text_of(usual)
+    line = next(line for line in text.splitlines() if line.startswith("- `blackwell-fmha-tile-m-128-is-slow`"))
+    assert "transferred from `blackwell`" in line
+    assert "it does not hold here" in line or "it holds here too" in line
+    assert "refutes" not in line
+
+
+def test_failures_and_figures_above_the_peak_are_told(known, tmp_path):
+    """A time too good to be true is flagged, and configurations that did not run are counted."""
+    fast = Trial(
+        configuration={"tile_m": 64, "tile_n": 64, "occupancy": 2, "v_latency": 4},
+        measurements=(Measurement(name="time", value=5.0, unit="us"),),
+    )
+    document = tell(
+        subject(known, tmp_path, recorded.run(trials=(fast, *recorded.failing(2)), device=None, noise=None))
+    )
+    text = text_of(document)
+    assert "is above the printed peak" in text
+    assert "does not say how it was timed" in text
+    assert "timed (1 of 3)" in text
+
+
+def test_nothing_that_ran_is_a_report_too(known, tmp_path):
+    """A run whose every trial failed says so instead of failing itself."""
+    text = text_of(tell(subject(known, tmp_path, recorded.run(trials=recorded.failing(3), reference_times={}))))
+    assert "No configuration gave a result" in text
+    assert "none of 3 ran" in text
+
+
+def test_a_stateless_kernel_is_told_apart(known, tmp_path):
+    """A contrasting run brings its own bounds."""
+    other = recorded.run("measured-h200-other")
+    text = text_of(tell(subject(known, tmp_path, recorded.run(), contrast=(other,))))
+    assert (
+        "For contrast, Fused multi-head attention on this hardware: it is stateless, bound by latency at every size"
+        in text
+    )
+
+
+def test_without_roofs_no_bound_is_given(known, tmp_path):
+    """Hardware without a stated peak gets no invented one."""
+    document = tell(subject(known, tmp_path, recorded.compiled(hw="sm_120")))
+    assert "no bound can be given" in text_of(document)
+
+
+class _Structure(HTMLParser):
+    """What a screen reader would meet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.scopes: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append(tag)
+        if found.get("id"):
+            self.ids.append(found["id"] or "")
+        if tag == "th":
+            self.scopes.append(found.get("scope") or "")
+        for name in ("src", "href", "xlink:href"):
+            if found.get(name) and not (found[name] or "").startswith("#"):
+                self.outside.append(found[name] or "")
+
+
+def test_the_page_is_one_accessible_file(usual):
+    """Nothing is fetched, ids are unique, headers have a scope, figures have captions and a text alternative."""
+    document = usual
+    html = page(document)
+    found = _Structure()
+    found.feed(html)
+    assert found.outside == []
+    assert "script" not in found.tags
+    assert "@import" not in html
+    assert len(found.ids) == len(set(found.ids))
+    assert set(found.scopes) == {"col", "row"}
+    figures = [block for block in document.blocks() if isinstance(block, Figure)]
+    assert {figure.name for figure in figures} == {"throughput", "roofline", "map", "effects"}
+    assert found.tags.count("figcaption") == found.tags.count("figure") == len(figures)
+    assert all(figure.alternative and figure.caption for figure in figures)
+    assert found.tags.count("h1") == 1
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+
+
+def test_the_same_runs_give_the_same_bytes(known, tmp_path, usual):
+    """No date of generation, no random id: a report can be compared with the one in git."""
+    again = page(tell(subject(known, tmp_path, recorded.run())))
+    assert page(usual) == again
+    assert not re.search(r"<dc:date>|<metadata>", again)
+
+
+def test_text_from_a_run_cannot_become_markup(known, tmp_path):
+    """A run file is somebody's text; the page escapes it."""
+    html = page(tell(subject(known, tmp_path, recorded.run(reproduce="<script>alert(1)</script>"))))
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_kernel_without_a_mask_is_no_step_of_a_masked_size(known, tmp_path):
+    """The fused kernel has no causal mask: its time is not shown beside causal times, whatever parameters agree."""
+    problem = {name: value for name, value in recorded.PROBLEM.items() if name in known.ops["fused-attention"].problem}
+    fused = recorded.run("fused", op="fused-attention", problem=problem, trials=tuple(recorded.trials())[:1])
+    table = next(
+        block
+        for block in tell(subject(known, tmp_path, recorded.run(created="2026-02-02T00:00:00Z"), fused)).blocks()
+        if isinstance(block, Table)
+    )
+    assert {row[0]: row[4] for row in table.rows}["3 fused-attention"] == "not measured"
+
+
+def test_times_of_two_runs_are_not_put_in_one_table(known, tmp_path):
+    """A smaller run of the same size, on a faster clock, changes no best; it tells of what only it varied."""
+    faster = tuple(
+        Trial(
+            configuration={**trial.configuration, "k_latency": k_latency},
+            measurements=(Measurement(name="time", value=trial.value("time") / 2 * k_latency, unit="us"),),
+        )
+        for trial in list(recorded.trials())[:32:2]
+        for k_latency in (1, 2)
+    )
+    text = text_of(tell(subject(known, tmp_path, recorded.run(), recorded.run("quick", trials=faster))))
+    assert "takes 100.0 [99.90, 100.1] us" in text
+    assert "`k_latency 1->2` (latency hint of the key loads): slower at the only size; medians +100.0 %" in text

@@ -1,0 +1,1 @@
+"""One search from its first trial to its run file: loop, budget, audit, journal, record."""

@@ -1,0 +1,145 @@
+"""The search's diary: every trial is on disk before the next begins, so that nothing finished is ever lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, TypeVar
+
+import msgspec
+
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.run import Trial
+from spak.tuner.errors import TunerError
+
+FORMAT = 1
+
+T = TypeVar("T")
+
+
+class Header(Model, frozen=True, kw_only=True):
+    """First line of a journal: what was searched and how, enough to go on.
+
+    Attributes:
+        format: Version of this form.
+        run: Id of the run the search writes.
+        created: ISO 8601, UTC.
+        arguments: The search's settings by option name, as typed or as they were by default.
+        source_sha256: Hash of the kernel's source: another source is another search.
+        toolchain: Component -> version.
+    """
+
+    format: int
+    run: str
+    created: str
+    arguments: dict[str, Scalar | None]
+    source_sha256: str
+    toolchain: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a journal holds.
+
+    Attributes:
+        header: Its first line.
+        trials: Finished trials in the order they finished.
+        torn: Whether the last line was cut off and dropped.
+    """
+
+    header: Header
+    trials: tuple[Trial, ...]
+    torn: bool
+
+
+class Diary(Protocol):
+    """Takes finished trials."""
+
+    def add(self, trial: Trial) -> None:
+        """Keep `trial`."""
+        ...
+
+    def close(self) -> None:
+        """Keep no more; safe to call twice."""
+        ...
+
+
+class Nowhere:
+    """Keeps nothing: for a dry run."""
+
+    def add(self, trial: Trial) -> None:
+        """Forget `trial`."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Journal:
+    """Appends trials to a file; a line is on disk when `add` returns."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Append to an open file."""
+        self._file = file
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> Journal:
+        """Begin the journal `path`.
+
+        Raises:
+            FileExistsError: If there is one already.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        journal = cls(path.open("xb"))
+        journal._write(header)
+        return journal
+
+    @classmethod
+    def reopen(cls, path: Path) -> Journal:
+        """Go on with the journal `path`; a torn last line is cut off first."""
+        with path.open("r+b") as file:
+            data = file.read()
+            file.truncate(data.rfind(b"\n") + 1)
+        return cls(path.open("ab"))
+
+    def add(self, trial: Trial) -> None:
+        """Append `trial` and flush it to disk."""
+        self._write(trial)
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self._file.close()
+
+    def _write(self, line: Header | Trial) -> None:
+        self._file.write(msgspec.json.encode(line) + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read(path: Path) -> Contents:
+    """What the journal `path` holds; a last line without its end is dropped.
+
+    Raises:
+        TunerError: If it is no journal, or a line before the last is damaged.
+        OSError: If it cannot be read.
+    """
+    *lines, rest = path.read_bytes().split(b"\n")
+    if not lines:
+        raise TunerError(f"{path}: not a journal: it has no complete first line")
+    header = _decode(path, 1, lines[0], Header)
+    if header.format != FORMAT:
+        raise TunerError(f"{path}:1: journal format {header.format}, this version reads {FORMAT}; start a new search")
+    return Contents(header, tuple(_trials(path, lines[1:])), torn=bool(rest))
+
+
+def _trials(path: Path, lines: list[bytes]) -> Iterator[Trial]:
+    for number, line in enumerate(lines, 2):
+        yield _decode(path, number, line, Trial)
+
+
+def _decode(path: Path, number: int, line: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as error:
+        raise TunerError(f"{path}:{number}: not a journal line: {error}") from None

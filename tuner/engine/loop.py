@@ -1,0 +1,311 @@
+"""One search: what is tried, in which order, until the budget ends. Decides nothing that a law, a strategy or a backend does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from spak.kg.model.base import Configuration
+from spak.kg.model.run import Failure, Measurement, Trial
+from spak.kg.space.factors import Codes
+from spak.kg.space.space import Space
+from spak.tuner.backend.base import Backend, Request
+from spak.tuner.engine.audit import Audits, Finding, Standing
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.indices import Indices
+from spak.tuner.engine.lead import Lead
+from spak.tuner.knowledge.restriction import Power, Restriction, Rule
+from spak.tuner.strategy.base import Observation, SpaceView, Strategy
+
+REMOVED_BY_LAW = "RemovedByLaw"
+"""`Failure.type` of a configuration that a law about compiled features removed before it was evaluated."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and with what.
+
+    Attributes:
+        restriction: The space and the laws on it; without laws an empty one.
+        strategy: Makes a new strategy; called again when laws turn out contradicted and the space grows.
+        budget: What may be spent.
+        seed: Draws everything random.
+        order: (N,) permutation of the space, best first, from what is known elsewhere; None: what the laws say, if any.
+    """
+
+    restriction: Restriction
+    strategy: Callable[[], Strategy]
+    budget: Budget
+    seed: int = 0
+    order: Indices | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """How a search meets the world.
+
+    Attributes:
+        clock: Seconds that never go back.
+        record: Called with each finished trial, in order, before anything else happens.
+        progress: Called with (trials so far, seconds so far).
+    """
+
+    clock: Callable[[], float]
+    record: Callable[[Trial], None]
+    progress: Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Attributes:
+        trials: Every trial in the order they finished, those of a resumed journal first.
+        restriction: The laws as they ended, with those the search found contradicted.
+        findings: What the trials say of the laws that name their configurations, judged against the final best.
+        audited: How many trials were audit.
+        elapsed_s: Wall time of this session.
+        interrupted: Whether the user stopped it.
+    """
+
+    trials: tuple[Trial, ...]
+    restriction: Restriction
+    findings: tuple[Finding, ...]
+    audited: int
+    elapsed_s: float
+    interrupted: bool
+
+
+def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
+    """Search until the budget is spent, the space is exhausted, or the user interrupts.
+
+    Args:
+        search: What to search.
+        backend: Evaluates; not closed.
+        hooks: Clock, journal and progress.
+        done: Trials of the journal that is resumed; they count as spent.
+    """
+    state = _State(search, backend, hooks)
+    interrupted = False
+    try:
+        state.restore(done)
+        while state.step():
+            pass
+    except KeyboardInterrupt:
+        interrupted = True
+    return Result(
+        trials=tuple(state.trials),
+        restriction=state.restriction,
+        findings=tuple(found for standing in state.standings.values() for found in standing.findings()),
+        audited=sum(trial.origin == "audit" for trial in state.trials),
+        elapsed_s=hooks.clock() - state.started,
+        interrupted=interrupted,
+    )
+
+
+_Asked = tuple[int, Request]
+"""Place of a configuration in the space, and what the backend is asked about it."""
+
+
+@dataclass
+class _State:
+    search: Search
+    backend: Backend
+    hooks: Hooks
+    trials: list[Trial] = field(default_factory=list)
+    tried: set[int] = field(default_factory=set)
+    num_audited: int = 0
+    num_proposed: int = 0
+    waiting: list[_Asked] = field(default_factory=list)
+    best: tuple[float, int] | None = None
+
+    def __post_init__(self) -> None:
+        self.started = self.hooks.clock()
+        self.objective = self.backend.provenance().objective
+        self.restriction = self.search.restriction
+        self.space = self.restriction.space
+        self.rng = np.random.default_rng(self.search.seed)
+        audited = [rule for rule in self.restriction.live if rule.is_audited]
+        self.standings = {rule.id: Standing(rule, self.objective) for rule in audited}
+        laws = self.restriction.order(self.rng) if self.restriction.rules else None
+        self.order = laws if self.search.order is None else self.search.order
+        self.audits = Audits(self.restriction, self.rng)
+        self.lead = Lead(self.space, self.rng)
+        self._start_strategy()
+
+    def restore(self, done: Sequence[Trial]) -> None:
+        """Take over the trials of a journal."""
+        for trial in done:
+            index = self.space.index(trial.configuration)
+            if index is not None:
+                self._take(index, trial)
+        self._drop_contradicted()
+
+    def step(self) -> bool:
+        """One batch; False if there is nothing left to do.
+
+        What would keep a batch waiting goes into the next one; the last one waits for all that was asked for.
+        """
+        left = self.search.budget.left(len(self.trials), self.hooks.clock() - self.started)
+        fresh = self._requests(min(left, self.backend.batch_size) - len(self.waiting))
+        asked = self.waiting + fresh
+        if not asked:
+            return False
+        self.tried.update(index for index, _ in fresh)
+        late = self.backend.late([request for _, request in asked]) if fresh and len(asked) < left else ()
+        self.waiting = [asked[place] for place in late]
+        for trial in self._evaluate([one for place, one in enumerate(asked) if place not in late]):
+            index = self.space.index(trial.configuration)
+            assert index is not None  # noqa: S101 - it was asked for
+            self.hooks.record(trial)
+            self._take(index, trial)
+            self.hooks.progress(len(self.trials), self.hooks.clock() - self.started)
+        self._drop_contradicted()
+        return True
+
+    def _requests(self, count: int) -> list[_Asked]:
+        if count <= 0:
+            return []
+        chosen: list[tuple[int, str]] = []
+        default = self.space.default_index
+        if default is not None and default not in self.tried:
+            chosen.append((default, "default"))
+        audited = self.num_audited + sum(request.origin == "audit" for _, request in self.waiting)
+        due = self.search.budget.audits_due(len(self.trials) + len(self.waiting), count) - audited
+        chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
+        taken = {index for index, _ in chosen}
+        chosen += [(index, "strategy") for index in self._propose(count - len(chosen), taken)]
+        problem = self.space.setting.problem
+        return [(index, Request(self.space.config(index), problem, origin)) for index, origin in chosen[:count]]
+
+    def _take_audits(self, count: int) -> list[int]:
+        found: list[int] = []
+        taken = self.tried if self.space.default_index is None else {*self.tried, self.space.default_index}
+        while len(found) < count:
+            index = self.audits.next({*taken, *found}, self._best())
+            if index is None:
+                break
+            found.append(index)
+        return found
+
+    def _best(self) -> int | None:
+        """Configuration of the best trial."""
+        return None if self.best is None else self.best[1]
+
+    def _propose(self, count: int, taken: set[int]) -> list[int]:
+        """Every second one from what fallen laws had hidden, while there is such a lead; the rest from the strategy."""
+        found: list[int] = []
+        while len(found) < count:
+            self.num_proposed += 1
+            lead = self.lead.next(self.tried | taken | set(found)) if self.num_proposed % 2 else None
+            if lead is not None:
+                found.append(lead)
+                continue
+            asked = self.strategy.ask(1 if self.lead.is_open else count - len(found))
+            if not asked:
+                break
+            rows = [int(self.allowed[row]) for row in asked]
+            found += [index for index in rows if index not in self.tried and index not in taken and index not in found]
+        return found
+
+    def _evaluate(self, requests: list[_Asked]) -> Iterator[Trial]:
+        """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
+        plain = [request for _, request in requests]
+        if not any(rule.after is not None for rule in self.restriction.live):
+            yield from self.backend.evaluate(plain)
+            return
+        first: list[Request] = []
+        last: list[Request] = []
+        for request, features in zip(plain, self.backend.features(plain), strict=True):
+            rules = self._after(request.configuration, features or {})
+            removing = next((rule for rule in rules if rule.power is Power.REMOVE), None)
+            if removing is not None and request.origin == "strategy":
+                yield _removed(request, removing, features or {})
+            else:
+                (last if rules else first).append(request)
+        for part in (first, last):
+            if part:
+                yield from self.backend.evaluate(part)
+
+    def _after(self, configuration: Configuration, features: dict[str, float]) -> list[Rule]:
+        values = {**self.space.setting.names, **configuration, **features}
+        return self.restriction.after_compiling(values)
+
+    def _take(self, index: int, trial: Trial) -> None:
+        """Note a finished trial and tell the strategy."""
+        self.trials.append(trial)
+        self.num_audited += trial.origin == "audit"
+        naming = {rule.id for rule in self._rules_naming(index, trial)}
+        for standing in self.standings.values():
+            standing.note(trial, is_named=standing.rule.id in naming)
+        self.tried.add(index)
+        value = self._value(trial)
+        if value is not None and (self.best is None or value < self.best[0]):
+            self.best = (value, index)
+        if value is not None:
+            self.lead.note(value, index)
+        row = self._row(index)
+        if row is not None:
+            self.strategy.tell([Observation(row, value)])
+
+    def _drop_contradicted(self) -> None:
+        """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
+        laws = {name for name, standing in self.standings.items() if standing.is_contradicted()}
+        laws -= self.restriction.contested
+        if laws:
+            before = self.restriction
+            after = self.restriction = before.contest(sorted(laws))
+            self.lead.free((before.removed | before.postponed) & ~(after.removed | after.postponed))
+            self.order = after.order(self.rng)
+            self.audits = Audits(self.restriction, self.rng)
+            self._start_strategy()
+
+    def _start_strategy(self) -> None:
+        """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
+        removed = self.restriction.removed
+        self.allowed = np.flatnonzero(~removed)
+        order = self.order
+        if order is not None and removed.any():
+            order = (np.cumsum(~removed, dtype=np.int32) - 1)[order[~removed[order]]]
+        self.strategy = self.search.strategy()
+        view = SpaceView(len(self.allowed), self.space.cardinalities, order, partial(_codes, self.space, self.allowed))
+        self.strategy.start(view, np.random.default_rng([self.search.seed, len(self.restriction.contested)]))
+        told = [(self._row(self.space.index(trial.configuration)), trial) for trial in self.trials]
+        known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
+        if known:
+            self.strategy.tell(known)
+
+    def _row(self, index: int | None) -> int | None:
+        """Where the strategy sees configuration `index`; None if the laws remove it."""
+        return None if index is None or self.restriction.removed[index] else int(np.searchsorted(self.allowed, index))
+
+    def _rules_naming(self, index: int, trial: Trial) -> list[Rule]:
+        """Laws that speak against a trial's configuration, by its parameters or by its compiled features."""
+        if trial.failure is not None and trial.failure.type == REMOVED_BY_LAW:
+            return []
+        features = {m.name: m.value for m in trial.measurements}
+        values = {**self.space.setting.names, **trial.configuration, **features}
+        restriction = self.search.restriction
+        return [*restriction.speaking_of(index), *restriction.after_compiling(values)]
+
+    def _value(self, trial: Trial) -> float | None:
+        return trial.value(self.objective) if trial.invalidity == "correct" else None
+
+
+def _codes(space: Space, rows: Indices) -> Codes:
+    return space.codes if len(rows) == len(space) else space.codes[rows]
+
+
+def _removed(request: Request, rule: Rule, features: dict[str, float]) -> Trial:
+    """A configuration that was compiled and, by its features, not evaluated."""
+    return Trial(
+        configuration=dict(request.configuration),
+        problem=dict(request.problem),
+        origin=request.origin,
+        invalidity="constraints",
+        failure=Failure(type=REMOVED_BY_LAW, message=f"{rule.id}: {rule.law.title}"),
+        measurements=tuple(Measurement(name=name, value=value) for name, value in features.items()),
+    )

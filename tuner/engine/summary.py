@@ -1,0 +1,282 @@
+"""What a search tells: the ranked trials, what each law did, what the audit saw, and the answer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from spak.kg.expression.assignment import show_assignments
+from spak.kg.law.statement import claim_text, evidence_text, kind_of
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.run import Trial
+from spak.tuner.engine.audit import Finding
+from spak.tuner.engine.loop import REMOVED_BY_LAW, Result
+from spak.tuner.knowledge.restriction import Power, Rule
+
+FEATURES = ("registers", "spill_bytes", "smem_bytes", "threads", "ctas_per_sm")
+"""Compiled features that a ranked row shows."""
+
+TIE = 1.01
+"""Predictions within 1 % are shown as ties: the model claims no more (see docs/decisions/0063)."""
+
+
+class Row(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """One ranked trial.
+
+    Attributes:
+        rank: 1-based; ties share a rank.
+        configuration: Full assignment.
+        value: The objective (see `Report.objective`), in microseconds.
+        low: Lower end of its 95 % interval; None for a prediction.
+        high: Upper end.
+        features: Compiled features, as far as known.
+        origin: Why it was tried.
+        laws: Ids of laws that speak against it.
+    """
+
+    rank: int
+    configuration: dict[str, Scalar]
+    value: float
+    low: float | None
+    high: float | None
+    features: dict[str, float]
+    origin: str
+    laws: tuple[str, ...]
+
+
+class LawLine(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """What one law did in this search.
+
+    Attributes:
+        id: The law.
+        kind: Its kind.
+        status: Its status in the law root.
+        claim: In one line.
+        match: `exact`, `inherited` or `transferred`.
+        power: `removes`, `postpones`, `prefers` or `no effect`.
+        reason: Why it may do so, or no more.
+        named: Configurations of what was searched that it speaks of before compiling; None if that takes compiled features.
+        compiled: Configurations it named once they were compiled.
+        tried: How many of those it names were tried all the same.
+        agreed: How many trials bear it out.
+        contradicted: How many trials contradict it.
+        evidence: What it rests on, in words.
+    """
+
+    id: str
+    kind: str
+    status: str
+    claim: str
+    match: str
+    power: str
+    reason: str
+    named: int | None
+    compiled: int
+    tried: int
+    agreed: int
+    contradicted: int
+    evidence: str
+
+
+class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """How many configurations went which way.
+
+    Attributes:
+        feasible: The whole space.
+        searched: What of it was searched: all, or a part of a large one.
+        removed: Of what was searched.
+        postponed: Of what was searched.
+        tried: All trials.
+        failed: Trials without a result.
+        audited: Trials where laws say not to look.
+        removed_after_compiling: Trials that a law ended by their compiled features.
+    """
+
+    feasible: int
+    searched: int
+    removed: int
+    postponed: int
+    tried: int
+    failed: int
+    audited: int
+    removed_after_compiling: int
+
+
+class Report(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """The JSON form of a search's report. Stable: keys are added, never renamed.
+
+    Attributes:
+        objective: What ranks: `time` (measured) or `predicted_time`, in microseconds.
+        default: The op's default configuration's row, None if it failed or is infeasible.
+        contradicted: Laws that this run contradicts.
+        answer: The last screen: which configuration, why, what was not tried and on whose evidence.
+        run: Path of the run file; empty if none was written.
+    """
+
+    hw: str
+    op: str
+    problem: dict[str, Scalar]
+    backend: str
+    objective: str
+    counts: Counts
+    ranked: tuple[Row, ...]
+    default: Row | None
+    laws: tuple[LawLine, ...]
+    contradicted: tuple[str, ...]
+    answer: tuple[str, ...]
+    seconds: float
+    interrupted: bool
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the report is about, in canonical ids.
+
+    Attributes:
+        feasible: Configurations of the whole space; what was searched may be a part of it.
+    """
+
+    hw: str
+    op: str
+    backend: str
+    objective: str
+    feasible: int
+
+
+def build(subject: Subject, result: Result) -> Report:
+    """The report of a search."""
+    ranked = tuple(_ranked(result, subject.objective))
+    counts = _counts(subject, result)
+    laws = tuple(_law_line(rule, result) for rule in result.restriction.rules)
+    default = next((row for row in ranked if row.origin == "default"), None)
+    against = tuple(sorted({f.law for f in result.findings if f.outcome == "contradicts"}))
+    return Report(
+        hw=subject.hw,
+        op=subject.op,
+        problem=dict(result.restriction.space.setting.problem),
+        backend=subject.backend,
+        objective=subject.objective,
+        counts=counts,
+        ranked=ranked,
+        default=default,
+        laws=laws,
+        contradicted=against,
+        answer=tuple(_answer(subject, ranked, default, result)),
+        seconds=result.elapsed_s,
+        interrupted=result.interrupted,
+    )
+
+
+def _ranked(result: Result, objective: str) -> Iterator[Row]:
+    rows = [t for t in result.trials if t.invalidity == "correct" and t.value(objective) is not None]
+    rows.sort(key=lambda trial: _rank_key(trial, objective))
+    rank, leader = 0, 0.0
+    for place, trial in enumerate(rows, 1):
+        found = next(m for m in trial.measurements if m.name == objective)
+        if not leader or not _ties(leader, found.value, found.low):
+            rank, leader = place, found.value if found.high is None else found.high
+        index = result.restriction.space.index(trial.configuration)
+        rules = result.restriction.speaking_of(index) if index is not None else []
+        yield Row(
+            rank=rank,
+            configuration=trial.configuration,
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            features={name: value for name in FEATURES if (value := trial.value(name)) is not None},
+            origin=trial.origin,
+            laws=tuple(rule.id for rule in rules if rule.power in {Power.REMOVE, Power.POSTPONE}),
+        )
+
+
+def _rank_key(trial: Trial, objective: str) -> tuple[float, float, float]:
+    """Objective; of equals the one that spills less and takes fewer registers is the safer bet."""
+    value = trial.value(objective)
+    return value if value is not None else 0.0, trial.value("spill_bytes") or 0.0, trial.value("registers") or 0.0
+
+
+def _ties(leader: float, value: float, low: float | None) -> bool:
+    return value <= leader * TIE if low is None else low <= leader
+
+
+def _counts(subject: Subject, result: Result) -> Counts:
+    restriction = result.restriction
+    by_law = [t for t in result.trials if t.failure is not None and t.failure.type == REMOVED_BY_LAW]
+    return Counts(
+        feasible=subject.feasible,
+        searched=len(restriction.space),
+        removed=int(restriction.removed.sum()),
+        postponed=int(restriction.postponed.sum()),
+        tried=len(result.trials),
+        failed=sum(t.invalidity != "correct" for t in result.trials) - len(by_law),
+        audited=result.audited,
+        removed_after_compiling=len(by_law),
+    )
+
+
+def _law_line(rule: Rule, result: Result) -> LawLine:
+    own: Sequence[Finding] = [finding for finding in result.findings if finding.law == rule.id]
+    prefix = f"{rule.id}:"
+    cut = [
+        t
+        for t in result.trials
+        if t.failure and t.failure.type == REMOVED_BY_LAW and t.failure.message.startswith(prefix)
+    ]
+    fallen = rule.id in result.restriction.contested
+    return LawLine(
+        id=rule.id,
+        kind=kind_of(rule.law),
+        status=rule.law.status,
+        claim=claim_text(rule.law),
+        match=rule.match.hw,
+        power=Power.NOTHING.value if fallen else rule.power.value,
+        reason="contested: this search contradicts it" if fallen else rule.reason,
+        named=None if rule.named is None else rule.count,
+        compiled=len(cut) + (len(own) if rule.named is None else 0),
+        tried=len(own),
+        agreed=sum(finding.outcome == "agrees" for finding in own),
+        contradicted=sum(finding.outcome == "contradicts" for finding in own),
+        evidence=evidence_text(rule.law.evidence),
+    )
+
+
+def _answer(subject: Subject, ranked: Sequence[Row], default: Row | None, result: Result) -> Iterator[str]:
+    """Which configuration, why, what was not tried, and on whose evidence."""
+    word = "measured" if subject.objective == "time" else "predicted"
+    if not ranked:
+        yield f"No configuration of {subject.op} worked on {subject.hw}; every failure is in the run file."
+        return
+    best = ranked[0]
+    yield f"Use {show_assignments(best.configuration)}"
+    yield f"because its {word} time, {best.value:.1f} us, is the lowest of {len(ranked)} that {_verb(word)}{_against(best, default)}."
+    ties = sum(row.rank == 1 for row in ranked) - 1
+    if ties:
+        yield f"{ties} more {'is' if ties == 1 else 'are'} within {'1 %' if word == 'predicted' else 'its error margin'}: a tie."
+    if word == "predicted":
+        yield "Nothing was timed: run the same command on the GPU before you rely on it."
+    yield from _not_tried(_counts(subject, result), result)
+
+
+def _verb(word: str) -> str:
+    return "ran correctly" if word == "measured" else "compile"
+
+
+def _against(best: Row, default: Row | None) -> str:
+    if default is None:
+        return ""
+    if default.configuration == best.configuration:
+        return "; it is the default"
+    return f", {default.value / best.value:.2f}x faster than the default"
+
+
+def _not_tried(counts: Counts, result: Result) -> Iterator[str]:
+    outside = counts.feasible - counts.searched
+    part = f"{outside} of them outside the part that was searched; of that part " if outside else ""
+    yield (
+        f"Not tried: {counts.feasible - counts.tried} of {counts.feasible} configurations; {part}{counts.removed} "
+        f"removed by laws, {counts.postponed} postponed, the rest out of budget."
+    )
+    for rule in result.restriction.live:
+        if rule.power in {Power.REMOVE, Power.POSTPONE} and rule.count:
+            yield f"- {rule.id} {rule.power.value} {rule.count}, on {evidence_text(rule.law.evidence)}"

@@ -1,0 +1,96 @@
+"""Knowledge for one search, gathered from a law root: which runs count, how close their hardware is, what laws add."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from spak.kg.files.loader import Laws
+from spak.kg.model.base import Problem
+from spak.kg.model.run import Run
+from spak.kg.space.space import Space
+from spak.tuner.knowledge.kinship import kinship
+from spak.tuner.knowledge.knowledge import Advice, Knowledge, knowledge
+from spak.tuner.knowledge.restriction import Power, Restriction, Rule
+from spak.tuner.knowledge.source import Source, sources
+
+OwnRuns = Literal["none", "other-problems", "all"]
+"""Which runs of the searched hardware itself count."""
+
+UNSTATED_SLOWDOWN = 1.3
+"""Slowdown that a soft law is taken to claim where it states none: enough to reorder equals, too little to outvote trials."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is searched: a hardware id, which the law root need not know, and what of its own history counts."""
+
+    hw: str
+    own_runs: OwnRuns = "none"
+    problem: Problem = field(default_factory=dict)
+
+
+def gather(laws: Laws, space: Space, target: Target, restriction: Restriction) -> Knowledge:
+    """What the law root knows about `space`: runs of the same op elsewhere, and the laws that may only reorder.
+
+    Raises:
+        InvalidFilesError: If a run file cannot be read.
+    """
+    found = recorded(laws, space, target)
+    close = [kinship(laws.hardware, target.hw, source.hw) * _near(source, target) for source in found]
+    return knowledge(space.codes, space.cardinalities, found, close, list(advice(restriction)))
+
+
+def recorded(laws: Laws, space: Space, target: Target) -> list[Source]:
+    """What runs of the same op say of configurations of `space`, as far as the target counts them.
+
+    Raises:
+        InvalidFilesError: If a run file cannot be read.
+    """
+    found = sources(space, _runs(laws, space.op, target))
+    if target.own_runs != "other-problems":
+        return found
+    return [s for s in found if s.hw != target.hw or dict(s.problem) != dict(target.problem)]
+
+
+def _runs(laws: Laws, op: str, target: Target) -> Iterator[Run]:
+    for name in laws.run_ids:
+        run = laws.run(name)
+        if run.op == op and (run.hw != target.hw or target.own_runs != "none"):
+            yield run
+
+
+def _near(source: Source, target: Target) -> float:
+    """1 for the same problem size, less the further its numbers are; 1 where either is not stated."""
+    ratios, differing = [], 0
+    for name, value in source.problem.items():
+        other = target.problem.get(name)
+        if isinstance(value, int | float) and isinstance(other, int | float) and value > 0 and other > 0:
+            ratios.append(abs(math.log(value / other)))
+        elif other is not None:
+            differing += value != other
+    return math.exp(-sum(ratios) / max(len(ratios), 1) / 4) * 0.5**differing
+
+
+def advice(restriction: Restriction) -> Iterator[Advice]:
+    """One column for each soft law: what it postpones, or what it does not prefer, is that much slower."""
+    for rule in restriction.live:
+        if rule.named is None or rule.power not in {Power.POSTPONE, Power.PREFER}:
+            continue
+        slower = rule.named if rule.power is Power.POSTPONE else ~rule.named
+        yield Advice(f"law {rule.id}", np.where(slower, rule.weight * math.log(_slowdown(rule)), 0.0))
+
+
+def _slowdown(rule: Rule) -> float:
+    bound = rule.law.claim.effect.get("slowdown")
+    stated = bound.at_least if bound is not None else None
+    return stated if stated is not None and stated > 1 else UNSTATED_SLOWDOWN
+
+
+def described(known: Knowledge) -> list[tuple[str, float]]:
+    """Each column's label and its weight before any trial, largest first."""
+    return sorted(zip(known.labels, map(float, known.weights), strict=True), key=lambda item: -item[1])

@@ -1,0 +1,116 @@
+"""Everything known elsewhere about a space, in the form a strategy uses: one column for each thing that says something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spak.tuner.knowledge.correlation import Codes, Floats, Table, default_tables, tables
+from spak.tuner.knowledge.filling import complete
+from spak.tuner.knowledge.source import Source
+
+ENOUGH = 0.5
+"""Share of the space that a source must have recorded for correlations to be learnt from it."""
+
+DEFAULT_RESIDUAL = 0.25
+"""Variance of log slowdown that sources do not explain, where it cannot be learnt: a factor of 1.6 either way."""
+
+SAME_CODE_WEIGHT = 1.0
+"""Weight of a law's column: its penalty is the log slowdown that the law states."""
+
+NEGLIGIBLE = 0.05
+"""Share of the weight below which a source is not named as a reason."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Something other than trials that speaks about the space: a law, a predicted time.
+
+    Attributes:
+        label: What a person reads (`law sm90-fmha-...`).
+        column: (N,) log slowdown it expects, zero where it says nothing.
+    """
+
+    label: str
+    column: Floats
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known elsewhere.
+
+    Attributes:
+        codes: (N, P) int16, the space it is about.
+        cardinalities: (P,).
+        labels: (S,) what each column is.
+        columns: (S, N) expected log slowdown.
+        weights: (S,) how much each counts before any trial.
+        tables: (P,) of (V, V): correlation between values of a parameter.
+        residual: Variance of log time that the columns are expected to leave unexplained.
+    """
+
+    codes: Codes
+    cardinalities: tuple[int, ...]
+    labels: tuple[str, ...]
+    columns: Floats
+    weights: Floats
+    tables: tuple[Table, ...]
+    residual: float
+
+    @cached_property
+    def expected(self) -> Floats:
+        """(N,) expected log slowdown before any trial."""
+        return np.asarray(self.weights @ self.columns)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """(N,) permutation of the space, best first; ties in canonical order."""
+        return np.argsort(self.expected, kind="stable")
+
+    def rows(self, kept: npt.NDArray[np.int64]) -> Knowledge:
+        """The same about the configurations `kept` alone."""
+        return replace(self, codes=self.codes[kept], columns=self.columns[:, kept])
+
+
+def knowledge(
+    codes: Codes,
+    cardinalities: Sequence[int],
+    sources: Sequence[Source],
+    kinship: Sequence[float],
+    advice: Sequence[Advice] = (),
+) -> Knowledge:
+    """What `sources` (weighted by `kinship`, one positive number each) and `advice` say about a space.
+
+    Sampling of large sources is seeded by their number alone: the same files give the same knowledge.
+    """
+    whole = [source for source in sources if len(source.rows) >= ENOUGH * len(codes)]
+    found, residual = default_tables(cardinalities), DEFAULT_RESIDUAL
+    if whole:
+        rng = np.random.default_rng(len(sources))
+        found, residual = tables(codes, cardinalities, complete(codes, found, whole, rng))
+    columns = np.empty((0, len(codes)))
+    if sources:
+        columns = complete(codes, found, sources, np.random.default_rng(len(sources)))
+    close = np.array(kinship, np.float64)
+    weights = close / close.sum() if len(close) else close
+    return Knowledge(
+        codes=codes,
+        cardinalities=tuple(cardinalities),
+        labels=(*(source.label for source in sources), *(item.label for item in advice)),
+        columns=np.vstack([columns, *(item.column[None, :] for item in advice)]),
+        weights=np.concatenate([weights, np.full(len(advice), SAME_CODE_WEIGHT)]),
+        tables=tuple(found),
+        residual=residual,
+    )
+
+
+def named(labels: Sequence[str], weights: Floats) -> str:
+    """The largest of `labels` by their share of the weight, three at most; empty if none has any."""
+    positive = np.maximum(weights, 0.0)
+    if not positive.sum():
+        return ""
+    shares = positive / positive.sum()
+    return ", ".join(f"{labels[s]} {shares[s]:.0%}" for s in np.argsort(-shares)[:3] if shares[s] >= NEGLIGIBLE)

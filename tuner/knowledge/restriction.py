@@ -1,0 +1,265 @@
+"""Laws as they bear on one space: what each removes, postpones or prefers, and why it may do no more.
+
+Whether a law may remove is `spak.kg.law.prune.may_remove`'s answer; everything else it says only reorders the search. What it
+names before compiling is a mask over the space; what it says of compiled features is asked once they are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spak.kg.expression import Expression, parse
+from spak.kg.law.match import Match, Matcher, Question
+from spak.kg.law.prune import Permission, may_remove
+from spak.kg.law.statement import claim_text, kind_of
+from spak.kg.model.base import Scalar
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
+from spak.kg.model.store import Store
+from spak.kg.space.factors import Mask
+from spak.kg.space.space import Space
+from spak.tuner.engine.indices import Indices, permutation
+
+COMPILED = frozenset(COMPILED_FEATURES)
+"""Names a law may use that have a value only once a configuration is compiled."""
+
+STATUS_WEIGHT = {"confirmed": 1.0, "proposed": 0.5, "contested": 0.25, "refuted": 0.0, "withdrawn": 0.0}
+"""How much a law's word counts in an order. Only the ranks matter: sure before unsure, contested last, refuted never."""
+
+INDIRECT_WEIGHT = 0.5
+"""A transferred or stale law counts half: it speaks of a relative of what is searched."""
+
+
+STEP = 1 / 8
+"""Every weight is a whole number of these: an order of millions sorts small integers."""
+
+
+class Power(Enum):
+    """What a law does to the configurations it names."""
+
+    REMOVE = "removes"
+    POSTPONE = "postpones"
+    PREFER = "prefers"
+    NOTHING = "no effect"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One law on one space.
+
+    Attributes:
+        law: The law.
+        match: How it applies to the hardware and the op asked.
+        power: What it does.
+        reason: Why it may remove, or why it does no more than it does.
+        weight: How much it counts in the order.
+        named: (N,) the configurations it speaks of; None if that takes compiled features.
+        after: What it says of compiled features; None if it says nothing of them.
+    """
+
+    law: Law
+    match: Match
+    power: Power
+    reason: str
+    weight: float = 0.0
+    named: Mask | None = None
+    after: Expression | None = None
+
+    @property
+    def id(self) -> str:
+        """The law's id."""
+        return self.law.id
+
+    @property
+    def count(self) -> int:
+        """Configurations it names before compiling."""
+        return 0 if self.named is None else int(self.named.sum())
+
+    @property
+    def steps(self) -> int:
+        """Its weight in steps of `STEP`."""
+        return round(self.weight / STEP)
+
+    @property
+    def is_safety(self) -> bool:
+        """Whether breaking it may hang the machine or give wrong numbers: such a law is never audited."""
+        return isinstance(self.law.claim, RequireClaim)
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether trials may tell something of it: it forbids, for a reason other than safety.
+
+        An axis that does not matter is collapsed, not forbidden; one trial of it says nothing.
+        """
+        return self.power in {Power.REMOVE, Power.POSTPONE} and isinstance(self.law.claim, AvoidClaim)
+
+    def names_compiled(self, values: Mapping[str, Scalar]) -> bool:
+        """Whether it speaks of a configuration whose parameters, problem, facts and features are `values`.
+
+        False where a feature it asks for is unknown.
+        """
+        return self.after is not None and self.after.all_names <= values.keys() and self.after.holds(values)
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """Every law on a space.
+
+    Attributes:
+        space: The space.
+        rules: One for each law that speaks of the op on the hardware, those without effect included.
+        contested: Laws the search itself found contradicted: they neither remove nor postpone any more.
+    """
+
+    space: Space
+    rules: tuple[Rule, ...] = ()
+    contested: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def live(self) -> tuple[Rule, ...]:
+        """Rules that still have an effect."""
+        return tuple(r for r in self.rules if r.id not in self.contested and r.power is not Power.NOTHING)
+
+    @cached_property
+    def removed(self) -> Mask:
+        """(N,) what is not searched."""
+        return self._union(Power.REMOVE)
+
+    @cached_property
+    def postponed(self) -> Mask:
+        """(N,) what is searched last."""
+        return self._union(Power.POSTPONE) & ~self.removed
+
+    @cached_property
+    def penalty(self) -> npt.NDArray[np.int16]:
+        """(N,) lower is earlier: what postpones adds its weight, what prefers takes it away; in steps of `STEP`."""
+        total = np.zeros(len(self.space), np.int16)
+        for rule in self.live:
+            if rule.named is not None and rule.power is Power.POSTPONE:
+                total += rule.named * np.int16(rule.steps)
+            elif rule.named is not None and rule.power is Power.PREFER:
+                total -= rule.named * np.int16(rule.steps)
+        return total
+
+    def contest(self, laws: Sequence[str]) -> Restriction:
+        """This restriction without the effect of `laws`."""
+        return Restriction(self.space, self.rules, self.contested | set(laws))
+
+    def order(self, rng: np.random.Generator) -> Indices:
+        """(N,) a permutation: by penalty, in random order where the laws say nothing; removed configurations last."""
+        shuffled = permutation(rng, len(self.space))
+        rank = np.where(self.removed, np.iinfo(np.int16).max, self.penalty)
+        return shuffled[np.argsort(rank[shuffled], kind="stable")]  # of 16 bits: one pass, whatever their number
+
+    def speaking_of(self, index: int) -> list[Rule]:
+        """Live rules that name configuration `index` before compiling."""
+        return [rule for rule in self.live if rule.named is not None and rule.named[index]]
+
+    def after_compiling(self, values: Mapping[str, Scalar]) -> list[Rule]:
+        """Live rules that name a configuration by its compiled features.
+
+        Args:
+            values: Parameters, problem parameters, facts as `hw.<fact>`, and features.
+        """
+        return [rule for rule in self.live if rule.names_compiled(values)]
+
+    def _union(self, power: Power) -> Mask:
+        total = np.zeros(len(self.space), np.bool_)
+        for rule in self.live:
+            if rule.power is power and rule.named is not None:
+                total |= rule.named
+        return total
+
+
+@dataclass(frozen=True)
+class Context:
+    """For what the laws are asked.
+
+    Attributes:
+        hw: Id of the hardware node searched for.
+        toolchain: `name version` of the search; empty if nobody knows.
+        transfer: Whether laws of related hardware may reorder.
+    """
+
+    hw: str
+    toolchain: str = ""
+    transfer: bool = True
+
+
+def restrict(space: Space, store: Store, context: Context) -> Restriction:
+    """Every law of `store` that speaks of the space's op on the hardware, as a rule.
+
+    Raises:
+        UnknownNameError: If the hardware or the op is unknown.
+    """
+    question = Question(hw=context.hw, op=space.op, problem=space.setting.problem)
+    matcher = Matcher(store, question)
+    rules = []
+    for law in store.laws.values():
+        match = matcher.match(law)
+        if match is None or match.op not in {"exact", "inherited"} or law.status == "withdrawn":
+            continue
+        if match.hw == "transferred" and not context.transfer:
+            continue
+        permission = may_remove(law, store, context.hw, context.toolchain)
+        rules.append(_rule(law, match, permission, space))
+    return Restriction(space, tuple(sorted(rules, key=lambda rule: (rule.match.distance, rule.id))))
+
+
+def _rule(law: Law, match: Match, permission: Permission, space: Space) -> Rule:
+    weight = STATUS_WEIGHT[law.status] * (INDIRECT_WEIGHT if match.hw == "transferred" or match.stale else 1.0)
+    if match.overridden_by is not None:
+        return Rule(law, match, Power.NOTHING, f"{match.overridden_by} is nearer and says otherwise")
+    if match.when is not None or match.dtype:
+        return Rule(law, match, Power.NOTHING, f"whether {match.when or 'its dtypes hold'} is not known here")
+    if not weight:
+        return Rule(law, match, Power.NOTHING, f"it is {law.status}")
+    claim = law.claim
+    if isinstance(claim, TransformClaim):
+        return Rule(law, match, Power.NOTHING, "it rewrites code, not settings")
+    if isinstance(claim, PreferClaim):
+        return _preference(law, match, claim, weight, space)
+    power = Power.REMOVE if permission else Power.POSTPONE
+    reason = permission.reason
+    if isinstance(claim, IndifferentClaim):
+        return _collapse(Rule(law, match, power, reason, weight), claim, space)
+    named = parse(claim.avoid) if isinstance(claim, AvoidClaim) else parse(claim.require).negate()
+    if space.speaks_of(named):
+        return Rule(law, match, power, reason, weight, named=space.holds(named))
+    foreign = named.all_names - set(space.names) - space.setting.names.keys()
+    if foreign <= COMPILED:
+        return Rule(law, match, power, reason, weight, after=named)
+    words = ", ".join(sorted(foreign - COMPILED))
+    return Rule(law, match, Power.NOTHING, f"{words} is no parameter here: the kernel's own code decides it")
+
+
+def _preference(law: Law, match: Match, claim: PreferClaim, weight: float, space: Space) -> Rule:
+    named = space.having({name: (value,) for name, value in claim.prefer.items()})
+    if not named.any():
+        return Rule(law, match, Power.NOTHING, f"no configuration here has {claim_text(law)}")
+    return Rule(law, match, Power.PREFER, "a preference only orders", weight, named=named)
+
+
+def _collapse(rule: Rule, claim: IndifferentClaim, space: Space) -> Rule:
+    """One value of the axis stays: the default if it is one of the values, else the first of them."""
+    values = space.values[space.names.index(claim.over)] if claim.over in space.names else ()
+    known = [value for value in claim.values if value in values]
+    if len(known) < 2:  # noqa: PLR2004 - an axis with one value has nothing to collapse
+        return Rule(rule.law, rule.match, Power.NOTHING, f"{claim.over} has no two of these values here")
+    default = space.default.get(claim.over)
+    kept = default if default in known else known[0]
+    others = [value for value in known if value != kept]
+    named = space.having({claim.over: others})
+    reason = f"{rule.reason}; {claim.over}={kept} stands for all"
+    return Rule(rule.law, rule.match, rule.power, reason, rule.weight, named=named)
+
+
+def describe(rule: Rule) -> str:
+    """The law's claim after its kind, for a table."""
+    return f"{kind_of(rule.law)}: {claim_text(rule.law)}"

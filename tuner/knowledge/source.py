@@ -1,0 +1,75 @@
+"""Trials recorded elsewhere, lined up with the target's space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from spak.kg.model.base import Scalar
+from spak.kg.model.run import Run, Trial
+from spak.kg.space.space import Space
+
+WORST = math.log(10)
+"""Largest log slowdown told apart: ten times slower than the best is as bad as failing, and says as much elsewhere."""
+
+Problem = Mapping[str, Scalar]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one piece of hardware says about one problem size of the op.
+
+    Attributes:
+        hw: Hardware id.
+        problem: Problem size; empty if its file states none.
+        rows: (n,) configurations of the target's space that were tried there.
+        slowdown: (n,) log of time over the best time there, at most `WORST`; failures are `WORST`.
+        runs: Ids of the run files it comes from.
+    """
+
+    hw: str
+    problem: Problem
+    rows: npt.NDArray[np.int64]
+    slowdown: Floats
+    runs: tuple[str, ...] = field(default=())
+
+    @property
+    def label(self) -> str:
+        """Hardware id, and the problem size where one is stated."""
+        sizes = ",".join(f"{name}={value}" for name, value in self.problem.items())
+        return f"{self.hw} at {sizes}" if sizes else self.hw
+
+
+def sources(space: Space, runs: Iterable[Run]) -> list[Source]:
+    """One source for each hardware and problem size among `runs` with a timed trial in `space`, in order of labels."""
+    groups: dict[tuple[str, tuple[tuple[str, Scalar], ...]], tuple[list[Trial], list[str]]] = {}
+    for run in runs:
+        for trial in run.trials:
+            problem = tuple(sorted((trial.problem or run.problem).items()))
+            trials, names = groups.setdefault((run.hw, problem), ([], []))
+            trials.append(trial)
+            if run.id not in names:
+                names.append(run.id)
+    found = [_source(space, hw, dict(problem), *group) for (hw, problem), group in groups.items()]
+    return sorted((source for source in found if source is not None), key=lambda source: source.label)
+
+
+def _source(space: Space, hw: str, problem: Problem, trials: Sequence[Trial], runs: Sequence[str]) -> Source | None:
+    measured = [trial.value("time") if trial.invalidity == "correct" else None for trial in trials]
+    if all(time is None for time in measured):
+        return None
+    rows = space.indices([trial.configuration for trial in trials])
+    times = np.array([math.inf if time is None else time for time in measured])
+    of, place = np.unique(rows[rows >= 0], return_inverse=True)
+    found = np.full(len(of), math.inf)
+    np.minimum.at(found, place, times[rows >= 0])
+    if not np.isfinite(found).any():
+        return None
+    with np.errstate(divide="ignore"):
+        slowdown = np.minimum(np.log(found / found.min()), WORST)
+    return Source(hw, problem, of, slowdown, tuple(runs))

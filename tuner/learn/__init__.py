@@ -1,0 +1,1 @@
+"""What a search learns: candidate laws mined from trials, confirmed on sizes they were not found on, written back."""

@@ -1,0 +1,172 @@
+"""What one run says of one law, recomputed from its raw trials: the evidence entry it is, or none.
+
+Write-back, `kg verify` and the test that entries are true to their runs all ask here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from spak.kg.law.match import Matcher, Question, hardware_facts
+from spak.kg.law.status import size
+from spak.kg.law.toolchain import holds_for
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Evidence, IndifferentLaw, Law, NegativeLaw, PositiveLaw
+from spak.kg.model.run import Run
+from spak.kg.model.store import Store
+from spak.tuner.engine.audit import MIN_REFERENCES
+from spak.tuner.learn.confirm.judge import MIN_PROBLEMS, Judgement, judge, region_of
+from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
+
+SPEAKING = frozenset({"measured", "compiled"})
+"""Tiers whose runs hold trials that can be judged again."""
+
+FAIR = frozenset({"confirm"})
+"""Origins of trials that stand beside the best known configurations by design, however few they are."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A run that can be asked about laws.
+
+    Attributes:
+        run: The run.
+        store: The law root it belongs to.
+    """
+
+    run: Run
+    store: Store
+
+    @cached_property
+    def table(self) -> TrialTable | None:
+        """Its trials; None if it has none that was made."""
+        if all(trial.invalidity == "constraints" for trial in self.run.trials):
+            return None
+        return from_runs([self.run])
+
+    @cached_property
+    def facts(self) -> Mapping[str, Scalar]:
+        """Hardware facts without `hw.`."""
+        return hardware_facts(self.store, self.run.hw)
+
+    @cached_property
+    def toolchain(self) -> str:
+        """`tileiras VERSION`, empty if the run does not say."""
+        version = self.run.toolchain.get("tileiras", "")
+        return f"tileiras {version}" if version else ""
+
+    @cached_property
+    def _matcher(self) -> Matcher:
+        return Matcher(self.store, Question(self.run.hw, self.run.op))
+
+    def covers(self, law: Law) -> bool:
+        """Whether the run's hardware, op and toolchain are within the law's scope; the trials decide on problem sizes."""
+        if not isinstance(law, NegativeLaw | PositiveLaw | IndifferentLaw) or self.run.tier not in SPEAKING:
+            return False
+        if self.table is None:
+            return False
+        if self.run.hw not in self.store.hardware or self.run.op not in self.store.ops:
+            return False
+        found = self._matcher.match(law)
+        if found is None or found.hw == "transferred" or found.op not in {"exact", "inherited"}:
+            return False
+        return not law.scope.toolchain or bool(self.toolchain and holds_for(law, self.toolchain))
+
+    def says(self, law: Law, problems: tuple[str, ...] = (), *, min_problems: int = 1) -> Judgement:
+        """The judgement of the run's trials on `law`; only of those at `problems`, if any are named."""
+        assert self.table is not None  # noqa: S101 - `covers` said so
+        table = self.table if not problems else _at(self.table, problems)
+        return judge(law, table, self.facts, min_problems=min_problems)
+
+    def entry(self, law: Law) -> Evidence | None:
+        """The evidence entry that the run is for `law`; None if it says nothing, or cannot be fair."""
+        if not self.covers(law):
+            return None
+        said = self.says(law)
+        if said.verdict == "inconclusive" or not self.is_fair(law, said):
+            return None
+        return entry_of(said, self, role="suggested" if self._suggests(law) else "independent")
+
+    def is_fair(self, law: Law, said: Judgement) -> bool:
+        """Whether a refutation rests on enough trials on the other side: the best of few is not the best there is.
+
+        The same number as in a search's audit; see `spak.tuner.engine.audit.MIN_REFERENCES`.
+        """
+        if said.verdict != "refutes" or not isinstance(law, NegativeLaw | PositiveLaw):
+            return True
+        if isinstance(law, NegativeLaw) and next(iter(law.claim.effect), "slowdown") != "slowdown":
+            return True
+        if {trial.origin for trial in self.run.trials} <= FAIR:
+            return True
+        assert self.table is not None  # noqa: S101 - `says` needed it
+        rows = [row for row, problem in enumerate(self.table.problems) if problem_text(problem) in said.problems]
+        return all(self._compared(law, row) >= MIN_REFERENCES for row in rows)
+
+    def _compared(self, law: NegativeLaw | PositiveLaw, row: int) -> int:
+        """Timed trials on the side that a refutation of `law` leans on least."""
+        assert self.table is not None  # noqa: S101 - see `is_fair`
+        seen = self.table.observed[row]
+        if isinstance(law, NegativeLaw):
+            return int((seen & ~region_of(law.claim.avoid, self.table, row, self.facts)).sum())
+        return int((seen & _has(law, self.table)).sum())
+
+    def _suggests(self, law: Law) -> bool:
+        """Whether the law was found in this run and in no other before."""
+        found_elsewhere = any(entry.role == "suggested" for entry in law.evidence)
+        return not found_elsewhere and any(candidate.law.id == law.id for candidate in self.run.suggested)
+
+
+def entry_of(said: Judgement, witness: Witness, *, role: str) -> Evidence:
+    """The entry that a judgement is in a law's file."""
+    return Evidence(
+        run=witness.run.id,
+        verdict=said.verdict,
+        tier=witness.run.tier,
+        role=role,  # type: ignore[arg-type]
+        effect=said.effect,
+        interval=said.interval,
+        problems=said.problems,
+        toolchain=witness.toolchain,
+    )
+
+
+def differences(law: Law, entry: Evidence, witness: Witness) -> tuple[str, ...]:
+    """In what `entry` is not what the trials of its run say; nothing if it is true to them, or they cannot tell.
+
+    A claim that `spak.tuner.learn.confirm.judge` has no way to judge (an occupancy ratio, a throughput) differs in nothing. An entry
+    may be as cautious as a judgement of the run alone, which takes one problem size for too few.
+    """
+    if entry.tier not in SPEAKING or witness.table is None:
+        return ()
+    said = witness.says(law, entry.problems)
+    if not said.problems:
+        return ()
+    found = []
+    cautious = witness.says(law, entry.problems, min_problems=MIN_PROBLEMS)
+    if entry.verdict not in {said.verdict, cautious.verdict}:
+        found.append(f"the entry says {entry.verdict}, the trials say {said.verdict}")
+    for what, noted, seen in (("effect", entry.effect, said.effect), ("interval", entry.interval, said.interval)):
+        found += [
+            f"{what} {name}: the entry has {noted[name]}, the trials give {value}"
+            for name, value in seen.items()
+            if name in noted and not np.allclose(noted[name], value, rtol=0, atol=1e-4)
+        ]
+    return tuple(found)
+
+
+def _at(table: TrialTable, problems: tuple[str, ...]) -> TrialTable:
+    """The rows that an entry names, in whatever order it names their settings, and however completely."""
+    wanted = [size(text) for text in problems]
+    rows = [r for r, p in enumerate(table.problems) if any(one <= size(problem_text(p)) for one in wanted)]
+    return table.only(rows)
+
+
+def _has(law: PositiveLaw, table: TrialTable) -> Bools:
+    mask = np.ones(len(table.codes), dtype=bool)
+    for name, value in law.claim.prefer.items():
+        mask &= table.column(name) == table.parameters[name].index(value)
+    return mask

@@ -1,0 +1,288 @@
+"""What trials at held-out problem sizes say of a law: supports, refutes or inconclusive, with the effect seen.
+
+The same judgement serves a candidate's confirmation, the audit of a search under laws, and `kg verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from spak.kg.expression import parse
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import IndifferentLaw, Law, NegativeLaw, PositiveLaw, Verdict
+from spak.tuner.learn.mining.indifferent import matched
+from spak.tuner.learn.mining.table import Bools, Floats, TrialTable, problem_text
+
+MIN_TESTED = 3
+"""Configurations of a region a problem size must show before it supports a negative law; fewer say nothing."""
+
+MIN_PROBLEMS = 2
+"""Held-out problem sizes that must support a law before the run does (design: status)."""
+
+MIN_CONTEXTS = 3
+"""Matched contexts a problem size must show before it speaks about a tie."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What some trials say of one law.
+
+    Attributes:
+        verdict: Of all problem sizes together.
+        effect: Observed effect, the least favourable problem size's.
+        interval: 95 % interval of it, where measured.
+        problems: Problem sizes the verdict rests on.
+        reason: One line for a person.
+    """
+
+    verdict: Verdict
+    effect: dict[str, float] = field(default_factory=dict)
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One problem size's say."""
+
+    verdict: Verdict
+    effect: dict[str, float]
+    interval: dict[str, tuple[float, float]]
+
+
+def judge(
+    law: Law,
+    table: TrialTable,
+    facts: Mapping[str, Scalar] | None = None,
+    *,
+    min_problems: int = MIN_PROBLEMS,
+) -> Judgement:
+    """What `table` says of `law`.
+
+    Each problem size speaks for itself; one that refutes refutes the law, and `min_problems` must support it.
+    A problem size outside the law's scope does not speak.
+
+    Args:
+        law: A negative, positive or indifferent law; others cannot be judged from trials.
+        table: Trials at problem sizes the law was not found on.
+        facts: Hardware facts that its expressions may name, without `hw.`.
+        min_problems: 1 for one run among several, whose problem sizes the law's status adds up.
+    """
+    speaks = in_scope(law, table, facts or {})
+    rows: dict[int, _Row] = {}
+    for row in range(len(table.problems)):
+        if not speaks[row]:
+            continue
+        said = _row(law, table, row, facts or {})
+        if said is not None:
+            rows[row] = said
+    return _together(rows, table, min_problems)
+
+
+def judge_each(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None) -> tuple[Judgement, ...]:
+    """What each problem size of `table` says of `law` on its own, those in its scope that say anything.
+
+    For evidence that names one problem size an entry; `judge` weighs them together.
+    """
+    speaks = in_scope(law, table, facts or {})
+    said = ((row, _row(law, table, row, facts or {})) for row in range(len(table.problems)) if speaks[row])
+    return tuple(_alone(row, table) for row in said if row[1] is not None)
+
+
+def _alone(said: tuple[int, _Row | None], table: TrialTable) -> Judgement:
+    row, found = said
+    assert found is not None  # noqa: S101 - the caller left those out
+    effect = {name: round(value, 4) for name, value in found.effect.items()}
+    interval = {name: (round(low, 4), round(high, 4)) for name, (low, high) in found.interval.items()}
+    return Judgement(found.verdict, effect, interval, (problem_text(table.problems[row]),))
+
+
+def in_scope(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> list[bool]:
+    """For each problem size: whether dtype and `when` of the law's scope hold, as far as everything it names is known."""
+    when = parse(law.scope.when) if law.scope.when else None
+    result = []
+    for problem in table.problems:
+        dtype_fits = not law.scope.dtype or "dtype" not in problem or problem["dtype"] in law.scope.dtype
+        names = {**problem, **{f"hw.{name}": value for name, value in facts.items()}}
+        result.append(dtype_fits and (when is None or when.partial(names) is True))
+    return result
+
+
+def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> _Row | None:
+    if isinstance(law, NegativeLaw):
+        mask = region_of(law.claim.avoid, table, row, facts)
+        judges: Mapping[str, Callable[[NegativeLaw, TrialTable, int, Bools], _Row | None]] = {
+            "slowdown": _slowdown,
+            "failure_rate": _failure,
+        }
+        effect = next(iter(law.claim.effect), "slowdown")
+        return judges.get(effect, _feature)(law, table, row, mask)
+    if isinstance(law, PositiveLaw):
+        return _preferred(law, table, row)
+    if isinstance(law, IndifferentLaw):
+        return _tie(law, table, row)
+    return None
+
+
+def region_of(avoid: str, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> Bools:
+    """(N,): where an expression holds at one problem size; false where it needs a feature nobody knows."""
+    parsed = parse(avoid)
+    count = len(table.codes)
+    columns: dict[str, npt.NDArray[np.generic] | Scalar] = {}
+    known = np.ones(count, dtype=bool)
+    if not parsed.facts <= facts.keys():
+        return ~known
+    for name in parsed.names:
+        if name in table.parameters:
+            columns[name] = np.array(table.parameters[name])[table.column(name)]
+        elif name in table.features:
+            values = table.features[name][row]
+            known &= np.isfinite(values)
+            columns[name] = np.nan_to_num(values)
+        elif name in table.problems[row]:
+            columns[name] = table.problems[row][name]
+        else:
+            return np.zeros(count, dtype=bool)
+    columns |= {f"hw.{name}": value for name, value in facts.items()}
+    return np.asarray(parsed.evaluate_columns(columns, count), dtype=bool) & known
+
+
+def _slowdown(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+    """Against the best seen at this size, inside the region or not: a region that holds the best refutes itself."""
+    bound = law.claim.effect["slowdown"].at_least if "slowdown" in law.claim.effect else None
+    far = 1.0 if bound is None else bound
+    low, high = table.slowdown_bounds()
+    seen = table.observed[row] & mask
+    broken = table.failed[row] & mask
+    if not (table.observed[row] & ~mask).any() or (seen | broken).sum() < MIN_TESTED or not seen.any():
+        # too little to support, but one fast configuration inside refutes all the same
+        if seen.any() and float(high[row, seen].min()) < far and (table.observed[row] & ~mask).any():
+            return _measured_row("refutes", table, row, seen)
+        return None
+    if float(high[row, seen].min()) < far:
+        return _measured_row("refutes", table, row, seen)
+    if float(low[row, seen].min()) >= far:
+        return _measured_row("supports", table, row, seen)
+    return _measured_row("inconclusive", table, row, seen)
+
+
+def _measured_row(verdict: Verdict, table: TrialTable, row: int, seen: Bools) -> _Row:
+    """The nearest to the best; of a refutation the one that refutes, whose interval lies wholly below the bound."""
+    low, high = table.slowdown_bounds()
+    best = float(np.nanmin(table.time[row]))
+    places = np.flatnonzero(seen)
+    nearest = int(places[(high if verdict == "refutes" else table.time)[row, seen].argmin()])
+    least = float(low[row, nearest] if verdict == "refutes" else low[row, seen].min())
+    effect = {"slowdown": float(table.time[row, nearest]) / best}
+    return _Row(verdict, effect, {"slowdown": (least, float(high[row, nearest]))})
+
+
+def _failure(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+    del law
+    ran = int((mask & (table.observed[row] | _compiled(table, row)) & ~table.failed[row]).sum())
+    broken = int((mask & table.failed[row]).sum())
+    if ran + broken == 0 or (not ran and broken < MIN_TESTED):
+        return None
+    return _Row("refutes" if ran else "supports", {"failure_rate": broken / (ran + broken)}, {})
+
+
+def _compiled(table: TrialTable, row: int) -> Bools:
+    known = np.zeros(len(table.codes), dtype=bool)
+    for values in table.features.values():
+        known |= np.isfinite(values[row])
+    return known
+
+
+def _feature(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+    """A claim about compiled code: exact, so one configuration that differs refutes."""
+    name, bound = next(iter(law.claim.effect.items()))
+    values: Floats | None = table.features.get(name)
+    if values is None:
+        return None
+    shown = values[row, mask & np.isfinite(values[row])]
+    if not shown.size:
+        return None
+    low_ok = bound.at_least is None or shown.min() >= bound.at_least
+    high_ok = bound.at_most is None or shown.max() <= bound.at_most
+    observed = float(shown.min() if bound.at_least is not None else shown.max())
+    if not (low_ok and high_ok):
+        return _Row("refutes", {name: observed}, {})
+    return _Row("supports", {name: observed}, {}) if shown.size >= MIN_TESTED else None
+
+
+def _preferred(law: PositiveLaw, table: TrialTable, row: int) -> _Row | None:
+    """The best with the setting against the best without it, both of which must have been tried enough."""
+    mask = np.ones(len(table.codes), dtype=bool)
+    for name, value in law.claim.prefer.items():
+        if name not in table.parameters or value not in table.parameters[name]:
+            return None
+        mask &= table.column(name) == table.parameters[name].index(value)
+    seen = table.observed[row]
+    inside, outside = seen & mask, seen & ~mask
+    if min(inside.sum(), outside.sum()) < MIN_TESTED:
+        return None
+    bound = law.claim.effect.get("cost")
+    within = bound.at_most if bound is not None and bound.at_most is not None else 0.0
+    first = int(np.flatnonzero(inside)[table.time[row, inside].argmin()])
+    other = int(np.flatnonzero(outside)[table.time[row, outside].argmin()])
+    cost = float(table.time[row, first] / table.time[row, other]) - 1
+    low = float(table.low[row, first] / table.high[row, other]) - 1
+    high = float(table.high[row, first] / table.low[row, other]) - 1
+    verdict: Verdict = "supports" if high <= within else "refutes" if low > within else "inconclusive"
+    return _Row(verdict, {"cost": cost}, {"cost": (low, high)})
+
+
+def _tie(law: IndifferentLaw, table: TrialTable, row: int) -> _Row | None:
+    """Matched contexts, all other parameters equal: the median change and its interval against the margin."""
+    name = law.claim.over
+    values = table.parameters.get(name, ())
+    codes = [values.index(value) for value in law.claim.values if value in values]
+    if len(codes) < len(law.claim.values):
+        return None
+    contexts, _ = matched(table, name, codes)
+    times = table.time[row][contexts] if len(contexts) else np.empty((0, len(codes)))
+    rows = np.flatnonzero(np.isfinite(times).all(axis=1)) if len(times) else np.empty(0, dtype=np.int64)
+    if len(rows) < MIN_CONTEXTS:
+        return None
+    contexts, times = contexts[rows], times[rows]
+    within = float(law.claim.within.rstrip("%")) / 100
+    change = times.max(axis=1) / times.min(axis=1) - 1
+    # per context: the most and the least that the intervals of its extremes allow
+    most = table.high[row][contexts].max(axis=1) / table.low[row][contexts].min(axis=1) - 1
+    least = np.maximum(0.0, table.low[row][contexts].max(axis=1) / table.high[row][contexts].min(axis=1) - 1)
+    interval = (float(np.median(least)), float(np.median(most)))
+    verdict: Verdict = "supports" if interval[1] <= within else "refutes" if interval[0] > within else "inconclusive"
+    return _Row(verdict, {"change": float(np.median(change))}, {"change": interval})
+
+
+def _together(rows: Mapping[int, _Row], table: TrialTable, min_problems: int) -> Judgement:
+    if not rows:
+        return Judgement("inconclusive", reason="no problem size in scope was tried enough")
+    refuting = {row: said for row, said in rows.items() if said.verdict == "refutes"}
+    supporting = {row: said for row, said in rows.items() if said.verdict == "supports"}
+    verdict: Verdict
+    if refuting:
+        verdict, chosen, reason = "refutes", refuting, f"contradicted at {len(refuting)} of {len(rows)} problem sizes"
+    elif len(supporting) >= min_problems:
+        verdict, chosen, reason = "supports", supporting, f"held at {len(supporting)} of {len(rows)} problem sizes"
+    else:
+        reason = (
+            f"held at {len(supporting)} problem sizes; {min_problems} {'is' if min_problems == 1 else 'are'} needed"
+        )
+        verdict, chosen = "inconclusive", dict(rows)
+    names = next(iter(chosen.values())).effect
+    effect: dict[str, float] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    for name in names:
+        worst = min if name in {"slowdown", "failure_rate"} or name not in {"cost", "change"} else max
+        row = worst(chosen, key=lambda index: chosen[index].effect.get(name, 0.0))
+        effect[name] = round(chosen[row].effect[name], 4)
+        spans = [said.interval[name] for said in chosen.values() if name in said.interval]
+        if spans:
+            interval[name] = tuple(round(v, 4) for v in (min if worst is min else max)(spans))  # type: ignore[assignment]
+    return Judgement(verdict, effect, interval, tuple(sorted(problem_text(table.problems[r]) for r in chosen)), reason)

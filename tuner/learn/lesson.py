@@ -1,0 +1,284 @@
+"""What a search learns: candidates from its trials, frozen, then tested on problem sizes they were not found on.
+
+Each candidate is tried in up to three scopes, widest first: every kind of problem that was tested, those of the same
+head size, exactly the kind it was found on. The scopes are fixed before anything is tested; the widest that holds is
+the law, and what did not hold is recorded as refuted in the run file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from spak.kg.law.match import compute_capability
+from spak.kg.law.status import status
+from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.law import Evidence, Law, Scope
+from spak.kg.model.op import Op
+from spak.kg.model.run import Candidate, Run, Trial
+from spak.kg.model.store import Store
+from spak.tuner.backend.base import Backend, Request
+from spak.tuner.learn.confirm.judge import Judgement, judge
+from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
+from spak.tuner.learn.mining.candidates import Margins, Subject, mine, mine_compiled, narrowing, scope_of
+from spak.tuner.learn.mining.table import TrialTable, from_runs
+from spak.tuner.learn.mining.words import slug
+
+MAX_HELD_OUT = 4
+"""Problem sizes candidates are tested on: two are needed, more make a law wider at the same cost each."""
+
+CONFIRM = "confirm"
+"""`Trial.origin` of a trial made to test a candidate."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one search is to learn from.
+
+    Attributes:
+        subject: What the trials are about.
+        op: The op.
+        facts: Hardware facts without `hw.`.
+        budget: Most trials spent on testing candidates.
+        seed: Draws the random challengers.
+        pool: Feasible configurations, some of which no trial has seen.
+        margins: What counts as far and as a tie; None: the defaults.
+        is_known: Whether a candidate says nothing new; those are tested with what the others leave of the budget.
+    """
+
+    subject: Subject
+    op: Op
+    facts: Mapping[str, Scalar]
+    budget: int
+    seed: int
+    pool: tuple[Configuration, ...] = ()
+    margins: Margins | None = None
+    is_known: Callable[[Law], bool] = lambda _: False
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What came of it.
+
+    Attributes:
+        candidates: Every candidate with its outcome, for the run that suggested them.
+        trials: Trials made to test them, in order; each carries its problem size.
+        laws: Laws that passed, with the suggesting and the confirming run as evidence and the status that gives.
+    """
+
+    candidates: tuple[Candidate, ...]
+    trials: tuple[Trial, ...]
+    laws: tuple[Law, ...]
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """Where tests are kept while they are made.
+
+    Attributes:
+        run: Id of the run file that they will be kept in.
+        record: Called with each finished test before the next begins.
+        remembered: Tests of an interrupted search, not made again.
+    """
+
+    run: str
+    record: Callable[[Trial], None] = lambda _: None
+    remembered: tuple[Trial, ...] = ()
+
+
+def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> Learned:
+    """Mine `found`, test what it suggests on other problem sizes with `backend`, and keep what holds.
+
+    Args:
+        found: The search's run.
+        lesson: What it is about, and what may be spent.
+        backend: Evaluates the tests; not closed.
+        notebook: Where tests go.
+    """
+    if not any(trial.invalidity != "constraints" for trial in found.trials):
+        return Learned((), (), ())
+    table = from_runs([found], objective=backend.provenance().objective)
+    mined = mine(table, lesson.subject, lesson.margins) if found.tier == "measured" else ()
+    mined += mine_compiled(table, lesson.subject, lesson.margins)
+    held_out = select_held_out(lesson.op, table.problems, lesson.subject.kinds)
+    families = [tuple(_scopes(law, table, held_out, lesson.subject)) for law in mined]
+    families.sort(key=lambda family: lesson.is_known(family[0]))
+    widest = [family[0] for family in families]
+    rng = np.random.default_rng(lesson.seed)
+    asked, tested = plan(widest, table, HeldOut(held_out, lesson.budget, lesson.pool), lesson.facts, rng)
+    trials = tuple(_evaluate(asked, backend, notebook))
+    if not trials:
+        untested = [Candidate(law=law, outcome="untested", reason="no budget left to test it") for law in widest]
+        return Learned(tuple(untested), (), ())
+    seen = from_runs(
+        [msgspec.structs.replace(found, problem={}, trials=trials)], objective=backend.provenance().objective
+    )
+    return _sorted_out(families, {law.id for law in tested}, (seen, trials), (lesson, notebook.run))
+
+
+def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson) -> Learned:
+    """The same from recorded runs: mined from some, tested on others, nothing measured.
+
+    Args:
+        found: Runs the candidates come from; `lesson.subject.run` names the first.
+        others: Runs at other problem sizes; the first one's id is the confirming evidence.
+        lesson: What they are about.
+    """
+    table, seen = from_runs(found), from_runs(others)
+    mined = mine(table, lesson.subject, lesson.margins) if found[0].tier == "measured" else ()
+    mined += mine_compiled(table, lesson.subject, lesson.margins)
+    families = [tuple(_scopes(law, table, seen.problems, lesson.subject)) for law in mined]
+    return _sorted_out(families, {family[0].id for family in families}, (seen, ()), (lesson, others[0].id))
+
+
+def _sorted_out(
+    families: Sequence[tuple[Law, ...]],
+    tested: set[str],
+    seen: tuple[TrialTable, tuple[Trial, ...]],
+    about: tuple[Lesson, str],
+) -> Learned:
+    """Each family's widest scope that holds becomes a law; the rest are recorded."""
+    table, trials = seen
+    lesson, confirmation = about
+    candidates: list[Candidate] = []
+    laws: list[Law] = []
+    for family in families:
+        if family[0].id not in tested:
+            candidates.append(Candidate(law=family[0], outcome="untested", reason="no budget left to test it"))
+            continue
+        for law in family:
+            said = judge(law, table, lesson.facts)
+            candidates.append(_candidate(law, said))
+            if said.verdict == "supports":
+                laws.append(_confirmed(law, said, confirmation, lesson.subject))
+                break
+    return Learned(tuple(candidates), trials, tuple(laws))
+
+
+def _candidate(law: Law, said: Judgement) -> Candidate:
+    outcomes = {"supports": "confirmed", "refutes": "refuted", "inconclusive": "inconclusive"}
+    return Candidate(law=law, outcome=outcomes[said.verdict], reason=said.reason)  # type: ignore[arg-type]
+
+
+def _confirmed(law: Law, said: Judgement, confirmation: str, subject: Subject) -> Law:
+    entry = Evidence(
+        run=confirmation,
+        verdict="supports",
+        tier=subject.tier,  # type: ignore[arg-type]
+        role="independent",
+        effect=said.effect,
+        interval=said.interval,
+        problems=said.problems,
+        toolchain=subject.toolchain_seen,
+    )
+    grown = msgspec.structs.replace(law, evidence=(*law.evidence, entry))
+    return msgspec.structs.replace(grown, status=status(grown))
+
+
+def select_held_out(
+    op: Op, found: Sequence[Mapping[str, Scalar]], kinds: Sequence[str]
+) -> tuple[dict[str, Scalar], ...]:
+    """Problem sizes of the op that no candidate was found on: the same kind first, then other kinds, in turn.
+
+    Args:
+        op: Its named problem sizes are what can be chosen.
+        found: Problem sizes the candidates come from.
+        kinds: Problem parameters that specialise the code.
+    """
+    defaults = {name: parameter.default for name, parameter in op.problem.items()}
+    seen = [{**defaults, **problem} for problem in found]
+    left = [p for p in ({**defaults, **problem} for problem in op.problems.values()) if p not in seen]
+    own = [[problem.get(kind) for kind in kinds] for problem in seen]
+    grouped: dict[str, list[dict[str, Scalar]]] = {}
+    for problem in left:
+        grouped.setdefault(repr([problem.get(kind) for kind in kinds]), []).append(problem)
+    order = sorted(grouped, key=lambda key: key not in {repr(kind) for kind in own})
+    chosen: list[dict[str, Scalar]] = []
+    depth = 0
+    while len(chosen) < min(MAX_HELD_OUT, len(left)):
+        chosen += [grouped[key][depth] for key in order if depth < len(grouped[key])]
+        depth += 1
+    return tuple(chosen[:MAX_HELD_OUT])
+
+
+def _scopes(law: Law, table: TrialTable, held_out: Sequence[Problem], subject: Subject) -> Iterator[Law]:
+    """The law in its scopes, widest first, without repeats."""
+    own = table.problems
+    sizes = [problem for problem in held_out if any(_same(problem, p, ("head_dim",)) for p in own)]
+    exact = [problem for problem in held_out if any(_same(problem, p, subject.kinds) for p in own)]
+    seen: set[str] = set()
+    for others in (held_out, sizes, exact):
+        scope = scope_of([*own, *others], subject, narrowing(law, own))
+        if repr(scope) not in seen:
+            seen.add(repr(scope))
+            yield _in(law, scope)
+
+
+def _same(first: Mapping[str, Scalar], second: Mapping[str, Scalar], names: Sequence[str]) -> bool:
+    return all(first.get(name) == second.get(name) for name in names)
+
+
+def _in(law: Law, scope: Scope) -> Law:
+    """The law with another scope, and an id that tells the scopes apart."""
+    stem = law.id if not law.scope.when else law.id.removesuffix("-" + slug("", law.scope.when))
+    identifier = slug(stem, scope.when) if scope.when else stem
+    return msgspec.structs.replace(law, scope=scope, id=identifier)
+
+
+def _evaluate(asked: Sequence[Ask], backend: Backend, notebook: Notebook) -> Iterator[Trial]:
+    """Trials of each problem size together, so that what is compared is measured in the same rounds.
+
+    All are asked for at once, so that those of the last problem size compile while those of the first are timed.
+    """
+    known = {_key(trial.configuration, trial.problem): trial for trial in notebook.remembered}
+    problems: dict[str, list[Request]] = {}
+    for ask in asked:
+        if (trial := known.get(_key(ask.configuration, ask.problem))) is not None:
+            yield trial
+        else:
+            same = problems.setdefault(repr(sorted(ask.problem.items())), [])
+            same.append(Request(ask.configuration, ask.problem, CONFIRM))
+    for made in backend.evaluate([request for same in problems.values() for request in same]):
+        notebook.record(made)
+        yield made
+
+
+def _key(configuration: Configuration, problem: Problem) -> tuple[str, str]:
+    return repr(sorted(configuration.items())), repr(sorted(problem.items()))
+
+
+def subject_of(run: Run, store: Store) -> Subject:
+    """What a run's trials are about: laws from it are for the compute capability, with this compiler's release."""
+    op = store.ops[run.op]
+    version = run.toolchain.get("tileiras", "")
+    major, _, minor = version.partition(".")
+    release = f"tileiras >={major}.{minor.partition('.')[0]},<{int(major) + 1}" if major.isdigit() else ""
+    return Subject(
+        hw=compute_capability(store, run.hw) or run.hw,
+        op=run.op,
+        op_title=op.title,
+        kinds=tuple(name for name, parameter in op.problem.items() if parameter.specialises),
+        toolchain=release,
+        run=run.id,
+        tier=run.tier,
+        toolchain_seen=f"tileiras {version}" if version else "",
+    )
+
+
+def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:
+    """The run file of the tests; each trial carries its own problem size."""
+    return msgspec.structs.replace(
+        found,
+        id=identifier,
+        problem={},
+        strategy=CONFIRM,
+        audit=None,
+        tested=(),
+        suggested=(),
+        reference_times={},
+        note=f"tests what {found.id} suggested, on problem sizes it was not found on",
+        trials=learned.trials,
+    )

@@ -1,0 +1,267 @@
+"""Candidate laws: what was mined, as law objects that are frozen before anything tests them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from spak.kg.expression import parse
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import (
+    AvoidClaim,
+    Bound,
+    Evidence,
+    Examples,
+    IndifferentClaim,
+    IndifferentLaw,
+    Law,
+    NegativeLaw,
+    PositiveLaw,
+    PreferClaim,
+    Scope,
+)
+from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
+from spak.tuner.learn.mining.indifferent import Tie, ties
+from spak.tuner.learn.mining.negative import Region, Settings, slow_regions
+from spak.tuner.learn.mining.positive import Setting, settings
+from spak.tuner.learn.mining.predicates import Literal, literals
+from spak.tuner.learn.mining.table import TrialTable, problem_text
+from spak.tuner.learn.mining.words import in_words, mechanism, slug
+
+FEATURES = ("spill_bytes", "registers", "smem_bytes", "ctas_per_sm")
+"""Compiled features a law may speak of (the expression language knows them by these names)."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the mined runs are about.
+
+    Attributes:
+        hw: Hardware node the laws are to hold for (the compute capability, not the one card).
+        op: Op id.
+        op_title: For titles.
+        kinds: Problem parameters that specialise the compiled code; a law says at which of their values it was seen.
+        toolchain: Specifier such as `tileiras >=13.4,<14`.
+        run: Run id that suggests the laws.
+        tier: Tier of that run.
+        toolchain_seen: `name version` that made the trials.
+    """
+
+    hw: str
+    op: str
+    op_title: str
+    kinds: tuple[str, ...]
+    toolchain: str
+    run: str
+    tier: str = "measured"
+    toolchain_seen: str = ""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """What counts as far, and as a tie.
+
+    Attributes:
+        negative: How far, and how many configurations.
+        within: Margin of a tie and of a preferred setting; 0.01 is 1 %.
+    """
+
+    negative: Settings = field(default_factory=Settings)
+    within: float = 0.01
+
+
+def mine(table: TrialTable, subject: Subject, margins: Margins | None = None) -> tuple[Law, ...]:
+    """Candidate laws of one table, each with the run that suggested it as its only evidence.
+
+    Args:
+        table: Trials of at least one problem size; positive and indifferent laws need two.
+        subject: What the trials are about.
+        margins: Defaults apply where None.
+    """
+    margins = margins or Margins()
+    usable = tuple(name for name in FEATURES if name in table.features)
+    found: list[Law] = []
+    if table.observed.any():
+        every = literals(table, features=usable)
+        found += [_slow(table, subject, region, margins) for region in slow_regions(table, every, margins.negative)]
+        found += [
+            _positive(table, subject, setting, margins.within) for setting in settings(table, within=margins.within)
+        ]
+        found += [_indifferent(table, subject, tie, margins.within) for tie in ties(table, within=margins.within)]
+    return tuple(found)
+
+
+def mine_compiled(table: TrialTable, subject: Subject, margins: Margins | None = None) -> tuple[Law, ...]:
+    """Candidate laws about what the compiler does: where every configuration spills, or does not compile.
+
+    Args:
+        table: Trials with compiled features; times play no part.
+        subject: What the trials are about; its tier is `compiled`.
+        margins: Defaults apply where None.
+    """
+    margins = margins or Margins()
+    return tuple(
+        _compiled(table, subject, claim, region)
+        for claim in COMPILED_CLAIMS
+        for region in compiled_regions(table, claim, margins.negative)
+    )
+
+
+def scope_of(
+    problems: Sequence[Mapping[str, Scalar]], subject: Subject, narrowed: Mapping[str, str] | None = None
+) -> Scope:
+    """The scope of a law seen at some problem sizes: their kinds are its condition, their dtypes its dtypes.
+
+    Args:
+        problems: Where it was seen.
+        subject: Whose kinds of problem specialise the code.
+        narrowed: Kind -> condition, where the law itself is only about some of what was seen.
+    """
+    dtypes = tuple(sorted({str(problem["dtype"]) for problem in problems if "dtype" in problem}))
+    conditions = dict(narrowed or {})
+    for kind in subject.kinds:
+        values = {problem[kind] for problem in problems if kind in problem}
+        if kind == "dtype" or kind in conditions or not values:
+            continue
+        ordered = sorted(values, key=lambda value: (str(type(value)), value))
+        if len(ordered) == 1:
+            conditions[kind] = f"{kind} == {ordered[0]!r}"
+        elif not all(isinstance(value, bool) for value in ordered):
+            conditions[kind] = f"{kind} in [{', '.join(repr(value) for value in ordered)}]"
+    when = " and ".join(sorted(conditions.values()))
+    return Scope(hw=subject.hw, op=subject.op, dtype=dtypes, when=when, toolchain=subject.toolchain)
+
+
+def narrowing(law: Law, problems: Sequence[Mapping[str, Scalar]]) -> dict[str, str]:
+    """Conditions of a law about kinds of which the problems show more than one: the law itself is narrower than they."""
+    found: dict[str, str] = {}
+    for text in filter(None, law.scope.when.split(" and ")):
+        kind, _, _ = text.partition(" == ")
+        if len({problem.get(kind) for problem in problems}) > 1 and " == " in text:
+            found[kind] = text
+    return found
+
+
+def _scope(table: TrialTable, subject: Subject, split: Sequence[Literal] = ()) -> Scope:
+    """Where the law was seen; a literal about a kind of problem narrows it to that kind."""
+    narrowed = {name: literal.text for literal in split for name in literal.names}
+    return scope_of([problem for problem in table.problems if _fits(problem, split)], subject, narrowed)
+
+
+def _fits(problem: Mapping[str, Scalar], split: Sequence[Literal]) -> bool:
+    return all(parse(literal.text).holds(problem) for literal in split)
+
+
+def _evidence(table: TrialTable, subject: Subject, effect: dict[str, float], low: dict[str, float]) -> Evidence:
+    return Evidence(
+        run=subject.run,
+        verdict="supports",
+        tier=subject.tier,  # type: ignore[arg-type]
+        role="suggested",
+        effect={name: round(value, 4) for name, value in effect.items()},
+        interval={name: (round(value, 4), round(max(value, effect[name]), 4)) for name, value in low.items()},
+        problems=tuple(sorted(problem_text(problem) for problem in table.problems)),
+        toolchain=subject.toolchain_seen,
+    )
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A region in the words of a law; `tag` keeps ids of different claims about one region apart."""
+
+    tag: str
+    title: str
+    because: str
+    bound: dict[str, Bound]
+    effect: dict[str, float]
+    interval: dict[str, float]
+
+
+def _slow(table: TrialTable, subject: Subject, region: Region, margins: Margins) -> NegativeLaw:
+    where = in_words(_avoid(region))
+    far = margins.negative.far
+    timed = region.mask & table.observed
+    if timed.any():
+        low, _ = table.slowdown_bounds()
+        least = float(low[timed].min())
+        title = f"{subject.op_title} on {subject.hw} is at least {far:g}x slower than its best where {where}"
+        why = mechanism(table, region.mask)
+        told = _Statement(
+            "slow", title, why, {"slowdown": Bound(at_least=far)}, {"slowdown": least}, {"slowdown": least}
+        )
+    else:
+        title = f"{subject.op_title} on {subject.hw} does not run where {where}"
+        told = _Statement("fails", title, "", {"failure_rate": Bound(at_least=1.0)}, {"failure_rate": 1.0}, {})
+    return _negative(table, subject, region, told)
+
+
+def _compiled(table: TrialTable, subject: Subject, claim: CompiledClaim, region: Region) -> NegativeLaw:
+    least = claim.least(table, region.mask)
+    title = f"{subject.op_title} on {subject.hw} {claim.words} where {in_words(_avoid(region))}"
+    bound = {claim.effect: Bound(at_least=claim.at_least)}
+    told = _Statement(claim.tag, title, claim.because, bound, {claim.effect: least}, {})
+    return _negative(table, subject, region, told)
+
+
+def _avoid(region: Region) -> str:
+    """The region's conjunction without the kinds of problem, which go into the scope."""
+    rest = [literal.text for literal in region.literals if literal.kind != "problem"]
+    return " and ".join(sorted(rest, key=_reading_order)) or "True"
+
+
+def _negative(table: TrialTable, subject: Subject, region: Region, told: _Statement) -> NegativeLaw:
+    expression = _avoid(region)
+    scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
+    spoken = {name for literal in region.literals for name in literal.names}
+    # examples are evaluated without compiled features, so a law about those carries none
+    examples = Examples() if spoken & set(FEATURES) else _examples(table, region)
+    return NegativeLaw(
+        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-{told.tag}", f"{expression} {scope.when}".strip()),
+        title=told.title[:200],
+        scope=scope,
+        claim=AvoidClaim(avoid=expression, because=told.because, effect=told.bound),
+        status="proposed",
+        examples=examples,
+        evidence=(_evidence(table, subject, told.effect, told.interval),),
+    )
+
+
+def _examples(table: TrialTable, region: Region) -> Examples:
+    """The first configuration inside, and one outside: the fastest where times are known."""
+    inside = int(region.mask.any(axis=0).argmax())
+    best = [int(index) for index in table.best() if index >= 0]
+    outside = best[0] if best else int((~region.mask).all(axis=0).argmax())
+    return Examples(avoided=(table.configuration(inside),), admitted=(table.configuration(outside),))
+
+
+def _reading_order(text: str) -> tuple[bool, str]:
+    return (text.split(" ", 1)[0] in FEATURES, text)
+
+
+def _positive(table: TrialTable, subject: Subject, setting: Setting, within: float) -> PositiveLaw:
+    words = " and ".join(f"{name} = {value}" for name, value in setting.prefer.items())
+    scope = _scope(table, subject)
+    return PositiveLaw(
+        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-prefer", f"{words} {scope.when}".replace("=", " ")),
+        title=f"{subject.op_title} on {subject.hw} reaches its best with {words}"[:200],
+        scope=scope,
+        claim=PreferClaim(prefer=setting.prefer, effect={"cost": Bound(at_most=within)}),
+        status="proposed",
+        evidence=(_evidence(table, subject, {"cost": setting.cost, "loss": setting.loss}, {}),),
+    )
+
+
+def _indifferent(table: TrialTable, subject: Subject, tie: Tie, within: float) -> IndifferentLaw:
+    listed = ", ".join(str(value) for value in tie.values)
+    scope = _scope(table, subject)
+    evidence = _evidence(table, subject, {"change": tie.change, "cost": tie.cost}, {})
+    return IndifferentLaw(
+        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-any", f"{tie.parameter} {listed} {scope.when}"),
+        title=f"{subject.op_title} on {subject.hw} does not care which {tie.parameter} of {listed}"[:200],
+        scope=scope,
+        claim=IndifferentClaim(
+            over=tie.parameter, values=tie.values, within=f"{within * 100:g}%", effect={"change": Bound(at_most=within)}
+        ),
+        status="proposed",
+        evidence=(evidence,),
+    )

@@ -1,0 +1,118 @@
+"""Axes not worth searching: fixing the axis to any one of some values costs at most a margin, at every problem size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from spak.kg.model.base import Scalar
+from spak.tuner.learn.mining.table import Bools, Floats, TrialTable
+
+NEAR = 1.5
+"""Contexts this near to the best count: how an axis behaves among hopeless configurations steers no search."""
+
+MIN_CONTEXTS = 8
+"""Matched contexts (all other parameters equal) needed at each problem size."""
+
+SHARE_WITHIN = 0.9
+"""Share of matched contexts that must change by no more than the margin; the best of each value always must."""
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Values of one parameter between which nothing is to be gained.
+
+    Attributes:
+        parameter: The axis.
+        values: The values, in canonical order.
+        change: Median over matched contexts of the largest time over the least, minus 1, worst problem size.
+        cost: What fixing the worst of the values costs against the best, minus 1, worst problem size.
+        interval: 95 % interval of `change` over contexts (order statistics), widest problem size.
+        contexts: Matched contexts at the problem size that has fewest.
+    """
+
+    parameter: str
+    values: tuple[Scalar, ...]
+    change: float
+    cost: float
+    interval: tuple[float, float]
+    contexts: int
+
+
+def ties(table: TrialTable, *, within: float = 0.01) -> list[Tie]:
+    """The largest sets of values of each parameter that tie within `within` (0.01 is 1 %)."""
+    found: list[Tie] = []
+    for name, values in table.parameters.items():
+        kept: list[set[int]] = []
+        for size in range(len(values), 1, -1):
+            for codes in combinations(range(len(values)), size):
+                if any(set(codes) <= earlier for earlier in kept):
+                    continue
+                tie = _tie(table, name, codes, within)
+                if tie is not None:
+                    kept.append(set(codes))
+                    found.append(tie)
+            if len(values) > 8:  # noqa: PLR2004 - the whole axis only: subsets of a long axis are not looked at
+                break
+    return found
+
+
+def matched(
+    table: TrialTable, name: str, codes: Sequence[int]
+) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], Bools]:
+    """Contexts that have every one of `codes`: (C, len(codes)) configuration indices, and (N,) which are in use."""
+    position = list(table.parameters).index(name)
+    others = np.delete(table.codes, position, axis=1)
+    _, group = np.unique(others, axis=0, return_inverse=True)
+    groups = int(group.max()) + 1
+    index = np.full((groups, len(codes)), -1, dtype=np.int64)
+    for slot, code in enumerate(codes):
+        members = np.flatnonzero(table.codes[:, position] == code)
+        index[group[members], slot] = members
+    whole = index[(index >= 0).all(axis=1)]
+    used = np.zeros(len(table.codes), dtype=bool)
+    used[whole.ravel()] = True
+    return whole, used
+
+
+def _tie(table: TrialTable, name: str, codes: Sequence[int], within: float) -> Tie | None:
+    contexts, _ = matched(table, name, codes)
+    if len(contexts) < MIN_CONTEXTS:
+        return None
+    changes: list[float] = []
+    costs: list[float] = []
+    interval = (0.0, 0.0)
+    counts: list[int] = []
+    for row in range(len(table.problems)):
+        times = table.time[row][contexts]  # (C, values)
+        times = times[np.isfinite(times).all(axis=1)]
+        if len(times) == 0:
+            return None
+        best = float(np.nanmin(table.time[row]))
+        near = times[times.min(axis=1) <= NEAR * best]
+        if len(near) < MIN_CONTEXTS:
+            return None
+        change = near.max(axis=1) / near.min(axis=1) - 1
+        cost = float(times.min(axis=0).max() / times.min() - 1)
+        if cost > within or float(np.mean(change <= within)) < SHARE_WITHIN:
+            return None
+        spread = _interval_of_median(change)
+        interval = max(interval, spread, key=lambda pair: pair[1])
+        changes.append(float(np.median(change)))
+        costs.append(cost)
+        counts.append(len(near))
+    values = tuple(table.parameters[name][code] for code in codes)
+    return Tie(name, values, max(changes), max(costs), interval, min(counts))
+
+
+def _interval_of_median(sample: Floats) -> tuple[float, float]:
+    """95 % interval of the median by order statistics (normal approximation to the binomial)."""
+    ordered = np.sort(sample)
+    count = len(ordered)
+    half = 1.96 * np.sqrt(count) / 2
+    low = max(0, int(np.floor(count / 2 - half)))
+    high = min(count - 1, int(np.ceil(count / 2 + half)))
+    return float(ordered[low]), float(ordered[high])

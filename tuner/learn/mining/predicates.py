@@ -1,0 +1,122 @@
+"""Short predicates over parameters, problem sizes and compiled features, as text and as masks over a table's cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from spak.kg.model.base import Scalar
+from spak.tuner.learn.mining.table import Bools, Floats, TrialTable
+
+PRODUCT_PARAMETERS = 3
+"""Products are formed of at most this many tile-size parameters' pairs; more would only multiply predicates."""
+
+FEATURE_QUANTILES = (0.25, 0.5, 0.75)
+"""Thresholds tried for a compiled feature besides "more than none": round numbers nobody chose after the fact."""
+
+REPEATS_OF_A_KIND = 2
+"""A problem parameter splits laws only if each of its values was seen at two problem sizes or more: then it names a
+kind of problem (causal, head size); a size seen once is what a law should generalise over."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """One comparison.
+
+    Attributes:
+        text: In the expression language of laws.
+        names: What it speaks about; two literals of one conjunction never compare the same name the same way.
+        kind: `parameter`, `feature`, `problem`.
+        mask: (S, N) where it is true; cells where it is unknown are false.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    kind: str
+    mask: Bools
+
+
+def written(value: Scalar) -> str:
+    """A value as the expression language writes it."""
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _numeric(values: tuple[Scalar, ...]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _parameter_literals(table: TrialTable) -> Iterator[Literal]:
+    size = len(table.problems)
+    for name, values in table.parameters.items():
+        if len(values) < 2:  # noqa: PLR2004 - an axis with one value says nothing
+            continue
+        codes = table.column(name)
+        for code, value in enumerate(values):
+            yield Literal(f"{name} == {written(value)}", (name,), "parameter", np.tile(codes == code, (size, 1)))
+            if _numeric(values) and code > 0:
+                if code < len(values) - 1:
+                    yield Literal(f"{name} >= {value}", (name,), "parameter", np.tile(codes >= code, (size, 1)))
+                if code > 1:
+                    below = values[code - 1]
+                    yield Literal(f"{name} <= {below}", (name,), "parameter", np.tile(codes < code, (size, 1)))
+
+
+def _product_literals(table: TrialTable) -> Iterator[Literal]:
+    """`tile_m * tile_n >= X`: resources grow with the area of a tile, so its product is a natural axis."""
+    tiles = [n for n, v in table.parameters.items() if _numeric(v) and len(v) > 1 and ("tile" in n or "block" in n)]
+    size = len(table.problems)
+    for first, second in combinations(tiles[:PRODUCT_PARAMETERS], 2):
+        left = np.array(table.parameters[first], dtype=float)[table.column(first)]
+        right = np.array(table.parameters[second], dtype=float)[table.column(second)]
+        product = left * right
+        levels = np.unique(product)
+        for level in levels[1:-1]:
+            text = f"{first} * {second}"
+            yield Literal(f"{text} >= {level:g}", (first, second), "parameter", np.tile(product >= level, (size, 1)))
+        for level in levels[1:-1]:
+            yield Literal(
+                f"{first} * {second} <= {level:g}", (first, second), "parameter", np.tile(product <= level, (size, 1))
+            )
+
+
+def _feature_literals(table: TrialTable, usable: tuple[str, ...]) -> Iterator[Literal]:
+    for name in usable:
+        values: Floats | None = table.features.get(name)
+        if values is None or not np.isfinite(values).any():
+            continue
+        known = values[np.isfinite(values)]
+        if known.min() == 0 < known.max():
+            yield Literal(f"{name} > 0", (name,), "feature", values > 0)
+        for level in sorted({float(level) for level in np.quantile(known, FEATURE_QUANTILES, method="nearest")}):
+            if known.min() < level:
+                yield Literal(f"{name} >= {level:g}", (name,), "feature", values >= level)
+            if level < known.max():
+                yield Literal(f"{name} <= {level:g}", (name,), "feature", values <= level)
+
+
+def _problem_literals(table: TrialTable) -> Iterator[Literal]:
+    names = sorted({name for problem in table.problems for name in problem})
+    for name in names:
+        counts = Counter(problem.get(name, "") for problem in table.problems)
+        if len(counts) < 2 or min(counts.values()) < REPEATS_OF_A_KIND:  # noqa: PLR2004 - one value says nothing
+            continue
+        for value in sorted(counts, key=str):
+            rows = np.array([problem.get(name, "") == value for problem in table.problems])
+            shape = table.time.shape
+            yield Literal(f"{name} == {written(value)}", (name,), "problem", np.broadcast_to(rows[:, None], shape))
+
+
+def literals(table: TrialTable, *, features: tuple[str, ...], relevant: Bools | None = None) -> tuple[Literal, ...]:
+    """Every comparison worth trying on `table`, without those always or never true on the `relevant` (tried) cells."""
+    relevant = table.observed | table.failed if relevant is None else relevant
+    found = [
+        *_parameter_literals(table),
+        *_product_literals(table),
+        *_feature_literals(table, features),
+        *_problem_literals(table),
+    ]
+    return tuple(literal for literal in found if 0 < (literal.mask & relevant).sum() < relevant.sum())

@@ -1,0 +1,238 @@
+"""What a run says of the laws, as edits of law files: prepared in memory, shown as a diff, or written.
+
+A measured run is judged from its raw trials (`spak.tuner.learn.confirm.evidence`). A compiled one speaks of compiled code only: a
+prediction says nothing about time.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from spak.kg.errors import KgError
+from spak.kg.files import atomic, fmt, grow
+from spak.kg.files.edit import LawFile
+from spak.kg.files.loader import EVIDENCE, Laws
+from spak.kg.files.lock import locked
+from spak.kg.files.scaffold import check_with
+from spak.kg.law.status import status
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.law import Evidence, Law, Related
+from spak.kg.model.run import LawVerdict, Run
+from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
+from spak.tuner.learn.confirm.evidence import Witness, differences, entry_of
+
+MIN_AGREEING = 3
+"""Configurations a law names that must show its effect before the run speaks for it; one without it speaks against."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One law file before and after.
+
+    Attributes:
+        law: Id of the law.
+        root: The law root.
+        path: Its file.
+        before: Its text; empty for a new law.
+        after: Its text with the run's evidence; `before` if the change is refused.
+        words: What happened to it, in a few words; why not, if it is refused.
+        entries: The evidence added; of a new law, all it has.
+        refused: Whether the file has uncommitted edits that conflict, so that nothing is written to it.
+    """
+
+    law: str
+    root: Path
+    path: Path
+    before: str
+    after: str
+    words: str
+    entries: tuple[Evidence, ...] = ()
+    refused: bool = False
+
+
+def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run] = ()) -> tuple[Change, ...]:
+    """What `run` changes in the law files: evidence and status of laws it speaks of, and files of `new` laws.
+
+    A new law that says what a law of the root says, or less, gets no file: the runs are evidence on the law there is.
+
+    Args:
+        run: A finished run.
+        laws: The root it was searched under.
+        new: Laws the run suggests or confirmed.
+        others: Runs written with it, such as the one that confirmed the new laws.
+
+    Raises:
+        KgError: If a law file cannot be read, or an edit would make it no law.
+    """
+    runs = (run, *others)
+    named = {entry.run for law in new for entry in law.evidence} | {one.id for one in runs}
+    witnesses = [Witness(one, laws) for one in runs]
+    suggested = [_as_seen(law, witnesses) for law in new]
+    return (*_grown(witnesses, laws), *_new(_with_runs(laws, sorted(named)), suggested))
+
+
+def known_before(run: str, laws: Laws) -> Callable[[Law], bool]:
+    """Whether a suggestion of `run` says nothing new: what a law says that `run` itself did not suggest.
+
+    A search that was killed while it wrote, and goes on, finds laws of its own; they were news to it.
+    """
+    own = {law.id for law in laws.laws.values() if any(_suggests(entry, run) for entry in law.evidence)}
+    return lambda new: any(old.id not in own and covers(old, new, laws) for old in laws.laws.values())
+
+
+def _suggests(entry: Evidence, run: str) -> bool:
+    return entry.run == run and entry.role == "suggested"
+
+
+def _as_seen(law: Law, witnesses: Sequence[Witness]) -> Law:
+    """The law with its suggesting entries as the one judgement gives them; mining states a bound, not what was seen."""
+    by_run = {witness.run.id: witness for witness in witnesses if witness.covers(law)}
+    entries = [
+        entry_of(by_run[entry.run].says(law, entry.problems), by_run[entry.run], role=entry.role)
+        if entry.role == "suggested" and entry.run in by_run and differences(law, entry, by_run[entry.run])
+        else entry
+        for entry in law.evidence
+    ]
+    grown = msgspec.structs.replace(law, evidence=tuple(entries))
+    return msgspec.structs.replace(grown, status=status(grown))
+
+
+def _with_runs(laws: Laws, runs: Sequence[str]) -> Laws:
+    """The root as it will be once the run files are written: new laws name them as their evidence."""
+    paths = {run: f"{EVIDENCE}/{run}.json" for run in runs}
+    files = {**laws.contents.files, "run": {**paths, **laws.contents.files["run"]}}
+    return Laws(laws.root, msgspec.structs.replace(laws.contents, files=files))
+
+
+def diff(made: Iterable[Change], root: Path) -> str:
+    """The changes as a unified diff with paths from the folder of the law root `root`; empty if there are none."""
+    parts: list[str] = []
+    for change in made:
+        before = change.before.splitlines(keepends=True)
+        name = change.path.relative_to(root.parent).as_posix()
+        old = name if change.before else "/dev/null"
+        parts += difflib.unified_diff(before, change.after.splitlines(keepends=True), old, name)
+    return "".join(parts)
+
+
+def apply(made: Iterable[Change]) -> None:
+    """Write the changes, each file whole or not at all, to the files as they are now: what others added stays.
+
+    Raises:
+        KgError: After all else is written, if a file was edited meanwhile so that evidence cannot be added.
+        OSError: If a file cannot be written.
+    """
+    refused = []
+    for change in made:
+        if not change.refused:
+            try:
+                _write(change)
+            except KgError as error:
+                refused.append(str(error))
+    if refused:
+        raise KgError("\n".join(refused))
+
+
+def _write(change: Change) -> None:
+    if not change.before:
+        with locked(change.root):
+            if not change.path.exists():
+                atomic.write_text(change.path, change.after)
+                return
+    grow.append(change.root, change.path, change.entries)
+
+
+def _grown(witnesses: Sequence[Witness], laws: Laws) -> Iterator[Change]:
+    """Evidence for laws of the root, a change for each file."""
+    for law in laws.laws.values():
+        found = [_said(witness, law) for witness in witnesses]
+        entries = tuple(entry for entry in found if entry is not None)
+        if entries:
+            yield _change(laws, law, entries)
+
+
+def _said(witness: Witness, law: Law) -> Evidence | None:
+    """What a run says of a law that does not have it yet."""
+    run = witness.run
+    if any(entry.run == run.id for entry in law.evidence):
+        return None
+    if run.tier == "measured":
+        return witness.entry(law)
+    verdict = next((verdict for verdict in run.tested if verdict.law == law.id), None)
+    if verdict is not None:
+        return evidence(run, law, verdict)
+    entry = witness.entry(law)
+    return entry if entry is not None and entry.effect.keys() <= COMPILED_FEATURES.keys() else None
+
+
+def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> Change:
+    path = laws.path("law", law.id)
+    file = LawFile.read(path)
+    before = file.before.decode("utf-8-sig")
+    why = grow.conflict(path)
+    if why:
+        return Change(law.id, laws.root, path, before, before, f"not written: {why}", entries, refused=True)
+    file.append_evidence(*entries)
+    after = file.law.status
+    verdicts = " and ".join(dict.fromkeys(entry.verdict for entry in entries))
+    words = f"evidence {verdicts}; " + (f"{law.status} -> {after}" if after != law.status else after)
+    return Change(law.id, laws.root, path, before, file.text, words, entries)
+
+
+def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
+    """The evidence entry that `verdict` of `run` is for `law`; None if the run cannot know, or saw too little.
+
+    Only effects that the compiler shows count, each with its extreme over the configurations seen, so that the bound
+    is held against the worst of them.
+    """
+    effect = {name: value for name, value in verdict.effect.items() if name in COMPILED_FEATURES}
+    if verdict.verdict == "inconclusive" or not effect or any(entry.run == run.id for entry in law.evidence):
+        return None
+    if verdict.verdict == "supports" and verdict.count < MIN_AGREEING:
+        return None
+    return Evidence(
+        run=run.id,
+        verdict=verdict.verdict,
+        tier="compiled",
+        role="independent",
+        effect=effect,
+        problems=verdict.problems,
+        toolchain=f"tileiras {run.toolchain['tileiras']}" if "tileiras" in run.toolchain else "",
+        note=f"{verdict.count} configurations that the law names",
+    )
+
+
+def _new(laws: Laws, new: Sequence[Law]) -> Iterator[Change]:
+    known = dict(laws.laws)
+    for suggested in new:
+        if suggested.id in known or any(covers(old, suggested, laws) for old in known.values()):
+            continue
+        law = _superseding(suggested, laws)
+        known[law.id] = law
+        relative = f"{law.scope.hw}/{law.scope.op}/{law.id}.yaml"
+        text = law_text(law)
+        check_with(laws, relative, text)
+        yield Change(law.id, laws.root, laws.root / relative, "", text, f"new, {law.status}", law.evidence)
+
+
+def _superseding(law: Law, laws: Laws) -> Law:
+    """The law with a link to each law of the root that says less than it."""
+    less = [old.id for old in laws.laws.values() if old.withdrawn is None and old.status not in UNSETTLED]
+    links = tuple(Related(type="supersedes", id=old) for old in less if implies(law, laws.laws[old], laws))
+    return msgspec.structs.replace(law, related=(*law.related, *links))
+
+
+def law_text(law: Law) -> str:
+    """The canonical text of a law's file."""
+    tree = fmt.engine().load("{}")
+    tree.fa.set_block_style()
+    for name, value in msgspec.to_builtins(law).items():
+        tree[name] = fmt.styled(value)
+        if isinstance(value, dict | list) and value:
+            tree[name].fa.set_block_style()
+    return fmt.formatted(fmt.dump(tree), "law", f"{law.id}.yaml")

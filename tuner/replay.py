@@ -1,0 +1,243 @@
+"""A search of a recorded space, put together as a live one is, and what it came to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import numpy as np
+
+from spak.kg.errors import UnknownNameError
+from spak.kg.files.loader import Laws
+from spak.kg.formats.nodes import HardwareName, hardware_nodes
+from spak.kg.formats.recording import Recording, canonical
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.op import Op
+from spak.kg.model.run import Trial
+from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.space import Setting, Space
+from spak.tuner.backend.replay import ReplayBackend
+from spak.tuner.engine import loop
+from spak.tuner.engine.budget import Budget
+from spak.tuner.errors import TunerError
+from spak.tuner.knowledge.gather import OwnRuns, Target, gather
+from spak.tuner.knowledge.knowledge import Knowledge, named
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
+from spak.tuner.strategy import registry
+from spak.tuner.strategy.asking import KNOWN
+from spak.tuner.strategy.base import Strategy
+from spak.tuner.strategy.transfer import Transfer
+
+FRACTIONS = (0.95, 0.99)
+"""Fractions of the recorded optimum (optimum / time) that evaluations are counted to."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What is replayed.
+
+    Attributes:
+        hardware: The record's hardware; it need not be known.
+        op: Op name; it need not be known.
+        laws: None to know nothing at all.
+        strategy: Empty: `transfer` where anything is known, else `random`.
+        budget: Most trials; None for the whole space.
+        audit: Share of the trials that goes where laws say not to look.
+        own_runs: Which runs of the same hardware and op take part.
+    """
+
+    hardware: HardwareName
+    op: str
+    laws: Laws | None = None
+    strategy: str = ""
+    budget: int | None = None
+    seed: int = 0
+    audit: float = 0.05
+    own_runs: OwnRuns = "none"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay came to.
+
+    Attributes:
+        hw, op: Ids; the hardware's may be new.
+        optimum: The fastest recorded configuration.
+        random: Evaluations that random search expects to need to each of `FRACTIONS`.
+        reasons: Place of a trial (from 0) -> what it was proposed from.
+        knowledge: What was known before the first trial; None if nothing was asked.
+        overhead_ms: Time per trial spent on choosing and bookkeeping.
+    """
+
+    hw: str
+    op: str
+    space: Space
+    strategy: str
+    restriction: Restriction
+    knowledge: Knowledge | None
+    optimum: Trial
+    random: Mapping[float, float]
+    trials: tuple[Trial, ...]
+    reasons: Mapping[int, str]
+    overhead_ms: float
+
+    @property
+    def best(self) -> Trial | None:
+        """The fastest trial of the search."""
+        timed = [trial for trial in self.trials if trial.value("time") is not None]
+        return min(timed, key=lambda trial: trial.value("time") or 0.0, default=None)
+
+    def evaluations_to(self, fraction: float) -> int | None:
+        """Number of trials until one reached `fraction` of the recorded optimum; None if none did."""
+        best = self.optimum.value("time") or 0.0
+        for place, trial in enumerate(self.trials, 1):
+            found = trial.value("time")
+            if found is not None and best >= fraction * found:
+                return place
+        return None
+
+    def seconds_to(self, evaluations: int | None) -> float | None:
+        """What the first `evaluations` trials cost, by the record: compile, check and launch."""
+        return None if evaluations is None else sum(cost_s(trial) for trial in self.trials[:evaluations])
+
+
+@dataclass
+class _Reasons:
+    """Collects why each configuration was proposed; a known order is named by what is in it."""
+
+    known: Knowledge | None
+    by_codes: dict[tuple[int, ...], str] = field(default_factory=dict)
+
+    def note(self, codes: tuple[int, ...], reason: str) -> None:
+        spoke = named(self.known.labels, self.known.weights) if self.known is not None and reason == KNOWN else ""
+        self.by_codes[codes] = f"{reason}: {spoke or 'laws'}" if reason == KNOWN else reason
+
+
+def cost_s(trial: Trial) -> float:
+    """Seconds that a trial took when it was recorded."""
+    times = trial.times
+    return (times.compilation + times.validation + times.framework + times.benchmark) * 1e-3
+
+
+def _ignore(*_: object) -> None:
+    """Nothing is recorded and nothing shown: a replay takes a moment."""
+
+
+SILENT = loop.Hooks(time.monotonic, _ignore, _ignore)
+
+
+def expected_random(recording: Recording, fraction: float) -> float:
+    """Evaluations that random search needs to `fraction` of the optimum: (N + 1) / (g + 1) with g good enough, exactly."""
+    times = [time for trial in recording.trials if (time := trial.value("time")) is not None]
+    return (len(recording.trials) + 1) / (sum(min(times) >= fraction * time for time in times) + 1)
+
+
+def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Replayed:
+    """Search a recorded space as if it were live; `hooks` may watch it.
+
+    Raises:
+        KgError: For names and files of the law root that cannot be used.
+        TunerError: If the record holds no correct time, does not match the op, or the strategy is unknown.
+    """
+    timed = [trial for trial in recording.trials if trial.value("time") is not None]
+    if not timed:
+        raise TunerError("no correct time in the record; there is nothing to search for")
+    laws, hw = with_hardware(what.laws, what.hardware) if what.laws else (None, hardware_nodes({}, what.hardware)[0])
+    op = _op(laws, what.op)
+    space = recorded_space(recording, op, what.op, hardware_facts(laws, hw) if laws else {})
+    restriction, known = Restriction(space), None
+    if laws is not None:
+        if op is not None:
+            restriction = restrict(space, laws, Context(hw))
+        known = gather(laws, space, Target(hw, what.own_runs, space.setting.problem), restriction)
+    name = what.strategy or ("transfer" if known is not None and known.labels else "random")
+    reasons = _Reasons(known)
+    search = loop.Search(
+        restriction,
+        _factory(name, known, reasons),
+        Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0),
+        what.seed,
+        known.order() if known is not None and known.labels else None,
+    )
+    started = time.perf_counter()
+    backend = ReplayBackend(recording)
+    result = loop.run(search, backend, hooks)
+    if not result.interrupted and len(result.trials) < min(search.budget.trials or len(space), len(space)):
+        # all that the laws leave was tried: what they removed comes last, so that nothing is lost for good
+        rest = replace(search, restriction=Restriction(space))
+        result = replace(loop.run(rest, backend, hooks, result.trials), restriction=result.restriction)
+    spent = time.perf_counter() - started
+    return Replayed(
+        hw=hw,
+        op=space.op,
+        space=space,
+        strategy=name,
+        restriction=result.restriction,
+        knowledge=known,
+        optimum=min(timed, key=lambda trial: trial.value("time") or 0.0),
+        random={fraction: expected_random(recording, fraction) for fraction in FRACTIONS},
+        trials=result.trials,
+        reasons=_by_place(space, result.trials, reasons),
+        overhead_ms=1e3 * spent / max(len(result.trials), 1),
+    )
+
+
+def recorded_space(recording: Recording, op: Op | None, name: str, facts: Mapping[str, Scalar]) -> Space:
+    """The space of what was recorded. Its default is the op's, unless the op is open and nobody chose one.
+
+    Raises:
+        TunerError: If the record's parameters are not those of the op.
+    """
+    names = tuple(op.parameters) if op is not None and op.parameters else tuple(recording.parameters)
+    if set(names) != set(recording.parameters):
+        odd = ", ".join(sorted(set(names) ^ set(recording.parameters)))
+        raise TunerError(f"the record's parameters are not those of op {name!r}: {odd}; name the op it belongs to")
+    seen = {name: canonical(trial.configuration[name] for trial in recording.trials) for name in names}
+    values = tuple(seen[name] for name in names)
+    codes = [_codes(recording.trials, name, column) for name, column in zip(names, values, strict=True)]
+    stacked = np.stack(codes, axis=1).astype(np.int16)  # (N, P)
+    ranked = stacked[np.lexsort(stacked.T[::-1])]
+    default: Configuration = {}
+    if op is not None and not op.open and all(op.parameters[name].default in seen[name] for name in names):
+        default = {name: op.parameters[name].default for name in names}
+    problem = {name: parameter.default for name, parameter in op.problem.items()} if op is not None else {}
+    setting = Setting({**problem, **recording.problem}, facts)
+    return Space(op.id if op is not None else name, setting, names, values, default, (ranked,))
+
+
+def _codes(trials: tuple[Trial, ...], name: str, values: tuple[Scalar, ...]) -> list[int]:
+    code = {value: place for place, value in enumerate(values)}
+    return [code[trial.configuration[name]] for trial in trials]
+
+
+def with_hardware(laws: Laws, name: HardwareName) -> tuple[Laws, str]:
+    """`laws` with that hardware among them, and its id: what is not registered is a stranger, not an error."""
+    hw, new = hardware_nodes(laws.hardware, name)
+    hardware = {**laws.hardware, **{node.id: node for node in new}}
+    return replace(laws, contents=msgspec.structs.replace(laws.contents, hardware=hardware)) if new else laws, hw
+
+
+def _op(laws: Laws | None, name: str) -> Op | None:
+    try:
+        return laws.ops[Taxonomy("op", laws.ops).resolve(name)] if laws is not None else None
+    except UnknownNameError:
+        return None
+
+
+def _factory(name: str, known: Knowledge | None, reasons: _Reasons) -> Callable[[], Strategy]:
+    if name != Transfer.name:
+        return lambda: registry.make(name, reasons.note)
+    return lambda: Transfer(known, reasons.note)
+
+
+def _by_place(space: Space, trials: tuple[Trial, ...], reasons: _Reasons) -> dict[int, str]:
+    found = {}
+    for place, trial in enumerate(trials):
+        index = space.index(trial.configuration)
+        codes = () if index is None else tuple(space.codes[index].tolist())
+        if trial.origin == "strategy" and codes in reasons.by_codes:
+            found[place] = reasons.by_codes[codes]
+    return found
