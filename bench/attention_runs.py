@@ -19,7 +19,7 @@ from bench.run_file import rounded, write_run
 from spak.kg.files.loader import load
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Measurement, Noise, Run, Trial
-from spak.kg.space.space import complete
+from spak.kg.space.completion import complete
 
 KERNELS = {"naive": "naive-attention", "fused": "fused-attention"}
 """Version -> op, where the version is a kernel of its own; all others are configurations of FMHA."""

@@ -30,7 +30,7 @@ import msgspec
 from spak.kg.files.loader import EVIDENCE, Laws, load
 from spak.kg.model.base import Problem
 from spak.kg.model.run import Measurement, Run, Trial
-from spak.kg.space.space import complete
+from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Provenance, Request
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import journal, loop, record

@@ -20,7 +20,7 @@ import msgspec
 from spak.kg.errors import KgError
 from spak.kg.files.atomic import write
 from spak.kg.files.edit import LawFile
-from spak.kg.files.loader import EVIDENCE, Laws, completed, load, read_run, run_id
+from spak.kg.files.loader import EVIDENCE, Laws, completed_run, load, read_run, run_id
 from spak.kg.law.match import hardware_facts
 from spak.kg.law.status import standing, status
 from spak.kg.model.base import Scalar
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         parser.error(f"--found {unknown[0]}: no such run in {arguments.laws / EVIDENCE}")
     wanted = [path for name, path in paths.items() if arguments.on.fullmatch(name) or name in arguments.found]
-    found = (completed(run, root.ops.get(run.op)) for run in map(read_run, wanted))
+    found = (completed_run(run, root.ops.get(run.op)) for run in map(read_run, wanted))
     runs = sorted(found, key=lambda run: run.id not in arguments.found)
     (judge if arguments.law else mine_into)(root, runs, arguments)
     return 0

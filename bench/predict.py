@@ -30,7 +30,7 @@ from spak.kg.files.loader import Laws, load
 from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.run import Run, Trial
-from spak.kg.space.space import complete
+from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
 from spak.tuner.backend.compile.features import resident

@@ -30,7 +30,8 @@ from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.op import Op, Parameter
 from spak.kg.model.run import Kernel, Measurement, Run, Times, Trial
-from spak.kg.space.space import build, complete
+from spak.kg.space.completion import complete
+from spak.kg.space.space import build
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.gpu.ahead import Compiled
 from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method

@@ -17,7 +17,8 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run, Trial
-from spak.kg.space.space import Space, build, complete
+from spak.kg.space.completion import complete
+from spak.kg.space.space import Space, build
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.errors import TunerError

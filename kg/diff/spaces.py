@@ -10,7 +10,8 @@ import msgspec
 from spak.kg.expression import parse
 from spak.kg.model.base import Scalar
 from spak.kg.model.op import Op
-from spak.kg.space.space import Setting, Space, build, complete
+from spak.kg.space.completion import complete
+from spak.kg.space.space import Setting, Space, build
 
 _Key = tuple[bytes, tuple[tuple[str, Scalar | None], ...]]
 

@@ -23,6 +23,7 @@ from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.system import System
 from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.space.completion import completed
 
 if TYPE_CHECKING:
     from spak.kg.files import yaml_reader
@@ -111,7 +112,7 @@ class Laws:
         return self.root / files[identifier]
 
     def run(self, identifier: str) -> Run:
-        """The run file `identifier`, read once, `completed` for its op.
+        """The run file `identifier`, read once, `completed_run` for its op.
 
         Raises:
             UnknownNameError: If there is none.
@@ -119,7 +120,7 @@ class Laws:
         """
         if identifier not in self._runs:
             run = read_run(self.path("run", identifier))
-            self._runs[identifier] = completed(run, self.ops.get(run.op))
+            self._runs[identifier] = completed_run(run, self.ops.get(run.op))
         return self._runs[identifier]
 
     def document(self, kind: str, identifier: str) -> yaml_reader.Document:
@@ -190,19 +191,17 @@ def read_run(path: Path) -> Run:
     return run
 
 
-def completed(run: Run, op: Op | None) -> Run:
+def completed_run(run: Run, op: Op | None) -> Run:
     """`run` with the defaults of parameters that its op has gained since it was recorded.
 
-    A default leaves a kernel as it was before the parameter, so it is what was compiled or measured then. What is only
-    reported or computed stays as it is: there a missing parameter is one that nobody stated.
+    What is only reported or computed stays as it is: there a missing parameter is one that nobody stated.
     """
     if op is None or run.tier not in {"compiled", "measured"}:
         return run
-    defaults = {name: parameter.default for name, parameter in op.parameters.items()}
-    if all(trial.configuration.keys() >= defaults.keys() for trial in run.trials):
+    if all(trial.configuration.keys() >= op.parameters.keys() for trial in run.trials):
         return run
     replace = msgspec.structs.replace
-    trials = tuple(replace(trial, configuration={**defaults, **trial.configuration}) for trial in run.trials)
+    trials = tuple(replace(trial, configuration=completed(op, trial.configuration)) for trial in run.trials)
     return replace(run, trials=trials)
 
 

@@ -18,6 +18,7 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.op import Op
+from spak.kg.space.completion import complete
 from spak.kg.space.factors import Codes, Conditions, Mask, factors, holds
 
 MAX_PRODUCT = 1 << 30
@@ -297,17 +298,3 @@ def build(op: Op, problem: Problem, facts: Mapping[str, Scalar] | None = None) -
         raise KgError(f"no configuration of {op.id!r} satisfies its conditions at {show_assignments(setting.problem)}")
     default = {name: parameter.default for name, parameter in op.parameters.items()}
     return Space(op.id, setting, names, values, default, found)
-
-
-def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
-    """Every problem parameter of `op`, in its order: given, else its default.
-
-    Raises:
-        KgError: If `problem` has a name the op does not know.
-    """
-    unknown = sorted(problem.keys() - op.problem.keys())
-    if unknown:
-        raise KgError(
-            f"op {op.id!r} has no problem parameter {', '.join(map(repr, unknown))}; it has {', '.join(op.problem)}"
-        )
-    return {name: problem.get(name, parameter.default) for name, parameter in op.problem.items()}

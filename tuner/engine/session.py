@@ -17,7 +17,8 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
-from spak.kg.space.space import Space, build, complete
+from spak.kg.space.completion import complete
+from spak.kg.space.space import Space, build
 from spak.tuner.backend.base import Backend
 from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
 from spak.tuner.backend.compile.toolchain import Toolchain

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spak.kg.answers.lineage import lineage
 from spak.kg.errors import UnknownNameError
-from spak.kg.files.loader import Laws, completed, read_run
+from spak.kg.files.loader import Laws, completed_run, read_run
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -150,7 +150,7 @@ def _read(laws: Laws, name: str) -> Run:
     path = Path(name)
     if path.suffix in {".json", ".gz"} or path.exists():
         run = read_run(path)
-        return completed(run, laws.ops.get(run.op))
+        return completed_run(run, laws.ops.get(run.op))
     return laws.run(name)  # says which ids are near
 
 

@@ -13,7 +13,7 @@ from spak.kg.expression import parse
 from spak.kg.model.base import Scalar
 from spak.kg.model.op import Op
 from spak.kg.model.run import Measurement, Run
-from spak.kg.space.space import complete
+from spak.kg.space.completion import complete
 from spak.tuner.engine.session import name_of
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_of, problem_text
 

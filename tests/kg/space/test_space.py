@@ -15,7 +15,8 @@ from spak.kg.errors import KgError
 from spak.kg.expression import parse
 from spak.kg.model.op import Condition, Op
 from spak.kg.space import factors
-from spak.kg.space.space import build, complete
+from spak.kg.space.completion import complete, completed
+from spak.kg.space.space import build
 from tests.tuner.searching import FACTS, OP
 
 
@@ -162,6 +163,14 @@ def test_problem_parameters_take_their_defaults_and_strangers_are_refused():
     assert complete(OP, {"size": 7}) == {"size": 7, "dim": 64}
     with pytest.raises(KgError, match="no problem parameter 'seq'; it has size, dim"):
         build(OP, {"seq": 1}, FACTS)
+
+
+def test_a_recorded_configuration_takes_the_defaults_of_later_parameters():
+    """What a record lacks is the op's default, in the op's order; what the op does not know is kept for the caller to judge."""
+    defaults = {name: parameter.default for name, parameter in OP.parameters.items()}
+    last = list(defaults)[-1]
+    assert list(completed(OP, {last: 32}).items()) == [*list(defaults.items())[:-1], (last, 32)]
+    assert completed(OP, {"odd": 1}) == {**defaults, "odd": 1}
 
 
 def test_an_op_without_parameters_or_without_a_feasible_configuration_is_refused():
