@@ -16,12 +16,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from spak.kg.files import cache
 from spak.kg.files.loader import Laws
 from spak.kg.model.run import Trial
 from spak.tuner.backend.base import Request
+from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop, session
 from spak.tuner.engine.budget import Budget
 from spak.tuner.knowledge.gather import Target, gather, recorded
@@ -87,7 +86,7 @@ def measure(options: argparse.Namespace, strategy: str) -> None:
     question = session.ask(laws, options.kernel, options.hw, options.problem)
     feasible, target = session.space(question), Target(question.hw, "other-problems", question.problem)
     if strategy == "transfer":
-        feasible = part(feasible, recorded(laws, feasible, target), np.random.default_rng(0))
+        feasible = part(feasible, recorded(laws, feasible, target), stream(0, Purpose.PART))
     restriction = session.laws_on(laws, feasible, question.hw, TOOLCHAIN, use_laws=True, transfer=True)
     opened = time.process_time()
     choose_first(laws, target, restriction, strategy)

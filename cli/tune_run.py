@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import numpy as np
 
 from spak.cli.app import Globals
 from spak.cli.progress import Progress
 from spak.cli.roots import cache_directory, open_laws, open_root
 from spak.kg.files.loader import EVIDENCE
+from spak.tuner.chance import Purpose, permutation, stream
 from spak.tuner.engine import journal, loop, record, session
 from spak.tuner.engine import summary as report
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.indices import permutation
 from spak.tuner.errors import TunerError
 from spak.tuner.learn import lesson as learn
 from spak.tuner.strategy import registry
@@ -169,7 +168,7 @@ def _part(laws: Laws, options: Options, question: session.Question, whole: Space
     sources = [] if known is None else recorded(laws, whole, known)
     done = _contents(options.resume).trials if options.resume else ()
     tried = [whole.index(trial.configuration) for trial in _searched(done)]
-    rng = np.random.default_rng([options.seed, 2])
+    rng = stream(options.seed, Purpose.PART)
     return part(whole, sources, rng, [index for index in tried if index is not None]), known
 
 
@@ -244,7 +243,7 @@ def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.
     from spak.tuner.learn.writeback import known_before
 
     (run, notebook), options, question = found, plan.options, plan.question
-    rng = np.random.default_rng([options.seed, 1])
+    rng = stream(options.seed, Purpose.CHALLENGERS)
     feasible = session.space(question)
     pool = tuple(feasible.config(int(i)) for i in permutation(rng, len(feasible))[:_POOL])
     budget = _confirm_trials(plan)

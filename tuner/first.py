@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName
 from spak.kg.formats.recording import Recording, seen_parameters
@@ -16,7 +14,7 @@ from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space, build
-from spak.tuner.engine.indices import Indices
+from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import Target, gather, recorded
 from spak.tuner.knowledge.knowledge import Knowledge
@@ -54,7 +52,7 @@ def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem) ->
     facts = hardware_facts(known, hw)
     whole = recorded_space(_anywhere(known, op, problem), op, op.id, facts) if op.open else build(op, problem, facts)
     target = Target(hw, problem=whole.setting.problem)
-    space = part(whole, recorded(known, whole, target), np.random.default_rng(0))
+    space = part(whole, recorded(known, whole, target), stream(0, Purpose.PART))
     restriction = restrict(space, known, Context(hw))
     knowledge = gather(known, space, target, restriction)
     if not knowledge.labels:

@@ -20,6 +20,7 @@ from spak.kg.model.run import Run, Trial
 from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
 from spak.tuner.backend.base import Backend, Request
+from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.errors import TunerError
 from spak.tuner.learn.confirm.evidence import SPEAKING, Witness, differences, entry_of
@@ -221,7 +222,7 @@ def _known(law: Law, laws: Laws) -> TrialTable | None:
 
 
 def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialTable | None) -> list[Ask]:
-    rng = np.random.default_rng(test.seed)
+    rng = stream(test.seed, Purpose.REPETITION)
     inside, outside = _pools(test, build(test.op, problems[0], test.facts), rng)
     found = known if known is not None else _untried([*inside, *outside])
     limit = len(problems) * (len(inside) + len(outside) + len(found.codes))

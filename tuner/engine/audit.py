@@ -13,7 +13,7 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound
 from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.factors import Mask
-from spak.tuner.engine.indices import Ties
+from spak.tuner.chance import Ties
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
 Outcome = Literal["agrees", "contradicts", "open"]

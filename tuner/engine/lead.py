@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from spak.kg.space.factors import Mask
 from spak.kg.space.space import Space
-from spak.tuner.engine.indices import Indices, Ties
+from spak.tuner.chance import Indices, Ties
 
 CANDIDATES = 1 << 16
 """Most hidden configurations that the model is asked about at once."""

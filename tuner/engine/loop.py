@@ -13,9 +13,9 @@ from spak.kg.model.run import Failure, Measurement, Trial
 from spak.kg.space.factors import Codes
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
+from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.engine.audit import Audits, Finding, Standing
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.indices import Indices
 from spak.tuner.engine.lead import Lead
 from spak.tuner.knowledge.restriction import Power, Restriction, Rule
 from spak.tuner.strategy.base import Observation, SpaceView, Strategy
@@ -127,14 +127,17 @@ class _State:
         self.objective = self.backend.provenance().objective
         self.restriction = self.search.restriction
         self.space = self.restriction.space
-        self.rng = np.random.default_rng(self.search.seed)
         audited = [rule for rule in self.restriction.live if rule.is_audited]
         self.standings = {rule.id: Standing(rule, self.objective) for rule in audited}
-        laws = self.restriction.order(self.rng) if self.restriction.rules else None
+        laws = self.restriction.order(self._stream(Purpose.LAW_ORDER)) if self.restriction.rules else None
         self.order = laws if self.search.order is None else self.search.order
-        self.audits = Audits(self.restriction, self.rng)
-        self.lead = Lead(self.space, self.rng)
+        self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))
+        self.lead = Lead(self.space, self._stream(Purpose.LEAD))
         self._start_strategy()
+
+    def _stream(self, purpose: Purpose) -> np.random.Generator:
+        """Chance for one purpose; another after each time that laws fell."""
+        return stream(self.search.seed, purpose, len(self.restriction.contested))
 
     def restore(self, done: Sequence[Trial]) -> None:
         """Take over the trials of a journal."""
@@ -259,8 +262,8 @@ class _State:
             before = self.restriction
             after = self.restriction = before.contest(sorted(laws))
             self.lead.free((before.removed | before.postponed) & ~(after.removed | after.postponed))
-            self.order = after.order(self.rng)
-            self.audits = Audits(self.restriction, self.rng)
+            self.order = after.order(self._stream(Purpose.LAW_ORDER))
+            self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))
             self._start_strategy()
 
     def _start_strategy(self) -> None:
@@ -272,7 +275,7 @@ class _State:
             order = (np.cumsum(~removed, dtype=np.int32) - 1)[order[~removed[order]]]
         self.strategy = self.search.strategy()
         view = SpaceView(len(self.allowed), self.space.cardinalities, order, partial(_codes, self.space, self.allowed))
-        self.strategy.start(view, np.random.default_rng([self.search.seed, len(self.restriction.contested)]))
+        self.strategy.start(view, self._stream(Purpose.STRATEGY))
         told = [(self._row(self.space.index(trial.configuration)), trial) for trial in self.trials]
         known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
         if known:

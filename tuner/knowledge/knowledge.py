@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from spak.tuner.chance import Purpose, stream
 from spak.tuner.knowledge.correlation import Codes, Floats, Table, default_tables, tables
 from spak.tuner.knowledge.filling import complete
 from spak.tuner.knowledge.source import Source
@@ -89,11 +90,11 @@ def knowledge(
     whole = [source for source in sources if len(source.rows) >= ENOUGH * len(codes)]
     found, residual = default_tables(cardinalities), DEFAULT_RESIDUAL
     if whole:
-        rng = np.random.default_rng(len(sources))
+        rng = stream(len(sources), Purpose.CORRELATIONS)
         found, residual = tables(codes, cardinalities, complete(codes, found, whole, rng))
     columns = np.empty((0, len(codes)))
     if sources:
-        columns = complete(codes, found, sources, np.random.default_rng(len(sources)))
+        columns = complete(codes, found, sources, stream(len(sources), Purpose.COMPLETION))
     close = np.array(kinship, np.float64)
     weights = close / close.sum() if len(close) else close
     return Knowledge(

@@ -24,7 +24,7 @@ from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, Re
 from spak.kg.model.store import Store
 from spak.kg.space.factors import Mask
 from spak.kg.space.space import Space
-from spak.tuner.engine.indices import Indices, permutation
+from spak.tuner.chance import Indices, permutation
 
 COMPILED = frozenset(COMPILED_FEATURES)
 """Names a law may use that have a value only once a configuration is compiled."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 
 from spak.kg.law.match import compute_capability
 from spak.kg.law.status import status
@@ -21,6 +20,7 @@ from spak.kg.model.op import Op
 from spak.kg.model.run import Candidate, Run, Trial
 from spak.kg.model.store import Store
 from spak.tuner.backend.base import Backend, Request
+from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
 from spak.tuner.learn.mining.candidates import Margins, Subject, mine, mine_compiled, narrowing, scope_of
@@ -107,7 +107,7 @@ def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> L
     families = [tuple(_scopes(law, table, held_out, lesson.subject)) for law in mined]
     families.sort(key=lambda family: lesson.is_known(family[0]))
     widest = [family[0] for family in families]
-    rng = np.random.default_rng(lesson.seed)
+    rng = stream(lesson.seed, Purpose.TESTS)
     asked, tested = plan(widest, table, HeldOut(held_out, lesson.budget, lesson.pool), lesson.facts, rng)
     trials = tuple(_evaluate(asked, backend, notebook))
     if not trials:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from spak.tuner.engine.indices import permutation
+from spak.tuner.chance import permutation
 from spak.tuner.strategy.base import Observation, SpaceView
 
 Explain = Callable[[tuple[int, ...], str], None]

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from spak.kg.space.factors import Codes
-from spak.tuner.engine.indices import Indices
+from spak.tuner.chance import Indices
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from spak.kg.expression import parse
 from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.space import build
+from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
 from spak.tuner.engine.audit import MIN_REFERENCES, Standing, judge
 from spak.tuner.engine.budget import Budget
@@ -19,6 +21,7 @@ from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
 from spak.tuner.strategy.base import SpaceView
+from spak.tuner.strategy.random import Random
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, law, spill, store, time_us
 
 SPACE = build(OP, {}, FACTS)
@@ -205,6 +208,30 @@ def test_resuming_remembers_that_a_law_fell():
     assert first.restriction.contested
     second = loop.run(search(wrong, trials=12, audit=0.3), Formula(), hooks(), done=first.trials)
     assert second.restriction.contested == first.restriction.contested
+
+
+class _Drawing(Random):
+    """Remembers the permutation that each start would draw."""
+
+    def __init__(self, drawn):
+        super().__init__()
+        self._drawn = drawn
+
+    def start(self, space, rng):
+        self._drawn.append(rng.permutation(512).tolist())
+        super().start(space, rng)
+
+
+def test_a_strategy_begun_again_draws_what_nothing_else_draws():
+    """After one contested law the strategy once drew the permutation that the challengers' pool is drawn with."""
+    drawn = []
+    plan = replace(search(avoid("wrong", "m == 32"), trials=12, audit=0.3, seed=5), strategy=lambda: _Drawing(drawn))
+    assert loop.run(plan, Formula(), hooks()).restriction.contested
+    pool = stream(5, Purpose.CHALLENGERS).permutation(512).tolist()
+    assert len(drawn) == 2
+    assert drawn[0] != drawn[1]
+    assert pool not in drawn
+    assert np.random.default_rng([5, 1]).permutation(512).tolist() not in drawn
 
 
 def test_trials_of_another_space_do_not_stop_a_resume():

@@ -1,14 +1,46 @@
-"""Indices into a space of millions, and chance among them."""
+"""Chance: named random streams of one seed, and permutations and ties among millions.
+
+Every generator of the tuner comes from `stream`: two purposes never draw alike, whatever else a search drew before.
+"""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.integer[Any]]
 """(n,) places of configurations in a space."""
+
+
+class Purpose(StrEnum):
+    """What chance is for; the values are the streams' names, and part of what a seed means."""
+
+    LAW_ORDER = "order that laws leave open"
+    AUDIT = "ties between audits"
+    LEAD = "ties between leads"
+    STRATEGY = "strategy"
+    PART = "part of a space"
+    CHALLENGERS = "pool of challengers"
+    TESTS = "tests of candidates"
+    REPETITION = "configurations of an experiment made again"
+    CORRELATIONS = "trials that correlations are learnt from"
+    COMPLETION = "trials that sources are completed from"
+
+
+def stream(seed: int, purpose: Purpose, again: int = 0) -> np.random.Generator:
+    """The generator of one purpose: the same for the same arguments, independent of every other.
+
+    Args:
+        seed: Of the search; not negative.
+        purpose: What is drawn.
+        again: How many streams of this purpose were drawn before, where one search begins several.
+    """
+    name = crc32(purpose.value.encode())
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(name, again)))
 
 
 def permutation(rng: np.random.Generator, count: int) -> npt.NDArray[np.int32]:

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import ast
+from itertools import product
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from spak.tuner.engine.indices import Ties, permutation
+from spak.tuner.chance import Purpose, Ties, permutation, stream
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_two_streams_coincide():
+    """Whatever the seed and however often a purpose began anew, each stream is its own; asked again, it is the same."""
+    asked = list(product(range(4), Purpose, range(4)))
+    assert len({stream(*each).bytes(16) for each in asked}) == len(asked)
+    assert stream(7, Purpose.STRATEGY, 1).bytes(16) == stream(7, Purpose.STRATEGY, 1).bytes(16)
+
+
+def test_nobody_else_makes_a_generator():
+    """A raw seed list is how the strategy and the challengers once came to draw the same permutation."""
+    makers = {"default_rng", "SeedSequence", "RandomState", "Generator", "PCG64"}
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for folder in ("tuner", "cli")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in makers
+    ]
+    assert {line.partition(":")[0] for line in found} == {"tuner/chance.py"}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000, 70_000])
