@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -88,43 +88,88 @@ def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = 
         hooks: Clock, journal and progress.
         done: Trials of the journal that is resumed; they count as spent.
     """
-    state = _State(search, backend, hooks)
+    started = hooks.clock()
+    searcher = Searcher(search, backend.provenance().objective)
+    running = _Running(searcher, backend, hooks, started)
     interrupted = False
     try:
-        state.restore(done)
-        while state.step():
+        searcher.restore(done)
+        while running.step():
             pass
     except KeyboardInterrupt:
         interrupted = True
-    return Result(
-        trials=tuple(state.trials),
-        restriction=state.restriction,
-        findings=tuple(found for standing in state.standings.values() for found in standing.findings()),
-        audited=sum(trial.origin == "audit" for trial in state.trials),
-        elapsed_s=hooks.clock() - state.started,
-        interrupted=interrupted,
-    )
-
-
-_Asked = tuple[int, Request]
-"""Place of a configuration in the space, and what the backend is asked about it."""
+    return searcher.result(hooks.clock() - started, interrupted=interrupted)
 
 
 @dataclass
-class _State:
-    search: Search
+class _Running:
+    """A search whose configurations a backend evaluates."""
+
+    searcher: Searcher
     backend: Backend
     hooks: Hooks
+    started: float
+    waiting: list[Request] = field(default_factory=list)
+
+    def step(self) -> bool:
+        """One batch; False if there is nothing left to do.
+
+        What would keep a batch waiting goes into the next one; the last one waits for all that was asked for.
+        """
+        left = self.searcher.search.budget.left(len(self.searcher.trials), self.hooks.clock() - self.started)
+        fresh = self.searcher.ask(min(left, self.backend.batch_size) - len(self.waiting))
+        asked = self.waiting + fresh
+        if not asked:
+            return False
+        late = self.backend.late(asked) if fresh and len(asked) < left else ()
+        self.waiting = [asked[place] for place in late]
+        for trial in self._evaluate([request for place, request in enumerate(asked) if place not in late]):
+            self.hooks.record(trial)
+            self.searcher.take(trial)
+            self.hooks.progress(len(self.searcher.trials), self.hooks.clock() - self.started)
+        self.searcher.reconsider()
+        return True
+
+    def _evaluate(self, requests: list[Request]) -> Iterator[Trial]:
+        """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
+        if not any(rule.after is not None for rule in self.searcher.restriction.live):
+            yield from self.backend.evaluate(requests)
+            return
+        first: list[Request] = []
+        last: list[Request] = []
+        for request, features in zip(requests, self.backend.features(requests), strict=True):
+            rules = self.searcher.speaking_of(request.configuration, features or {})
+            removing = next((rule for rule in rules if rule.power is Power.REMOVE), None)
+            if removing is not None and request.origin == "strategy":
+                yield _removed(request, removing, features or {})
+            else:
+                (last if rules else first).append(request)
+        for part in (first, last):
+            if part:
+                yield from self.backend.evaluate(part)
+
+
+@dataclass
+class Searcher:
+    """Chooses what is tried next, whoever evaluates it: default, audits and strategy, under laws that may fall.
+
+    Attributes:
+        search: What is searched, and with what; of its budget only the share of audits matters here.
+        objective: Measurement that ranks trials, lower is better.
+        trials: Every trial so far.
+        restriction: The laws as they stand now.
+    """
+
+    search: Search
+    objective: str
     trials: list[Trial] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
     num_audited: int = 0
     num_proposed: int = 0
-    waiting: list[_Asked] = field(default_factory=list)
+    open: dict[int, str] = field(default_factory=dict)
     best: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
-        self.started = self.hooks.clock()
-        self.objective = self.backend.provenance().objective
         self.restriction = self.search.restriction
         self.space = self.restriction.space
         audited = [rule for rule in self.restriction.live if rule.is_audited]
@@ -142,47 +187,82 @@ class _State:
     def restore(self, done: Sequence[Trial]) -> None:
         """Take over the trials of a journal."""
         for trial in done:
-            index = self.space.index(trial.configuration)
-            if index is not None:
-                self._take(index, trial)
-        self._drop_contradicted()
+            if self.space.index(trial.configuration) is not None:
+                self.take(trial)
+        self.reconsider()
 
-    def step(self) -> bool:
-        """One batch; False if there is nothing left to do.
+    def result(self, elapsed_s: float, *, interrupted: bool = False) -> Result:
+        """What was found so far."""
+        return Result(
+            trials=tuple(self.trials),
+            restriction=self.restriction,
+            findings=tuple(found for standing in self.standings.values() for found in standing.findings()),
+            audited=sum(trial.origin == "audit" for trial in self.trials),
+            elapsed_s=elapsed_s,
+            interrupted=interrupted,
+        )
 
-        What would keep a batch waiting goes into the next one; the last one waits for all that was asked for.
+    def ask(self, count: int) -> list[Request]:
+        """What to evaluate next, at most `count`; fewer where the space ends, none where it has ended.
+
+        What was asked for counts as tried; each trial of it is due to `take`.
         """
-        left = self.search.budget.left(len(self.trials), self.hooks.clock() - self.started)
-        fresh = self._requests(min(left, self.backend.batch_size) - len(self.waiting))
-        asked = self.waiting + fresh
-        if not asked:
-            return False
-        self.tried.update(index for index, _ in fresh)
-        late = self.backend.late([request for _, request in asked]) if fresh and len(asked) < left else ()
-        self.waiting = [asked[place] for place in late]
-        for trial in self._evaluate([one for place, one in enumerate(asked) if place not in late]):
-            index = self.space.index(trial.configuration)
-            assert index is not None  # noqa: S101 - it was asked for
-            self.hooks.record(trial)
-            self._take(index, trial)
-            self.hooks.progress(len(self.trials), self.hooks.clock() - self.started)
-        self._drop_contradicted()
-        return True
-
-    def _requests(self, count: int) -> list[_Asked]:
         if count <= 0:
             return []
         chosen: list[tuple[int, str]] = []
         default = self.space.default_index
         if default is not None and default not in self.tried:
             chosen.append((default, "default"))
-        audited = self.num_audited + sum(request.origin == "audit" for _, request in self.waiting)
-        due = self.search.budget.audits_due(len(self.trials) + len(self.waiting), count) - audited
+        audited = self.num_audited + sum(origin == "audit" for origin in self.open.values())
+        due = self.search.budget.audits_due(len(self.trials) + len(self.open), count) - audited
         chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
         taken = {index for index, _ in chosen}
         chosen += [(index, "strategy") for index in self._propose(count - len(chosen), taken)]
+        self.open |= dict(chosen[:count])
+        self.tried.update(self.open)
         problem = self.space.setting.problem
-        return [(index, Request(self.space.config(index), problem, origin)) for index, origin in chosen[:count]]
+        return [Request(self.space.config(index), problem, origin) for index, origin in chosen[:count]]
+
+    def take(self, trial: Trial) -> None:
+        """Note a finished trial of a configuration of the space, asked for or not, and tell the strategy.
+
+        Raises:
+            ValueError: If its configuration is not of the space.
+        """
+        index = self.space.index(trial.configuration)
+        if index is None:
+            raise ValueError(f"{dict(trial.configuration)} is not of the space that is searched")
+        self.open.pop(index, None)
+        self.trials.append(trial)
+        self.num_audited += trial.origin == "audit"
+        naming = {rule.id for rule in self._rules_naming(index, trial)}
+        for standing in self.standings.values():
+            standing.note(trial, is_named=standing.rule.id in naming)
+        self.tried.add(index)
+        value = self._value(trial)
+        if value is not None and (self.best is None or value < self.best[0]):
+            self.best = (value, index)
+        if value is not None:
+            self.lead.note(value, index)
+        row = self._row(index)
+        if row is not None:
+            self.strategy.tell([Observation(row, value)])
+
+    def speaking_of(self, configuration: Configuration, features: Mapping[str, float]) -> list[Rule]:
+        """Laws about compiled features that speak against a configuration which has these."""
+        return self.restriction.after_compiling({**self.space.setting.names, **configuration, **features})
+
+    def reconsider(self) -> None:
+        """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
+        laws = {name for name, standing in self.standings.items() if standing.is_contradicted()}
+        laws -= self.restriction.contested
+        if laws:
+            before = self.restriction
+            after = self.restriction = before.contest(sorted(laws))
+            self.lead.free((before.removed | before.postponed) & ~(after.removed | after.postponed))
+            self.order = after.order(self._stream(Purpose.LAW_ORDER))
+            self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))
+            self._start_strategy()
 
     def _take_audits(self, count: int) -> list[int]:
         found: list[int] = []
@@ -213,58 +293,6 @@ class _State:
             rows = [int(self.allowed[row]) for row in asked]
             found += [index for index in rows if index not in self.tried and index not in taken and index not in found]
         return found
-
-    def _evaluate(self, requests: list[_Asked]) -> Iterator[Trial]:
-        """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
-        plain = [request for _, request in requests]
-        if not any(rule.after is not None for rule in self.restriction.live):
-            yield from self.backend.evaluate(plain)
-            return
-        first: list[Request] = []
-        last: list[Request] = []
-        for request, features in zip(plain, self.backend.features(plain), strict=True):
-            rules = self._after(request.configuration, features or {})
-            removing = next((rule for rule in rules if rule.power is Power.REMOVE), None)
-            if removing is not None and request.origin == "strategy":
-                yield _removed(request, removing, features or {})
-            else:
-                (last if rules else first).append(request)
-        for part in (first, last):
-            if part:
-                yield from self.backend.evaluate(part)
-
-    def _after(self, configuration: Configuration, features: dict[str, float]) -> list[Rule]:
-        values = {**self.space.setting.names, **configuration, **features}
-        return self.restriction.after_compiling(values)
-
-    def _take(self, index: int, trial: Trial) -> None:
-        """Note a finished trial and tell the strategy."""
-        self.trials.append(trial)
-        self.num_audited += trial.origin == "audit"
-        naming = {rule.id for rule in self._rules_naming(index, trial)}
-        for standing in self.standings.values():
-            standing.note(trial, is_named=standing.rule.id in naming)
-        self.tried.add(index)
-        value = self._value(trial)
-        if value is not None and (self.best is None or value < self.best[0]):
-            self.best = (value, index)
-        if value is not None:
-            self.lead.note(value, index)
-        row = self._row(index)
-        if row is not None:
-            self.strategy.tell([Observation(row, value)])
-
-    def _drop_contradicted(self) -> None:
-        """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
-        laws = {name for name, standing in self.standings.items() if standing.is_contradicted()}
-        laws -= self.restriction.contested
-        if laws:
-            before = self.restriction
-            after = self.restriction = before.contest(sorted(laws))
-            self.lead.free((before.removed | before.postponed) & ~(after.removed | after.postponed))
-            self.order = after.order(self._stream(Purpose.LAW_ORDER))
-            self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))
-            self._start_strategy()
 
     def _start_strategy(self) -> None:
         """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
