@@ -18,7 +18,7 @@ from spak.kg.model.system import System
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
 
 if TYPE_CHECKING:
-    from spak.kg.files.loader import Contents
+    from spak.kg.files.contents import Contents
     from spak.kg.files.yaml_reader import Document
 
 PROBLEM_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
