@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spak.tuner.knowledge.knowledge import Knowledge, knowledge
+from spak.tuner.knowledge.known import Knowledge, knowledge
 from spak.tuner.knowledge.source import WORST, Source
 from spak.tuner.strategy.base import Observation, SpaceView
 from spak.tuner.strategy.transfer import Transfer

@@ -27,7 +27,6 @@ from spak.tuner.knowledge.gather import Target, gather, recorded
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.strategy import registry
-from spak.tuner.strategy.transfer import Transfer
 
 ROOT = Path(__file__).parents[1]
 TOOLCHAIN = "tileiras 13.4.92"
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--kernel", default="fmha")
     parser.add_argument("--hw", default="rtx5070")
     parser.add_argument("--problem", default="d64-s1024-causal")
-    parser.add_argument("--strategy", nargs="+", default=["random", "exhaustive", "genetic", "forest", "transfer"])
+    parser.add_argument("--strategy", nargs="+", default=list(registry.STRATEGIES))
     options = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.1f}; processor seconds")
     print(f"{'strategy':11} {'feasible':>9} {'laws read':>10} {'space+laws':>11} {'first batch':>12} {'peak MB':>8}")
@@ -85,7 +84,7 @@ def measure(options: argparse.Namespace, strategy: str) -> None:
     read = time.process_time()
     question = session.ask(laws, options.kernel, options.hw, options.problem)
     feasible, target = session.space(question), Target(question.hw, "other-problems", question.problem)
-    if strategy == "transfer":
+    if registry.entry(strategy).starts_from_knowledge:
         feasible = part(feasible, recorded(laws, feasible, target), stream(0, Purpose.PART))
     restriction = session.laws_on(laws, feasible, question.hw, TOOLCHAIN, use_laws=True, transfer=True)
     opened = time.process_time()
@@ -97,11 +96,9 @@ def measure(options: argparse.Namespace, strategy: str) -> None:
 
 
 def choose_first(laws: Laws, target: Target, restriction: Restriction, strategy: str) -> None:
-    if strategy == "transfer":
-        known = gather(laws, restriction.space, target, restriction)
-        search = loop.Search(restriction, lambda: Transfer(known), Budget(BATCH, None, 0.05))
-    else:
-        search = loop.Search(restriction, lambda: registry.make(strategy), Budget(BATCH, None, 0.05))
+    informed = registry.entry(strategy).starts_from_knowledge
+    known = gather(laws, restriction.space, target, restriction) if informed else None
+    search = loop.Search(restriction, lambda: registry.make(strategy, known=known), Budget(BATCH, None, 0.05))
     try:
         loop.run(search, Ends(), loop.Hooks(time.monotonic, lambda _: None, lambda *_: None))
     except Chosen:

@@ -152,10 +152,12 @@ def _plan(laws: Laws, options: Options) -> _Plan:
     question = session.ask(laws, options.kernel, hw, options.problem)
     whole, known = session.space(question), None
     space = whole
-    if options.strategy == "transfer":
+    if registry.entry(options.strategy).starts_from_knowledge:
         space, known = _part(laws, options, question, whole)
     if space is not whole:
-        notes.append(f"transfer searches a part, {len(space)} of {len(whole)} configurations: see tune search --help.")
+        notes.append(
+            f"{options.strategy} searches a part, {len(space)} of {len(whole)} configurations: see tune search --help."
+        )
     return _Plan(options, question, name, tuple(notes), space, len(whole), known)
 
 
@@ -267,14 +269,11 @@ def _confirm_trials(plan: _Plan) -> int:
 
 
 def _strategy(laws: Laws, plan: _Plan, restriction: Restriction) -> Callable[[], Strategy]:
-    """What proposes; `transfer` under laws starts from what other hardware and other problem sizes recorded."""
-    if plan.known is None:
-        return lambda: registry.make(plan.options.strategy)
+    """What proposes; under laws it may start from what other hardware and other problem sizes recorded."""
     from spak.tuner.knowledge.gather import gather
-    from spak.tuner.strategy.transfer import Transfer
 
-    known = gather(laws, restriction.space, plan.known, restriction)
-    return lambda: Transfer(known)
+    known = None if plan.known is None else gather(laws, restriction.space, plan.known, restriction)
+    return lambda: registry.make(plan.options.strategy, known=known)
 
 
 def _most_trials(plan: _Plan) -> int | None:

@@ -17,7 +17,7 @@ from spak.kg.space.space import Space, build
 from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import Target, gather, recorded
-from spak.tuner.knowledge.knowledge import Knowledge
+from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Context, restrict
 from spak.tuner.replay import recorded_space, with_hardware

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -24,12 +24,10 @@ from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import OwnRuns, Target, gather
-from spak.tuner.knowledge.knowledge import Knowledge, named
+from spak.tuner.knowledge.known import Knowledge, named
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
 from spak.tuner.strategy.asking import KNOWN
-from spak.tuner.strategy.base import Strategy
-from spak.tuner.strategy.transfer import Transfer
 
 FRACTIONS = (0.95, 0.99)
 """Fractions of the recorded optimum (optimum / time) that evaluations are counted to."""
@@ -43,7 +41,7 @@ class Replay:
         hardware: The record's hardware; it need not be known.
         op: Op name; it need not be known.
         laws: None to know nothing at all.
-        strategy: Empty: `transfer` where anything is known, else `random`.
+        strategy: Empty: the default, another where anything is known.
         budget: Most trials; None for the whole space.
         audit: Share of the trials that goes where laws say not to look.
         own_runs: Which runs of the same hardware and op take part.
@@ -153,11 +151,12 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         if op is not None:
             restriction = restrict(space, laws, Context(hw))
         known = gather(laws, space, Target(hw, what.own_runs, space.setting.problem), restriction)
-    name = what.strategy or ("transfer" if known is not None and known.labels else "random")
+    informed = known is not None and bool(known.labels)
+    name = what.strategy or registry.default(informed=informed)
     reasons = _Reasons(known)
     search = loop.Search(
         restriction,
-        _factory(name, known, reasons),
+        lambda: registry.make(name, reasons.note, known),
         Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0),
         what.seed,
         known.order() if known is not None and known.labels else None,
@@ -225,12 +224,6 @@ def _op(laws: Laws | None, name: str) -> Op | None:
         return laws.ops[Taxonomy("op", laws.ops).resolve(name)] if laws is not None else None
     except UnknownNameError:
         return None
-
-
-def _factory(name: str, known: Knowledge | None, reasons: _Reasons) -> Callable[[], Strategy]:
-    if name != Transfer.name:
-        return lambda: registry.make(name, reasons.note)
-    return lambda: Transfer(known, reasons.note)
 
 
 def _by_place(space: Space, trials: tuple[Trial, ...], reasons: _Reasons) -> dict[int, str]:

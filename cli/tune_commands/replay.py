@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli.app import Examples, globals_of
+from spak.tuner.strategy import registry
 
 EXAMPLES: Examples = (
     (
@@ -33,7 +34,10 @@ def command(
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials; else the whole space.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
     strategy: Annotated[
-        str, typer.Option(help="transfer, random, genetic, forest, exhaustive; else transfer if anything is known.")
+        str,
+        typer.Option(
+            help=f"{', '.join(registry.STRATEGIES)}; else {registry.default(informed=True)} if anything is known."
+        ),
     ] = "",
     audit: Annotated[float, typer.Option(min=0, max=1, help="Share spent where laws say not to look.")] = 0.05,
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",

@@ -8,6 +8,7 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import EXIT_INTERRUPTED, Examples, globals_of
+from spak.tuner.strategy import registry
 
 Format = Literal["table", "json"]
 BackendChoice = Literal["auto", "gpu", "compile"]
@@ -47,8 +48,8 @@ def command(
     strategy: Annotated[
         str,
         typer.Option(
-            help="How to choose what to try next: random, exhaustive, transfer, genetic, forest; "
-            "else transfer under laws, random without or with --no-transfer."
+            help=f"How to choose what to try next: {registry.listed()}; else {registry.default(informed=True)} "
+            f"under laws, {registry.default(informed=False)} without or with --no-transfer."
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
@@ -67,8 +68,8 @@ def command(
 
     Without a GPU it searches by the compiler alone: the times are predicted, and nothing is called measured.
     The default configuration is always tried, and a share of the trials goes where the laws say not to look.
-    Of a space above 65,536 configurations strategy transfer searches a part: what was recorded elsewhere, what is
-    near the best of it, and a random sample.
+    Of a space above 65,536 configurations a strategy that starts from recorded runs searches a part: what was recorded
+    elsewhere, what is near the best of it, and a random sample.
     """
     from spak.cli.render import search as render_search
     from spak.cli.render.text import Pen
@@ -84,7 +85,7 @@ def command(
         problem=problem,
         trials=budget,
         seconds=seconds,
-        strategy=strategy or ("transfer" if use_laws and not no_transfer else "random"),
+        strategy=strategy or registry.default(informed=use_laws and not no_transfer),
         seed=seed,
         audit=audit,
         confirm=confirm,

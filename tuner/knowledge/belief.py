@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.knowledge.knowledge import Knowledge
+from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.likeness import Likeness, Rows
 
 WEIGHT_VARIANCE = 0.05

@@ -14,7 +14,7 @@ from spak.kg.model.base import Problem
 from spak.kg.model.run import Run
 from spak.kg.space.space import Space
 from spak.tuner.knowledge.kinship import kinship
-from spak.tuner.knowledge.knowledge import Advice, Knowledge, knowledge
+from spak.tuner.knowledge.known import Advice, Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Power, Restriction, Rule
 from spak.tuner.knowledge.source import Source, sources
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from spak.kg.space.space import mixed_radix
 from spak.tuner.knowledge.belief import Belief, log_expected_improvement
-from spak.tuner.knowledge.knowledge import Knowledge, knowledge, named
+from spak.tuner.knowledge.known import Knowledge, knowledge, named
 from spak.tuner.knowledge.source import WORST
 from spak.tuner.strategy.asking import Asking, Explain
 from spak.tuner.strategy.base import Observation, SpaceView

@@ -261,6 +261,15 @@ def test_random_mixes_a_known_order_with_chance():
     assert sorted(plain.ask(10**6)) == sorted(asked)
 
 
+def test_what_is_special_of_a_strategy_is_in_its_entry():
+    """What it may start from, what it is called in help and by itself, and which is the default, come from one entry."""
+    assert registry.default(informed=True) == "transfer"
+    assert registry.default(informed=False) == "random"
+    for name, entry in registry.STRATEGIES.items():
+        assert f"{name} ({entry.summary})" in registry.listed()
+        assert registry.make(name).name == name
+
+
 def test_an_unknown_strategy_is_refused_with_the_names_there_are():
     """A typo names the strategies."""
     with pytest.raises(TunerError, match=r"unknown strategy 'genetik'; there are .*random"):

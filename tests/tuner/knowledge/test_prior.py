@@ -15,7 +15,7 @@ from spak.tuner.knowledge.belief import Belief, log_expected_improvement
 from spak.tuner.knowledge.correlation import default_tables, tables
 from spak.tuner.knowledge.filling import complete
 from spak.tuner.knowledge.kinship import kinship
-from spak.tuner.knowledge.knowledge import Advice, knowledge
+from spak.tuner.knowledge.known import Advice, knowledge
 from spak.tuner.knowledge.likeness import Likeness
 from spak.tuner.knowledge.source import WORST, Source, sources
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.knowledge import knowledge
+from spak.tuner.knowledge.known import knowledge
 from spak.tuner.knowledge.source import WORST, Source
 from spak.tuner.strategy import registry
 from spak.tuner.strategy.base import Observation, SpaceView
