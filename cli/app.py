@@ -28,7 +28,7 @@ EXIT_BUG = 70  # EX_SOFTWARE of sysexits.h: Python's own 1 would read as "findin
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell reports for `cat` in the same place
 
-ERROR_BASES = (("spak.kg.errors", "KgError"), ("spak.tuner.errors", "TunerError"), ("kernels.errors", "KernelError"))
+ERROR_BASES = (("spak.kg.errors", "KgError"), ("spak.tuner.errors", "TunerError"))
 """Base class of each package's user-facing errors. A module nobody imported raised nothing, so none is imported here."""
 
 _HOISTED = "--laws"

@@ -10,7 +10,7 @@ from spak.cli.app import Entry, build, run
 COMMANDS: dict[str, Entry] = {
     "search": Entry("spak.cli.tune_commands.search", "Search a kernel's space (the default command)."),
     "replay": Entry("spak.cli.tune_commands.replay", "Search recorded measurements as if they were live."),
-    "first": Entry("spak.cli.tune_commands.first", "What to try first on hardware that nothing was recorded on."),
+    "first": Entry("spak.cli.tune_commands.first", "What to try first on some hardware, new or known."),
     "report": Entry("spak.cli.tune_commands.report", "Write a kernel's engineering report from recorded runs."),
 }
 

@@ -1,9 +1,11 @@
-"""What to try first on hardware that nothing was recorded on: the order that a search there would begin with."""
+"""What to try first on a piece of hardware: what was recorded there, then what is known elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName
@@ -20,6 +22,7 @@ from spak.tuner.knowledge.gather import Target, gather, recorded
 from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Context, restrict
+from spak.tuner.knowledge.source import Source
 from spak.tuner.replay import recorded_space, with_hardware
 
 
@@ -41,26 +44,37 @@ class First:
 
 
 def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem) -> First:
-    """The order in which `op_name` would be searched on `hardware`, before any trial there.
+    """The order in which to try configurations of `op_name` on `hardware`.
+
+    What was timed there at this problem size stands where its time puts it; the rest where other sizes, other hardware
+    and laws do.
 
     Raises:
         KgError: If the op is unknown, or a file of the law root cannot be used.
-        TunerError: If nothing was recorded of the op on other hardware.
+        TunerError: If nothing is known of the op.
     """
     known, hw = with_hardware(laws, hardware)
     op = known.ops[Taxonomy("op", known.ops).resolve(op_name)]
     facts = hardware_facts(known, hw)
     whole = recorded_space(_anywhere(known, op, problem), op, op.id, facts) if op.open else build(op, problem, facts)
-    target = Target(hw, problem=whole.setting.problem)
+    target = Target(hw, "all", whole.setting.problem)
     space = part(whole, recorded(known, whole, target), stream(0, Purpose.PART))
     restriction = restrict(space, known, Context(hw))
     knowledge = gather(known, space, target, restriction)
     if not knowledge.labels:
-        raise TunerError(
-            f"nothing is known of op {op.id!r} on other hardware; import records of it, or search at random"
-        )
-    order = knowledge.order()
+        raise TunerError(f"nothing is known of op {op.id!r}; import records of it, or search at random")
+    order = _order(knowledge, recorded(known, space, target), target)
     return First(hw, space, knowledge, order[~restriction.removed[order]])
+
+
+def _order(knowledge: Knowledge, sources: Sequence[Source], target: Target) -> Indices:
+    """Rows by expected slowdown, which is the recorded one where this very target has been tried; those first of equals."""
+    expected, is_new = knowledge.expected.copy(), np.ones(len(knowledge.codes), np.bool_)
+    for source in sources:
+        if source.hw == target.hw and dict(source.problem) == dict(target.problem):
+            expected[source.rows] = source.slowdown
+            is_new[source.rows] = False
+    return np.lexsort((is_new, expected))
 
 
 def _anywhere(laws: Laws, op: Op, problem: Problem) -> Recording:

@@ -12,12 +12,13 @@ import numpy as np
 from spak.kg.errors import UnknownNameError
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, hardware_nodes
-from spak.kg.formats.recording import Recording, canonical
+from spak.kg.formats.recording import Recording, canonical, seen_parameters
 from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.completion import completed
 from spak.kg.space.space import Setting, Space
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import loop
@@ -140,11 +141,12 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         KgError: For names and files of the law root that cannot be used.
         TunerError: If the record holds no correct time, does not match the op, or the strategy is unknown.
     """
+    laws, hw = with_hardware(what.laws, what.hardware) if what.laws else (None, hardware_nodes({}, what.hardware)[0])
+    op = _op(laws, what.op)
+    recording = _completed(recording, op)
     timed = [trial for trial in recording.trials if trial.value("time") is not None]
     if not timed:
         raise TunerError("no correct time in the record; there is nothing to search for")
-    laws, hw = with_hardware(what.laws, what.hardware) if what.laws else (None, hardware_nodes({}, what.hardware)[0])
-    op = _op(laws, what.op)
     space = recorded_space(recording, op, what.op, hardware_facts(laws, hw) if laws else {})
     restriction, known = Restriction(space), None
     if laws is not None:
@@ -182,6 +184,18 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         reasons=_by_place(space, result.trials, reasons),
         overhead_ms=1e3 * spent / max(len(result.trials), 1),
     )
+
+
+def _completed(recording: Recording, op: Op | None) -> Recording:
+    """`recording` with the defaults of parameters that its op has gained since."""
+    if op is None or recording.parameters.keys() >= op.parameters.keys():
+        return recording
+    complete = [completed(op, trial.configuration) for trial in recording.trials]
+    trials = tuple(
+        msgspec.structs.replace(trial, configuration=configuration)
+        for trial, configuration in zip(recording.trials, complete, strict=True)
+    )
+    return replace(recording, parameters=seen_parameters(trials), trials=trials)
 
 
 def recorded_space(recording: Recording, op: Op | None, name: str, facts: Mapping[str, Scalar]) -> Space:

@@ -1,4 +1,4 @@
-"""`tune first`: what to try first on hardware that nothing was recorded on."""
+"""`tune first`: what to try first on some hardware, new or known."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 5
 
 def command(
     ctx: typer.Context,
-    hw: Annotated[str, typer.Option(help="The new hardware; need not be known.")],
+    hw: Annotated[str, typer.Option(help="The hardware; need not be known.")],
     op: Annotated[str, typer.Option(help="What will be tuned.")],
     arch: Annotated[str, typer.Option(help="Architecture of hardware the laws do not know.")] = "",
     vendor: Annotated[str, typer.Option(help="Vendor of hardware the laws do not know.")] = "",
@@ -28,9 +28,10 @@ def command(
     count: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 10,
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
-    """Print the configurations that a search on new hardware would begin with, and what they come from.
+    """Print the configurations to try first on some hardware, and what they come from.
 
-    The order comes from what was recorded on other hardware and from the laws; what laws may remove is left out.
+    What was timed there at this problem size comes in the order of its times. The rest comes from what was recorded at
+    other sizes and on other hardware, and from the laws; what laws may remove is left out.
     Of an op made from imports, the configurations are those that were recorded anywhere.
     """
     import msgspec
@@ -55,7 +56,7 @@ def command(
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
         return
-    typer.echo(f"{found.space.op} on {found.hw}: first of {len(found.order)} configurations, before any trial")
+    typer.echo(f"{found.space.op} on {found.hw}: first of {len(found.order)} configurations")
     known = described(found.knowledge)
     for label, weight in known[:_SHOWN]:
         typer.echo(f"  known: {label}, weight {weight:.2f}")
