@@ -35,6 +35,8 @@ from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
 from spak.tuner.backend.compile.features import resident
 from spak.tuner.backend.compile.occupancy import Limits
+from spak.tuner.backend.compile.open import open_task
+from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.knowledge import predict as model
 from spak.tuner.knowledge.predict import Machine, predict_us
@@ -111,7 +113,7 @@ class Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--laws", type=Path, default=Path("laws"))
-    parser.add_argument("--cache", type=Path, default=Path("~/.cache/spak/compile").expanduser())
+    parser.add_argument("--cache", type=Path, default=Path("~/.cache/spak").expanduser())
     parser.add_argument("--top", type=int, default=5)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--sample", type=int, help="only so many trials a run, evenly over the measured ranks")
@@ -212,7 +214,7 @@ def compiled(
 ) -> Sequence[dict[str, float] | None]:
     """The features of each configuration compiled here, for the run's hardware."""
     question = session.ask(laws, run.op, run.hw, ",".join(f"{k}={v}" for k, v in problem.items()))
-    backend = session.compile_backend(question, toolchain.find(), session.Workplace(cache, os.cpu_count() or 1))
+    backend = open_task(Task(question.hw, question.op, question.facts, cache, os.cpu_count() or 1), toolchain.find())
     try:
         return backend.features([Request(t.configuration, problem, "") for t in trials])
     finally:

@@ -35,8 +35,9 @@ from spak.kg.space.space import build
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.gpu.ahead import Compiled
 from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
-from spak.tuner.backend.gpu.open import Bench, open_compiler, open_gpu, source_of
+from spak.tuner.backend.gpu.open import Bench, open_compiler, open_gpu
 from spak.tuner.backend.gpu.timing import Plan
+from spak.tuner.backend.source import source_of
 
 FEW_ROUNDS = Plan(rounds=11, slow_rounds=6, warmups=1)
 """For problems whose launches take milliseconds: the rounds still give every configuration an interval."""

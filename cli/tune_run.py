@@ -18,6 +18,8 @@ from spak.cli.app import Globals
 from spak.cli.progress import Progress
 from spak.cli.roots import cache_directory, open_laws, open_root
 from spak.kg.files.loader import EVIDENCE
+from spak.tuner.backend import registry as backends
+from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, permutation, stream
 from spak.tuner.engine import journal, loop, record, session
 from spak.tuner.engine import summary as report
@@ -62,7 +64,7 @@ class Options:
 
     kernel: str
     hw: str
-    backend: Literal["auto", "gpu", "compile"]
+    backend: str
     use_laws: bool
     transfer: bool
     problem: str
@@ -110,7 +112,7 @@ class _Plan:
 
     options: Options
     question: session.Question
-    backend_name: session.BackendName
+    backend: backends.Entry
     notes: tuple[str, ...]
     space: Space
     feasible: int
@@ -140,14 +142,12 @@ def search(state: Globals, options: Options) -> Outcome:
 def _plan(laws: Laws, options: Options) -> _Plan:
     from spak.tuner.backend.gpu.detect import detect
 
-    gpu = None if options.backend == "compile" else detect()
-    if options.backend == "gpu" and gpu is None:
-        raise TunerError("--backend gpu: no NVIDIA GPU with a driver was found; use --backend compile")
-    name: session.BackendName = "compile" if gpu is None else "gpu"
+    gpu = detect() if backends.wants_device(options.backend) else None
+    backend = backends.choose(options.backend, has_device=gpu is not None)
     hw = options.hw or (gpu.name if gpu is not None else session.DEFAULT_HW)
     notes = []
-    if gpu is None:
-        found = "" if options.backend == "compile" else "No GPU here: "
+    if backend.tier != "measured":
+        found = "No GPU here: " if options.backend == backends.AUTO else ""
         notes.append(f"{found}compiling for {hw}; times are predicted, none is measured.")
     question = session.ask(laws, options.kernel, hw, options.problem)
     whole, known = session.space(question), None
@@ -158,7 +158,7 @@ def _plan(laws: Laws, options: Options) -> _Plan:
         notes.append(
             f"{options.strategy} searches a part, {len(space)} of {len(whole)} configurations: see tune search --help."
         )
-    return _Plan(options, question, name, tuple(notes), space, len(whole), known)
+    return _Plan(options, question, backend, tuple(notes), space, len(whole), known)
 
 
 def _part(laws: Laws, options: Options, question: session.Question, whole: Space) -> tuple[Space, Target | None]:
@@ -180,20 +180,11 @@ def _searched(done: tuple[Trial, ...]) -> tuple[Trial, ...]:
 
 
 def _backend(plan: _Plan) -> Backend:
-    workers = os.cpu_count() or 1
-    folder = cache_directory()
-    if plan.backend_name == "compile":
-        from spak.tuner.backend.compile import toolchain
-
-        return session.compile_backend(plan.question, toolchain.find(), session.Workplace(folder / "compile", workers))
-    from spak.tuner.backend.gpu.backend import Method
-    from spak.tuner.backend.gpu.open import Bench, open_gpu
-
     question = plan.question
-    arch = str(question.facts["gpu_code"])
-    bench = Bench(question.op.id, arch, question.facts, folder / "cubins", workers)
-    opened: Backend = open_gpu(bench, Method(seed=plan.options.seed))
-    return opened
+    task = backends.Task(
+        question.hw, question.op, question.facts, cache_directory(), os.cpu_count() or 1, plan.options.seed
+    )
+    return plan.backend.open(task)
 
 
 def _search(state: Globals, laws: Laws, plan: _Plan, backend: Backend) -> Outcome:
@@ -264,7 +255,7 @@ def _learned(laws: Laws, plan: _Plan, backend: Backend, found: tuple[Run, learn.
 
 def _confirm_trials(plan: _Plan) -> int:
     """The share of the trials that is kept for testing; none where nothing is written back."""
-    most = _most_trials(plan) or session.DEFAULT_TRIALS[plan.backend_name]
+    most = _most_trials(plan) or plan.backend.num_trials
     return 0 if plan.options.write == "run" else round(most * plan.options.confirm)
 
 
@@ -279,18 +270,17 @@ def _strategy(laws: Laws, plan: _Plan, restriction: Restriction) -> Callable[[],
 def _most_trials(plan: _Plan) -> int | None:
     options = plan.options
     unlimited = options.trials is None and options.seconds is None
-    return session.DEFAULT_TRIALS[plan.backend_name] if unlimited else options.trials
+    return plan.backend.num_trials if unlimited else options.trials
 
 
 def _frame(plan: _Plan, provenance: Provenance) -> record.Frame:
     question, options = plan.question, plan.options
-    _, _, source = session.kernel_spec(question.op.id)
     subject = record.Subject(
         hw=question.hw,
         op=question.op.id,
         problem=question.problem,
         problem_name=question.problem_name,
-        source_sha256=source,
+        source_sha256=source_of(question.op.id),
         commit=_commit(),
     )
     method = record.Method(options.strategy, options.seed, reproduce(options))

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from spak.cli.app import Globals
 from spak.cli.roots import cache_directory, open_root
@@ -15,6 +15,8 @@ from spak.kg.law.match import Matcher, Question
 from spak.kg.model.run import Kernel, Run
 from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner import verify
+from spak.tuner.backend.registry import BACKENDS, Task, choose, wants_device
+from spak.tuner.backend.source import source_of
 from spak.tuner.engine import record, session
 from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from spak.kg.model.run import Trial
     from spak.tuner.backend.base import Backend
     from spak.tuner.learn.writeback import Change
-
-Backends = Literal["compile", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Options:
         write: Whether the run file and its evidence are written.
     """
 
-    backend: Backends
+    backend: str
     hw: str
     num_problems: int
     seed: int
@@ -69,7 +69,7 @@ def repeat(state: Globals, laws: Laws, law: Law, options: Options) -> Outcome:
     root = open_root(state)
     if options.write:
         root.require_writable()
-    verify.check_tier(law, "compiled" if options.backend == "compile" else "measured")
+    verify.check_tier(law, BACKENDS[options.backend].tier)
     question = _question(laws, law, options)
     test = verify.Experiment(law, question.op, question.facts, options.seed, options.num_problems)
     backend = open_backend(question, options)
@@ -91,7 +91,7 @@ def _question(laws: Laws, law: Law, options: Options) -> session.Question:
     Raises:
         TunerError: If the law does not speak of that hardware.
     """
-    hw = options.hw or (_device() if options.backend == "gpu" else _compiled_for(laws, law.scope.hw))
+    hw = options.hw or (_device(options.backend) or _compiled_for(laws, law.scope.hw))
     question = session.ask(laws, law.scope.op, hw, "")
     found = Matcher(laws, Question(question.hw, question.op.id)).match(law)
     if found is None or found.hw == "transferred":
@@ -106,13 +106,13 @@ def _compiled_for(laws: Laws, hw: str) -> str:
     return session.DEFAULT_HW if session.DEFAULT_HW in devices else next(iter(devices), hw)
 
 
-def _device() -> str:
+def _device(backend: str) -> str:
+    """The device that `backend` runs on; empty if it needs none."""
     from spak.tuner.backend.gpu.detect import detect
 
-    gpu = detect()
-    if gpu is None:
-        raise TunerError("--backend gpu: no NVIDIA GPU with a driver was found; use --backend compile or replay")
-    return gpu.name
+    gpu = detect() if wants_device(backend) else None
+    choose(backend, has_device=gpu is not None)
+    return gpu.name if gpu is not None else ""
 
 
 def open_backend(question: session.Question, options: Options) -> Backend:
@@ -121,23 +121,15 @@ def open_backend(question: session.Question, options: Options) -> Backend:
     Raises:
         TunerError: If the compiler is missing, or the hardware is nothing to compile for.
     """
-    workers, folder = os.cpu_count() or 1, cache_directory()
-    if options.backend == "compile":
-        from spak.tuner.backend.compile import toolchain
-
-        return session.compile_backend(question, toolchain.find(), session.Workplace(folder / "compile", workers))
-    from spak.tuner.backend.gpu.backend import Method
-    from spak.tuner.backend.gpu.open import Bench, open_gpu
-
-    bench = Bench(question.op.id, str(question.facts["gpu_code"]), question.facts, folder / "cubins", workers)
-    opened: Backend = open_gpu(bench, Method(seed=options.seed))
-    return opened
+    workers = os.cpu_count() or 1
+    task = Task(question.hw, question.op, question.facts, cache_directory(), workers, options.seed)
+    return BACKENDS[options.backend].open(task)
 
 
 def _run(question: session.Question, backend: Backend, about: tuple[Law, Options], trials: tuple[Trial, ...]) -> Run:
     """The experiment as a run file."""
     (law, options), provenance, now = about, backend.provenance(), datetime.now(UTC)
-    _, _, source = session.kernel_spec(question.op.id)
+    source = source_of(question.op.id)
     subject = record.Subject(question.hw, question.op.id, {}, f"verify-{law.id}", source)
     return Run(
         id=record.run_id(provenance.tier, subject, now),

@@ -182,7 +182,7 @@ class Experiment:
         ]
 
 
-def check_tier(law: Law, tier: str) -> None:
+def check_tier(law: Law, tier: str | None) -> None:
     """Refuse what a backend of `tier` cannot tell.
 
     Raises:

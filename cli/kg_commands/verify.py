@@ -9,6 +9,7 @@ import typer
 from spak.cli import completion
 from spak.cli.app import Globals, globals_of
 from spak.cli.roots import open_laws, open_root
+from spak.tuner.backend.registry import BACKENDS
 
 if TYPE_CHECKING:
     from spak.cli.verify_run import Options
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from spak.kg.model.law import Law
     from spak.tuner.verify import Verification
 
+    Backend = str
+else:
+    Backend = Literal[tuple(reversed(BACKENDS))]
+
 EXAMPLES = (
     ("kg verify sm120-fmha-128x128-spills", "each run that can speak: verdict, effect, and the status that gives"),
     ("kg verify --all", "every law; exit 1 if its evidence is not what the recorded runs say"),
 )
-
-Backend = Literal["replay", "compile", "gpu"]
 
 
 def command(

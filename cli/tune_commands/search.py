@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from spak.cli import completion
 from spak.cli.app import EXIT_INTERRUPTED, Examples, globals_of
+from spak.tuner.backend.registry import AUTO, making
 from spak.tuner.strategy import registry
 
 Format = Literal["table", "json"]
-BackendChoice = Literal["auto", "gpu", "compile"]
+if TYPE_CHECKING:
+    Backend = str
+else:
+    Backend = Literal[AUTO, *(entry.name for entry in making())]
 
 EXAMPLES: Examples = (
     ("tune --use-laws", "FMHA on the GPU found, else by the compiler alone"),
@@ -32,8 +36,11 @@ def command(
         ),
     ] = "",
     backend: Annotated[
-        BackendChoice, typer.Option(help="Measure on the GPU, or compile only; auto takes the GPU if there is one.")
-    ] = "auto",
+        Backend,
+        typer.Option(
+            help=f"{'; '.join(f'{e.name}: {e.description}' for e in making())}; {AUTO}: the first that runs here."
+        ),
+    ] = AUTO,
     use_laws: Annotated[
         bool, typer.Option("--use-laws/--no-laws", help="Obey what is known, or search as if nothing were.")
     ] = False,

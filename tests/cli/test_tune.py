@@ -16,7 +16,7 @@ from spak.kg.files.loader import load, read_run
 from spak.tuner.backend.compile.backend import CompileBackend
 from spak.tuner.backend.compile.cache import CompileCache
 from spak.tuner.backend.compile.protocol import Compiled, failed
-from spak.tuner.engine import journal, session
+from spak.tuner.engine import journal
 
 ROOT = Path(__file__).parents[2]
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -309,8 +309,3 @@ def test_progress_is_one_line_on_a_terminal_and_few_elsewhere():
     timed = Terminal(tty=False)
     Progress(timed, None, 10.0).show(3, 5.0)
     assert timed.text == "3 trials, 5 s, 5 s left\n"
-
-
-def test_session_defaults_are_documented():
-    """A search without a budget ends: each backend has a number of trials."""
-    assert set(session.DEFAULT_TRIALS) == {"compile", "gpu"}

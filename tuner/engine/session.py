@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-from spak.kernels.interface import KernelSpec
 from spak.kernels.registry import SPECS
 from spak.kg.errors import UnknownNameError
 from spak.kg.expression.assignment import parse_assignments, show_assignments
@@ -19,19 +15,10 @@ from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
 from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
-from spak.tuner.backend.base import Backend
-from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
-from spak.tuner.backend.compile.toolchain import Toolchain
-from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-
-BackendName = Literal["gpu", "compile"]
 
 DEFAULT_HW = "rtx5070"
 """What is searched for where no GPU is found and none is named: the card of the documents this project began with."""
-
-DEFAULT_TRIALS: Mapping[BackendName, int] = {"compile": 16, "gpu": 128}
-"""Trials where no budget is given: about a minute of compiling on two idle cores; some ten minutes on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +38,6 @@ class Question:
     problem: dict[str, Scalar]
     problem_name: str
     facts: dict[str, Scalar]
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """Where a search runs.
-
-    Attributes:
-        cache: Folder of compiled results.
-        workers: Compiling processes.
-    """
-
-    cache: Path
-    workers: int
 
 
 def ask(store: Store, kernel: str, hw: str, problem: str) -> Question:
@@ -126,37 +100,3 @@ def laws_on(store: Store, feasible: Space, hw: str, toolchain: str, *, use_laws:
         transfer: Whether laws of related hardware may reorder.
     """
     return restrict(feasible, store, Context(hw, toolchain, transfer)) if use_laws else Restriction(feasible)
-
-
-def kernel_spec(op: str) -> tuple[KernelSpec, str, str]:
-    """The kernel for `op`, the `module:attribute` of its spec, and the hash of its source."""
-    from spak.kernels.registry import spec  # noqa: PLC0415 - a kernel's spec loads when it is searched
-
-    found = spec(op)
-    return found, f"{SPECS[op]}:SPEC", source_sha256(found.source_files, _root())
-
-
-def _root() -> Path:
-    import kernels  # noqa: PLC0415
-
-    return Path(str(kernels.__file__)).parent.parent
-
-
-def compile_backend(question: Question, toolchain: Toolchain, workplace: Workplace) -> Backend:
-    """A backend that compiles for the question's hardware.
-
-    Raises:
-        TunerError: If the hardware facts do not say what to compile for, or are not enough to predict a time.
-    """
-    from spak.tuner.backend.compile.backend import CompileBackend, Target  # noqa: PLC0415
-
-    spec, path, _ = kernel_spec(question.op.id)
-    module = sys.modules[SPECS[question.op.id]]
-    source = source_sha256([*spec.source_files, str(module.__file__)], _root())  # the spec states the signature
-    arch = question.facts.get("gpu_code")
-    if arch is None:
-        raise TunerError(f"{question.hw} names no compute capability to compile for; name a device, such as rtx5070")
-    specialises = [name for name, parameter in question.op.problem.items() if parameter.specialises]
-    identity = Identity(question.op.id, source, str(arch), toolchain.versions, specialises or None)
-    target = Target(spec, path, identity, question.facts)
-    return CompileBackend(target, toolchain, CompileCache(workplace.cache), workers=workplace.workers)

@@ -8,7 +8,9 @@ import pytest
 
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.files.loader import load
+from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Power
@@ -83,5 +85,6 @@ def test_hardware_that_is_no_device_cannot_be_compiled_for(tmp_path):
     """An architecture names no compute capability; a capability has no clock to predict with."""
     tools = Toolchain("t", "n", {"tileiras": "13.4.92"})
     for hw, words in (("blackwell", "compute capability"), ("sm_120", "boost_clock_ghz")):
+        question = session.ask(LAWS, "fmha", hw, "")
         with pytest.raises(TunerError, match=words):
-            session.compile_backend(session.ask(LAWS, "fmha", hw, ""), tools, session.Workplace(tmp_path, 1))
+            open_task(Task(hw, question.op, question.facts, tmp_path, 1), tools)

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import kernels
-from spak.kernels.registry import SPECS, spec
 from spak.kg.model.base import Scalar
 from spak.tuner.backend.compile.backend import TIME_LIMIT_S
-from spak.tuner.backend.compile.cache import source_sha256
 from spak.tuner.backend.compile.errors import CompilerMissingError, CubinError
 from spak.tuner.backend.compile.features import disassemble, of_cubin, of_disassembly, resident
 from spak.tuner.backend.compile.occupancy import Limits as SmLimits
@@ -21,11 +18,11 @@ from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, Method
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
 from spak.tuner.backend.gpu.program import KernelProgram
 from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.registry import Task
+from spak.tuner.backend.source import source_of, spec_path
 
 PREDICTING = ("loop_instructions", "loop_shared_bytes", "loop_spill_bytes", "loop_tensor_flops")
 """What `spak.tuner.knowledge.predict` takes from the hot loop; the rest of the instruction mix would triple a run file."""
-
-PACKAGE_ROOT = Path(kernels.__file__).absolute().parents[1]
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,9 @@ class Bench:
     workers: int
 
 
-def source_of(op: str) -> str:
-    """SHA-256 of the source of the kernel for `op`, wherever this repository lies."""
-    files = [str((PACKAGE_ROOT / name).resolve().relative_to(PACKAGE_ROOT)) for name in spec(op).source_files]
-    return source_sha256(files, PACKAGE_ROOT)
-
-
 def open_compiler(bench: Bench) -> tuple[AheadCompiler, Inspect]:
     """What compiles for `bench.arch`, and what reads the features of the result."""
-    target = Target(f"{SPECS[bench.op]}:SPEC", bench.arch, bench.cubins, source_of(bench.op))
+    target = Target(spec_path(bench.op), bench.arch, bench.cubins, source_of(bench.op))
     return AheadCompiler(target, workers=bench.workers), inspector(bench)
 
 
@@ -92,5 +83,15 @@ def hot_loop(cubin: Cubin) -> dict[str, float]:
 def open_gpu(bench: Bench, method: Method, limits: Limits | None = None) -> GpuBackend:
     """A backend that measures on the GPU of this machine; no process starts before it is used."""
     compiler, inspect = open_compiler(bench)
-    program = KernelProgram(bench.op, f"{SPECS[bench.op]}:SPEC", bench.cubins, source_of(bench.op))
+    program = KernelProgram(bench.op, spec_path(bench.op), bench.cubins, source_of(bench.op))
     return GpuBackend(Supervisor(program, limits), compiler, inspect, method)
+
+
+def open_task(task: Task) -> GpuBackend:
+    """A backend that measures for a search.
+
+    Raises:
+        TunerError: If the hardware facts do not say what to compile for.
+    """
+    bench = Bench(task.op.id, task.arch, task.facts, task.cache / "cubins", task.workers)
+    return open_gpu(bench, Method(seed=task.seed))

@@ -10,14 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from spak.kernels.attention.fmha.spec import SPEC
 from spak.kg.files.loader import load
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
 from spak.tuner.backend.compile.backend import CompileBackend, Target
 from spak.tuner.backend.compile.cache import CompileCache, Identity
 from spak.tuner.backend.compile.errors import CompilerMissingError
+from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.compile.protocol import Compiled
 from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from tests.tuner.backend.compile import broken
 
@@ -35,9 +38,8 @@ def question():
 def backend(question, tmp_path):
     """A backend whose workers can only refuse, die or hang; what it knows comes from its cache."""
     identity = Identity("fmha", "ab" * 32, "sm_120", {}, ())
-    spec = session.kernel_spec("fmha")[0]
     made = CompileBackend(
-        Target(spec, f"{broken.__name__}:SPEC", identity, question.facts), TOOLS, CompileCache(tmp_path), workers=1
+        Target(SPEC, f"{broken.__name__}:SPEC", identity, question.facts), TOOLS, CompileCache(tmp_path), workers=1
     )
     yield made, lambda configuration, result: CompileCache(tmp_path).put(identity.key({}, configuration), result)
     made.close()
@@ -124,8 +126,8 @@ def test_fmha_compiles_for_sm_120(question, tmp_path):
         Request(configured(question, tile_m=64, tile_n=64), question.problem, "default"),
         Request(configured(question, tile_m=128, tile_n=128), question.problem, "strategy"),
     ]
-    place = session.Workplace(tmp_path, 2)
-    first = session.compile_backend(question, toolchain.find(), place)
+    task = Task(question.hw, question.op, question.facts, tmp_path, 2)
+    first = open_task(task)
     try:
         trials = {trial.configuration["tile_m"]: trial for trial in first.evaluate(requests)}
     finally:
@@ -136,7 +138,7 @@ def test_fmha_compiles_for_sm_120(question, tmp_path):
     assert trials[64].value("loop_mufu") > 0
     assert trials[128].value("loop_local_loads") > 0
     assert trials[64].value("predicted_time") < trials[128].value("predicted_time")
-    again = session.compile_backend(question, toolchain.find(), place)
+    again = open_task(task)
     try:
         assert {t.configuration["tile_m"]: t for t in again.evaluate(requests)} == trials
         assert again.compiled == 0
@@ -154,7 +156,7 @@ def test_line_information_does_not_change_the_code(question, tmp_path):
     from spak.tuner.backend.compile.features import disassemble
 
     tools = toolchain.find()
-    (job,) = session.kernel_spec("fmha")[0].compile_jobs(question.problem, configured(question, tile_m=32, tile_n=32))
+    (job,) = SPEC.compile_jobs(question.problem, configured(question, tile_m=32, tile_n=32))
     file = io.BytesIO()
     signature = job.signature.with_symbol(job.symbol)
     export_kernel(job.kernel, [signature], file, gpu_code="sm_120", output_format="tileir_bytecode")

@@ -7,7 +7,8 @@ import pytest
 from spak.tuner.backend.gpu.ahead import Compiled
 from spak.tuner.backend.gpu.backend import Method
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into
-from spak.tuner.backend.gpu.open import PREDICTING, Bench, hot_loop, inspector, open_gpu, source_of
+from spak.tuner.backend.gpu.open import PREDICTING, Bench, hot_loop, inspector, open_gpu
+from spak.tuner.backend.source import source_of
 
 H200 = {
     "max_warps_per_sm": 64,
