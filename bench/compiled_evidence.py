@@ -129,7 +129,10 @@ def compile_run(laws: Laws, experiment: Experiment, arch: str, *, cache: Path, c
             problem = laws.ops[OP].problems[name]
             requests = [Request(item, problem, "sweep") for item in configurations(laws, experiment, problem)]
             key = {msgspec.json.encode(dict(request.configuration)): i for i, request in enumerate(requests)}
-            done = sorted(compiler.evaluate(requests), key=lambda t: key[msgspec.json.encode(t.configuration)])
+            done = sorted(
+                (trial for _, trial in compiler.evaluate(requests)),
+                key=lambda t: key[msgspec.json.encode(t.configuration)],
+            )
             trials += [trial(item, problem) for item in done]
             print(f"{experiment.run_id(arch)}: {name}: {len(done)} configurations", file=sys.stderr)
     finally:

@@ -149,7 +149,7 @@ class Recorded:
         del requests
         return ()
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """As recorded."""
         for request in requests:
             yield from self._of(request).evaluate([request])

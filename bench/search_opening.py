@@ -58,7 +58,7 @@ class Ends:
         """The first batch was chosen."""
         raise Chosen
 
-    def evaluate(self, _requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, _requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """The first batch was chosen."""
         raise Chosen
 

@@ -151,7 +151,7 @@ def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, rounds: int) -> R
     problem = complete(sweep.op, sweep.op.problems[name])
     largest = max((value for value in problem.values() if type(value) is int), default=0)
     backend.plan = Plan(rounds=rounds) if rounds else FEW_ROUNDS if largest >= LONG else Plan()
-    trials = tuple(rounded(trial) for trial in backend.evaluate(_requests(sweep, problem)))
+    trials = tuple(rounded(trial) for _, trial in backend.evaluate(_requests(sweep, problem)))
     known = backend.provenance()
     return Run(
         id=sweep.run_id("measured", sweep.hw, sweep.op.id, name),

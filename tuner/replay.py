@@ -181,7 +181,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         optimum=min(timed, key=lambda trial: trial.value("time") or 0.0),
         random={fraction: expected_random(recording, fraction) for fraction in FRACTIONS},
         trials=result.trials,
-        reasons=_by_place(space, result.trials, reasons),
+        reasons=_by_place(space, result, reasons),
         overhead_ms=1e3 * spent / max(len(result.trials), 1),
     )
 
@@ -240,11 +240,9 @@ def _op(laws: Laws | None, name: str) -> Op | None:
         return None
 
 
-def _by_place(space: Space, trials: tuple[Trial, ...], reasons: _Reasons) -> dict[int, str]:
+def _by_place(space: Space, result: loop.Result, reasons: _Reasons) -> dict[int, str]:
     found = {}
-    for place, trial in enumerate(trials):
-        index = space.index(trial.configuration)
-        codes = () if index is None else tuple(space.codes[index].tolist())
-        if trial.origin == "strategy" and codes in reasons.by_codes:
-            found[place] = reasons.by_codes[codes]
+    for place, (trial, codes) in enumerate(zip(result.trials, space.at(result.indices).tolist(), strict=True)):
+        if trial.origin == "strategy" and tuple(codes) in reasons.by_codes:
+            found[place] = reasons.by_codes[tuple(codes)]
     return found

@@ -211,7 +211,8 @@ def trials(test: Experiment, laws: Laws, backend: Backend) -> tuple[Trial, ...]:
     if not asked:
         raise TunerError(f"{test.law.id}: found no configuration that it names; it cannot be tried like this")
     ordered = [ask for problem in problems for ask in asked if ask.problem == problem]
-    return tuple(backend.evaluate([Request(ask.configuration, ask.problem, CONFIRM) for ask in ordered]))
+    requests = [Request(ask.configuration, ask.problem, CONFIRM) for ask in ordered]
+    return tuple(trial for _, trial in backend.evaluate(requests))
 
 
 def _known(law: Law, laws: Laws) -> TrialTable | None:

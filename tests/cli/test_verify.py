@@ -135,12 +135,9 @@ class Compiler:
         from spak.kg.model.run import Measurement, Trial
 
         for request in requests:
-            yield Trial(
-                configuration=dict(request.configuration),
-                problem=dict(request.problem),
-                origin=request.origin,
-                measurements=(Measurement(name="spill_bytes", value=self.spills(request.configuration)),),
-            )
+            spilled = Measurement(name="spill_bytes", value=self.spills(request.configuration))
+            shared = {"configuration": dict(request.configuration), "problem": dict(request.problem)}
+            yield request, Trial(**shared, origin=request.origin, measurements=(spilled,))
 
     def close(self):
         self.closed = True

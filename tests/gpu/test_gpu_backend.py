@@ -34,7 +34,7 @@ def backend(tmp_path_factory):
 
 def run(backend, *configurations):
     requests = [Request(configuration, {"n": N}, "sweep") for configuration in configurations]
-    return {(t.configuration["kind"], t.configuration["tile"]): t for t in backend.evaluate(requests)}
+    return {(t.configuration["kind"], t.configuration["tile"]): t for _, t in backend.evaluate(requests)}
 
 
 def configuration(kind, tile=256):

@@ -143,12 +143,12 @@ class Formula:
         self.delayed += [requests[i] for i in late]
         return late
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         for request in requests:
             self.asked.append(request)
             if self.stop_after is not None and len(self.asked) > self.stop_after:
                 raise KeyboardInterrupt
-            yield self._trial(request)
+            yield request, self._trial(request)
 
     def references(self, problem: Problem) -> dict[str, Measurement]:
         return {}

@@ -66,7 +66,7 @@ class Formula:
     def evaluate(self, requests):
         for request in requests:
             value = time_us(request.configuration)
-            yield Trial(
+            made = Trial(
                 configuration=dict(request.configuration),
                 problem=dict(request.problem),
                 origin=request.origin,
@@ -77,6 +77,7 @@ class Formula:
                     Measurement(name="spill_bytes", value=spill(request.configuration)),
                 ),
             )
+            yield request, made
 
 
 def test_new_trials_are_of_the_region_and_outside_it_at_the_laws_problem_sizes():

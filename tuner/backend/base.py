@@ -12,11 +12,19 @@ from spak.kg.model.run import Device, Measurement, Noise, Trial
 
 @dataclass(frozen=True)
 class Request:
-    """One evaluation asked for: a configuration at a problem size, and why it is tried (`Trial.origin`)."""
+    """One evaluation asked for.
+
+    Attributes:
+        configuration: What is tried.
+        problem: At which size.
+        origin: Why (`Trial.origin`).
+        index: Place of the configuration in the space that is searched; -1 outside a search.
+    """
 
     configuration: Configuration
     problem: Problem
     origin: str
+    index: int = -1
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,8 @@ class Backend(Protocol):
         """
         ...
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
-        """Trials in the order they finish, one for each request with its problem and origin, failures included."""
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
+        """Each request with its trial, failures included, in the order they finish."""
         ...
 
     def references(self, problem: Problem) -> dict[str, Measurement]:

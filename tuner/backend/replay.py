@@ -47,14 +47,14 @@ class ReplayBackend:
         del requests
         return ()
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """The recorded trials, in the order asked for."""
         for request in requests:
             trial = self._find(request)
             if trial is None:
-                yield _miss(request)
+                yield request, _miss(request)
             else:
-                yield msgspec.structs.replace(trial, origin=request.origin, problem=dict(request.problem))
+                yield request, msgspec.structs.replace(trial, origin=request.origin, problem=dict(request.problem))
 
     def references(self, problem: Problem) -> dict[str, Measurement]:
         """Nothing: a record's baselines are in its own file."""

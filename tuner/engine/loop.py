@@ -64,6 +64,7 @@ class Result:
 
     Attributes:
         trials: Every trial in the order they finished, those of a resumed journal first.
+        indices: Place of each trial's configuration in the space.
         restriction: The laws as they ended, with those the search found contradicted.
         findings: What the trials say of the laws that name their configurations, judged against the final best.
         audited: How many trials were audit.
@@ -72,6 +73,7 @@ class Result:
     """
 
     trials: tuple[Trial, ...]
+    indices: tuple[int, ...]
     restriction: Restriction
     findings: tuple[Finding, ...]
     audited: int
@@ -123,14 +125,14 @@ class _Running:
             return False
         late = self.backend.late(asked) if fresh and len(asked) < left else ()
         self.waiting = [asked[place] for place in late]
-        for trial in self._evaluate([request for place, request in enumerate(asked) if place not in late]):
+        for request, trial in self._evaluate([request for place, request in enumerate(asked) if place not in late]):
             self.hooks.record(trial)
-            self.searcher.take(trial)
+            self.searcher.take(request.index, trial)
             self.hooks.progress(len(self.searcher.trials), self.hooks.clock() - self.started)
         self.searcher.reconsider()
         return True
 
-    def _evaluate(self, requests: list[Request]) -> Iterator[Trial]:
+    def _evaluate(self, requests: list[Request]) -> Iterator[tuple[Request, Trial]]:
         """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
         if not any(rule.after is not None for rule in self.searcher.restriction.live):
             yield from self.backend.evaluate(requests)
@@ -141,7 +143,7 @@ class _Running:
             rules = self.searcher.speaking_of(request.configuration, features or {})
             removing = next((rule for rule in rules if rule.power is Power.REMOVE), None)
             if removing is not None and request.origin == "strategy":
-                yield _removed(request, removing, features or {})
+                yield request, _removed(request, removing, features or {})
             else:
                 (last if rules else first).append(request)
         for part in (first, last):
@@ -157,12 +159,14 @@ class Searcher:
         search: What is searched, and with what; of its budget only the share of audits matters here.
         objective: Measurement that ranks trials, lower is better.
         trials: Every trial so far.
+        indices: Place of each trial's configuration in the space.
         restriction: The laws as they stand now.
     """
 
     search: Search
     objective: str
     trials: list[Trial] = field(default_factory=list)
+    indices: list[int] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)
     num_audited: int = 0
     num_proposed: int = 0
@@ -187,14 +191,16 @@ class Searcher:
     def restore(self, done: Sequence[Trial]) -> None:
         """Take over the trials of a journal."""
         for trial in done:
-            if self.space.index(trial.configuration) is not None:
-                self.take(trial)
+            index = self.space.index(trial.configuration)
+            if index is not None:
+                self.take(index, trial)
         self.reconsider()
 
     def result(self, elapsed_s: float, *, interrupted: bool = False) -> Result:
         """What was found so far."""
         return Result(
             trials=tuple(self.trials),
+            indices=tuple(self.indices),
             restriction=self.restriction,
             findings=tuple(found for standing in self.standings.values() for found in standing.findings()),
             audited=sum(trial.origin == "audit" for trial in self.trials),
@@ -221,19 +227,13 @@ class Searcher:
         self.open |= dict(chosen[:count])
         self.tried.update(self.open)
         problem = self.space.setting.problem
-        return [Request(self.space.config(index), problem, origin) for index, origin in chosen[:count]]
+        return [Request(self.space.config(index), problem, origin, index) for index, origin in chosen[:count]]
 
-    def take(self, trial: Trial) -> None:
-        """Note a finished trial of a configuration of the space, asked for or not, and tell the strategy.
-
-        Raises:
-            ValueError: If its configuration is not of the space.
-        """
-        index = self.space.index(trial.configuration)
-        if index is None:
-            raise ValueError(f"{dict(trial.configuration)} is not of the space that is searched")
+    def take(self, index: int, trial: Trial) -> None:
+        """Note a finished trial of configuration `index` of the space, asked for or not, and tell the strategy."""
         self.open.pop(index, None)
         self.trials.append(trial)
+        self.indices.append(index)
         self.num_audited += trial.origin == "audit"
         naming = {rule.id for rule in self._rules_naming(index, trial)}
         for standing in self.standings.values():
@@ -304,14 +304,14 @@ class Searcher:
         self.strategy = self.search.strategy()
         view = SpaceView(len(self.allowed), self.space.cardinalities, order, partial(_codes, self.space, self.allowed))
         self.strategy.start(view, self._stream(Purpose.STRATEGY))
-        told = [(self._row(self.space.index(trial.configuration)), trial) for trial in self.trials]
+        told = zip(map(self._row, self.indices), self.trials, strict=True)
         known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
         if known:
             self.strategy.tell(known)
 
-    def _row(self, index: int | None) -> int | None:
+    def _row(self, index: int) -> int | None:
         """Where the strategy sees configuration `index`; None if the laws remove it."""
-        return None if index is None or self.restriction.removed[index] else int(np.searchsorted(self.allowed, index))
+        return None if self.restriction.removed[index] else int(np.searchsorted(self.allowed, index))
 
     def _rules_naming(self, index: int, trial: Trial) -> list[Rule]:
         """Laws that speak against a trial's configuration, by its parameters or by its compiled features."""

@@ -169,15 +169,15 @@ def build(subject: Subject, result: Result) -> Report:
 
 
 def _ranked(result: Result, objective: str) -> Iterator[Row]:
-    rows = [t for t in result.trials if t.invalidity == "correct" and t.value(objective) is not None]
-    rows.sort(key=lambda trial: _rank_key(trial, objective))
+    placed = zip(result.indices, result.trials, strict=True)
+    rows = [(i, t) for i, t in placed if t.invalidity == "correct" and t.value(objective) is not None]
+    rows.sort(key=lambda row: _rank_key(row[1], objective))
     rank, leader = 0, 0.0
-    for place, trial in enumerate(rows, 1):
+    for place, (index, trial) in enumerate(rows, 1):
         found = next(m for m in trial.measurements if m.name == objective)
         if not leader or not _ties(leader, found.value, found.low):
             rank, leader = place, found.value if found.high is None else found.high
-        index = result.restriction.space.index(trial.configuration)
-        rules = result.restriction.speaking_of(index) if index is not None else []
+        rules = result.restriction.speaking_of(index)
         yield Row(
             rank=rank,
             configuration=trial.configuration,

@@ -241,7 +241,7 @@ def _evaluate(asked: Sequence[Ask], backend: Backend, notebook: Notebook) -> Ite
         else:
             same = problems.setdefault(repr(sorted(ask.problem.items())), [])
             same.append(Request(ask.configuration, ask.problem, CONFIRM))
-    for made in backend.evaluate([request for same in problems.values() for request in same]):
+    for _, made in backend.evaluate([request for same in problems.values() for request in same]):
         notebook.record(made)
         yield made
 

@@ -28,7 +28,7 @@ def _request(**configuration):
 
 
 def test_a_recorded_configuration_gives_its_trial_with_its_costs_whatever_the_order_of_names():
-    (trial,) = ReplayBackend(_recording()).evaluate([_request(y=0, x=1)])
+    ((_, trial),) = ReplayBackend(_recording()).evaluate([_request(y=0, x=1)])
     assert (trial.value("time"), trial.times.compilation, trial.origin, trial.problem) == (
         5.0,
         9.0,
@@ -38,13 +38,13 @@ def test_a_recorded_configuration_gives_its_trial_with_its_costs_whatever_the_or
 
 
 def test_a_recorded_failure_is_a_failure():
-    (trial,) = ReplayBackend(_recording()).evaluate([_request(x=2, y=0)])
+    ((_, trial),) = ReplayBackend(_recording()).evaluate([_request(x=2, y=0)])
     assert (trial.invalidity, trial.failure.type) == ("runtime", "Boom")
 
 
 def test_a_miss_is_a_miss_and_never_a_neighbour():
     for configuration in ({"x": 1, "y": 1}, {"x": 1}, {"x": 1, "y": 0, "z": 0}):
-        (trial,) = ReplayBackend(_recording()).evaluate([_request(**configuration)])
+        ((_, trial),) = ReplayBackend(_recording()).evaluate([_request(**configuration)])
         assert (trial.value("time"), trial.failure.type, trial.configuration) == (None, MISS, configuration)
 
 

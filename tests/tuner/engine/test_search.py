@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spak.kg.expression import parse
 from spak.kg.model.run import Measurement, Trial
-from spak.kg.space.space import build
+from spak.kg.space.space import Space, build
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
 from spak.tuner.engine.audit import MIN_REFERENCES, Standing, judge
@@ -232,6 +232,26 @@ def test_a_strategy_begun_again_draws_what_nothing_else_draws():
     assert drawn[0] != drawn[1]
     assert pool not in drawn
     assert np.random.default_rng([5, 1]).permutation(512).tolist() not in drawn
+
+
+class _WithoutLookups(Space):
+    """A space in which nothing but the default is found by its values."""
+
+    def index(self, configuration):
+        assert configuration == self.default
+        return super().index(configuration)
+
+
+def test_a_request_carries_the_place_of_its_configuration():
+    """Nobody looks a configuration up that was asked for, not even when a law falls."""
+    space = _WithoutLookups(**{field.name: getattr(SPACE, field.name) for field in fields(SPACE)})
+    restriction = restrict(space, store(avoid("wrong", "m == 32")), Context("card", TOOLCHAIN))
+    backend = Formula()
+    plan = replace(search(trials=20, audit=0.3), restriction=restriction)
+    result = loop.run(plan, backend, hooks())
+    assert result.restriction.contested
+    assert [SPACE.config(index) for index in result.indices] == [trial.configuration for trial in result.trials]
+    assert [SPACE.config(request.index) for request in backend.asked] == [r.configuration for r in backend.asked]
 
 
 def test_trials_of_another_space_do_not_stop_a_resume():

@@ -49,13 +49,13 @@ class Fake:
     def features(self, requests: Sequence[Request]):
         return [None for _ in requests]
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         self.asked += requests
         for request in requests:
             time = planted(request.configuration, request.problem["size"]) * self.bend(
                 request.configuration, request.problem
             )
-            yield Trial(
+            made = Trial(
                 configuration=dict(request.configuration),
                 problem=dict(request.problem),
                 origin=request.origin,
@@ -64,6 +64,7 @@ class Fake:
                     Measurement(name="spill_bytes", value=spill(request.configuration), unit="bytes"),
                 ),
             )
+            yield request, made
 
     def close(self) -> None:
         """Nothing to release."""

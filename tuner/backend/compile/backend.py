@@ -88,10 +88,10 @@ class CompileBackend:
         del requests
         return ()
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """A trial for each request as its compilation finishes; its `predicted_time` is no `time`."""
         for index, compiled in self._compile(requests):
-            yield self._trial(requests[index], compiled)
+            yield requests[index], self._trial(requests[index], compiled)
 
     def references(self, problem: Problem) -> dict[str, Measurement]:
         """Nothing: library kernels are not compiled here."""

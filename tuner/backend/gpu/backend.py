@@ -119,7 +119,7 @@ class GpuBackend:
         for request in requests:
             yield self._compiler.start(request.problem, request.configuration).result()
 
-    def evaluate(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """Check and time in batches of one problem size; all of them compile at once, ahead.
 
         Raises:
@@ -142,19 +142,22 @@ class GpuBackend:
         self._supervisor.close()
         self._compiler.close()
 
-    def _batch(self, requests: Sequence[Request]) -> Iterator[Trial]:
+    def _batch(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         compiled = list(self.compiled(requests))
         contestants = []
         for index, (request, code) in enumerate(zip(requests, compiled, strict=True)):
             if code.failure is None:
                 contestants.append(Contestant(index, request.configuration))
             else:
-                yield Trial(
-                    configuration=dict(request.configuration),
-                    problem=dict(request.problem),
-                    origin=request.origin,
-                    invalidity="compile",
-                    failure=code.failure,
+                yield (
+                    request,
+                    Trial(
+                        configuration=dict(request.configuration),
+                        problem=dict(request.problem),
+                        origin=request.origin,
+                        invalidity="compile",
+                        failure=code.failure,
+                    ),
                 )
         if not contestants:
             return
@@ -164,7 +167,7 @@ class GpuBackend:
                 self._note_baseline(problem, outcome)
             else:
                 index = outcome.contestant.index
-                yield self._trial(requests[index], compiled[index], outcome)
+                yield requests[index], self._trial(requests[index], compiled[index], outcome)
 
     def _next(self, problem: Problem, contestants: Sequence[Contestant]) -> Batch:
         self._num_batches += 1

@@ -56,7 +56,7 @@ def test_what_is_cached_is_not_compiled(question, backend):
     keep(configuration, Compiled(features=FEATURES, remarks=("Hints: x",), seconds=1.5))
     request = Request(configuration, question.problem, "default")
     assert made.features([request]) == [{**FEATURES, "ctas_per_sm": 2, "warp_occupancy": 1 / 3}]
-    (trial,) = made.evaluate([request])
+    ((_, trial),) = made.evaluate([request])
     assert made.compiled == 0
     assert trial.value("predicted_time") > 0
     assert trial.value("time") is None
@@ -71,7 +71,7 @@ def test_failures_become_trials_and_are_not_compiled_twice(question, backend):
     """Refusals and crashes are trials with their reason; asking again asks no worker."""
     made, _ = backend
     requests = [Request({"do": deed}, question.problem, "strategy") for deed in ("refuse", "die", "refuse")]
-    trials = list(made.evaluate(requests))
+    trials = [trial for _, trial in made.evaluate(requests)]
     assert sorted(t.invalidity for t in trials) == ["compile", "constraints", "constraints"]
     assert made.compiled == 2  # the same configuration asked twice is compiled once
     assert made.features(requests) == [None, None, None]
@@ -82,7 +82,7 @@ def test_what_does_not_fit_an_sm_fails(question, backend):
     """Code that compiles but of which not one CTA fits is a failure, not a time."""
     made, keep = backend
     keep(configured(question), Compiled(features={**FEATURES, "smem_bytes": 200_000.0}))
-    (trial,) = made.evaluate([Request(configured(question), question.problem, "strategy")])
+    ((_, trial),) = made.evaluate([Request(configured(question), question.problem, "strategy")])
     assert (trial.invalidity, trial.failure.type) == ("runtime", "DoesNotFit")
     assert "200000 bytes" in trial.failure.message
     assert trial.value("predicted_time") is None
@@ -129,7 +129,7 @@ def test_fmha_compiles_for_sm_120(question, tmp_path):
     task = Task(question.hw, question.op, question.facts, tmp_path, 2)
     first = open_task(task)
     try:
-        trials = {trial.configuration["tile_m"]: trial for trial in first.evaluate(requests)}
+        trials = {trial.configuration["tile_m"]: trial for _, trial in first.evaluate(requests)}
     finally:
         first.close()
     assert trials[64].value("spill_bytes") == 0
@@ -140,7 +140,7 @@ def test_fmha_compiles_for_sm_120(question, tmp_path):
     assert trials[64].value("predicted_time") < trials[128].value("predicted_time")
     again = open_task(task)
     try:
-        assert {t.configuration["tile_m"]: t for t in again.evaluate(requests)} == trials
+        assert {t.configuration["tile_m"]: t for _, t in again.evaluate(requests)} == trials
         assert again.compiled == 0
     finally:
         again.close()

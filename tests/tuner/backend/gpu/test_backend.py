@@ -59,7 +59,7 @@ def requests(*configurations, seq=64):
 def test_every_request_gets_one_trial_with_interval_features_and_check(make):
     backend, _ = make()
     asked = requests({"us": 10.0}, {"kind": "refused"}, {"kind": "crash"}, {"kind": "wrong"})
-    trials = {str(trial.configuration): trial for trial in backend.evaluate(asked)}
+    trials = {str(trial.configuration): trial for _, trial in backend.evaluate(asked)}
     assert [trials[str(dict(request.configuration))].invalidity for request in asked] == [
         "correct",
         "compile",
@@ -88,13 +88,13 @@ def test_batches_hold_one_problem_size_and_all_compile_first(make):
 
 def test_the_best_of_a_problem_makes_later_slow_ones_brief(make):
     backend, _ = make(batch_size=1)
-    trials = list(backend.evaluate(requests({"us": 10.0}, {"us": 50.0})))
+    trials = [trial for _, trial in backend.evaluate(requests({"us": 10.0}, {"us": 50.0}))]
     assert [len(trial.times.runtimes) for trial in trials] == [8, 6]
 
 
 def test_baselines_are_timed_in_the_same_rounds_and_never_become_trials(make):
     backend, log = make(batch_size=1)
-    trials = list(backend.evaluate(requests({"us": 40.0}, {"us": 41.0})))
+    trials = [trial for _, trial in backend.evaluate(requests({"us": 40.0}, {"us": 41.0}))]
     assert len(trials) == 2
     references = backend.references({"seq": 64})
     assert (set(references), references["cudnn"].value, references["cudnn"].unit) == ({"cudnn"}, 50.0, "us")
@@ -115,7 +115,7 @@ def test_baselines_survive_a_lost_worker_and_can_be_left_out(make):
 
 def test_samples_can_be_left_out(make):
     backend, _ = make(keep_samples=False)
-    [trial] = backend.evaluate(requests({"us": 10.0}))
+    [(_, trial)] = backend.evaluate(requests({"us": 10.0}))
     assert trial.times.runtimes == ()
     assert trial.measurements[0].low is not None
 
@@ -182,6 +182,6 @@ def test_features_need_no_device(make):
 
 def test_a_batch_in_which_nothing_compiles_starts_no_worker(make):
     backend, log = make()
-    [trial] = backend.evaluate(requests({"kind": "refused"}))
+    [(_, trial)] = backend.evaluate(requests({"kind": "refused"}))
     assert trial.failure == Failure(type="ValueError", message="no")
     assert log.read_text() == ""
