@@ -1,4 +1,4 @@
-"""What the documents tell a person to type works: every `sh` block is run, page by page, in a copy of the shipped laws."""
+"""What the documents tell a person to type works: every `sh` and `python` block is run, page by page, in a copy of the shipped laws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests import workplace
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"cli.md": "its blocks are the commands' EXAMPLES, which tests/cli/test_help.py runs"}
 BLOCK = re.compile(
-    r"^(?P<mark><!-- not run: (?P<reason>.+?) -->\n)?```sh\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?P<mark><!-- not run: (?P<reason>.+?) -->\n)?```(?P<language>sh|python)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 PRELUDE = """set -eu
 kg() {
@@ -24,12 +25,14 @@ kg() {
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 
 
-def blocks(page: Path) -> list[str]:
+def blocks(page: Path, language: str = "sh") -> list[str]:
     """The blocks of a page that are to be run, in order."""
-    return [found["text"] for found in BLOCK.finditer(page.read_text()) if not found["mark"]]
+    found = [block for block in BLOCK.finditer(page.read_text()) if not block["mark"]]
+    return [block["text"] for block in found if block["language"] == language]
 
 
 RUN = [page for page in PAGES if blocks(page) and page.name not in ELSEWHERE]
+PROGRAMS = [page for page in PAGES if blocks(page, "python")]
 
 
 @pytest.fixture
@@ -59,9 +62,21 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, place):
         assert "added (confirmed)" in done.stdout
 
 
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, place):
+    """As one program, where the page says to stand: in a folder with laws."""
+    folder, environment = place
+    script = "\n".join(blocks(page, "python"))
+    done = subprocess.run(
+        ["python", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
 def test_the_pages_that_must_be_run_are():
     """An empty list would pass everything."""
     assert {"tutorial", "review", "add-a-kernel"} <= {page.stem for page in RUN}
+    assert {"python", "README"} <= {page.stem for page in PROGRAMS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

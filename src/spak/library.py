@@ -1,0 +1,147 @@
+"""A law root that answers: what is known, why, on whose evidence, and what that means for configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spak.kg.answers.query import Answer, Ask, query
+from spak.kg.errors import Problem
+from spak.kg.files import cache as parsed
+from spak.kg.files import loader, root
+from spak.kg.law.toolchain import newest_seen, parse_toolchain
+from spak.kg.model.base import Configuration, Scalar
+
+if TYPE_CHECKING:
+    from spak.kg.answers.explain import Explanation
+    from spak.kg.answers.graph import Graph
+    from spak.kg.answers.lineage import Step
+    from spak.kg.answers.why import Account
+    from spak.kg.diff.report import Difference
+    from spak.kg.files.loader import Laws
+
+
+@dataclass(frozen=True)
+class Library:
+    """The laws, hardware, ops, systems and runs of one root, loaded. `load` makes one.
+
+    Attributes:
+        laws: The typed files: `laws.laws`, `laws.hardware`, `laws.ops`, `laws.systems` by id, `laws.run(id)`.
+        toolchain: `name version` that answers are for: it decides what is stale and what may remove; empty if unknown.
+        writable: Whether laws may be written back; the packaged ones may not.
+    """
+
+    laws: Laws
+    toolchain: str = ""
+    writable: bool = True
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self.laws.root
+
+    def query(
+        self,
+        *,
+        hw: str,
+        op: str,
+        problem: Mapping[str, Scalar] | None = None,
+        kinds: Collection[str] = (),
+        statuses: Collection[str] = (),
+        params: Collection[str] = (),
+    ) -> Answer:
+        """What is known about an op on a piece of hardware, nearest laws first.
+
+        Args:
+            hw: Hardware: an id, an alias, or what a driver calls the device.
+            op: An id or an alias.
+            problem: What is known of the problem size; a law with a condition is decided by it.
+            kinds: Only laws of these kinds; empty means all.
+            statuses: Only laws of these statuses; empty means all but withdrawn ones.
+            params: Only laws about one of these names; empty means all.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+        """
+        only = {"kinds": frozenset(kinds), "statuses": frozenset(statuses), "params": frozenset(params)}
+        return query(self.laws, Ask(hw, op, problem=problem or {}, toolchain=self.toolchain, **only))
+
+    def why(self, op: str, *, hw: str, config: Configuration, problem: Mapping[str, Scalar] | None = None) -> Account:
+        """Which laws speak for or against a configuration, which cannot tell, and what they would need.
+
+        What is missing from `config` and `problem` is unknown, not a default.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+        """
+        from spak.kg.answers.why import why  # noqa: PLC0415 - each answer loads what it needs
+
+        return why(self.laws, Ask(hw, op, problem=problem or {}, toolchain=self.toolchain), config)
+
+    def explain(self, law: str, *, num_trials: int = 3) -> Explanation:
+        """A law whole: what it says, on whose evidence, and the best `num_trials` trials on each side of its claim.
+
+        Raises:
+            UnknownNameError: If no law has that id, now or before it was renamed.
+        """
+        from spak.kg.answers.explain import explain  # noqa: PLC0415
+
+        laws = self.laws
+        known = laws.paths["run"]
+        return explain(laws, law, load_run=lambda run: laws.run(run) if run in known else None, num_trials=num_trials)
+
+    def lineage(self, system: str) -> tuple[Step, ...]:
+        """The line of systems that led to `system`, oldest first: what each added and which laws it took over.
+
+        Raises:
+            UnknownNameError: If no system has that id, alias or title.
+            KgError: If systems are derived from each other in a circle.
+        """
+        from spak.kg.answers.lineage import lineage  # noqa: PLC0415
+
+        return lineage(self.laws, system)
+
+    def check(self) -> tuple[Problem, ...]:
+        """What every check of the laws against their own evidence finds, by place; acknowledged ones are notes."""
+        from spak.kg import checks  # noqa: PLC0415
+
+        return tuple(checks.run(self.laws))
+
+    def graph(self) -> Graph:
+        """Hardware, ops, parameters, systems, kernels, laws and runs as a `networkx.MultiDiGraph`, joined by verbs."""
+        from spak.kg.answers.graph import build  # noqa: PLC0415
+        from spak.kg.law.conflict import Conflicts  # noqa: PLC0415
+
+        return build(self.laws, [conflict.laws for conflict in Conflicts(self.laws).all()])
+
+
+def load(path: str | Path | None = None, *, toolchain: str | None = None, cache: Path | None = None) -> Library:
+    """The law root at `path`, checked and loaded. Reads no environment variable.
+
+    Args:
+        path: A folder of laws; None: the nearest `laws/` upwards from here, else the one that came with the package.
+        toolchain: `name version` that answers are for; None: the newest that any evidence is from; empty: unknown.
+        cache: Folder in which parsed roots are kept, for a start of a tenth of a second; None: every file is read.
+
+    Raises:
+        InvalidFilesError: With every problem of every file.
+        KgError: If there is no law root, or `toolchain` cannot be read.
+    """
+    found = root.find(path, Path.cwd())
+    laws = loader.load(found.path) if cache is None else parsed.load(found.path, parsed.Cache(cache))
+    if toolchain:
+        parse_toolchain(toolchain)
+    return Library(laws, newest_seen(laws.laws.values()) if toolchain is None else toolchain, found.writable)
+
+
+def diff(before: Library, after: Library) -> Difference:
+    """What changed in meaning from one root to another, and what a search does differently, for the second's toolchain.
+
+    Raises:
+        KgError: If a run file that it needs cannot be read.
+    """
+    from spak.kg.diff.report import difference  # noqa: PLC0415
+
+    return difference((before.laws, after.laws), after.toolchain)

@@ -1,0 +1,131 @@
+"""The public names and their signatures, pinned: docs/python.md promises that they stay."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import spak
+
+SOURCE = Path(spak.__file__)
+
+SIGNATURES = {
+    "diff": ["before", "after"],
+    "load": ["path", "toolchain", "cache"],
+    "Library.check": ["self"],
+    "Library.explain": ["self", "law", "num_trials"],
+    "Library.graph": ["self"],
+    "Library.lineage": ["self", "system"],
+    "Library.query": ["self", "hw", "op", "problem", "kinds", "statuses", "params"],
+    "Library.why": ["self", "op", "hw", "config", "problem"],
+}
+"""Function or method -> its parameters. New ones come last and have a default."""
+
+FIELDS = {
+    "Account": {"hw", "op", "configuration", "opinions"},
+    "Answer": {"hw", "op", "hits", "conflicts", "num_withdrawn", "toolchain"},
+    "Difference": {"items", "spaces", "nodes", "new_conflicts", "gone_conflicts"},
+    "Explanation": {"law", "sentence", "witnesses", "used_by", "referred_by"},
+    "Hit": {"law", "match"},
+    "Library": {"laws", "toolchain", "writable"},
+    "Op": {"id", "title", "is_a", "parameters", "problem", "conditions", "problems"},
+    "Opinion": {"law", "match", "verdict", "permission"},
+    "Problem": {"path", "line", "column", "field", "message", "severity", "check"},
+    "Step": {"system", "gained", "kept", "rewrites"},
+}
+"""Class -> fields that it must keep; it may have more."""
+
+OTHERS = {"Law", "InvalidFilesError", "KgError", "TunerError", "UnknownNameError"}
+"""A union of file models, and exceptions."""
+
+
+def public(name: str) -> object:
+    """`Library.query` -> the function."""
+    found: object = spak
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def fields(found: type) -> set[str]:
+    """Names of the fields of a dataclass or a file model."""
+    if dataclasses.is_dataclass(found):
+        return {field.name for field in dataclasses.fields(found)}
+    return {field.name for field in msgspec.structs.fields(found)}
+
+
+def methods() -> set[str]:
+    """`Class.method` for every public method that a class of this package defines."""
+    homes = [name for name in spak.__all__ if getattr(public(name), "__module__", "").startswith("spak.")]
+    own = [name for name in homes if inspect.isclass(public(name)) and public(name).__module__.count(".") == 1]
+    return {
+        f"{name}.{method}"
+        for name in own
+        for method, found in vars(public(name)).items()
+        if inspect.isfunction(found) and not method.startswith("_")
+    }
+
+
+def test_every_public_name_is_pinned_and_nothing_else():
+    """A name without a pin could change unseen."""
+    pinned = {name.partition(".")[0] for name in SIGNATURES} | FIELDS.keys() | OTHERS
+    assert pinned == set(spak.__all__)
+    assert {name for name in SIGNATURES if "." in name} == methods()
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_keeps_its_parameters(name):
+    """In order, and what was added has a default."""
+    found = list(inspect.signature(public(name)).parameters.values())
+    kept = SIGNATURES[name]
+    assert [parameter.name for parameter in found[: len(kept)]] == kept
+    assert all(parameter.default is not inspect.Parameter.empty for parameter in found[len(kept) :])
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_result_keeps_its_fields_and_is_frozen(name):
+    """A field is added, never renamed."""
+    found = public(name)
+    assert fields(found) >= FIELDS[name]
+    config = getattr(found, "__dataclass_params__", None) or found.__struct_config__
+    assert config.frozen
+
+
+@pytest.mark.parametrize("name", spak.__all__)
+def test_every_public_name_is_documented(name):
+    """Exceptions and classes say what they are, functions what they return."""
+    assert name == "Law" or inspect.getdoc(public(name))
+
+
+def test_types_names_and_homes_say_the_same():
+    """What a type checker sees, what `from spak import *` gives, and where each is found."""
+    tree = ast.parse(SOURCE.read_text())
+    seen = {
+        (node.module, alias.asname)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("spak.")
+        for alias in node.names
+    }
+    assert seen == {(module, name) for module, names in spak._HOMES.items() for name in names}
+    assert sorted(spak.__all__) == spak.__all__ == dir(spak) == sorted(name for _, name in seen)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        spak.nothing  # noqa: B018
+
+
+def test_importing_it_imports_nothing_else():
+    """No NumPy, no NetworkX, no module of its own."""
+    program = "import sys; before = set(sys.modules); import spak; print(*(set(sys.modules) - before))"
+    environment = {"PYTHONPATH": str(SOURCE.parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()} - set(sys.stdlib_module_names)
+    assert loaded == {"spak"}
+    assert [name for name in done.stdout.split() if name.startswith("spak.")] == []
