@@ -31,7 +31,7 @@ _TOP = {
     ),
     "hardware": ("id", "title", "kind", "is_a", "aliases", "facts", "references"),
     "op": (
-        *("id", "title", "is_a", "part_of", "aliases", "einsum", "parameters", "problem", "conditions"),
+        *("id", "title", "is_a", "part_of", "aliases", "einsum", "parameters", "problem", "limits", "conditions"),
         *("flops", "bytes", "problems", "references"),
     ),
     "system": (

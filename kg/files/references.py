@@ -13,16 +13,13 @@ from spak.kg.expression import ExpressionError, parse
 from spak.kg.law.toolchain import ToolchainError, parse_requirement, parse_toolchain
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
-from spak.kg.model.op import Op
+from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.system import System
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
 
 if TYPE_CHECKING:
     from spak.kg.files.contents import Contents
     from spak.kg.files.yaml_reader import Document
-
-PROBLEM_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
-"""Type of a problem parameter -> types its values may have."""
 
 
 class Spot(NamedTuple):
@@ -231,10 +228,11 @@ def _op(world: _World, op: Op) -> Found:
     names = op.parameters.keys() | op.problem.keys() | world.facts
     for index, condition in enumerate(op.conditions):
         yield from expression(f"conditions[{index}].require", condition.require, names, "name")
-    formulas = {f"flops.{name}": formula for name, formula in op.flops.items()}
-    formulas |= {"bytes": op.bytes} if op.bytes is not None else {}
-    for field, formula in formulas.items():
-        yield from expression(f"{field}.expression", formula.expression, op.problem.keys(), "problem parameter")
+    sizes = {f"limits[{index}].require": limit.require for index, limit in enumerate(op.limits)}
+    sizes |= {f"flops.{name}.expression": formula.expression for name, formula in op.flops.items()}
+    sizes |= {"bytes.expression": op.bytes.expression} if op.bytes is not None else {}
+    for field, text in sizes.items():
+        yield from expression(field, text, op.problem.keys(), "problem parameter")
     for named, setting in op.problems.items():
         yield from _keys(f"problems.{named}", setting, op.problem.keys())
         for name, value in setting.items():

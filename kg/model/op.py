@@ -10,6 +10,10 @@ from spak.kg.model.law import Expression, Id
 Role = Literal["tile", "hint", "variant", "schedule"]
 
 
+PROBLEM_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+"""Type of a problem parameter -> types its values may have."""
+
+
 class Parameter(Model, frozen=True, kw_only=True):
     """A tunable parameter.
 
@@ -32,6 +36,9 @@ class ProblemParameter(Model, frozen=True, kw_only=True):
     """A parameter of the problem, not of the kernel: a size, a dtype, a flag.
 
     Attributes:
+        values: All that it can be; empty for any within the bounds.
+        minimum: Least value, inclusive.
+        maximum: Largest value, inclusive.
         specialises: True if another value compiles to other code (head_dim, causal, dtype): it names a kind of
             problem, and a law seen at one value says nothing about the others.
     """
@@ -46,7 +53,7 @@ class ProblemParameter(Model, frozen=True, kw_only=True):
 
 
 class Condition(Model, frozen=True, kw_only=True):
-    """An expression every configuration of the feasible space satisfies, and why."""
+    """An expression that always holds, and why."""
 
     require: Expression
     because: str
@@ -75,7 +82,10 @@ class Op(Model, frozen=True, kw_only=True):
     einsum: str = ""
     parameters: dict[str, Parameter] = {}
     problem: dict[str, ProblemParameter] = {}
+    limits: tuple[Condition, ...] = ()
+    """Over problem parameters: what every problem size satisfies."""
     conditions: tuple[Condition, ...] = ()
+    """Over parameters, problem parameters and facts: what every configuration of the feasible space satisfies."""
     flops: dict[str, Formula] = {}
     """`useful` (work the mathematics needs) and, where it differs, `full` (masked work counted too)."""
     bytes: Formula | None = None

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from operator import gt, lt
+
 from spak.kg.errors import KgError
+from spak.kg.expression import parse
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.model.base import Configuration, Problem, Scalar
-from spak.kg.model.op import Op
+from spak.kg.model.op import PROBLEM_TYPES, Op, ProblemParameter
 
 
 def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
     """Every problem parameter of `op`, in its order: given, else its default.
 
     Raises:
-        KgError: If `problem` has a name the op does not know.
+        KgError: If `problem` has a name the op does not know, or is beyond the op's limits.
     """
     unknown = sorted(problem.keys() - op.problem.keys())
     if unknown:
         raise KgError(
             f"op {op.id!r} has no problem parameter {', '.join(map(repr, unknown))}; it has {', '.join(op.problem)}"
         )
-    return {name: problem.get(name, parameter.default) for name, parameter in op.problem.items()}
+    for name, value in problem.items():
+        _check_value(f"op {op.id!r}: {name}", op.problem[name], value)
+    whole = {name: problem.get(name, parameter.default) for name, parameter in op.problem.items()}
+    for limit in op.limits:
+        required = parse(limit.require)
+        if not required.holds(whole):
+            given = show_assignments({name: whole[name] for name in op.problem if name in required.all_names})
+            raise KgError(f"op {op.id!r}: {limit.require} does not hold at {given}: {limit.because}")
+    return whole
+
+
+def _check_value(what: str, parameter: ProblemParameter, value: Scalar) -> None:
+    if type(value) not in PROBLEM_TYPES[parameter.type]:
+        raise KgError(f"{what} is of type {parameter.type} (got {value!r})")
+    if parameter.values and value not in parameter.values:
+        raise KgError(f"{what} is one of {', '.join(map(str, parameter.values))} (got {value!r})")
+    for bound, words, beyond in ((parameter.minimum, "at least", lt), (parameter.maximum, "at most", gt)):
+        if bound is not None and isinstance(value, int | float) and beyond(value, bound):
+            raise KgError(f"{what} is {words} {bound:g} (got {value})")
 
 
 def completed(op: Op, configuration: Configuration) -> dict[str, Scalar]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -13,11 +15,14 @@ from hypothesis import strategies as st
 
 from spak.kg.errors import KgError
 from spak.kg.expression import parse
+from spak.kg.files.loader import load
 from spak.kg.model.op import Condition, Op
 from spak.kg.space import factors
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
 from tests.tuner.searching import FACTS, OP
+
+SHIPPED = load(Path(__file__).parents[3] / "laws").ops
 
 
 def test_it_holds_exactly_what_satisfies_the_conditions():
@@ -163,6 +168,33 @@ def test_problem_parameters_take_their_defaults_and_strangers_are_refused():
     assert complete(OP, {"size": 7}) == {"size": 7, "dim": 64}
     with pytest.raises(KgError, match="no problem parameter 'seq'; it has size, dim"):
         build(OP, {"seq": 1}, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (
+            {"heads": 16, "kv_heads": 5},
+            "heads % kv_heads == 0 does not hold at heads=16, kv_heads=5: every key and value",
+        ),
+        ({"head_dim": 8}, "head_dim is at least 16 (got 8)"),
+        ({"head_dim": 512}, "head_dim is at most 256 (got 512)"),
+        ({"head_dim": "x"}, "head_dim is of type int (got 'x')"),
+        ({"causal": 1}, "causal is of type bool (got 1)"),
+        ({"dtype": "fp8"}, "dtype is one of fp16, bf16 (got 'fp8')"),
+    ],
+)
+def test_a_problem_beyond_the_op_s_limits_is_refused_in_one_line(problem, words):
+    """What no kernel of the op computes is an error before anything is compiled, and says what was expected."""
+    with pytest.raises(KgError, match=f"^op 'fmha': {re.escape(words)}"):
+        complete(SHIPPED["fmha"], problem)
+
+
+def test_every_named_problem_of_a_shipped_op_is_within_its_limits():
+    """The list of an op and its defaults are problem sizes that its kernels compute."""
+    sizes = [(op, problem) for op in SHIPPED.values() for problem in ({}, *op.problems.values())]
+    assert all(complete(op, problem).items() >= problem.items() for op, problem in sizes)
+    assert len(sizes) > 30
 
 
 def test_a_recorded_configuration_takes_the_defaults_of_later_parameters():
