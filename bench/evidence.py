@@ -13,6 +13,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -27,7 +28,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
 from spak.tuner.learn.confirm import judge as judging
-from spak.tuner.learn.mining.candidates import Subject, mine
+from spak.tuner.learn.mining.candidates import Topic, mine
 from spak.tuner.learn.mining.table import from_runs
 from spak.tuner.learn.writeback import law_text
 
@@ -67,10 +68,7 @@ def mine_into(root: Laws, runs: Sequence[Run], arguments: argparse.Namespace) ->
     """Mine the found runs together, judge each candidate by every run, and write those the others decide."""
     found = [run for run in runs if run.id in arguments.found]
     op, facts = root.ops[found[0].op], hardware_facts(root, found[0].hw)
-    kinds = tuple(name for name, parameter in op.problem.items() if parameter.specialises)
-    subject = Subject(
-        hw=arguments.scope, op=op.id, op_title=op.title, kinds=kinds, toolchain=arguments.toolchain, run=found[0].id
-    )
+    subject = replace(Topic.of(op, arguments.scope, found[0].id), toolchain=arguments.toolchain)
     for law in mine(from_runs(found), subject):
         judged = [entry for run in runs for entry in entries(law, run, facts, found=run.id in arguments.found)]
         said = msgspec.structs.replace(law, evidence=tuple(judged))

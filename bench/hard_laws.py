@@ -33,7 +33,7 @@ from spak.kg.model.law import Evidence, Law, NegativeLaw
 from spak.kg.model.run import Run
 from spak.tuner.knowledge.kinship import kinship
 from spak.tuner.knowledge.restriction import Context, restrict
-from spak.tuner.learn.mining.candidates import Subject, mine
+from spak.tuner.learn.mining.candidates import Topic, mine
 from spak.tuner.learn.mining.table import from_runs
 from spak.tuner.replay import Replay, expected_random, recorded_space, replay
 
@@ -91,7 +91,7 @@ def stated(law: Law) -> Law:
 
 def hard_laws(run: Run, hw: str) -> dict[str, Law]:
     """What is mined from `run`, stated for `hw`."""
-    mined = mine(from_runs([run]), Subject(hw, run.op, run.op, (), "", run.id))
+    mined = mine(from_runs([run]), Topic(hw, run.op, run.op, (), run.id))
     return {law.id: stated(law) for law in mined}
 
 

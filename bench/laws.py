@@ -34,7 +34,7 @@ from spak.tuner.engine.loop import Hooks, Search, run
 from spak.tuner.knowledge.restriction import Context, restrict
 from spak.tuner.learn.confirm.judge import in_scope, region_of
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
-from spak.tuner.learn.mining.candidates import Subject
+from spak.tuner.learn.mining.candidates import Topic
 from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
 from spak.tuner.strategy import registry
 from tests.tuner.landscapes import noise_only
@@ -46,8 +46,6 @@ NOISE_RUNS = 200
 LARGE = 300
 """Trials of a sweep of a declared core; smaller ones answer a question of their own (the latency hints)."""
 
-KINDS = {"fmha": ("head_dim", "causal", "dtype"), "matmul": ("dtype",)}
-
 
 def sweeps(laws: Laws, op: str) -> dict[str, Run]:
     """The exhaustive measured runs of an op, by problem size."""
@@ -55,8 +53,8 @@ def sweeps(laws: Laws, op: str) -> dict[str, Run]:
     return {problem_text(r.problem): r for r in runs if r.op == op and r.exhaustive_over and len(r.trials) >= LARGE}
 
 
-def subject(op: Op, run_id: str) -> Subject:
-    return Subject("sm_90", op.id, op.title, KINDS[op.id], "tileiras >=13.4,<14", run_id, toolchain_seen=TOOLCHAIN)
+def subject(op: Op, run_id: str) -> Topic:
+    return replace(Topic.of(op, "sm_90", run_id), toolchain="tileiras >=13.4,<14", toolchain_seen=TOOLCHAIN)
 
 
 # ---------------------------------------------------------------------------------------------------------- holdout
@@ -333,7 +331,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     laws = load(ROOT)
-    ops = [op for op in KINDS if op in laws.ops and sweeps(laws, op)]
+    ops = [op for op in laws.ops if sweeps(laws, op)]
     result: dict[str, object] = {}
     if "holdout" in options.parts:
         result["holdout"] = rows = [row for op in ops for row in holdout(laws, op)]

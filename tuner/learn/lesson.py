@@ -1,14 +1,14 @@
 """What a search learns: candidates from its trials, frozen, then tested on problem sizes they were not found on.
 
-Each candidate is tried in up to three scopes, widest first: every kind of problem that was tested, those of the same
-head size, exactly the kind it was found on. The scopes are fixed before anything is tested; the widest that holds is
+Each candidate is tried in up to three scopes, widest first: every kind of problem that was tested, those that are of
+the same size wherever a size specialises the code, exactly the kind it was found on. The scopes are fixed before anything is tested; the widest that holds is
 the law, and what did not hold is recorded as refuted in the run file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -23,7 +23,7 @@ from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
-from spak.tuner.learn.mining.candidates import Margins, Subject, mine, mine_compiled, narrowing, scope_of
+from spak.tuner.learn.mining.candidates import Margins, Topic, mine, mine_compiled, narrowing, scope_of
 from spak.tuner.learn.mining.table import TrialTable, from_runs
 from spak.tuner.learn.mining.words import slug
 
@@ -49,7 +49,7 @@ class Lesson:
         is_known: Whether a candidate says nothing new; those are tested with what the others leave of the budget.
     """
 
-    subject: Subject
+    subject: Topic
     op: Op
     facts: Mapping[str, Scalar]
     budget: int
@@ -163,7 +163,7 @@ def _candidate(law: Law, said: Judgement) -> Candidate:
     return Candidate(law=law, outcome=outcomes[said.verdict], reason=said.reason)  # type: ignore[arg-type]
 
 
-def _confirmed(law: Law, said: Judgement, confirmation: str, subject: Subject) -> Law:
+def _confirmed(law: Law, said: Judgement, confirmation: str, subject: Topic) -> Law:
     entry = Evidence(
         run=confirmation,
         verdict="supports",
@@ -204,10 +204,11 @@ def select_held_out(
     return tuple(chosen[:MAX_HELD_OUT])
 
 
-def _scopes(law: Law, table: TrialTable, held_out: Sequence[Problem], subject: Subject) -> Iterator[Law]:
+def _scopes(law: Law, table: TrialTable, held_out: Sequence[Problem], subject: Topic) -> Iterator[Law]:
     """The law in its scopes, widest first, without repeats."""
     own = table.problems
-    sizes = [problem for problem in held_out if any(_same(problem, p, ("head_dim",)) for p in own)]
+    numbers = [kind for kind in subject.kinds if all(_is_number(problem.get(kind)) for problem in own)]
+    sizes = [problem for problem in held_out if any(_same(problem, p, numbers) for p in own)]
     exact = [problem for problem in held_out if any(_same(problem, p, subject.kinds) for p in own)]
     seen: set[str] = set()
     for others in (held_out, sizes, exact):
@@ -215,6 +216,10 @@ def _scopes(law: Law, table: TrialTable, held_out: Sequence[Problem], subject: S
         if repr(scope) not in seen:
             seen.add(repr(scope))
             yield _in(law, scope)
+
+
+def _is_number(value: Scalar | None) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _same(first: Mapping[str, Scalar], second: Mapping[str, Scalar], names: Sequence[str]) -> bool:
@@ -250,22 +255,15 @@ def _key(configuration: Configuration, problem: Problem) -> tuple[str, str]:
     return repr(sorted(configuration.items())), repr(sorted(problem.items()))
 
 
-def subject_of(run: Run, store: Store) -> Subject:
+def subject_of(run: Run, store: Store) -> Topic:
     """What a run's trials are about: laws from it are for the compute capability, with this compiler's release."""
     op = store.ops[run.op]
     version = run.toolchain.get("tileiras", "")
     major, _, minor = version.partition(".")
     release = f"tileiras >={major}.{minor.partition('.')[0]},<{int(major) + 1}" if major.isdigit() else ""
-    return Subject(
-        hw=compute_capability(store, run.hw) or run.hw,
-        op=run.op,
-        op_title=op.title,
-        kinds=tuple(name for name, parameter in op.problem.items() if parameter.specialises),
-        toolchain=release,
-        run=run.id,
-        tier=run.tier,
-        toolchain_seen=f"tileiras {version}" if version else "",
-    )
+    topic = Topic.of(op, compute_capability(store, run.hw) or run.hw, run.id)
+    seen = f"tileiras {version}" if version else ""
+    return replace(topic, toolchain=release, tier=run.tier, toolchain_seen=seen)
 
 
 def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:

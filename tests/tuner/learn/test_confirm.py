@@ -21,11 +21,11 @@ from spak.kg.model.law import (
 )
 from spak.tuner.learn.confirm.judge import judge
 from spak.tuner.learn.confirm.plan import HeldOut, plan
-from spak.tuner.learn.mining.candidates import Subject, mine, mine_compiled
+from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
 from spak.tuner.learn.mining.table import TrialTable, from_runs
 from tests.tuner.landscapes import configurations, noise_only, planted, spill, sweep
 
-SUBJECT = Subject("sm_90", "fmha", "FMHA", (), "", "found")
+SUBJECT = Topic("sm_90", "fmha", "FMHA", (), "found", tiles=("tile_m", "tile_n"))
 
 
 def avoid(

@@ -13,10 +13,12 @@ from spak.kg.model.op import Op, Parameter, ProblemParameter
 from spak.kg.model.run import Measurement, Trial
 from spak.tuner.backend.base import Provenance, Request
 from spak.tuner.learn.lesson import CONFIRM, Lesson, Notebook, learn, learn_from_runs, select_held_out
-from spak.tuner.learn.mining.candidates import Subject
+from spak.tuner.learn.mining.candidates import Topic
 from tests.tuner.landscapes import VALUES, noise_only, planted, spill, sweep
 
-SUBJECT = Subject("sm_90", "fmha", "FMHA", ("causal",), "", "found", toolchain_seen="tileiras 13.4.92")
+SUBJECT = Topic(
+    "sm_90", "fmha", "FMHA", ("causal",), "found", toolchain_seen="tileiras 13.4.92", tiles=("tile_m", "tile_n")
+)
 
 
 def op(*problems: Mapping[str, object]) -> Op:
@@ -76,7 +78,7 @@ def found(tier: str = "measured"):
     return msgspec.structs.replace(run, trials=trials, tier=tier, id="found")
 
 
-def lesson(budget: int = 400, which: Op = SIZES, subject: Subject = SUBJECT) -> Lesson:
+def lesson(budget: int = 400, which: Op = SIZES, subject: Topic = SUBJECT) -> Lesson:
     return Lesson(subject, which, {}, budget, seed=0)
 
 
@@ -169,9 +171,7 @@ def test_one_held_out_size_confirms_nothing() -> None:
 
 
 def test_by_the_compiler_alone_only_claims_about_code_are_learned() -> None:
-    subject = Subject(
-        "sm_90", "fmha", "FMHA", ("causal",), "", "found", tier="compiled", toolchain_seen="tileiras 13.4.92"
-    )
+    subject = replace(SUBJECT, tier="compiled")
     learned = learn(found("compiled"), lesson(subject=subject), Fake(tier="compiled"), Notebook("c"))
     assert learned.laws
     assert {name for law in learned.laws for name in law.claim.effect} == {"spill_bytes"}
@@ -191,3 +191,20 @@ def test_noise_teaches_nothing(seed: int) -> None:
         law for law in learned.laws if "spill_bytes" not in law.claim.effect and not hasattr(law.claim, "over")
     ]
     assert about_time == []
+
+
+def test_a_law_that_fails_at_another_size_of_code_is_kept_for_the_size_it_was_found_on() -> None:
+    """Which problem parameters are sizes that specialise the code is the op's to say, whatever their names."""
+    sizes = [{"size": s, "width": w, "causal": c} for s in (2, 4) for w, c in ((64, True), (64, False), (128, True))]
+    problem = {
+        **SIZES.problem,
+        "width": ProblemParameter(type="int", default=64, description="d", specialises=True),
+    }
+    which = msgspec.structs.replace(op(*sizes), problem=problem)
+    run = found()
+    trials = tuple(msgspec.structs.replace(t, problem={**t.problem, "width": 64}) for t in run.trials)
+    plain = Fake(lambda configuration, problem: 1 / 3 if problem["width"] == 128 and spill(configuration) else 1.0)
+    topic = replace(SUBJECT, kinds=("width", "causal"))
+    learned = learn(msgspec.structs.replace(run, trials=trials), lesson(2000, which, topic), plain, Notebook("c"))
+    kept = {law.scope.when for law in learned.laws if isinstance(law, NegativeLaw) and "slowdown" in law.claim.effect}
+    assert "width == 64" in kept

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spak.kg.model.law import IndifferentLaw, NegativeLaw, PositiveLaw
 from spak.kg.model.run import Measurement, Run, Trial
-from spak.tuner.learn.mining.candidates import Subject, mine, mine_compiled
+from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
 from spak.tuner.learn.mining.negative import Settings, slow_regions
 from spak.tuner.learn.mining.predicates import literals
 from spak.tuner.learn.mining.significance import log_chance_of_avoiding
@@ -18,7 +18,7 @@ from spak.tuner.learn.mining.table import from_runs, problem_text
 from spak.tuner.learn.mining.words import MAX_ID, in_words, slug
 from tests.tuner.landscapes import VALUES, configurations, noise_only, planted, spill, sweep
 
-SUBJECT = Subject("sm_90", "fmha", "FMHA", (), "tileiras >=13.4,<14", "synthetic")
+SUBJECT = Topic("sm_90", "fmha", "FMHA", (), "synthetic", "tileiras >=13.4,<14", tiles=("tile_m", "tile_n"))
 
 
 def test_a_table_holds_every_trial_and_the_faster_of_two_tries() -> None:
@@ -168,7 +168,7 @@ def test_kinds_of_problem_split_a_law_and_sizes_do_not() -> None:
             for t in base.trials
         )
         runs.append(Run(**{**_fields(base), "trials": trials}))
-    laws = mine(from_runs(runs), Subject("sm_90", "fmha", "FMHA", ("causal",), "", "r"))
+    laws = mine(from_runs(runs), Topic("sm_90", "fmha", "FMHA", ("causal",), "r"))
     assert any("causal == True" in law.scope.when for law in laws if isinstance(law, NegativeLaw))
     assert not any("size" in law.scope.when for law in laws)
 
@@ -192,3 +192,15 @@ def test_ids_are_readable_stable_and_never_too_long() -> None:
 def test_expressions_read_as_words() -> None:
     assert in_words("tile_m >= 128") == "tile_m is at least 128"
     assert in_words("spill_bytes > 0") == "the code spills registers"
+
+
+def test_products_are_of_what_the_op_calls_tiles() -> None:
+    """Names say nothing: an op without roles has products of its first numbers."""
+    table = from_runs([sweep((1,))])
+
+    def products(tiles: tuple[str, ...] | None) -> set[tuple[str, ...]]:
+        return {literal.names for literal in literals(table, tiles=tiles) if len(literal.names) > 1}
+
+    assert products(("v_latency", "occupancy")) == {("occupancy", "v_latency")}
+    assert products(()) == set()
+    assert products(None) == {("occupancy", "tile_m"), ("occupancy", "tile_n"), ("tile_m", "tile_n")}

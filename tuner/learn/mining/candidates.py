@@ -20,6 +20,7 @@ from spak.kg.model.law import (
     PreferClaim,
     Scope,
 )
+from spak.kg.model.op import Op
 from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
 from spak.tuner.learn.mining.indifferent import Tie, ties
 from spak.tuner.learn.mining.negative import Region, Settings, slow_regions
@@ -33,7 +34,7 @@ FEATURES = ("spill_bytes", "registers", "smem_bytes", "ctas_per_sm")
 
 
 @dataclass(frozen=True)
-class Subject:
+class Topic:
     """What the mined runs are about.
 
     Attributes:
@@ -41,6 +42,7 @@ class Subject:
         op: Op id.
         op_title: For titles.
         kinds: Problem parameters that specialise the compiled code; a law says at which of their values it was seen.
+        tiles: Parameters whose products are looked at; None where the op gives its parameters no roles: any number.
         toolchain: Specifier such as `tileiras >=13.4,<14`.
         run: Run id that suggests the laws.
         tier: Tier of that run.
@@ -51,10 +53,18 @@ class Subject:
     op: str
     op_title: str
     kinds: tuple[str, ...]
-    toolchain: str
     run: str
+    toolchain: str = ""
     tier: str = "measured"
     toolchain_seen: str = ""
+    tiles: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, op: Op, hw: str, run: str) -> Topic:
+        """Trials of `op`, whose laws `run` suggests for `hw`: what specialises code and what is a tile, the op says."""
+        kinds = tuple(name for name, parameter in op.problem.items() if parameter.specialises)
+        tiles = tuple(name for name, parameter in op.parameters.items() if parameter.role == "tile")
+        return cls(hw, op.id, op.title, kinds, run, tiles=tiles if op.parameters else None)
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class Margins:
     within: float = 0.01
 
 
-def mine(table: TrialTable, subject: Subject, margins: Margins | None = None) -> tuple[Law, ...]:
+def mine(table: TrialTable, subject: Topic, margins: Margins | None = None) -> tuple[Law, ...]:
     """Candidate laws of one table, each with the run that suggested it as its only evidence.
 
     Args:
@@ -82,7 +92,7 @@ def mine(table: TrialTable, subject: Subject, margins: Margins | None = None) ->
     usable = tuple(name for name in FEATURES if name in table.features)
     found: list[Law] = []
     if table.observed.any():
-        every = literals(table, features=usable)
+        every = literals(table, features=usable, tiles=subject.tiles)
         found += [_slow(table, subject, region, margins) for region in slow_regions(table, every, margins.negative)]
         found += [
             _positive(table, subject, setting, margins.within) for setting in settings(table, within=margins.within)
@@ -91,7 +101,7 @@ def mine(table: TrialTable, subject: Subject, margins: Margins | None = None) ->
     return tuple(found)
 
 
-def mine_compiled(table: TrialTable, subject: Subject, margins: Margins | None = None) -> tuple[Law, ...]:
+def mine_compiled(table: TrialTable, subject: Topic, margins: Margins | None = None) -> tuple[Law, ...]:
     """Candidate laws about what the compiler does: where every configuration spills, or does not compile.
 
     Args:
@@ -103,12 +113,12 @@ def mine_compiled(table: TrialTable, subject: Subject, margins: Margins | None =
     return tuple(
         _compiled(table, subject, claim, region)
         for claim in COMPILED_CLAIMS
-        for region in compiled_regions(table, claim, margins.negative)
+        for region in compiled_regions(table, claim, margins.negative, subject.tiles)
     )
 
 
 def scope_of(
-    problems: Sequence[Mapping[str, Scalar]], subject: Subject, narrowed: Mapping[str, str] | None = None
+    problems: Sequence[Mapping[str, Scalar]], subject: Topic, narrowed: Mapping[str, str] | None = None
 ) -> Scope:
     """The scope of a law seen at some problem sizes: their kinds are its condition, their dtypes its dtypes.
 
@@ -142,7 +152,7 @@ def narrowing(law: Law, problems: Sequence[Mapping[str, Scalar]]) -> dict[str, s
     return found
 
 
-def _scope(table: TrialTable, subject: Subject, split: Sequence[Literal] = ()) -> Scope:
+def _scope(table: TrialTable, subject: Topic, split: Sequence[Literal] = ()) -> Scope:
     """Where the law was seen; a literal about a kind of problem narrows it to that kind."""
     narrowed = {name: literal.text for literal in split for name in literal.names}
     return scope_of([problem for problem in table.problems if _fits(problem, split)], subject, narrowed)
@@ -152,7 +162,7 @@ def _fits(problem: Mapping[str, Scalar], split: Sequence[Literal]) -> bool:
     return all(parse(literal.text).holds(problem) for literal in split)
 
 
-def _evidence(table: TrialTable, subject: Subject, effect: dict[str, float], low: dict[str, float]) -> Evidence:
+def _evidence(table: TrialTable, subject: Topic, effect: dict[str, float], low: dict[str, float]) -> Evidence:
     return Evidence(
         run=subject.run,
         verdict="supports",
@@ -177,7 +187,7 @@ class _Statement:
     interval: dict[str, float]
 
 
-def _slow(table: TrialTable, subject: Subject, region: Region, margins: Margins) -> NegativeLaw:
+def _slow(table: TrialTable, subject: Topic, region: Region, margins: Margins) -> NegativeLaw:
     where = in_words(_avoid(region))
     far = margins.negative.far
     timed = region.mask & table.observed
@@ -195,7 +205,7 @@ def _slow(table: TrialTable, subject: Subject, region: Region, margins: Margins)
     return _negative(table, subject, region, told)
 
 
-def _compiled(table: TrialTable, subject: Subject, claim: CompiledClaim, region: Region) -> NegativeLaw:
+def _compiled(table: TrialTable, subject: Topic, claim: CompiledClaim, region: Region) -> NegativeLaw:
     least = claim.least(table, region.mask)
     title = f"{subject.op_title} on {subject.hw} {claim.words} where {in_words(_avoid(region))}"
     bound = {claim.effect: Bound(at_least=claim.at_least)}
@@ -209,7 +219,7 @@ def _avoid(region: Region) -> str:
     return " and ".join(sorted(rest, key=_reading_order)) or "True"
 
 
-def _negative(table: TrialTable, subject: Subject, region: Region, told: _Statement) -> NegativeLaw:
+def _negative(table: TrialTable, subject: Topic, region: Region, told: _Statement) -> NegativeLaw:
     expression = _avoid(region)
     scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
     spoken = {name for literal in region.literals for name in literal.names}
@@ -238,7 +248,7 @@ def _reading_order(text: str) -> tuple[bool, str]:
     return (text.split(" ", 1)[0] in FEATURES, text)
 
 
-def _positive(table: TrialTable, subject: Subject, setting: Setting, within: float) -> PositiveLaw:
+def _positive(table: TrialTable, subject: Topic, setting: Setting, within: float) -> PositiveLaw:
     words = " and ".join(f"{name} = {value}" for name, value in setting.prefer.items())
     scope = _scope(table, subject)
     return PositiveLaw(
@@ -251,7 +261,7 @@ def _positive(table: TrialTable, subject: Subject, setting: Setting, within: flo
     )
 
 
-def _indifferent(table: TrialTable, subject: Subject, tie: Tie, within: float) -> IndifferentLaw:
+def _indifferent(table: TrialTable, subject: Topic, tie: Tie, within: float) -> IndifferentLaw:
     listed = ", ".join(str(value) for value in tie.values)
     scope = _scope(table, subject)
     evidence = _evidence(table, subject, {"change": tie.change, "cost": tie.cost}, {})

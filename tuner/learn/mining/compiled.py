@@ -56,10 +56,12 @@ def _known(table: TrialTable) -> Bools:
     return known
 
 
-def compiled_regions(table: TrialTable, claim: CompiledClaim, settings: Settings) -> list[Region]:
+def compiled_regions(
+    table: TrialTable, claim: CompiledClaim, settings: Settings, tiles: tuple[str, ...] | None = None
+) -> list[Region]:
     """The most general regions whose every configuration shows `claim`; predicates speak of parameters only."""
     relevant, shown = claim.shows(table)
     if not shown.any():
         return []
     badness = Badness(relevant, shown.astype(float), 1.0)
-    return regions(literals(table, features=(), relevant=relevant), badness, settings)
+    return regions(literals(table, tiles=tiles, relevant=relevant), badness, settings)

@@ -13,7 +13,7 @@ from spak.kg.model.base import Scalar
 from spak.tuner.learn.mining.table import Bools, Floats, TrialTable
 
 PRODUCT_PARAMETERS = 3
-"""Products are formed of at most this many tile-size parameters' pairs; more would only multiply predicates."""
+"""Products are formed of pairs of at most this many parameters; more would only multiply predicates."""
 
 FEATURE_QUANTILES = (0.25, 0.5, 0.75)
 """Thresholds tried for a compiled feature besides "more than none": round numbers nobody chose after the fact."""
@@ -65,22 +65,19 @@ def _parameter_literals(table: TrialTable) -> Iterator[Literal]:
                     yield Literal(f"{name} <= {below}", (name,), "parameter", np.tile(codes < code, (size, 1)))
 
 
-def _product_literals(table: TrialTable) -> Iterator[Literal]:
+def _product_literals(table: TrialTable, tiles: tuple[str, ...] | None) -> Iterator[Literal]:
     """`tile_m * tile_n >= X`: resources grow with the area of a tile, so its product is a natural axis."""
-    tiles = [n for n, v in table.parameters.items() if _numeric(v) and len(v) > 1 and ("tile" in n or "block" in n)]
+    sizes = [n for n, v in table.parameters.items() if _numeric(v) and len(v) > 1 and (tiles is None or n in tiles)]
     size = len(table.problems)
-    for first, second in combinations(tiles[:PRODUCT_PARAMETERS], 2):
+    for first, second in combinations(sizes[:PRODUCT_PARAMETERS], 2):
         left = np.array(table.parameters[first], dtype=float)[table.column(first)]
         right = np.array(table.parameters[second], dtype=float)[table.column(second)]
         product = left * right
         levels = np.unique(product)
-        for level in levels[1:-1]:
-            text = f"{first} * {second}"
-            yield Literal(f"{text} >= {level:g}", (first, second), "parameter", np.tile(product >= level, (size, 1)))
-        for level in levels[1:-1]:
-            yield Literal(
-                f"{first} * {second} <= {level:g}", (first, second), "parameter", np.tile(product <= level, (size, 1))
-            )
+        for sign, compared in ((">=", np.greater_equal), ("<=", np.less_equal)):
+            for level in levels[1:-1]:
+                text = f"{first} * {second} {sign} {level:g}"
+                yield Literal(text, (first, second), "parameter", np.tile(compared(product, level), (size, 1)))
 
 
 def _feature_literals(table: TrialTable, usable: tuple[str, ...]) -> Iterator[Literal]:
@@ -110,12 +107,25 @@ def _problem_literals(table: TrialTable) -> Iterator[Literal]:
             yield Literal(f"{name} == {written(value)}", (name,), "problem", np.broadcast_to(rows[:, None], shape))
 
 
-def literals(table: TrialTable, *, features: tuple[str, ...], relevant: Bools | None = None) -> tuple[Literal, ...]:
-    """Every comparison worth trying on `table`, without those always or never true on the `relevant` (tried) cells."""
+def literals(
+    table: TrialTable,
+    *,
+    features: tuple[str, ...] = (),
+    tiles: tuple[str, ...] | None = None,
+    relevant: Bools | None = None,
+) -> tuple[Literal, ...]:
+    """Every comparison worth trying, without those always or never true where something was tried.
+
+    Args:
+        table: Trials.
+        features: Compiled features to speak of.
+        tiles: Parameters whose products are compared too; None: any number.
+        relevant: (S, N) what counts as tried; None: what was timed or failed.
+    """
     relevant = table.observed | table.failed if relevant is None else relevant
     found = [
         *_parameter_literals(table),
-        *_product_literals(table),
+        *_product_literals(table, tiles),
         *_feature_literals(table, features),
         *_problem_literals(table),
     ]
