@@ -44,13 +44,15 @@ def test_one_of_them_is_printed_on_request(capsys, tmp_path):
 
 
 def test_bad_input_is_one_line(capsys, tmp_path):
-    """Unknown run, a file that is no run, no run at all, runs that do not belong together: exit 2."""
+    """Unknown run, a file that is no run, nothing measured, runs that do not belong together: exit 2, nothing written."""
     junk = tmp_path / "junk.json"
     junk.write_text("{}")
     for words in (
         ("measured-h200-fmha-d64-s1024-casual",),
         (str(junk),),
         ("--op", "rmsnorm"),
+        ("--hw", "a100"),
+        ("compiled-sm_120-fmha-d64-fp16-causal",),
         (RUN, "compiled-sm_120-fmha-d64-fp16-causal"),
         ("computed-mask-floor-found",),
         ("reported-fmha-v4-rtx5070",),
@@ -60,3 +62,4 @@ def test_bad_input_is_one_line(capsys, tmp_path):
         assert captured.out == ""
         assert len(captured.err.splitlines()) == 1, captured.err
         assert "Traceback" not in captured.err
+    assert list(tmp_path.glob("*.md")) == []

@@ -1,1 +1,60 @@
-"""A kernel's engineering report, told from recorded runs: one document, rendered as one HTML page and as Markdown."""
+"""A kernel's engineering report: chosen runs become computed facts, those one document, that an HTML page or Markdown.
+
+`choose` says which runs; `timing`, `effects`, `bounds`, `tiles`, `steps` and `known` compute what they say and put it into
+blocks of a `document`; `drawing` draws the roofline; `html` and `markdown` render. No op, kernel or hardware is named here: roles of
+parameters, systems and facts decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spak.kg.files.loader import Laws
+from spak.tuner.report.choose import Request, choose
+from spak.tuner.report.document import Document
+from spak.tuner.report.html import page
+from spak.tuner.report.markdown import markdown
+from spak.tuner.report.tell import tell
+
+__all__ = ["Report", "Request", "report"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, not yet rendered.
+
+    Attributes:
+        op: Op id.
+        hw: Hardware id.
+        document: What it says.
+    """
+
+    op: str
+    hw: str
+    document: Document
+
+    @property
+    def html(self) -> str:
+        """One page that needs nothing else.
+
+        Raises:
+            TunerError: If jinja2 is not installed.
+        """
+        return page(self.document)
+
+    @property
+    def markdown(self) -> str:
+        """Plain text, one sentence a line."""
+        return markdown(self.document)
+
+
+def report(request: Request, laws: Laws) -> Report:
+    """The report of what `request` names, from the recorded runs of `laws`.
+
+    Raises:
+        UnknownNameError: If a run, an op or hardware is unknown.
+        InvalidFilesError: If a file is no run file.
+        TunerError: If the runs do not belong together, or nothing is measured.
+    """
+    subject = choose(laws, request)
+    return Report(subject.op.id, subject.hw, tell(subject))

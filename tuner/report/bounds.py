@@ -1,21 +1,24 @@
-"""What kind of system a kernel is: its time against the least time that its arithmetic and its traffic take here."""
+"""What bounds a kernel: its time against the least time that its arithmetic and its traffic take on the hardware."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spak.kg.model.base import Scalar
-from spak.kg.model.op import Op
+from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner.report.choose import Subject
-from spak.tuner.report.document import Block, Bullets, Figure, Paragraph, Section, Table
-from spak.tuner.report.timing import Kernel, Size, Span
-from spak.tuner.report.words import NOTHING, digits, extent, percent
+from spak.tuner.report.document import Block, Bullets, Figure, Paragraph, Section
+from spak.tuner.report.timing import Kernel, Size, Timed
+from spak.tuner.report.words import counted, extent
+
+PEAK, BANDWIDTH = "fp16_tflops", "bandwidth_gb_per_s"
+"""The facts of the hardware that the roofs are."""
 
 HALF = 0.5
 """A kernel is bound by what explains more than half of its time; if neither roof does, by latency."""
 
-SHORTEST_US = 0.01
+CAUSES = ("by arithmetic", "by traffic", "by latency")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Roofs:
     @classmethod
     def of(cls, facts: Mapping[str, Scalar]) -> Roofs | None:
         """The roofs that `facts` state; None if one is missing."""
-        peak, bandwidth = facts.get("fp16_tflops"), facts.get("bandwidth_gb_per_s")
+        peak, bandwidth = facts.get(PEAK), facts.get(BANDWIDTH)
         if not isinstance(peak, int | float) or not isinstance(bandwidth, int | float):
             return None
         return cls(float(peak), float(bandwidth))
@@ -46,148 +49,96 @@ class Roofs:
 
 @dataclass(frozen=True)
 class Bound:
-    """One problem size against the roofs.
+    """The best of one problem size against the roofs.
 
     Attributes:
         size: The problem size.
+        best: Its best configuration.
         intensity: FLOP per byte of least traffic.
-        arithmetic_us: Time of the arithmetic at the peak.
-        traffic_us: Time of the least traffic at the full bandwidth.
-        time_us: Time of the best configuration; None if nothing was timed.
+        arithmetic: Share of the time that the arithmetic takes at the peak.
+        traffic: Share of the time that the least traffic takes at the full bandwidth.
     """
 
     size: Size
+    best: Timed
     intensity: float
-    arithmetic_us: float
-    traffic_us: float
-    time_us: Span | None
+    arithmetic: float
+    traffic: float
 
     @property
-    def arithmetic(self) -> float:
-        """Share of the time that the arithmetic explains."""
-        return self.arithmetic_us / self.time_us.value if self.time_us else 0.0
-
-    @property
-    def traffic(self) -> float:
-        """Share of the time that the traffic explains."""
-        return self.traffic_us / self.time_us.value if self.time_us else 0.0
-
-    @property
-    def by(self) -> str:
-        """`arithmetic`, `traffic` or `latency`."""
+    def cause(self) -> str:
+        """One of `CAUSES`."""
         if max(self.arithmetic, self.traffic) <= HALF:
-            return "latency"
-        return "arithmetic" if self.arithmetic >= self.traffic else "traffic"
+            return CAUSES[2]
+        return CAUSES[0] if self.arithmetic >= self.traffic else CAUSES[1]
 
 
 def bounds(kernel: Kernel, roofs: Roofs | None) -> tuple[Bound, ...]:
-    """One for each problem size whose FLOPs and bytes are known."""
+    """One for each timed problem size whose FLOPs and bytes are known."""
     if roofs is None:
         return ()
     return tuple(
         Bound(
             size,
+            size.best,
             size.flops / size.bytes,
-            size.flops / roofs.tflops / 1e6,
-            size.bytes / roofs.gb_per_s / 1e3,
-            None if size.best is None else size.best.time_us,
+            size.best.time_us.rate(size.flops).value / roofs.tflops,
+            size.bytes / roofs.gb_per_s / 1e3 / size.best.time_us.value,
         )
         for size in kernel.sizes
-        if size.bytes and size.flops
+        if size.best is not None and size.bytes and size.flops
     )
 
 
-def kind_in_words(found: Sequence[Bound], state: str) -> str:
-    """One sentence: state and what bounds it, from the figures alone."""
-    stateful = "stateless" if state.startswith("none") else f"a stateful pipeline ({state})" if state else ""
-    timed = [bound for bound in found if bound.time_us]
-    parts = [f"it is {stateful}"] if stateful else []
-    for cause in ("arithmetic", "traffic", "latency"):
-        here = [bound for bound in timed if bound.by == cause]
+def in_words(found: Sequence[Bound], state: str) -> str:
+    """What it carries along and what bounds it where: `bound by arithmetic at every size (64 to 81 % of the peak)`."""
+    parts = [f"carries {state} from tile to tile"] if state and not state.startswith("none") else []
+    parts += ["carries nothing from tile to tile"] if state.startswith("none") else []
+    for cause in CAUSES:
+        here = [bound for bound in found if bound.cause == cause]
         if here:
-            where = "at every size" if len(here) == len(timed) else f"at {len(here)} of {len(timed)} sizes"
-            parts.append(f"bound by {cause} {where}")
+            where = "every size" if len(here) == len(found) else f"{len(here)} of {counted(len(found), 'size')}"
+            peak = extent([100 * bound.arithmetic for bound in here], " %", 2)
+            parts.append(f"bound {cause} at {where} ({peak} of the peak)")
     return ", ".join(parts)
 
 
 def section(
-    subject: Subject, found: Sequence[Bound], others: Sequence[tuple[Op, Sequence[Bound]]], figure: Figure | None
+    subject: Subject, found: Sequence[Bound], others: Sequence[tuple[str, str]], figure: Figure | None
 ) -> Section:
-    """The kind of system, its figures, the roofline, and the op it is contrasted with."""
-    op = subject.laws.ops[subject.op]
-    blocks: list[Block] = []
+    """What bounds the kernel, the roofline, and what bounds the other kernels of the hardware.
+
+    Args:
+        subject: What the report is about.
+        found: Its bounds.
+        others: Title and words of each other kernel.
+        figure: The roofline.
+    """
+    op = subject.op
+    title, anchor = "What bounds it", "bounds"
     if not found:
         text = f"`{subject.hw}` states no peak or bandwidth, or `{op.id}` no FLOPs or bytes, so no bound can be given."
-        return Section("What kind of system it is", "kind", (Paragraph(text),))
-    words = kind_in_words(found, subject.state)
-    blocks.append(Paragraph(_verdict(op, found, words)))
-    blocks.append(_table(found))
-    if figure is not None:
-        blocks.append(figure)
-    blocks.append(Bullets(tuple(_explanation(op, found, others))))
-    for other, theirs in others:
-        blocks.append(_table(theirs, other.title))
-    return Section("What kind of system it is", "kind", tuple(blocks))
-
-
-def _verdict(op: Op, found: Sequence[Bound], words: str) -> str:
-    timed = [bound for bound in found if bound.time_us]
-    einsum = f" As an einsum: `{op.einsum}`." if op.einsum else ""
-    if not timed:
-        return f"Nothing was timed, so only the bounds can be given.{einsum}"
-    arithmetic = extent([100 * bound.arithmetic for bound in timed], " %", 2)
-    traffic = extent([100 * bound.traffic for bound in timed], " %", 2)
-    return (
-        f"{op.title}: {words}. Arithmetic at the peak explains {arithmetic} of the measured time, "
-        f"the least traffic to device memory {traffic}; the two overlap, and the rest neither roof explains.{einsum}"
+        return Section(title, anchor, (Paragraph(text),))
+    traffic = extent([100 * bound.traffic for bound in found], " %", 2)
+    text = (
+        f"{op.title} {in_words(found, subject.state)}; the least traffic to device memory explains {traffic} of the time. "
+        "Bound by arithmetic or by traffic: that roof explains more than half of the time. Bound by latency: neither does."
     )
+    items = [f"For contrast, {name} on this hardware {words}." for name, words in others]
+    rules = [f"Operations: {op.flops['useful'].rule}."] if "useful" in op.flops else []
+    rules += [f"Traffic: {op.bytes.rule}."] if op.bytes else []
+    rules += [f"As an einsum: `{op.einsum}`."] if op.einsum else []
+    blocks: list[Block] = [Paragraph(text), *([figure] if figure else [])]
+    return Section(title, anchor, (*blocks, Bullets((*items, *rules, *_facts(subject)))))
 
 
-def _explanation(op: Op, found: Sequence[Bound], others: Sequence[tuple[Op, Sequence[Bound]]]) -> list[str]:
-    rule = f"Operations: {op.flops['useful'].rule}." if "useful" in op.flops else ""
-    traffic = f"Traffic: {op.bytes.rule}." if op.bytes else ""
-    items = [
-        (
-            "Bound by arithmetic or by traffic: that roof explains more than half of the time. Bound by latency: neither does; "
-            "what is left is waiting between steps that depend on one another, work outside the tensor cores, and "
-            "starting up; these runs do not tell these apart."
-        ),
-        *([rule] if rule else []),
-        *([traffic] if traffic else []),
-    ]
-    if not others and any(bound.time_us for bound in found):
-        items.append("For contrast, a stateless kernel (MatMul) on this hardware: not measured here.")
-    for other, theirs in others:
-        if any(bound.time_us for bound in theirs):
-            items.append(f"For contrast, {other.title} on this hardware: {kind_in_words(theirs, 'none')}.")
-    return items
-
-
-def _microseconds(value: float) -> str:
-    """Three digits, but none past the hundredths: a launch alone takes a hundred times as long."""
-    return digits(value) if value >= SHORTEST_US else "0.00"
-
-
-def _table(found: Sequence[Bound], title: str = "") -> Table:
-    rows = []
-    for bound in found:
-        timed = bound.time_us is not None
-        rows.append(
-            (
-                bound.size.name,
-                digits(bound.intensity),
-                _microseconds(bound.arithmetic_us),
-                _microseconds(bound.traffic_us),
-                percent(bound.arithmetic).removesuffix(" %") if timed else NOTHING,
-                percent(bound.traffic).removesuffix(" %") if timed else NOTHING,
-                bound.by if timed else NOTHING,
-            )
-        )
-    return Table(
-        caption=(f"{title}. " if title else "")
-        + "Computed bounds in microseconds (arith.: operations at the peak; mem.: least traffic at full bandwidth); "
-        "peak and bw.: percent of the measured time that each explains.",
-        header=("Problem size", "FLOP/B", "arith.", "mem.", "peak", "bw.", "bound by"),
-        rows=tuple(rows),
-        align=("left", "right", "right", "right", "right", "right", "left"),
-    )
+def _facts(subject: Subject) -> Iterator[str]:
+    """The roofs with their sources, from the nearest node that states them."""
+    hardware = subject.laws.hardware
+    for name in (PEAK, BANDWIDTH):
+        for node in Taxonomy("hardware", hardware).ancestors(subject.hw):
+            fact = hardware[node].facts.get(name)
+            if fact is not None:
+                sure = "confirmed" if fact.confirmed else "unconfirmed"
+                yield f"`{name}` = {fact.value} ({sure}): {'; '.join(filter(None, (fact.source, fact.note)))}."
+                break

@@ -28,9 +28,10 @@ class Caution:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list."""
+    """A list; with a `summary` a page shows it only when asked."""
 
     items: tuple[str, ...]
+    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class Table:
         header: A name for each column.
         rows: Cells, one text for each column.
         align: One for each column; empty: the first is left, the others right.
-        folded: Whether a page shows it only when asked: it repeats a figure's numbers.
+        heat: How dark a page makes each cell, in percent; empty: none.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     align: tuple[Align, ...] = ()
-    folded: bool = False
+    heat: tuple[tuple[int, ...], ...] = ()
 
     @property
     def alignment(self) -> tuple[Align, ...]:
@@ -80,11 +81,7 @@ Block = Paragraph | Caution | Bullets | Table | Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is under it.
-
-    Attributes:
-        anchor: For links; unique in the document.
-    """
+    """A heading and what is under it; its `anchor`, for links, is unique in the document."""
 
     title: str
     anchor: str
@@ -93,13 +90,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report.
-
-    Attributes:
-        title: One line.
-        subtitle: What kind of evidence it rests on, and which machine.
-        sections: In reading order.
-    """
+    """A report: one line of title, one of what evidence it rests on, and its sections in reading order."""
 
     title: str
     subtitle: str

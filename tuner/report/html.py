@@ -22,9 +22,7 @@ def page(document: Document) -> str:
         import jinja2  # noqa: PLC0415 - of the `report` extra, needed by this command alone
         import markupsafe  # noqa: PLC0415
     except ImportError:
-        raise TunerError(
-            "a report needs jinja2 and matplotlib; install them with: pip install 'spak[report]'"
-        ) from None
+        raise TunerError("a report needs jinja2; install it with: pip install 'spak[report]'") from None
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("spak.tuner.report", "."),

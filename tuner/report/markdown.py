@@ -27,6 +27,9 @@ def _block(block: Block) -> Iterator[str]:
         for line in _sentences(f"**Note.** {block.text}"):
             yield f"> {line}"
     elif isinstance(block, Bullets):
+        if block.summary:
+            yield f"{block.summary}:"
+            yield ""
         for item in block.items:
             yield f"- {item}"
     elif isinstance(block, Figure):

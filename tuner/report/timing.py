@@ -1,9 +1,9 @@
-"""Times of a story's kernels with their intervals, and what follows from them: throughput, ratios, ties."""
+"""Times of a kernel with their intervals, each beside what was timed in the same rounds, and what follows from them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,13 +11,14 @@ import numpy as np
 
 from spak.kg.expression import parse
 from spak.kg.model.base import Scalar
-from spak.kg.model.op import Op
+from spak.kg.model.op import Formula, Op
 from spak.kg.model.run import Measurement, Run
 from spak.kg.space.completion import complete
 from spak.tuner.engine.session import name_of
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_of, problem_text
 
-Configuration = Mapping[str, Scalar]
+MICROSECONDS_OF_TERA = 1e6
+"""FLOPs divided by microseconds and by this are TFLOPS."""
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,17 @@ class Span:
     @classmethod
     def of(cls, measurement: Measurement) -> Span:
         """The span of a measurement."""
-        value = measurement.value
-        return cls(
-            value,
-            value if measurement.low is None else measurement.low,
-            value if measurement.high is None else measurement.high,
-        )
+        value, low, high = measurement.value, measurement.low, measurement.high
+        return cls(value, value if low is None else low, value if high is None else high)
 
     def over(self, other: Span) -> Span:
         """This divided by `other`: the widest interval that both allow."""
         return Span(self.value / other.value, self.low / other.high, self.high / other.low)
 
-    def rate(self, amount: float) -> Span:
-        """`amount` divided by this: a longer time is a lower rate."""
+    def rate(self, flops: float) -> Span:
+        """TFLOPS of so many operations in this many microseconds."""
+        amount = flops / MICROSECONDS_OF_TERA
         return Span(amount / self.value, amount / self.high, amount / self.low)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether there is no interval to show."""
-        return self.low == self.high
 
 
 @dataclass(frozen=True)
@@ -59,16 +52,88 @@ class Timed:
     Attributes:
         configuration: In full.
         time_us: Median, microseconds.
-        tflops: Throughput of the run's FLOP rule.
-        spill_bytes: Stack of a thread; None if unknown.
-        relative_error: Against a reference in higher precision; None if the run does not hold it.
+        checked: Whether the run holds its error against a reference in higher precision.
     """
 
-    configuration: Configuration
+    configuration: Mapping[str, Scalar]
     time_us: Span
-    tflops: Span
-    spill_bytes: float | None
-    relative_error: float | None = None
+    checked: bool
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a best time is compared with.
+
+    Attributes:
+        name: Of the library; empty for the default configuration.
+        time_us: Its time.
+        ratio: Its time over the best.
+        together: Whether the two were timed in the same rounds.
+    """
+
+    name: str
+    time_us: Span
+    ratio: Span
+    together: bool
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What one run timed at one problem size: row `row` of `table`. Only times of one run were interleaved."""
+
+    op: Op
+    run: Run
+    table: TrialTable
+    row: int
+
+    @cached_property
+    def best(self) -> Timed | None:
+        """The fastest; None if nothing was timed."""
+        place = int(self.table.best()[self.row])
+        return None if place < 0 else self._timed(place)
+
+    @cached_property
+    def default(self) -> Timed | None:
+        """The op's default configuration, if it was timed."""
+        usual = {name: parameter.default for name, parameter in self.op.parameters.items()}
+        places = np.flatnonzero(self.table.observed[self.row])
+        return next(
+            (self._timed(place) for place in map(int, places) if self.table.configuration(place) == usual), None
+        )
+
+    @cached_property
+    def references(self) -> Mapping[str, Span]:
+        """Library baselines, fastest first; a run of several problem sizes does not say of which they are."""
+        found = {name: Span.of(time) for name, time in self.run.reference_times.items() if self.run.problem}
+        return dict(sorted(found.items(), key=lambda item: item[1].value))
+
+    @property
+    def ties(self) -> int:
+        """Other configurations whose interval meets the best's."""
+        return 0 if self.best is None else int(np.sum(self.table.low[self.row] <= self.best.time_us.high)) - 1
+
+    @property
+    def failed(self) -> int:
+        """Configurations that gave no result."""
+        return int(self.table.failed[self.row].sum())
+
+    @property
+    def tried(self) -> int:
+        """Configurations that were timed or failed."""
+        return int(self.table.observed[self.row].sum()) + self.failed
+
+    def fastest(self, inside: Bools) -> Span:
+        """The least time among the configurations of `inside`, of which at least one is observed."""
+        return self._span(int(np.nanargmin(np.where(inside, self.table.time[self.row], np.nan))))
+
+    def _span(self, place: int) -> Span:
+        table = self.table
+        return Span(*(float(values[self.row, place]) for values in (table.time, table.low, table.high)))
+
+    def _timed(self, place: int) -> Timed:
+        errors = self.table.features.get("relative_error")
+        checked = errors is not None and not np.isnan(errors[self.row, place])
+        return Timed(self.table.configuration(place), self._span(place), checked)
 
 
 @dataclass(frozen=True)
@@ -78,76 +143,100 @@ class Size:
     Attributes:
         name: The size's name in the op's list, or its values.
         problem: In full.
-        row: Its row in the table.
-        flops: Operations of the runs' FLOP rule.
-        bytes: Least traffic to device memory; None if the op does not say.
-        best: The fastest configuration; None if nothing was timed.
-        default: The op's default configuration, if it was timed.
-        ties: Other configurations whose interval meets the best's.
-        tried: Trials; `failed` of them gave no result.
-        references: Library baselines timed in the same rounds, fastest first.
+        flops: Operations of the runs' FLOP rule; 0 if the op does not say.
+        bytes: Least traffic to device memory; 0 if the op does not say.
+        rounds: At least one, most trials first.
     """
 
     name: str
     problem: Mapping[str, Scalar]
-    row: int
     flops: float
-    bytes: float | None
-    best: Timed | None
-    default: Timed | None
-    ties: int
-    tried: int
-    failed: int
-    references: Mapping[str, Span]
+    bytes: float
+    rounds: tuple[Rounds, ...]
+
+    @cached_property
+    def winner(self) -> Rounds:
+        """The rounds that hold the fastest configuration of all."""
+        return min(self.rounds, key=lambda one: one.best.time_us.value if one.best else math.inf)
+
+    @property
+    def best(self) -> Timed | None:
+        """The fastest configuration recorded; None if nothing was timed."""
+        return self.winner.best
+
+    @cached_property
+    def default(self) -> Beside | None:
+        """The default configuration, of the same rounds where they hold it."""
+        return self._beside(lambda one: ("", one.default.time_us) if one.default else None)
+
+    @cached_property
+    def library(self) -> Beside | None:
+        """The fastest library, of the same rounds where they hold one."""
+        return self._beside(lambda one: next(iter(one.references.items()), None))
+
+    def _beside(self, told: Callable[[Rounds], tuple[str, Span] | None]) -> Beside | None:
+        own = told(self.winner)
+        elsewhere = [found for one in self.rounds if (found := told(one))]
+        if self.best is None or not elsewhere:
+            return None
+        name, time_us = own or min(elsewhere, key=lambda found: found[1].value)
+        return Beside(name, time_us, time_us.over(self.best.time_us), own is not None)
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """The runs of one op as a table with a view of each problem size.
+    """The runs of one op on one piece of hardware, as tables and by problem size.
 
     Attributes:
         op: The op.
-        runs: At least one, each of other problem sizes.
-        others: Smaller runs of the same sizes, for what they vary and `runs` do not.
+        runs: At least one.
     """
 
     op: Op
     runs: tuple[Run, ...]
-    others: tuple[Kernel, ...] = ()
-
-    @classmethod
-    def of(cls, op: Op, runs: Sequence[Run]) -> Kernel:
-        """The kernel with one run for each problem size, the largest; the rest as `others`.
-
-        Times of different runs are not put in one table: they were not interleaved. Compiled code does not vary, so
-        compiled runs are one table.
-        """
-        if all(run.tier == "compiled" for run in runs):
-            return cls(op, tuple(runs))
-        kept: list[Run] = []
-        rest: list[Run] = []
-        seen: set[str] = set()
-        for run in sorted(runs, key=lambda run: (-len(run.trials), run.id)):
-            sizes = {problem_text(problem_of(run, trial)) for trial in run.trials}
-            (rest if sizes & seen else kept).append(run)
-            seen |= sizes
-        others = (cls.of(op, rest),) if rest else ()
-        return cls(op, tuple(sorted(kept, key=lambda run: run.id)), others)
 
     @cached_property
-    def table(self) -> TrialTable:
-        """Trials as arrays; rows are the problem sizes in the op's own order."""
-        found = from_runs(self.runs)
-        order = {
-            problem_text(complete(self.op, values)): place for place, values in enumerate(self.op.problems.values())
-        }
-        texts = [problem_text(complete(self.op, problem)) for problem in found.problems]
-        return found.only(sorted(range(len(texts)), key=lambda row: (order.get(texts[row], len(order)), texts[row])))
+    def tables(self) -> tuple[TrialTable, ...]:
+        """Trials as arrays; a problem size has one run in each table, its largest in the first."""
+        return tuple(from_runs(list({run.id: run for run in layer.values()}.values())) for layer in self._layers)
+
+    @cached_property
+    def _layers(self) -> tuple[dict[str, Run], ...]:
+        """Problem size -> its run; what an earlier layer holds of a size keeps a run out of it."""
+        layers: list[dict[str, Run]] = []
+        for run in sorted(self.runs, key=lambda run: (-len(run.trials), run.id)):
+            sizes = {problem_text(problem_of(run, trial)) for trial in run.trials}
+            free = next((layer for layer in layers if not sizes & layer.keys()), None)
+            if free is None:
+                layers.append(free := {})
+            free.update(dict.fromkeys(sorted(sizes), run))
+        return tuple({text: layer[text] for text in sorted(layer, key=lambda text: layer[text].id)} for layer in layers)
 
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
-        """One for each problem size."""
-        return tuple(self._size(row) for row in range(len(self.table.problems)))
+        """One for each problem size, in the op's own order."""
+        found: dict[str, list[Rounds]] = {}
+        problems: dict[str, dict[str, Scalar]] = {}
+        for layer, table in zip(self._layers, self.tables, strict=True):
+            for row, stated in enumerate(table.problems):
+                problem = complete(self.op, stated)
+                text = problem_text(problem)
+                problems[text] = problem
+                found.setdefault(text, []).append(Rounds(self.op, layer[problem_text(stated)], table, row))
+        order = [problem_text(complete(self.op, values)) for values in self.op.problems.values()]
+        texts = sorted(found, key=lambda text: (order.index(text) if text in order else len(order), text))
+        return tuple(self._size(problems[text], found[text]) for text in texts)
+
+    def _size(self, problem: dict[str, Scalar], rounds: Sequence[Rounds]) -> Size:
+        flops = self.op.flops.get(self.rule) or self.op.flops.get("useful")
+        return Size(
+            name_of(self.op, problem), problem, _count(flops, problem), _count(self.op.bytes, problem), tuple(rounds)
+        )
+
+    @property
+    def rule(self) -> str:
+        """How the runs count operations."""
+        return self.runs[0].flop_rule or "useful"
 
     def size_like(self, other: Size) -> Size | None:
         """The size that does the work of `other`: equal in every parameter both ops have, and in operations.
@@ -156,78 +245,12 @@ class Kernel:
         """
         return next((size for size in self.sizes if _same_work(size, other)), None)
 
-    def _size(self, row: int) -> Size:
-        problem = complete(self.op, self.table.problems[row])
-        flops = _count(self.op, self._rule, problem)
-        times = self.table.time[row]
-        place = int(self.table.best()[row])
-        best = None if place < 0 else self._timed(row, place, flops)
-        default = self._default(row)
-        ties = 0 if best is None else int(np.sum(self.table.low[row] <= best.time_us.high)) - 1
-        return Size(
-            name=name_of(self.op, problem),
-            problem=problem,
-            row=row,
-            flops=flops,
-            bytes=None if self.op.bytes is None else float(parse(self.op.bytes.expression).evaluate(problem)),
-            best=best,
-            default=None if default is None else self._timed(row, default, flops),
-            ties=ties,
-            tried=int(np.sum(~np.isnan(times) | self.table.failed[row])) or len(self.table.codes),
-            failed=int(self.table.failed[row].sum()),
-            references=self._references(problem),
-        )
-
-    @property
-    def _rule(self) -> str:
-        return self.runs[0].flop_rule or "useful"
-
-    def _default(self, row: int) -> int | None:
-        default = {name: parameter.default for name, parameter in self.op.parameters.items()}
-        for place in np.flatnonzero(self.table.observed[row]):
-            found = self._configuration(int(place))
-            if all(default.get(name, value) == value for name, value in found.items()):
-                return int(place)
-        return None
-
-    def _configuration(self, place: int) -> dict[str, Scalar]:
-        """A configuration without the parameters that its run did not know."""
-        codes = zip(self.table.parameters.items(), self.table.codes[place], strict=True)
-        return {name: values[code] for (name, values), code in codes if code >= 0}
-
-    def _timed(self, row: int, place: int, flops: float) -> Timed:
-        table = self.table
-        time = Span(float(table.time[row, place]), float(table.low[row, place]), float(table.high[row, place]))
-        return Timed(
-            self._configuration(place),
-            time,
-            time.rate(flops / MICROSECONDS_OF_TERA),
-            self._feature("spill_bytes", row, place),
-            self._feature("relative_error", row, place),
-        )
-
-    def _feature(self, name: str, row: int, place: int) -> float | None:
-        values = self.table.features.get(name)
-        return None if values is None or np.isnan(values[row, place]) else float(values[row, place])
-
-    def _references(self, problem: Mapping[str, Scalar]) -> dict[str, Span]:
-        found = {
-            name: Span.of(measurement)
-            for run in self.runs
-            if any(complete(self.op, size) == problem for size in _problems(run))
-            for name, measurement in run.reference_times.items()
+    def changed(self, configuration: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """The settings of a configuration that are not the op's defaults."""
+        own = self.op.parameters
+        return {
+            name: configuration[name] for name in own if configuration.get(name, own[name].default) != own[name].default
         }
-        return dict(sorted(found.items(), key=lambda item: item[1].value))
-
-
-def fastest(table: TrialTable, row: int, inside: Bools) -> Span:
-    """The least time among the configurations of `inside`, of which at least one is observed."""
-    place = int(np.flatnonzero(inside)[table.time[row, inside].argmin()])
-    return Span(*(float(values[row, place]) for values in (table.time, table.low, table.high)))
-
-
-MICROSECONDS_OF_TERA = 1e6
-"""FLOPs divided by microseconds and by this are TFLOPS."""
 
 
 def _same_work(one: Size, other: Size) -> bool:
@@ -235,11 +258,5 @@ def _same_work(one: Size, other: Size) -> bool:
     return math.isclose(one.flops, other.flops) and all(one.problem[name] == other.problem[name] for name in shared)
 
 
-def _problems(run: Run) -> Sequence[dict[str, Scalar]]:
-    """The problem sizes a run's baselines may be of: a search states one, a run of several has none of its own."""
-    return [problem_of(run, run.trials[0])] if run.problem else []
-
-
-def _count(op: Op, rule: str, problem: Mapping[str, Scalar]) -> float:
-    formula = op.flops.get(rule) or op.flops.get("useful")
+def _count(formula: Formula | None, problem: Mapping[str, Scalar]) -> float:
     return 0.0 if formula is None else float(parse(formula.expression).evaluate(problem))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from spak.tuner.report.timing import Span
+from spak.tuner.report.timing import Beside, Span
 
 NOTHING = "-"
 """A cell without a value."""
+
+APART = "~"
+"""Before a ratio of two times that were not timed in the same rounds."""
 
 
 def digits(value: float, count: int = 3) -> str:
@@ -19,28 +22,27 @@ def digits(value: float, count: int = 3) -> str:
     return f"{value:.{decimals}f}"
 
 
-def span(found: Span, *, ends: bool = True) -> str:
+def span(found: Span) -> str:
     """`60.06 [59.94, 60.19]`; the bare value where there is no interval."""
-    if found.is_exact or not ends:
-        return digits(found.value, 4)
-    return f"{digits(found.value, 4)} [{digits(found.low, 4)}, {digits(found.high, 4)}]"
+    value = digits(found.value, 4)
+    return value if found.low == found.high else f"{value} [{digits(found.low, 4)}, {digits(found.high, 4)}]"
 
 
 def times(found: Span, *, ends: bool = True) -> str:
     """A ratio: `1.02x [1.01, 1.03]`."""
     value = f"{found.value:.2f}x"
-    return value if found.is_exact or not ends else f"{value} [{found.low:.2f}, {found.high:.2f}]"
+    return f"{value} [{found.low:.2f}, {found.high:.2f}]" if ends and found.low != found.high else value
 
 
-def percent(share: float) -> str:
-    """A share without decimals."""
-    return f"{100 * share:.0f} %"
+def against(found: Beside | None) -> str:
+    """A speed-up in a cell: `1.02`, `~1.02`."""
+    return NOTHING if found is None else f"{'' if found.together else APART}{found.ratio.value:.2f}"
 
 
-def signed_percent(change: float) -> str:
-    """A change with its sign and one decimal; what rounds to nothing has none."""
-    text = f"{100 * change:+.1f}"
-    return "0.0 %" if float(text) == 0 else f"{text} %"
+def percents(changes: Sequence[float]) -> str:
+    """The least and the largest change in percent, with signs: `-3.4 to +13.0`."""
+    low, high = (f"{100 * end(changes):+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0") for end in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def extent(values: Sequence[float], suffix: str = "", count: int = 3) -> str:
@@ -51,9 +53,4 @@ def extent(values: Sequence[float], suffix: str = "", count: int = 3) -> str:
 
 def counted(count: int, noun: str) -> str:
     """`1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def listed(items: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Small runs of the shipped ops, as a GPU or a compiler might have recorded them, and the shipped law root."""
+"""Small runs of the shipped ops, as a GPU might have recorded them, and the shipped law root."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def time_us(tile_m: int, tile_n: int, occupancy: int) -> float:
     return base * (4 if tile_m == tile_n == 128 else 1) * (1.1 if occupancy == 1 else 1)
 
 
-def trials(*, measured: bool = True) -> Iterator[Trial]:
+def trials() -> Iterator[Trial]:
     for tile_m, tile_n, occupancy, v_latency in product((32, 64, 128), (32, 64, 128), (1, 2), (4, 5)):
         configuration: dict[str, Scalar] = {
             "tile_m": tile_m,
@@ -47,11 +47,12 @@ def trials(*, measured: bool = True) -> Iterator[Trial]:
         }
         value = time_us(tile_m, tile_n, occupancy)
         stack = 512.0 if tile_m == tile_n == 128 else 0.0
-        found = [Measurement(name="spill_bytes", value=stack, unit="bytes")]
-        if measured:
-            found.append(Measurement(name="time", value=value, unit="us", low=value * 0.999, high=value * 1.001))
-            found.append(Measurement(name="relative_error", value=2e-4))
-        yield Trial(configuration=configuration, measurements=tuple(found), origin="sweep")
+        found = (
+            Measurement(name="spill_bytes", value=stack, unit="bytes"),
+            Measurement(name="time", value=value, unit="us", low=value * 0.999, high=value * 1.001),
+            Measurement(name="relative_error", value=2e-4),
+        )
+        yield Trial(configuration=configuration, measurements=found, origin="sweep")
 
 
 def run(name: str = "measured-h200-small", **changes: object) -> Run:
@@ -74,21 +75,6 @@ def run(name: str = "measured-h200-small", **changes: object) -> Run:
         trials=tuple(trials()),
     )
     return msgspec.structs.replace(whole, **changes)
-
-
-def compiled(**changes: object) -> Run:
-    """The same configurations compiled only."""
-    return run(
-        "compiled-h200-small",
-        **{
-            "tier": "compiled",
-            "device": None,
-            "noise": None,
-            "reference_times": {},
-            "trials": tuple(trials(measured=False)),
-            **changes,
-        },
-    )
 
 
 def failing(count: int) -> tuple[Trial, ...]:

@@ -10,11 +10,8 @@ import pytest
 
 from spak.kg.files.loader import Laws
 from spak.kg.model.run import Measurement, Run, Trial
-from spak.tuner.report.choose import Choice, Subject, choose
-from spak.tuner.report.document import Document, Figure, Table
-from spak.tuner.report.html import page
-from spak.tuner.report.markdown import markdown
-from spak.tuner.report.tell import tell
+from spak.tuner.report import Report, Request, report
+from spak.tuner.report.document import Bullets, Figure, Table
 from tests.tuner.report import recorded
 
 
@@ -23,40 +20,60 @@ def known() -> Laws:
     return recorded.laws()
 
 
-def subject(known: Laws, folder: Path, *runs: Run, contrast: tuple[Run, ...] = ()) -> Subject:
-    names = [recorded.written(run, folder) for run in runs]
-    return choose(known, Choice(names, contrast=[recorded.written(run, folder) for run in contrast]))
-
-
-def text_of(document: Document) -> str:
-    return markdown(document)
+def of(known: Laws, folder: Path, *runs: Run) -> Report:
+    """The report of runs that are files in `folder`."""
+    return report(Request([recorded.written(run, folder) for run in runs]), known)
 
 
 @pytest.fixture(scope="module")
-def usual(known, tmp_path_factory) -> Document:
+def usual(known, tmp_path_factory) -> Report:
     """The report of one small measured sweep."""
-    return tell(subject(known, tmp_path_factory.mktemp("usual"), recorded.run()))
+    return of(known, tmp_path_factory.mktemp("usual"), recorded.run())
+
+
+def map_of(text: str) -> str:
+    """The section of the map."""
+    return text.partition("## The map of the space")[2].partition("\n## ")[0]
+
+
+def steps_of(found: Report) -> dict[str, tuple[str, ...]]:
+    """The table of steps: label -> the other cells."""
+    table = next(b for b in found.document.blocks() if isinstance(b, Table) and b.header[0] == "Step")
+    return {row[0]: row[1:] for row in table.rows}
 
 
 def test_figures_are_those_of_the_run(usual):
     """Best, default, library and throughput follow from the trials by hand."""
-    text = text_of(usual)
+    text = usual.markdown
     flops = 4 * 8 * 16 * 64 * (1024 * 1025 / 2)
     assert "| 4 fmha, tuned" in text
     assert f"| 100.0 [99.90, 100.1] | {flops / 100 / 1e6:>6.1f} |" in text
     assert re.search(r"^\| sdpa +\|.*\| library", text, re.MULTILINE)
-    assert "sdpa: 1.20x [1.19, 1.21]" in text
-    assert "occupancy 1->2` (CTAs per SM the compiler plans for): faster at the only size; medians -9.1 %" in text
-    assert "`v_latency 4->5` (latency hint of the value loads): a tie within 1 % at the only size" in text
+    assert "1.20x [1.19, 1.21] the speed of the fastest library (sdpa) in the same rounds" in text
+    assert re.search(r"`occupancy 1->2` *\| *faster 1/1 \| *-9\.1 \|", text)
+    assert re.search(r"`v_latency 4->5` *\| *tie 1/1 \| *0\.0 \|", text)
     assert "lowered its clock in 1 of 1 run (down to 1500 MHz)" in text
+
+
+def test_the_report_leads_with_the_best_recorded_configuration(known, tmp_path):
+    """The fastest of all runs comes first, not that of the largest run, beside a default that only another run timed."""
+    quick = Trial(
+        configuration={"tile_m": 128, "num_worker_warps": 8},
+        measurements=(Measurement(name="time", value=50.0, unit="us", low=49.0, high=51.0),),
+    )
+    found = of(known, tmp_path, recorded.run(), recorded.run("quick", trials=(quick,)))
+    first = next(block for block in found.document.blocks() if isinstance(block, Bullets)).items
+    assert "takes 50.00 [49.00, 51.00] us" in first[0]
+    assert "`tile_m=128, num_worker_warps=8`, the rest default, in `quick`" in first[0]
+    assert "2.00x [1.96, 2.04] the speed of the default configuration (timed in other rounds)" in first[1]
+    assert "2.40x [2.33, 2.47] the speed of the fastest library (sdpa) in the same rounds" in first[1]
+    assert "|   ~2.00 | 2.40 |" in found.markdown
 
 
 def test_a_step_without_a_run_is_empty_and_says_so(usual):
     """No figure stands in for the naive and the fused kernel or for a proof nobody gave."""
-    table = next(block for block in usual.blocks() if isinstance(block, Table))
-    rows = {row[0]: row[1:] for row in table.rows}
-    for label in ("1 proof in NumPy", "2 naive-attention", "3 fused-attention"):
-        assert rows[label] == ("-", "-", "-", "not measured")
+    for label in ("1 proof", "2 naive-attention", "3 fused-attention"):
+        assert steps_of(usual)[label] == ("-", "-", "-", "not measured")
 
 
 def test_earlier_steps_give_the_speed_up(known, tmp_path):
@@ -68,51 +85,24 @@ def test_earlier_steps_give_the_speed_up(known, tmp_path):
     naive = recorded.run(
         "measured-h200-naive", op="naive-attention", trials=(slow,), reference_times={}, problem=problem
     )
-    text = text_of(tell(subject(known, tmp_path, recorded.run(), naive)))
+    text = of(known, tmp_path, recorded.run(), naive).markdown
     assert "speed-up over step 2" in text
-    assert "50.00x" in text
-    assert "50.00x [49.85, 50.15] the speed of the naive kernel" in text
+    assert "50.00x [49.85, 50.15] the speed of naive-attention in the same rounds" in text
+    apart = of(known, tmp_path, recorded.run(created="2026-02-02T00:00:00Z"), naive).markdown
+    assert "50.00x [49.85, 50.15] the speed of naive-attention (timed in other rounds)" in apart
 
 
 def test_the_proof_counts_cases_that_keep_to_the_invariant(known):
     """Step 1 is computed runs: those that keep to the confirmed invariant are right."""
-    chosen = choose(known, Choice(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]))
-    text = text_of(tell(chosen))
+    text = report(Request(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]), known).markdown
     assert "`computed-mask-floor-found`: 8 cases computed, 3 give right numbers" in text
     assert "`attention-finite-mask-floor` (confirmed)" in text
     assert "Of 1 case that keep to it 1 are right" in text
 
 
-def test_compiled_runs_make_a_report_that_says_so(known, tmp_path):
-    """Without a time there is no time, no throughput and no roofline; spills are mapped instead."""
-    document = tell(subject(known, tmp_path, recorded.compiled()))
-    text = text_of(document)
-    assert "Compiled only" in document.subtitle
-    assert "Nothing was timed" in text
-    assert "No GPU took part" in text
-    assert "TFLOPS of useful work, with" not in text
-    assert "512 s" in text
-    assert {block.name for block in document.blocks() if isinstance(block, Figure)} == {"map"}
-
-
-def test_a_prediction_is_called_one(known, tmp_path):
-    """A predicted time stands in a column called predicted, never in one called time."""
-    predicted = tuple(
-        Trial(
-            configuration=t.configuration,
-            measurements=(*t.measurements, Measurement(name="predicted_time", value=77.0)),
-        )
-        for t in recorded.trials(measured=False)
-    )
-    document = tell(subject(known, tmp_path, recorded.compiled(trials=predicted)))
-    tables = [block for block in document.blocks() if isinstance(block, Table)]
-    shown = [table for table in tables if any("77" in cell for row in table.rows for cell in row)]
-    assert [table.header[1] for table in shown] == ["predicted, us"]
-
-
 def test_what_laws_did_and_what_the_audit_found(known, tmp_path):
     """Verdicts with their intervals, the audit's contradiction, and the laws suggested are told."""
-    text = text_of(tell(subject(known, tmp_path, recorded.search_under_laws(known))))
+    text = of(known, tmp_path, recorded.search_under_laws(known)).markdown
     assert "supports `sm120-fmha-128x128-spills`" in text
     assert "by 4 trials; spill_bytes 512, slowdown 9.10 [9.00, 9.20]" in text
     assert "the audit tried 3 removed configurations and contradicted `blackwell-fmha-tile-m-128-is-slow`" in text
@@ -122,7 +112,7 @@ def test_what_laws_did_and_what_the_audit_found(known, tmp_path):
 
 def test_laws_of_other_hardware_are_not_refuted_here(usual):
     """What an H200 shows says whether a law of sm_120 holds here too, not whether it is true there."""
-    text = text_of(usual)
+    text = usual.markdown
     line = next(line for line in text.splitlines() if line.startswith("- `blackwell-fmha-tile-m-128-is-slow`"))
     assert "transferred from `blackwell`" in line
     assert "it does not hold here" in line or "it holds here too" in line
@@ -135,10 +125,8 @@ def test_failures_and_figures_above_the_peak_are_told(known, tmp_path):
         configuration={"tile_m": 64, "tile_n": 64, "occupancy": 2, "v_latency": 4},
         measurements=(Measurement(name="time", value=5.0, unit="us"),),
     )
-    document = tell(
-        subject(known, tmp_path, recorded.run(trials=(fast, *recorded.failing(2)), device=None, noise=None))
-    )
-    text = text_of(document)
+    run = recorded.run(trials=(fast, *recorded.failing(2)), device=None, noise=None)
+    text = of(known, tmp_path, run).markdown
     assert "is above the printed peak" in text
     assert "does not say how it was timed" in text
     assert "timed (1 of 3)" in text
@@ -146,25 +134,22 @@ def test_failures_and_figures_above_the_peak_are_told(known, tmp_path):
 
 def test_nothing_that_ran_is_a_report_too(known, tmp_path):
     """A run whose every trial failed says so instead of failing itself."""
-    text = text_of(tell(subject(known, tmp_path, recorded.run(trials=recorded.failing(3), reference_times={}))))
+    text = of(known, tmp_path, recorded.run(trials=recorded.failing(3), reference_times={})).markdown
     assert "No configuration gave a result" in text
     assert "none of 3 ran" in text
 
 
-def test_a_stateless_kernel_is_told_apart(known, tmp_path):
-    """A contrasting run brings its own bounds."""
-    other = recorded.run("measured-h200-other")
-    text = text_of(tell(subject(known, tmp_path, recorded.run(), contrast=(other,))))
+def test_a_stateless_kernel_is_told_apart(usual):
+    """What else was measured on the hardware stands beside it, with what its system says it carries along."""
     assert (
-        "For contrast, Fused multi-head attention on this hardware: it is stateless, bound by latency at every size"
-        in text
+        "For contrast, Matrix product on this hardware carries nothing from tile to tile, bound by arithmetic at every "
+        "size (64 to 81 % of the peak)." in usual.markdown
     )
 
 
 def test_without_roofs_no_bound_is_given(known, tmp_path):
     """Hardware without a stated peak gets no invented one."""
-    document = tell(subject(known, tmp_path, recorded.compiled(hw="sm_120")))
-    assert "no bound can be given" in text_of(document)
+    assert "no bound can be given" in of(known, tmp_path, recorded.run(hw="sm_120")).markdown
 
 
 class _Structure(HTMLParser):
@@ -191,8 +176,7 @@ class _Structure(HTMLParser):
 
 def test_the_page_is_one_accessible_file(usual):
     """Nothing is fetched, ids are unique, headers have a scope, figures have captions and a text alternative."""
-    document = usual
-    html = page(document)
+    html = usual.html
     found = _Structure()
     found.feed(html)
     assert found.outside == []
@@ -200,8 +184,8 @@ def test_the_page_is_one_accessible_file(usual):
     assert "@import" not in html
     assert len(found.ids) == len(set(found.ids))
     assert set(found.scopes) == {"col", "row"}
-    figures = [block for block in document.blocks() if isinstance(block, Figure)]
-    assert {figure.name for figure in figures} == {"throughput", "roofline", "map", "effects"}
+    figures = [block for block in usual.document.blocks() if isinstance(block, Figure)]
+    assert {figure.name for figure in figures} == {"roofline"}
     assert found.tags.count("figcaption") == found.tags.count("figure") == len(figures)
     assert all(figure.alternative and figure.caption for figure in figures)
     assert found.tags.count("h1") == 1
@@ -211,14 +195,12 @@ def test_the_page_is_one_accessible_file(usual):
 
 def test_the_same_runs_give_the_same_bytes(known, tmp_path, usual):
     """No date of generation, no random id: a report can be compared with the one in git."""
-    again = page(tell(subject(known, tmp_path, recorded.run())))
-    assert page(usual) == again
-    assert not re.search(r"<dc:date>|<metadata>", again)
+    assert of(known, tmp_path, recorded.run()).html == usual.html
 
 
 def test_text_from_a_run_cannot_become_markup(known, tmp_path):
     """A run file is somebody's text; the page escapes it."""
-    html = page(tell(subject(known, tmp_path, recorded.run(reproduce="<script>alert(1)</script>"))))
+    html = of(known, tmp_path, recorded.run(reproduce="<script>alert(1)</script>")).html
     assert "<script" not in html
     assert "&lt;script&gt;" in html
 
@@ -227,16 +209,12 @@ def test_a_kernel_without_a_mask_is_no_step_of_a_masked_size(known, tmp_path):
     """The fused kernel has no causal mask: its time is not shown beside causal times, whatever parameters agree."""
     problem = {name: value for name, value in recorded.PROBLEM.items() if name in known.ops["fused-attention"].problem}
     fused = recorded.run("fused", op="fused-attention", problem=problem, trials=tuple(recorded.trials())[:1])
-    table = next(
-        block
-        for block in tell(subject(known, tmp_path, recorded.run(created="2026-02-02T00:00:00Z"), fused)).blocks()
-        if isinstance(block, Table)
-    )
-    assert {row[0]: row[4] for row in table.rows}["3 fused-attention"] == "not measured"
+    found = of(known, tmp_path, recorded.run(created="2026-02-02T00:00:00Z"), fused)
+    assert steps_of(found)["3 fused-attention"][3] == "not measured"
 
 
-def test_times_of_two_runs_are_not_put_in_one_table(known, tmp_path):
-    """A smaller run of the same size, on a faster clock, changes no best; it tells of what only it varied."""
+def test_times_of_two_runs_are_not_paired(known, tmp_path):
+    """A smaller run of the same size, on a faster clock, changes no map and no pair; it tells of what only it varied."""
     faster = tuple(
         Trial(
             configuration={**trial.configuration, "k_latency": k_latency},
@@ -245,6 +223,7 @@ def test_times_of_two_runs_are_not_put_in_one_table(known, tmp_path):
         for trial in list(recorded.trials())[:32:2]
         for k_latency in (1, 2)
     )
-    text = text_of(tell(subject(known, tmp_path, recorded.run(), recorded.run("quick", trials=faster))))
-    assert "takes 100.0 [99.90, 100.1] us" in text
-    assert "`k_latency 1->2` (latency hint of the key loads): slower at the only size; medians +100.0 %" in text
+    alone = of(known, tmp_path, recorded.run()).markdown
+    text = of(known, tmp_path, recorded.run(), recorded.run("quick", trials=faster)).markdown
+    assert re.search(r"`k_latency 1->2` *\| *slower 1/1 \| *\+100\.0 \|", text)
+    assert map_of(text) == map_of(alone)
