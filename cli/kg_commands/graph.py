@@ -28,5 +28,4 @@ def command(
     from spak.kg.law.conflict import Conflicts
 
     laws = open_laws(globals_of(ctx))
-    conflicts = [conflict.laws for conflict in Conflicts(laws).all()]
-    typer.echo(FORMATS[form](build(laws, conflicts)), nl=False)
+    typer.echo(FORMATS[form](build(laws, Conflicts(laws).all())), nl=False)

@@ -54,7 +54,7 @@ def command(
         from spak.kg.answers.graph import build
         from spak.kg.answers.graph_export import FORMATS
 
-        text = FORMATS[form](build(laws, [conflict.laws for conflict in conflicts]))
+        text = FORMATS[form](build(laws, conflicts))
     _deliver(text, out or (DEFAULT_FILE if form == "html" else STDOUT), len(laws.laws))
 
 

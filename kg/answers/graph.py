@@ -1,4 +1,8 @@
-"""The graph of a law root: typed nodes, edges that are verbs. Built on demand from the files' content, never the truth."""
+"""The graph of a law root: typed nodes, edges that are verbs. Built on demand from the files' content, never the truth.
+
+Lineage, the page of `kg view` and every export are read off it, and so is whatever somebody asks with NetworkX's own
+algorithms. `kg query` walks the same `is_a` and `part_of` without it (docs/decisions/0022-the-graph-and-the-query.md).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import networkx as nx
 
+from spak.kg.law.conflict import Conflict
 from spak.kg.law.statement import kind_of, knobs
 from spak.kg.model.law import Evidence, Law, TransformationLaw
 from spak.kg.model.op import Op
@@ -28,7 +33,18 @@ def key(kind: NodeKind, identifier: str) -> str:
     return f"{kind}:{identifier}"
 
 
-def build(store: Store, conflicts: Iterable[tuple[str, str]] = ()) -> Graph:
+def along(graph: Graph, verb: str) -> Graph:
+    """A view of `graph` that has the edges of one verb only, for NetworkX's algorithms."""
+    view: Graph = nx.subgraph_view(graph, filter_edge=lambda *edge: edge[-1] == verb)
+    return view
+
+
+def ids(nodes: Iterable[str], kind: NodeKind) -> list[str]:
+    """Ids of those of `nodes` that are of a kind, in the order given."""
+    return [node.removeprefix(f"{kind}:") for node in nodes if node.startswith(f"{kind}:")]
+
+
+def build(store: Store, conflicts: Iterable[Conflict] = ()) -> Graph:
     """The whole graph of `store`.
 
     Every node has `kind`, `name` (its id) and `title`; an edge's key and its `verb` are `is_a`, `part_of`, `applies_to`, `governs`,
@@ -36,7 +52,7 @@ def build(store: Store, conflicts: Iterable[tuple[str, str]] = ()) -> Graph:
 
     Args:
         store: The collections of a law root.
-        conflicts: Pairs of ids of laws that conflict (`spak.kg.law.conflict`); their edge goes both ways.
+        conflicts: Between laws (`spak.kg.law.conflict`); their edge goes both ways, and its `note` says why.
     """
     graph: Graph = nx.MultiDiGraph()
     for identifier, hardware in store.hardware.items():
@@ -50,9 +66,10 @@ def build(store: Store, conflicts: Iterable[tuple[str, str]] = ()) -> Graph:
         _add_system(graph, system)
     for law in store.laws.values():
         _add_law(graph, law, store)
-    for one, other in conflicts:
-        _connect(graph, key("law", one), "conflicts_with", [key("law", other)])
-        _connect(graph, key("law", other), "conflicts_with", [key("law", one)])
+    for conflict in conflicts:
+        one, other = (key("law", law) for law in conflict.laws)
+        for start, end in ((one, other), (other, one)):
+            _connect(graph, start, "conflicts_with", [end], note=f"{conflict.reason} (at {conflict.problem})")
     return graph
 
 
@@ -108,9 +125,9 @@ def _add_evidence(graph: Graph, law: str, evidence: Evidence) -> None:
         graph.add_edge(run, law, key=verb, verb=verb, tier=evidence.tier, role=evidence.role)
 
 
-def _connect(graph: Graph, start: str, verb: str, ends: Iterable[str]) -> None:
+def _connect(graph: Graph, start: str, verb: str, ends: Iterable[str], **data: str) -> None:
     for end in ends:
         if end not in graph:  # named before its own file is reached; whoever owns the file fills in the rest
             kind, _, identifier = end.partition(":")
             graph.add_node(end, kind=kind, name=identifier, title=identifier)
-        graph.add_edge(start, end, key=verb, verb=verb)
+        graph.add_edge(start, end, key=verb, verb=verb, **data)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 
+import networkx as nx
+
+from spak.kg.answers.graph import Graph, along, build, ids, key
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.model.law import Law, TransformationLaw
 from spak.kg.model.store import Store
@@ -31,20 +34,20 @@ class Step:
 
 
 def lineage(store: Store, name: str) -> tuple[Step, ...]:
-    """The line that ends in the system called `name`, oldest first.
+    """The line that ends in the system called `name`, each system after all that it is derived from.
 
     Raises:
         UnknownNameError: If no system has that id, alias or title.
         KgError: If systems are derived from each other in a circle.
     """
-    line = _ancestors(store.systems, resolve(store.systems, name))
-    order = TopologicalSorter({one: [o for o in store.systems[one].derived_from if o in line] for one in sorted(line)})
-    try:
-        names = tuple(order.static_order())
-    except CycleError as error:
-        msg = f"systems are derived from each other: {' -> '.join(error.args[1])}; remove one derived_from"
-        raise KgError(msg) from None
-    return tuple(_step(store, one) for one in names)
+    graph = build(store)
+    derived, start = along(graph, "derived_from"), key("system", resolve(store.systems, name))
+    with contextlib.suppress(nx.NetworkXNoCycle):
+        circle = ids((edge[0] for edge in nx.find_cycle(derived, start)), "system")
+        msg = f"systems are derived from each other: {' -> '.join([*circle, circle[0]])}; remove one derived_from"
+        raise KgError(msg)
+    line = ids(nx.dfs_postorder_nodes(derived, start), "system")
+    return tuple(_step(store, graph, system) for system in line if system in store.systems)
 
 
 def resolve(systems: Mapping[str, System], name: str) -> str:
@@ -62,26 +65,18 @@ def resolve(systems: Mapping[str, System], name: str) -> str:
     return names[plain(name)]
 
 
-def _ancestors(systems: Mapping[str, System], start: str) -> set[str]:
-    """`start` and everything it is derived from."""
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        if name in systems and name not in found:
-            found.add(name)
-            waiting += systems[name].derived_from
-    return found
-
-
-def _step(store: Store, name: str) -> Step:
-    system = store.systems[name]
-    before = {law for other in _ancestors(store.systems, name) - {name} for law in store.systems[other].inherits}
-    rewrites = tuple(law for law in store.laws.values() if isinstance(law, TransformationLaw) and law.claim.to == name)
-    new = [law for law in system.inherits if law not in before and law not in {rewrite.id for rewrite in rewrites}]
+def _step(store: Store, graph: Graph, name: str) -> Step:
+    node, inherits = key("system", name), along(graph, "inherits")
+    earlier = nx.descendants(along(graph, "derived_from"), node)
+    before = {law for system in earlier for law in inherits.successors(system)}
+    named = along(graph, "applies_to").predecessors(node)
+    claims = [store.laws[law] for law in ids(named, "law")]
+    rewrites = tuple(law for law in claims if isinstance(law, TransformationLaw) and law.claim.to == name)
+    own = list(inherits.successors(node))
+    new = ids((law for law in own if law not in before), "law")
     return Step(
-        system=system,
-        gained={law: store.laws.get(law) for law in new},
-        kept=tuple(law for law in system.inherits if law in before),
+        system=store.systems[name],
+        gained={law: store.laws.get(law) for law in new if law not in {rewrite.id for rewrite in rewrites}},
+        kept=tuple(ids((law for law in own if law in before), "law")),
         rewrites=rewrites,
     )

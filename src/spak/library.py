@@ -114,7 +114,7 @@ class Library:
         from spak.kg.answers.graph import build  # noqa: PLC0415
         from spak.kg.law.conflict import Conflicts  # noqa: PLC0415
 
-        return build(self.laws, [conflict.laws for conflict in Conflicts(self.laws).all()])
+        return build(self.laws, Conflicts(self.laws).all())
 
 
 def load(path: str | Path | None = None, *, toolchain: str | None = None, cache: Path | None = None) -> Library:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from spak.kg.answers.graph import Graph, along, build, ids, key
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.conflict import Conflict
 from spak.kg.law.statement import ORDER, VERBS, claim_text, kind_of, knobs, sentence
@@ -193,10 +194,9 @@ def document(
         conflicts: Conflicts between laws (`spak.kg.law.conflict`).
     """
     problems, sources = _Numbers(), _Numbers()
-    links, systems = _links(store, conflicts), _inheritors(store)
-    runs = dict.fromkeys(entry.run for law in store.laws.values() for entry in law.evidence)
+    graph = build(store, conflicts)
     laws = tuple(
-        _law(law, store, problems, (paths.get(law.id, ""), links.get(law.id, []), systems.get(law.id, [])))
+        _law(law, store, problems, (paths.get(law.id, ""), _links(graph, law.id), _inheritors(graph, law.id)))
         for law in store.laws.values()
     )
     return Page(
@@ -206,7 +206,7 @@ def document(
         ops=tuple(_op(op) for op in store.ops.values()),
         systems=tuple(_system(system) for system in store.systems.values()),
         laws=laws,
-        runs=tuple(_run(run) for run in map(load_run, runs) if run is not None),
+        runs=tuple(_run(run) for run in map(load_run, ids(graph, "run")) if run is not None),
         problems=tuple(problems),
         sources=tuple(sources),
     )
@@ -264,32 +264,28 @@ def _evidence(entry: Evidence, problems: _Numbers) -> EvidenceLine:
     )
 
 
-_BACKWARD = {"derived-from": "leads to", "refines": "refined by", "supersedes": "superseded by"}
-"""How a relation reads from the law that it names."""
+_BACKWARD = {"derived_from": "leads to", "refines": "refined by", "supersedes": "superseded by"}
+"""How an edge between laws reads from the law that it names; a conflict has an edge each way."""
 
 
-def _links(store: Store, conflicts: Iterable[Conflict]) -> dict[str, list[Link]]:
-    """Law id -> its edges to laws that the store has, both ways."""
-    links: dict[str, list[Link]] = {}
-    for law in store.laws.values():
-        for related in law.related:
-            if related.type in _BACKWARD and related.id in store.laws:
-                links.setdefault(law.id, []).append(Link(verb=related.type.replace("-", " "), law=related.id))
-                links.setdefault(related.id, []).append(Link(verb=_BACKWARD[related.type], law=law.id))
-    for conflict in conflicts:
-        for one, other in (conflict.laws, conflict.laws[::-1]):
-            note = f"{conflict.reason} (at {conflict.problem})"
-            links.setdefault(one, []).append(Link(verb="conflicts with", law=other, note=note))
-    return links
+def _links(graph: Graph, law: str) -> list[Link]:
+    """Its edges to laws that have a file (only those have a status), both ways."""
+    node = key("law", law)
+    backward = [
+        Link(verb=_BACKWARD[data["verb"]], law=start.removeprefix("law:"))
+        for start, _, data in graph.in_edges(node, data=True)
+        if data["verb"] in _BACKWARD and "status" in graph.nodes[start]
+    ]
+    return backward + [
+        Link(verb=data["verb"].replace("_", " "), law=end.removeprefix("law:"), note=data.get("note", ""))
+        for _, end, data in graph.out_edges(node, data=True)
+        if "status" in graph.nodes[end]
+    ]
 
 
-def _inheritors(store: Store) -> dict[str, list[str]]:
-    """Law id -> ids of the systems that inherit it."""
-    found: dict[str, list[str]] = {}
-    for system in store.systems.values():
-        for law in system.inherits:
-            found.setdefault(law, []).append(system.id)
-    return found
+def _inheritors(graph: Graph, law: str) -> list[str]:
+    """Ids of the systems that inherit it."""
+    return ids(along(graph, "inherits").predecessors(key("law", law)), "system")
 
 
 def _hardware(node: Hardware, sources: _Numbers) -> NodeLine:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from pathlib import Path
 
 import networkx as nx
+import pytest
 
-from spak.kg.answers.graph import build, key
+from spak.kg.answers.graph import along, build, ids, key
 from spak.kg.answers.graph_export import FORMATS, to_dot, to_mermaid
+from spak.kg.answers.query import Ask, query
+from spak.kg.files.loader import load
+from spak.kg.law.conflict import Conflict
 from tests.kg.small import ROOT
 
-GRAPH = build(ROOT, [("spills", "small-tiles")])
+GRAPH = build(ROOT, [Conflict(("small-tiles", "spills"), "both at once", "default")])
+SHIPPED = load(Path(__file__).parents[3] / "laws")
+WHOLE = build(SHIPPED)
 
 
 def edges(verb: str) -> set[tuple[str, str]]:
@@ -77,3 +84,46 @@ def test_quotes_in_names_cannot_break_a_drawing():
     graph.add_node('a"b', kind="kernel", name='a"b<\\')
     assert '"a\\"b" [label="a\\"b<\\\\"' in to_dot(graph)
     assert '"a&quot;b&lt;\\"' in to_mermaid(graph)
+
+
+def ways_to_hardware(hw: str) -> dict[str, tuple[str, int]]:
+    """Hardware id -> how a law stated for it comes to be about `hw`, and over how many nodes; by NetworkX."""
+    kinds = along(WHOLE, "is_a")
+    up = nx.single_source_shortest_path_length(kinds, key("hardware", hw))
+    found = {}
+    for node in ids(WHOLE, "hardware"):
+        other = nx.single_source_shortest_path_length(kinds, key("hardware", node))
+        if common := up.keys() & other.keys():
+            inherited = "exact" if node == hw else "inherited" if key("hardware", node) in up else "transferred"
+            found[node] = (inherited, 1 + min(up[top] + other[top] for top in common))
+    return found
+
+
+def ways_to_op(op: str) -> dict[str, str]:
+    """Op id -> how a law stated for it comes to be about `op`; by NetworkX."""
+    kinds, parts, node = along(WHOLE, "is_a"), along(WHOLE, "part_of"), key("op", op)
+    below = nx.ancestors(kinds, node)
+    inside = {part for whole in {node, *below} for part in nx.ancestors(parts, whole) if part.startswith("op:")}
+    found = {part: "part" for whole in inside for part in {whole, *nx.ancestors(kinds, whole)}}
+    found |= dict.fromkeys(below, "child") | dict.fromkeys(nx.descendants(kinds, node), "inherited") | {node: "exact"}
+    return {name.removeprefix("op:"): how for name, how in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("hw", "op"), [(hw, "attention") for hw in SHIPPED.hardware] + [("h100", op) for op in SHIPPED.ops]
+)
+def test_a_query_and_the_graph_know_the_same_ways(hw, op):
+    """What `kg query` walks are the edges of the graph: the same laws, by ways of the same kind and length."""
+    hits = query(
+        SHIPPED, Ask(hw=hw, op=op, statuses=frozenset({"proposed", "confirmed", "contested", "refuted", "withdrawn"}))
+    ).hits
+    found = {hit.law.id: (hit.match.hw, len(hit.match.via), hit.match.op) for hit in hits}
+    by_hardware, by_op = ways_to_hardware(hw), ways_to_op(op)
+    scopes = along(WHOLE, "applies_to")
+    expected = {}
+    for law in ids(WHOLE, "law"):
+        ends = list(scopes.successors(key("law", law)))
+        (on,), (about,) = ids(ends, "hardware"), ids(ends, "op")
+        if on in by_hardware and about in by_op and "hw." not in SHIPPED.laws[law].scope.when:
+            expected[law] = (*by_hardware[on], by_op[about])
+    assert found == expected
