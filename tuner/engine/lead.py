@@ -11,12 +11,10 @@ import numpy.typing as npt
 from spak.kg.space.factors import Mask
 from spak.kg.space.space import Space
 from spak.tuner.chance import Indices, Ties
+from spak.tuner.knowledge.belief import MAX_TRIALS, expected
 
 CANDIDATES = 1 << 16
 """Most hidden configurations that the model is asked about at once."""
-
-RIDGE = 0.3
-"""How much an effect needs to be seen before the model believes it: in trials of average weight."""
 
 Scores = npt.NDArray[np.number[Any]]
 _Chooser = Callable[[Indices], int]
@@ -25,16 +23,14 @@ _Chooser = Callable[[Indices], int]
 class Lead:
     """Configurations that contradicted laws had hidden, in turn by three reasons to expect a good one there.
 
-    Next to the best trial among them; where the effects of each parameter, seen in all trials, add up to the least
-    time; next to the op's default. Any one of them alone is led astray by some landscape that the others see through
+    Next to the best trial among them; where the belief that strategies start from, with nothing but these trials,
+    expects the least time; next to the op's default. Any one of them alone is led astray by some landscape that the others see through
     (`bench/laws.py planted`).
     """
 
     def __init__(self, space: Space, rng: np.random.Generator) -> None:
         """Nothing is hidden yet; `rng` breaks ties."""
         self._space, self._ties = space, Ties(rng)
-        self._offsets = np.concatenate([[0], np.cumsum(space.cardinalities)[:-1]]).astype(np.int64)
-        self._num_effects = sum(space.cardinalities)
         self._default = space.default_codes
         self._freed: Mask = np.zeros(len(space), np.bool_)
         self._values: dict[int, float] = {}
@@ -75,17 +71,13 @@ class Lead:
         return lambda rows: self._least(rows, self._space.distance(codes)[rows])
 
     def _modelled(self, rows: Indices) -> int:
-        """By a ridge regression of log time on the values of all parameters; trials near the best count most."""
+        """What is expected after the best trials so far to take least."""
         if len(rows) > CANDIDATES:
             rows = rows[np.argpartition(self._ties.places(rows), CANDIDATES)[:CANDIDATES]]
-        seen = np.fromiter(self._values, np.int64)
-        logs = np.log(np.fromiter(self._values.values(), np.float64))
-        weight = np.exp(logs.min() - logs)
-        effects = np.zeros((len(seen), self._num_effects))
-        effects[np.arange(len(seen))[:, None], self._space.at(seen) + self._offsets] = 1
-        squares = (effects * weight[:, None]).T @ effects + RIDGE * weight.mean() * np.eye(self._num_effects)
-        fitted = np.linalg.solve(squares, (effects * weight[:, None]).T @ (logs - np.average(logs, weights=weight)))
-        return self._least(rows, np.round(fitted[self._space.at(rows) + self._offsets].sum(axis=1), 6))
+        seen = sorted(self._values, key=lambda index: self._values[index])[:MAX_TRIALS]
+        logs = np.log([self._values[index] for index in seen])
+        space = self._space
+        return self._least(rows, np.round(expected(space.at(seen), logs, space.at(rows), space.cardinalities), 6))
 
     def _least(self, rows: Indices, scores: Scores) -> int:
         return self._ties.first(rows[scores == scores.min()])

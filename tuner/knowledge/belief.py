@@ -11,11 +11,12 @@ grown matrix).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.knowledge.known import Knowledge
+from spak.tuner.knowledge.correlation import Codes, Floats, default_tables
+from spak.tuner.knowledge.known import DEFAULT_RESIDUAL, Knowledge
 from spak.tuner.knowledge.likeness import Likeness, Rows
 
 WEIGHT_VARIANCE = 0.05
@@ -162,6 +163,14 @@ class Belief:
         """(n,) weights of the trials in the posterior mean."""
         n = self.num_trials
         return np.asarray(self._inverse[:n, :n].T @ self._standard[:n])
+
+
+def expected(seen: Codes, log_times: Floats, asked: Codes, cardinalities: Sequence[int]) -> Floats:
+    """(n,) log time of each of `asked` (n, P), less a constant: the belief of one who knows only the trials `seen` (t, P)."""
+    tables = default_tables(cardinalities)
+    covariance = DEFAULT_RESIDUAL * Likeness(seen, tables).to_each(seen) + OFFSET_VARIANCE + NOISE * np.eye(len(seen))
+    dual = np.linalg.solve(covariance, log_times - log_times.mean())
+    return DEFAULT_RESIDUAL * Likeness(asked, tables).summed(seen, dual)
 
 
 def log_expected_improvement(mean: Floats, variance: Floats, best: float) -> Floats:
