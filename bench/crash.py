@@ -182,7 +182,9 @@ def child(place: Place) -> None:
     backend = Recorded(runs)
     provenance = backend.provenance()
     subject = record.Subject("h200", "matmul", complete(op, space.setting.problem), SEARCHED, "0" * 64)
-    frame = record.Frame(subject, record.Method("random", 0, "python -m bench.crash"), provenance, CREATED)
+    frame = record.Frame(
+        subject, record.Method("random", 0, "python -m bench.crash"), provenance, CREATED, hardware=laws.hardware
+    )
     print(READY, flush=True)
     diary, done = _diary(place, frame)
 

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from spak.kg.expression import parse
 from spak.kg.expression.assignment import parse_assignments
+from spak.kg.files import grow
 from spak.kg.files.loader import Laws
+from spak.kg.law.match import Matcher, Question
 from spak.kg.law.status import bounds, needed_tier, standing
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run, Trial
+from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
-from spak.tuner.backend.base import Backend, Request
+from spak.tuner.backend.base import Backend, Provenance, Request
+from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, stream
+from spak.tuner.engine import record, session
 from spak.tuner.engine.audit import MIN_REFERENCES
+from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
+from spak.tuner.learn import writeback
 from spak.tuner.learn.confirm.evidence import SPEAKING, Witness, differences, entry_of
 from spak.tuner.learn.confirm.judge import Judgement, in_scope
 from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
 from spak.tuner.learn.lesson import CONFIRM
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
+from spak.tuner.learn.writeback import Change
 
 MAX_PROBLEMS = 4
 """Problem sizes tried anew unless more are asked for."""
@@ -146,6 +155,118 @@ def verified(law: Law, run: Run, laws: Laws) -> Verification:
     witness = Witness(run, laws)
     entry = witness.entry(law)
     return _verified(law, [witness], [*law.evidence, *([] if entry is None else [entry])])
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What a person wants of new trials of a law.
+
+    Attributes:
+        law: Its id.
+        backend: What evaluates.
+        hw: Where; empty: on the GPU found, or for the law's own hardware.
+        num_problems: Most problem sizes.
+        seed: Draws the configurations.
+        write: Whether the run file and its evidence are written.
+    """
+
+    law: str
+    backend: str
+    hw: str = ""
+    num_problems: int = MAX_PROBLEMS
+    seed: int = 0
+    write: bool = False
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What came of new trials of a law.
+
+    Attributes:
+        found: What they say of it.
+        run: The experiment whole, whether it was written or not.
+        run_file: The run file; None if none was written.
+        changes: Law files changed, or without writing those that would be.
+    """
+
+    found: Verification
+    run: Run
+    run_file: Path | None
+    changes: tuple[Change, ...]
+
+
+def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
+    """Try configurations that a law names and others, judge it by them, and write what they say.
+
+    Raises:
+        KgError: For unknown names, a root that cannot be written, or a GPU that is not the hardware named.
+        TunerError: If the backend cannot tell, is missing, or there is nothing to try.
+    """
+    laws = around.laws
+    laws.path("law", request.law)  # names the nearest if there is none
+    law = laws.laws[request.law]
+    if request.write:
+        around.root.require_writable()
+    choice = chosen(around, request.backend)
+    check_tier(law, choice.backend.tier)
+    question = _question(law, request, choice, laws)
+    choice.check(laws, question.hw)
+    test = Experiment(law, question.op, question.facts, request.seed, request.num_problems)
+    backend = around.open(choice.backend, around.task(question, request.seed))
+    try:
+        made = trials(test, laws, backend)
+        run = record.experiment(_frame(request, question, backend.provenance(), around), made)
+    finally:
+        backend.close()
+    changes = writeback.changes(run, laws)
+    path = None
+    if request.write:
+        path = record.write(run, around.evidence)
+        around.say(f"run file: {path}")
+        writeback.apply(changes)
+    return Repetition(verified(law, run, laws), run, path, changes)
+
+
+def _question(law: Law, request: VerifyRequest, choice: Choice, laws: Laws) -> session.Question:
+    """Where the experiment is made: hardware and op as the law has them, unless another is named.
+
+    Raises:
+        TunerError: If the law does not speak of that hardware.
+    """
+    hw = request.hw or choice.device or _compiled_for(laws, law.scope.hw)
+    question = session.ask(laws, law.scope.op, hw, "")
+    found = Matcher(laws, Question(question.hw, question.op.id)).match(law)
+    if found is None or found.hw == "transferred":
+        raise TunerError(f"{law.id}: speaks of {law.scope.hw}, and {question.hw} is none; name another with --hw")
+    return question
+
+
+def _compiled_for(laws: Laws, hw: str) -> str:
+    """A device that `hw` is or is a kind of, the usual one if it is among them; `hw` if none is known."""
+    below = Taxonomy("hardware", laws.hardware).descendants(hw)
+    devices = sorted(node for node in (hw, *below) if laws.hardware[node].kind == "device")
+    return session.DEFAULT_HW if session.DEFAULT_HW in devices else next(iter(devices), hw)
+
+
+def _frame(
+    request: VerifyRequest, question: session.Question, provenance: Provenance, around: Surroundings
+) -> record.Frame:
+    subject = record.Subject(
+        question.hw, question.op.id, {}, f"verify-{request.law}", source_of(question.op.id), flop_rule=""
+    )
+    words = f"kg verify {request.law} --backend {request.backend} --hw {question.hw}"
+    method = record.Method("", request.seed, f"{words} --problems {request.num_problems} --seed {request.seed}")
+    return record.Frame(subject, method, provenance, around.now(), hardware=around.laws.hardware)
+
+
+def note(laws: Laws, found: Verification) -> int:
+    """Add to the law's file what recorded runs say and it lacks; how many runs were added.
+
+    Raises:
+        KgError: If the file cannot be edited.
+    """
+    unnoted = found.unnoted
+    return len(unnoted) if unnoted and grow.append(laws.root, laws.path("law", found.law), unnoted) else 0
 
 
 @dataclass(frozen=True)

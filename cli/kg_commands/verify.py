@@ -9,13 +9,12 @@ import typer
 from spak.cli import completion
 from spak.cli.app import Globals, globals_of
 from spak.cli.roots import open_laws, open_root
+from spak.kg.errors import KgError
 from spak.tuner.backend.registry import BACKENDS
 
 if TYPE_CHECKING:
-    from spak.cli.verify_run import Options
     from spak.kg.files.loader import Laws
-    from spak.kg.model.law import Law
-    from spak.tuner.verify import Verification
+    from spak.tuner.verify import Verification, VerifyRequest
 
     Backend = str
 else:
@@ -51,25 +50,20 @@ def command(
     state = globals_of(ctx)
     laws = open_laws(state)
     if everything == bool(law) or (everything and backend != "replay"):
-        from spak.kg.errors import KgError
-
         raise KgError("name one law, or --all with --backend replay")
     if note and backend != "replay":
-        from spak.kg.errors import KgError
-
         raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
     if note:
         open_root(state).require_writable()
     if everything:
         _every(laws, note=note)
     laws.path("law", law)  # names the nearest if there is none
-    found = laws.laws[law]
     if backend == "replay":
-        _replayed(state, laws, found, note=note)
+        _replayed(state, laws, law, note=note)
     else:
-        from spak.cli.verify_run import Options
+        from spak.tuner.verify import VerifyRequest
 
-        _repeated(state, laws, found, Options(backend, hw, problems, seed, not dry_run))
+        _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run))
 
 
 def _every(laws: Laws, *, note: bool) -> None:
@@ -85,12 +79,12 @@ def _every(laws: Laws, *, note: bool) -> None:
     raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))
 
 
-def _replayed(state: Globals, laws: Laws, law: Law, *, note: bool) -> None:
+def _replayed(state: Globals, laws: Laws, law: str, *, note: bool) -> None:
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
     from spak.tuner.verify import replay, witnesses
 
-    found = replay(law, witnesses(laws))
+    found = replay(laws.laws[law], witnesses(laws))
     typer.echo(verification(found, Pen(state.colour)), nl=False)
     if note:
         _note(laws, found)
@@ -98,25 +92,25 @@ def _replayed(state: Globals, laws: Laws, law: Law, *, note: bool) -> None:
 
 
 def _note(laws: Laws, found: Verification) -> None:
-    """Add to the law's file what recorded runs say and it lacks."""
-    from spak.kg.files import grow
+    from spak.tuner.verify import note
 
-    if found.unnoted and grow.append(laws.root, laws.path("law", found.law), found.unnoted):
-        count = len(found.unnoted)
+    if count := note(laws, found):
         typer.echo(f"{found.law}: noted {count} run{'s' if count > 1 else ''}")
 
 
-def _repeated(state: Globals, laws: Laws, law: Law, options: Options) -> None:
+def _repeated(state: Globals, request: VerifyRequest) -> None:
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
-    from spak.cli.verify_run import repeat
+    from spak.cli.surroundings import surroundings
     from spak.tuner.learn.writeback import diff
+    from spak.tuner.verify import repeat
 
-    outcome = repeat(state, laws, law, options)
-    typer.echo(verification(outcome.found, Pen(state.colour)), nl=False)
-    if options.write:
-        for change in outcome.changes:
+    with surroundings(state) as around:
+        done = repeat(request, around)
+    typer.echo(verification(done.found, Pen(state.colour)), nl=False)
+    if request.write:
+        for change in done.changes:
             typer.echo(f"law: {change.law}: {change.words}")
     else:
-        typer.echo(diff(outcome.changes, laws.root), nl=False)
-    raise typer.Exit(not outcome.found.holds)
+        typer.echo(diff(done.changes), nl=False)
+    raise typer.Exit(not done.found.holds)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
 from spak.cli.render.text import WIDTH, Pen, wrap
-from spak.cli.tune_run import Outcome
 from spak.kg.expression.assignment import show_scalar
 from spak.kg.model.base import Scalar
 from spak.tuner.engine.summary import LawLine, Report, Row
 from spak.tuner.learn.writeback import diff
+from spak.tuner.search import SearchResult
 
 ROWS = 10
 """Ranked rows shown; all of them are in the run file and in the JSON form."""
@@ -28,19 +30,27 @@ _TIME = 1
 MARKS = {"d": "d: the default", "a": "a: audit", "*": "*: a law speaks against it"}
 
 
-def json_text(outcome: Outcome) -> str:
+def from_here(found: SearchResult, here: Path) -> SearchResult:
+    """`found` with its run file as seen from the folder `here`, if it lies below it."""
+    if found.run_file is None or not found.run_file.is_relative_to(here):
+        return found
+    path = found.run_file.relative_to(here)
+    return replace(found, run_file=path, report=msgspec.structs.replace(found.report, run=str(path)))
+
+
+def json_text(found: SearchResult) -> str:
     """The report as indented JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(outcome.report), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(found.report), indent=2).decode() + "\n"
 
 
-def table(outcome: Outcome, pen: Pen) -> str:
+def table(found: SearchResult, pen: Pen) -> str:
     """The report as text with a final newline."""
-    report = outcome.report
+    report = found.report
     blocks = [
         _ranking(report, pen),
         _laws(report, pen),
         _audit(report, pen),
-        _files(outcome, pen),
+        _files(found, pen),
         _answer(report, pen),
     ]
     return "\n\n".join("\n".join(lines) for lines in map(list, blocks) if lines) + "\n"
@@ -164,19 +174,19 @@ def _audit(report: Report, pen: Pen) -> Iterator[str]:
         yield "nothing that speaks of a law"
 
 
-def _files(outcome: Outcome, pen: Pen) -> Iterator[str]:
-    report = outcome.report
+def _files(found: SearchResult, pen: Pen) -> Iterator[str]:
+    report = found.report
     words = f"{report.counts.tried} trials ({report.counts.failed} failed) in {report.seconds:.1f} s"
     yield pen(words, "bold")
-    if outcome.run_file is not None:
-        yield f"run file: {outcome.run_file}"
-    if outcome.changes and outcome.journal is not None:
-        yield from (f"law: {change.law}: {change.words}" for change in outcome.changes)
-    elif outcome.journal is None:
-        yield "nothing was written; the laws would change like this:" if outcome.changes else "nothing was written"
-        yield from diff(outcome.changes, outcome.laws).splitlines()
-    if report.interrupted and outcome.journal is not None:
-        yield f"interrupted; go on with: tune --resume {outcome.journal.stem}"
+    if found.run_file is not None:
+        yield f"run file: {found.run_file}"
+    if found.changes and found.journal is not None:
+        yield from (f"law: {change.law}: {change.words}" for change in found.changes)
+    elif found.journal is None:
+        yield "nothing was written; the laws would change like this:" if found.changes else "nothing was written"
+        yield from diff(found.changes).splitlines()
+    if report.interrupted and found.journal is not None:
+        yield f"interrupted; go on with: tune --resume {found.journal.stem}"
 
 
 def _answer(report: Report, pen: Pen) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -80,10 +81,11 @@ def command(
     """
     from spak.cli.render import search as render_search
     from spak.cli.render.text import Pen
-    from spak.cli.tune_run import Options, search
+    from spak.cli.surroundings import surroundings
+    from spak.tuner.search import SearchRequest, search
 
     state = globals_of(ctx)
-    options = Options(
+    request = SearchRequest(
         kernel=kernel,
         hw=hw,
         backend=backend,
@@ -92,17 +94,18 @@ def command(
         problem=problem,
         trials=budget,
         seconds=seconds,
-        strategy=strategy or registry.default(informed=use_laws and not no_transfer),
+        strategy=strategy,
         seed=seed,
         audit=audit,
         confirm=confirm,
         write="nothing" if dry_run else "run" if no_write else "laws",
         resume=resume,
     )
-    outcome = search(state, options)
+    with surroundings(state) as around:
+        found = render_search.from_here(search(request, around), Path.cwd())
     if form == "json":
-        typer.echo(render_search.json_text(outcome), nl=False)
+        typer.echo(render_search.json_text(found), nl=False)
     else:
-        typer.echo(render_search.table(outcome, Pen(state.colour)), nl=False)
-    if outcome.report.interrupted:
+        typer.echo(render_search.table(found, Pen(state.colour)), nl=False)
+    if found.report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)

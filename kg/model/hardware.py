@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
+from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.model.base import Model, Reference, Scalar
 from spak.kg.model.law import Id
+from spak.kg.model.taxonomy import Taxonomy
 
 HardwareKind = Literal["device", "compute-capability", "architecture", "vendor"]
 
@@ -36,3 +39,19 @@ class Hardware(Model, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     facts: dict[str, Fact] = {}
     references: tuple[Reference, ...] = ()
+
+
+def check_device(hardware: Mapping[str, Hardware], hw: str, device: str) -> None:
+    """Check that what ran on `device`, as its driver names it, may be recorded for the node `hw`.
+
+    Raises:
+        KgError: If the device is another node, or none that is known.
+    """
+    try:
+        found = Taxonomy("hardware", hardware).resolve(device)
+    except UnknownNameError:
+        raise KgError(
+            f"this ran on {device!r}, which no hardware node has as a name; add it to the aliases of {hw} if it is one"
+        ) from None
+    if found != hw:
+        raise KgError(f"this ran on {device!r}, which is {found}, not {hw}; nothing may be recorded for other hardware")

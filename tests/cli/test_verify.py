@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spak.cli import verify_run
+from spak.cli import surroundings
 from spak.cli.app import build, run
 from spak.cli.kg import COMMANDS
 from spak.kg.files.edit import LawFile
@@ -146,7 +146,7 @@ class Compiler:
 @pytest.fixture
 def compiler(monkeypatch):
     backend = Compiler()
-    monkeypatch.setattr(verify_run, "open_backend", lambda question, options: backend)
+    monkeypatch.setattr(surroundings, "open_backend", lambda entry, task: backend)
     return backend
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
@@ -52,6 +52,19 @@ class Contents:
     header: Header
     trials: tuple[Trial, ...]
     torn: bool
+
+    def check_same(self, source_sha256: str, toolchain: Mapping[str, str]) -> None:
+        """Trials of other code, or of another compiler, are not trials of this search.
+
+        Raises:
+            TunerError: If the kernel or the toolchain changed since.
+        """
+        for what, same in (
+            ("the kernel's source", self.header.source_sha256 == source_sha256),
+            ("the toolchain", self.header.toolchain == toolchain),
+        ):
+            if not same:
+                raise TunerError(f"--resume {self.header.run}: {what} changed since; start a new search")
 
 
 class Diary(Protocol):
@@ -115,6 +128,24 @@ class Journal:
         self._file.write(msgspec.json.encode(line) + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def path_of(folder: Path, run: str) -> Path:
+    """The journal of a run in a folder of journals."""
+    return folder / f"{Path(run).name}.jsonl"
+
+
+def recall(folder: Path, run: str) -> Contents:
+    """What the journal of `run` in `folder` holds.
+
+    Raises:
+        TunerError: If there is none, or it is damaged.
+    """
+    path = path_of(folder, run)
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in folder.glob("*.jsonl")))
+        raise TunerError(f"--resume {run}: no journal {path}; there are {known or 'none'}")
+    return read(path)
 
 
 def read(path: Path) -> Contents:

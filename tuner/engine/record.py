@@ -1,4 +1,4 @@
-"""A search as a run file: one experiment whole, written once, atomically, when it ends."""
+"""A run file: one experiment whole, written once, atomically, when it ends."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.files import atomic
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.law import Tier, Verdict
 from spak.kg.model.run import Audit, Kernel, LawVerdict, Measurement, Run, Trial
 from spak.tuner.backend.base import Provenance
@@ -86,6 +87,7 @@ class Frame:
         provenance: Where the trials come from.
         created: Start of the search, UTC.
         references: Library baselines by name.
+        hardware: Every hardware node by id: what ran is recorded for the one it ran on, and for no other.
     """
 
     subject: Subject
@@ -93,6 +95,7 @@ class Frame:
     provenance: Provenance
     created: datetime
     references: Mapping[str, Measurement] = field(default_factory=dict)
+    hardware: Mapping[str, Hardware] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -102,7 +105,22 @@ class Frame:
 
 def build(frame: Frame, result: Result) -> Run:
     """The run file of a search that ended, whether its budget was spent or the user stopped it."""
+    return msgspec.structs.replace(
+        experiment(frame, result.trials),
+        audit=Audit(trials=result.audited, contradicted=tuple(contradicted(result.findings))),
+        tested=tuple(_verdicts(result.findings, frame.subject.problem)),
+    )
+
+
+def experiment(frame: Frame, trials: Sequence[Trial]) -> Run:
+    """The run file of any trials.
+
+    Raises:
+        KgError: If they ran on other hardware than the frame names.
+    """
     subject, method, provenance = frame.subject, frame.method, frame.provenance
+    if provenance.device is not None:
+        check_device(frame.hardware, subject.hw, provenance.device.name)
     return Run(
         id=frame.run_id,
         tier=msgspec.convert(provenance.tier, type=Tier),
@@ -119,11 +137,9 @@ def build(frame: Frame, result: Result) -> Run:
         reference_times=dict(frame.references),
         strategy=method.strategy,
         seed=method.seed,
-        audit=Audit(trials=result.audited, contradicted=tuple(contradicted(result.findings))),
-        tested=tuple(_verdicts(result.findings, subject.problem)),
         reproduce=method.reproduce,
         note=method.note,
-        trials=tuple(_without(trial, subject.problem) for trial in result.trials),
+        trials=tuple(_without(trial, subject.problem) for trial in trials),
     )
 
 

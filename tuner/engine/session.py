@@ -17,6 +17,7 @@ from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 
+DEFAULT_OP = "fmha"
 DEFAULT_HW = "rtx5070"
 """What is searched for where no GPU is found and none is named: the card of the documents this project began with."""
 

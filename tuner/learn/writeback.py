@@ -109,12 +109,12 @@ def _with_runs(laws: Laws, runs: Sequence[str]) -> Laws:
     return Laws(laws.root, msgspec.structs.replace(laws.contents, files=files))
 
 
-def diff(made: Iterable[Change], root: Path) -> str:
-    """The changes as a unified diff with paths from the folder of the law root `root`; empty if there are none."""
+def diff(made: Iterable[Change]) -> str:
+    """The changes as a unified diff with paths from the folder of the law root; empty if there are none."""
     parts: list[str] = []
     for change in made:
         before = change.before.splitlines(keepends=True)
-        name = change.path.relative_to(root.parent).as_posix()
+        name = change.path.relative_to(change.root.parent).as_posix()
         old = name if change.before else "/dev/null"
         parts += difflib.unified_diff(before, change.after.splitlines(keepends=True), old, name)
     return "".join(parts)

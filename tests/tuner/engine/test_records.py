@@ -119,7 +119,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
     result, backend = finished(
         avoid("slow", "m * n > 4096"), avoid("wrong", "m == 32"), avoid("spills", "m > 32", "spill_bytes", 1)
     )
-    frame = record.Frame(SUBJECT, METHOD, backend.provenance(), NOW)
+    frame = record.Frame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware)
     run = record.build(frame, result)
     path = record.write(run, tmp_path)
     assert read_run(path) == run
@@ -138,7 +138,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
 def test_what_a_run_cannot_tell_is_inconclusive():
     """A law about time is neither supported nor refuted by predictions."""
     result, backend = finished(avoid("slow", "m * n > 4096"), backend=Formula(objective="predicted_time"))
-    run = record.build(record.Frame(SUBJECT, METHOD, backend.provenance(), NOW), result)
+    run = record.build(record.Frame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware), result)
     assert [(item.law, item.verdict) for item in run.tested] == [("slow", "inconclusive")]
     assert run.tier == "compiled"
 

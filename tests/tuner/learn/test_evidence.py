@@ -278,7 +278,7 @@ def test_a_file_with_an_uncommitted_edit_is_refused_and_the_others_are_written(r
     made = {change.law: change for change in write(root, measured("one"))}
     assert made["spills-slow"].refused
     assert f"{what} differs from what is committed" in made["spills-slow"].words
-    assert writeback.diff([made["spills-slow"]], root) == ""
+    assert writeback.diff([made["spills-slow"]]) == ""
     assert path.read_bytes() == edited
     assert "one" in [entry.run for entry in load(root).laws["other-law"].evidence]
     assert (root / "evidence" / "one.json").exists()

@@ -1,0 +1,358 @@
+"""Searches a kernel's space under the laws, tests what the search suggests, and writes back what was learned."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from spak.kg.files.loader import Laws
+from spak.kg.model.run import Run, Trial
+from spak.kg.space.space import Space
+from spak.tuner.backend.base import Backend, Provenance
+from spak.tuner.backend.registry import AUTO
+from spak.tuner.backend.source import source_of
+from spak.tuner.chance import Purpose, permutation, stream
+from spak.tuner.engine import journal, loop, record, session, summary
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
+from spak.tuner.knowledge.gather import Target, gather, recorded
+from spak.tuner.knowledge.part import part
+from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.learn import lesson as learn
+from spak.tuner.learn import writeback
+from spak.tuner.strategy import registry
+from spak.tuner.strategy.base import Strategy
+
+_POOL = 512
+"""Feasible configurations drawn as possible challengers of a candidate."""
+
+_STEM = 90
+"""Characters of a run id that its confirmation's id keeps: both are at most 100."""
+
+Write = Literal["laws", "run", "nothing"]
+"""What a search leaves: its run file and laws, its run file alone, or nothing."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What a person wants of a search.
+
+    Attributes:
+        kernel: Op that a kernel implements, an id or an alias; empty: the law root's default.
+        hw: Hardware id, alias or device string; empty: this machine's GPU, else the law root's default.
+        backend: What evaluates, `auto` for the first that runs here.
+        use_laws: Whether laws have a say.
+        transfer: Whether laws of related hardware and recorded runs have one too.
+        problem: Name of one of the op's problem sizes, `name=value,...`, or empty for its defaults.
+        trials: Most trials; None: no limit if `seconds` is one, else the backend's default.
+        seconds: Most seconds.
+        strategy: Its name; empty: that which suits what is known.
+        seed: Draws everything random.
+        audit: Share of the trials that goes where laws say not to look.
+        confirm: Share of the trials kept for testing what the search suggests.
+        write: What is left when it ends.
+        resume: Run id of a journal to go on with; all else but `write` is then as it was.
+    """
+
+    kernel: str = ""
+    hw: str = ""
+    backend: str = AUTO
+    use_laws: bool = False
+    transfer: bool = True
+    problem: str = ""
+    trials: int | None = None
+    seconds: float | None = None
+    strategy: str = ""
+    seed: int = 0
+    audit: float = 0.05
+    confirm: float = 0.25
+    write: Write = "nothing"
+    resume: str = ""
+
+    @property
+    def reproduce(self) -> str:
+        """The command that repeats it."""
+        words = ["tune", self.kernel]
+        named = {"--hw": self.hw, "--problem": self.problem, "--strategy": self.strategy}
+        words += [word for name, value in named.items() if value for word in (name, value)]
+        words += ["--backend", self.backend, "--use-laws" if self.use_laws else "--no-laws"]
+        numbers = {
+            "--budget": self.trials,
+            "--seconds": self.seconds,
+            "--seed": self.seed,
+            "--audit": self.audit,
+            "--confirm": self.confirm,
+        }
+        words += [word for name, value in numbers.items() if value is not None for word in (name, f"{value:g}")]
+        words += [] if self.transfer else ["--no-transfer"]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search came to.
+
+    Attributes:
+        report: What it tells.
+        run: The experiment whole, whether it was written or not.
+        run_file: The run file; None if none was written.
+        changes: Law files it changed, or if nothing was to be written would change.
+        journal: Its journal; None if nothing was to be written.
+        notes: What a person should know of how it ran.
+    """
+
+    report: summary.Report
+    run: Run
+    run_file: Path | None
+    changes: tuple[writeback.Change, ...]
+    journal: Path | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where a search looks.
+
+    Attributes:
+        space: What is searched.
+        feasible: Configurations of the whole space, of which that may be a part.
+        known: Whose recorded runs the strategy starts from; None if it starts from nothing.
+    """
+
+    space: Space
+    feasible: int
+    known: Target | None
+
+
+def field(laws: Laws, question: session.Question, request: SearchRequest, done: Sequence[Trial] = ()) -> Field:
+    """The space of `question`; of a large one the part that a strategy with an opinion on each configuration takes.
+
+    Args:
+        laws: The law root.
+        question: What is searched.
+        request: How.
+        done: Trials of the search so far, which belong to the part whatever was recorded since.
+    """
+    whole = session.space(question)
+    if not registry.entry(request.strategy).starts_from_knowledge:
+        return Field(whole, len(whole), None)
+    informed = request.use_laws and request.transfer
+    known = Target(question.hw, "other-problems", question.problem) if informed else None
+    sources = [] if known is None else recorded(laws, whole, known)
+    tried = [index for trial in done if (index := whole.index(trial.configuration)) is not None]
+    return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried), len(whole), known)
+
+
+def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> loop.Search:
+    """All that decides what is tried next: laws on the space, strategy, budget and audit.
+
+    Args:
+        laws: The law root.
+        where: What is searched.
+        hw: Hardware node it is searched for.
+        request: How.
+        toolchain: `name version`; without one no law is certain enough to remove.
+    """
+    restriction = session.laws_on(
+        laws, where.space, hw, toolchain, use_laws=request.use_laws, transfer=request.transfer
+    )
+    budget = Budget(request.trials, request.seconds, request.audit if request.use_laws else 0.0)
+    return loop.Search(restriction, _strategy(laws, where, restriction, request.strategy), budget, request.seed)
+
+
+def _strategy(laws: Laws, where: Field, restriction: Restriction, name: str) -> Callable[[], Strategy]:
+    """What proposes; under laws it may start from what other hardware and other problem sizes recorded."""
+    known = None if where.known is None else gather(laws, where.space, where.known, restriction)
+    return lambda: registry.make(name, known=known)
+
+
+def search(request: SearchRequest, around: Surroundings) -> SearchResult:
+    """Run one search from names to files.
+
+    Args:
+        request: What is wanted.
+        around: Where: law root, clocks, folders, compiler and GPU.
+
+    Raises:
+        KgError: For bad names, laws that cannot be used, a law root that cannot be written, or a GPU that is not the
+            hardware named.
+        TunerError: For a missing compiler, an unknown strategy, or a journal that cannot be resumed.
+    """
+    plan = _plan(request, around)
+    for note in plan.notes:
+        around.say(note)
+    backend = around.open(plan.choice.backend, around.task(plan.question, plan.request.seed))
+    try:
+        return plan.run(backend)
+    finally:
+        backend.close()
+
+
+def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
+    begun = None
+    if request.resume:
+        begun = journal.recall(around.kept("journal"), request.resume)
+        settings = msgspec.convert(begun.header.arguments, type=SearchRequest)
+        request = replace(settings, resume=request.resume, write=request.write)
+    strategy = request.strategy or registry.default(informed=request.use_laws and request.transfer)
+    request = replace(request, kernel=request.kernel or session.DEFAULT_OP, strategy=strategy)
+    choice = chosen(around, request.backend)
+    hw = request.hw or choice.device or session.DEFAULT_HW
+    question = session.ask(around.laws, request.kernel, hw, request.problem)
+    choice.check(around.laws, question.hw)
+    where = field(around.laws, question, request, () if begun is None else _searched(begun.trials))
+    notes = []
+    if choice.backend.tier != "measured":
+        found = "No GPU here: " if request.backend == AUTO else ""
+        notes.append(f"{found}compiling for {hw}; times are predicted, none is measured.")
+    if len(where.space) != where.feasible:
+        shown = f"{len(where.space)} of {where.feasible} configurations"
+        notes.append(f"{strategy} searches a part, {shown}: see tune search --help.")
+    return _Plan(request, around, question, choice, where, tuple(notes), begun)
+
+
+def _searched(done: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Trials of a journal before those that test what the search suggests."""
+    return tuple(trial for trial in done if trial.origin != learn.CONFIRM)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A request with every choice made.
+
+    Attributes:
+        notes: What a person should know of how it runs.
+        begun: The journal of the search that goes on; None for a new one.
+    """
+
+    request: SearchRequest
+    around: Surroundings
+    question: session.Question
+    choice: Choice
+    where: Field
+    notes: tuple[str, ...]
+    begun: journal.Contents | None
+
+    @property
+    def most(self) -> int | None:
+        """Most trials in all."""
+        unlimited = self.request.trials is None and self.request.seconds is None
+        return self.choice.backend.num_trials if unlimited else self.request.trials
+
+    @property
+    def tests(self) -> int:
+        """Trials kept for testing what the search suggests; none where nothing is written back."""
+        most = self.most or self.choice.backend.num_trials
+        return 0 if self.request.write == "run" else round(most * self.request.confirm)
+
+    @cached_property
+    def done(self) -> tuple[Trial, ...]:
+        """Trials that a journal holds already."""
+        return () if self.begun is None else self.begun.trials
+
+    def run(self, backend: Backend) -> SearchResult:
+        """Search, learn, and write what may be written."""
+        request, question, around = self.request, self.question, self.around
+        frame = self._frame(backend.provenance())
+        trials = None if self.most is None else max(1, self.most - self.tests)
+        compiler = f"tileiras {frame.provenance.toolchain['tileiras']}"
+        seeking = choosing(around.laws, self.where, question.hw, replace(request, trials=trials), compiler)
+        diary, searched = self._diary(frame), _searched(self.done)
+        try:
+            hooks = loop.Hooks(around.clock, diary.add, around.watch(trials, request.seconds))
+            result = loop.run(seeking, backend, hooks, searched)
+            subject = summary.Subject(
+                question.hw, question.op.id, backend.name, frame.provenance.objective, self.where.feasible
+            )
+            told = summary.build(subject, result)
+            ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
+            found = record.build(ended, result)
+            learned = None
+            if not told.interrupted and request.write != "run":
+                notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", diary.add, self.done[len(searched) :])
+                learned = self._learned(found, backend, notebook)
+            return self._written(found, told, learned)
+        finally:
+            diary.close()
+
+    def _frame(self, provenance: Provenance) -> record.Frame:
+        question, request, around = self.question, self.request, self.around
+        subject = record.Subject(
+            hw=question.hw,
+            op=question.op.id,
+            problem=question.problem,
+            problem_name=question.problem_name,
+            source_sha256=source_of(question.op.id),
+            commit=around.commit(),
+        )
+        method = record.Method(request.strategy, request.seed, request.reproduce)
+        created = around.now() if self.begun is None else datetime.fromisoformat(self.begun.header.created)
+        return record.Frame(subject, method, provenance, created, hardware=around.laws.hardware)
+
+    def _diary(self, frame: record.Frame) -> journal.Diary:
+        """Where finished trials go."""
+        source, toolchain = frame.subject.source_sha256, frame.provenance.toolchain
+        if self.begun is not None:
+            self.begun.check_same(source, toolchain)
+        if self.request.write == "nothing":
+            return journal.Nowhere()
+        if self.begun is not None:
+            return journal.Journal.reopen(self._journal_of(self.request.resume))
+        header = journal.Header(
+            format=journal.FORMAT,
+            run=frame.run_id,
+            created=frame.created.isoformat(),
+            arguments=msgspec.to_builtins(self.request),
+            source_sha256=source,
+            toolchain=toolchain,
+        )
+        return journal.Journal.create(self._journal_of(frame.run_id), header)
+
+    def _journal_of(self, run: str) -> Path:
+        return journal.path_of(self.around.kept("journal"), run)
+
+    def _learned(self, found: Run, backend: Backend, notebook: learn.Notebook) -> learn.Learned:
+        """Test what the search suggests, with the trials that were kept for it."""
+        laws, question = self.around.laws, self.question
+        feasible = session.space(question)
+        drawn = permutation(stream(self.request.seed, Purpose.CHALLENGERS), len(feasible))[:_POOL]
+        self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials")
+        lesson = learn.Lesson(
+            learn.subject_of(found, laws),
+            question.op,
+            question.facts,
+            self.tests,
+            self.request.seed,
+            tuple(feasible.config(int(i)) for i in drawn),
+            is_known=writeback.known_before(found.id, laws),
+        )
+        return learn.learn(found, lesson, backend, notebook)
+
+    def _written(self, run: Run, told: summary.Report, learned: learn.Learned | None) -> SearchResult:
+        """Write what the request allows. An interrupted search keeps its journal and writes nothing else."""
+        request, around = self.request, self.around
+        diary = None if request.write == "nothing" else self._journal_of(run.id)
+        if told.interrupted or not run.trials:
+            return SearchResult(told, run, None, (), diary, self.notes)
+        into_laws = request.write == "laws" and around.root.writable
+        made: tuple[writeback.Change, ...] = ()
+        tests: tuple[Run, ...] = ()
+        if learned is not None:
+            run = msgspec.structs.replace(run, suggested=learned.candidates)
+            if learned.trials:
+                tests = (learn.confirmation_run(run, learned, f"{run.id[:_STEM]}-confirm"),)
+            if into_laws or request.write == "nothing":
+                made = writeback.changes(run, around.laws, learned.laws, tests)
+        if request.write == "nothing":
+            return SearchResult(told, run, None, made, diary, self.notes)
+        folder = around.evidence if into_laws else around.kept("runs")
+        path, *_ = [record.write(one, folder) for one in (run, *tests)]
+        writeback.apply(made)
+        return SearchResult(msgspec.structs.replace(told, run=str(path)), run, path, made, diary, self.notes)
