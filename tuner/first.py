@@ -42,6 +42,10 @@ class First:
     knowledge: Knowledge
     order: Indices
 
+    def best(self, count: int) -> list[dict[str, Scalar]]:
+        """The first `count` configurations to try; fewer if there are not so many."""
+        return [self.space.config(int(row)) for row in self.order[:count]]
+
 
 def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem) -> First:
     """The order in which to try configurations of `op_name` on `hardware`.
@@ -57,14 +61,24 @@ def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem) ->
     op = known.ops[Taxonomy("op", known.ops).resolve(op_name)]
     facts = hardware_facts(known, hw)
     whole = recorded_space(_anywhere(known, op, problem), op, op.id, facts) if op.open else build(op, problem, facts)
-    target = Target(hw, "all", whole.setting.problem)
-    space = part(whole, recorded(known, whole, target), stream(0, Purpose.PART))
-    restriction = restrict(space, known, Context(hw))
-    knowledge = gather(known, space, target, restriction)
-    if not knowledge.labels:
+    found = ranked(known, whole, Context(hw))
+    if not found.knowledge.labels:
         raise TunerError(f"nothing is known of op {op.id!r}; import records of it, or search at random")
-    order = _order(knowledge, recorded(known, space, target), target)
-    return First(hw, space, knowledge, order[~restriction.removed[order]])
+    return found
+
+
+def ranked(laws: Laws, whole: Space, context: Context) -> First:
+    """The same for a space of one's own; in canonical order where nothing is known.
+
+    Raises:
+        InvalidFilesError: If a run file cannot be read.
+    """
+    target = Target(context.hw, "all", whole.setting.problem)
+    space = part(whole, recorded(laws, whole, target), stream(0, Purpose.PART))
+    restriction = restrict(space, laws, context)
+    knowledge = gather(laws, space, target, restriction)
+    order = _order(knowledge, recorded(laws, space, target), target)
+    return First(context.hw, space, knowledge, order[~restriction.removed[order]])
 
 
 def _order(knowledge: Knowledge, sources: Sequence[Source], target: Target) -> Indices:

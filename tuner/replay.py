@@ -23,11 +23,11 @@ from spak.kg.space.space import Setting, Space
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.opening import Manner, opening
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.gather import OwnRuns, Target, gather
+from spak.tuner.knowledge.gather import OwnRuns, Target
 from spak.tuner.knowledge.known import Knowledge, named
-from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-from spak.tuner.strategy import registry
+from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.strategy.asking import KNOWN
 
 FRACTIONS = (0.95, 0.99)
@@ -107,7 +107,7 @@ class Replayed:
 class _Reasons:
     """Collects why each configuration was proposed; a known order is named by what is in it."""
 
-    known: Knowledge | None
+    known: Knowledge | None = None
     by_codes: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     def note(self, codes: tuple[int, ...], reason: str) -> None:
@@ -148,25 +148,15 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
     if not timed:
         raise TunerError("no correct time in the record; there is nothing to search for")
     space = recorded_space(recording, op, what.op, hardware_facts(laws, hw) if laws else {})
-    restriction, known = Restriction(space), None
-    if laws is not None:
-        if op is not None:
-            restriction = restrict(space, laws, Context(hw))
-        known = gather(laws, space, Target(hw, what.own_runs, space.setting.problem), restriction)
-    informed = known is not None and bool(known.labels)
-    name = what.strategy or registry.default(informed=informed)
-    reasons = _Reasons(known)
-    search = loop.Search(
-        restriction,
-        lambda: registry.make(name, reasons.note, known),
-        Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0),
-        what.seed,
-        known.order() if known is not None and known.labels else None,
-    )
+    reasons = _Reasons()
+    budget = Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0)
+    target = Target(hw, what.own_runs, space.setting.problem)
+    begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed), reasons.note)
+    search, reasons.known = begun.search, begun.knowledge
     started = time.perf_counter()
     backend = ReplayBackend(recording)
     result = loop.run(search, backend, hooks)
-    if not result.interrupted and len(result.trials) < min(search.budget.trials or len(space), len(space)):
+    if not result.interrupted and len(result.trials) < min(budget.trials or len(space), len(space)):
         # all that the laws leave was tried: what they removed comes last, so that nothing is lost for good
         rest = replace(search, restriction=Restriction(space))
         result = replace(loop.run(rest, backend, hooks, result.trials), restriction=result.restriction)
@@ -175,9 +165,9 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         hw=hw,
         op=space.op,
         space=space,
-        strategy=name,
+        strategy=begun.strategy,
         restriction=result.restriction,
-        knowledge=known,
+        knowledge=begun.knowledge,
         optimum=min(timed, key=lambda trial: trial.value("time") or 0.0),
         random={fraction: expected_random(recording, fraction) for fraction in FRACTIONS},
         trials=result.trials,

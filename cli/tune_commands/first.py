@@ -44,7 +44,7 @@ def command(
 
     size = parse_assignments(problem, what="--problem")
     found = first(open_laws(globals_of(ctx)), HardwareName(hw=hw, arch=arch, vendor=vendor), op, size)
-    configurations = [found.space.config(int(row)) for row in found.order[:count]]
+    configurations = found.best(count)
     if form == "json":
         content = {
             "hw": found.hw,

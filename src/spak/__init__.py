@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spak.candidates import Filtered as Filtered
+    from spak.candidates import LeftOut as LeftOut
+    from spak.candidates import Ranking as Ranking
     from spak.kg.answers.explain import Explanation as Explanation
     from spak.kg.answers.lineage import Step as Step
     from spak.kg.answers.query import Answer as Answer
@@ -21,44 +24,86 @@ if TYPE_CHECKING:
     from spak.kg.errors import KgError as KgError
     from spak.kg.errors import Problem as Problem
     from spak.kg.errors import UnknownNameError as UnknownNameError
+    from spak.kg.formats.nodes import HardwareName as HardwareName
+    from spak.kg.formats.reader import read_recording as read_recording
+    from spak.kg.formats.recording import Recording as Recording
     from spak.kg.model.law import Law as Law
     from spak.kg.model.op import Op as Op
+    from spak.kg.model.run import Trial as Trial
     from spak.library import Library as Library
     from spak.library import diff as diff
     from spak.library import load as load
+    from spak.session import Session as Session
+    from spak.session import SessionResult as SessionResult
+    from spak.tunable import op as op
+    from spak.tuner.engine.audit import Finding as Finding
+    from spak.tuner.engine.budget import Budget as Budget
     from spak.tuner.errors import TunerError as TunerError
+    from spak.tuner.first import First as First
+    from spak.tuner.first import first as first
+    from spak.tuner.replay import Replay as Replay
+    from spak.tuner.replay import Replayed as Replayed
+    from spak.tuner.replay import replay as replay
 
 __all__ = [
     "Account",
     "Answer",
+    "Budget",
     "Difference",
     "Explanation",
+    "Filtered",
+    "Finding",
+    "First",
+    "HardwareName",
     "Hit",
     "InvalidFilesError",
     "KgError",
     "Law",
+    "LeftOut",
     "Library",
     "Op",
     "Opinion",
     "Problem",
+    "Ranking",
+    "Recording",
+    "Replay",
+    "Replayed",
+    "Session",
+    "SessionResult",
     "Step",
+    "Trial",
     "TunerError",
     "UnknownNameError",
     "diff",
+    "first",
     "load",
+    "op",
+    "read_recording",
+    "replay",
 ]
 
 _HOMES = {
+    "spak.candidates": ("Filtered", "LeftOut", "Ranking"),
     "spak.kg.answers.explain": ("Explanation",),
     "spak.kg.answers.lineage": ("Step",),
     "spak.kg.answers.query": ("Answer", "Hit"),
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
+    "spak.kg.formats.nodes": ("HardwareName",),
+    "spak.kg.formats.reader": ("read_recording",),
+    "spak.kg.formats.recording": ("Recording",),
     "spak.kg.model.law": ("Law",),
     "spak.kg.model.op": ("Op",),
+    "spak.kg.model.run": ("Trial",),
     "spak.library": ("Library", "diff", "load"),
+    "spak.session": ("Session", "SessionResult"),
+    "spak.tunable": ("op",),
+    "spak.tuner.engine.audit": ("Finding",),
+    "spak.tuner.engine.budget": ("Budget",),
     "spak.tuner.errors": ("TunerError",),
+    "spak.tuner.first": ("First", "first"),
+    "spak.tuner.replay": ("Replay", "Replayed", "replay"),
 }
 """Module -> public names that it holds."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from spak.kg.answers.query import Answer, Ask, query
 from spak.kg.errors import Problem
@@ -15,12 +17,18 @@ from spak.kg.law.toolchain import newest_seen, parse_toolchain
 from spak.kg.model.base import Configuration, Scalar
 
 if TYPE_CHECKING:
+    from spak.candidates import Filtered, Ranking
     from spak.kg.answers.explain import Explanation
     from spak.kg.answers.graph import Graph
     from spak.kg.answers.lineage import Step
     from spak.kg.answers.why import Account
     from spak.kg.diff.report import Difference
     from spak.kg.files.loader import Laws
+    from spak.kg.formats.nodes import HardwareName
+    from spak.kg.model.op import Op
+    from spak.session import Session
+    from spak.tunable import Size
+    from spak.tuner.engine.budget import Budget
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,94 @@ class Library:
         from spak.kg.answers.lineage import lineage  # noqa: PLC0415
 
         return lineage(self.laws, system)
+
+    def filter(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        op: str | Op,
+        hw: str | HardwareName,
+        problem: Size | None = None,
+    ) -> Filtered:
+        """Configurations without those that are not feasible or that laws remove, each with laws and reasons.
+
+        At least one is kept: the default, else the one that fewest laws remove. Laws only remove what they may in a
+        search: confirmed ones, on the same compute capability, of a toolchain that matches.
+
+        Args:
+            configurations: Each complete, or in part: the rest has the op's defaults.
+            op: An id or an alias, or an op of one's own (`spak.op`).
+            hw: Hardware; need not be known.
+            problem: Problem size by name or by values; the rest, or all, has the op's defaults.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+            KgError: If none is given or feasible, or a value is none of its parameter's.
+        """
+        from spak.candidates import filtered  # noqa: PLC0415
+        from spak.tunable import tunable  # noqa: PLC0415
+
+        return filtered(tunable(self.laws, op, hw, problem), configurations, self.toolchain)
+
+    def rank(
+        self,
+        configurations: Sequence[Configuration],
+        *,
+        op: str | Op,
+        hw: str | HardwareName,
+        problem: Size | None = None,
+    ) -> Ranking:
+        """Configurations in the order in which to try them, and what that order comes from, as `first` has it.
+
+        Arguments and errors as for `filter`; a configuration given twice comes once.
+        """
+        from spak.candidates import ranking  # noqa: PLC0415
+        from spak.tunable import tunable  # noqa: PLC0415
+
+        return ranking(tunable(self.laws, op, hw, problem), configurations, self.toolchain)
+
+    def session(
+        self,
+        op: str | Op,
+        *,
+        hw: str | HardwareName,
+        problem: Size | None = None,
+        budget: int | Budget | None = None,
+        strategy: str = "",
+        seed: int = 0,
+    ) -> Session:
+        """A search that the caller drives: `ask`, try, `tell`.
+
+        Of a space above 65,536 configurations a part is searched: what was recorded elsewhere, what is near the best of
+        it, and a random sample. Runs of the same hardware and problem size take no part.
+
+        Args:
+            op: An id or an alias, or an op of one's own (`spak.op`).
+            hw: Hardware; need not be known.
+            problem: Problem size by name or by values; the rest, or all, has the op's defaults.
+            budget: Most trials, of which a twentieth is audit, or a `Budget`, of which seconds do not count: a session
+                has no clock. None: the whole space.
+            strategy: Its name; empty: `transfer` where anything is known, else `random`.
+            seed: Draws everything random.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+            KgError: If nothing is feasible at that size.
+            TunerError: If there is no such strategy.
+        """
+        from spak.session import begin  # noqa: PLC0415
+        from spak.tunable import tunable  # noqa: PLC0415
+        from spak.tuner.engine.budget import Budget  # noqa: PLC0415
+        from spak.tuner.engine.opening import Manner  # noqa: PLC0415
+
+        spend = budget if isinstance(budget, Budget) else Budget(budget)
+        return begin(tunable(self.laws, op, hw, problem), Manner(spend, strategy, seed, self.toolchain))
+
+    def without_knowledge(self) -> Library:
+        """The same hardware, ops and systems without a law or a run: for a search as if nothing were known."""
+        contents = self.laws.contents
+        bare = msgspec.structs.replace(contents, laws={}, files={**contents.files, "law": {}, "run": {}})
+        return replace(self, laws=replace(self.laws, contents=bare))
 
     def check(self) -> tuple[Problem, ...]:
         """What every check of the laws against their own evidence finds, by place; acknowledged ones are notes."""

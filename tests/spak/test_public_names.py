@@ -18,27 +18,50 @@ SOURCE = Path(spak.__file__)
 
 SIGNATURES = {
     "diff": ["before", "after"],
+    "first": ["laws", "hardware", "op_name", "problem"],
     "load": ["path", "toolchain", "cache"],
+    "op": ["name", "tune_params", "restrictions", "defaults", "problem", "is_a"],
+    "read_recording": ["path"],
+    "replay": ["recording", "what", "hooks"],
     "Library.check": ["self"],
     "Library.explain": ["self", "law", "num_trials"],
+    "Library.filter": ["self", "configurations", "op", "hw", "problem"],
     "Library.graph": ["self"],
     "Library.lineage": ["self", "system"],
     "Library.query": ["self", "hw", "op", "problem", "kinds", "statuses", "params"],
+    "Library.rank": ["self", "configurations", "op", "hw", "problem"],
+    "Library.session": ["self", "op", "hw", "problem", "budget", "strategy", "seed"],
     "Library.why": ["self", "op", "hw", "config", "problem"],
+    "Library.without_knowledge": ["self"],
+    "Session.ask": ["self"],
+    "Session.result": ["self"],
+    "Session.tell": ["self", "configuration", "time_us", "failure", "features"],
 }
 """Function or method -> its parameters. New ones come last and have a default."""
 
 FIELDS = {
     "Account": {"hw", "op", "configuration", "opinions"},
     "Answer": {"hw", "op", "hits", "conflicts", "num_withdrawn", "toolchain"},
+    "Budget": {"trials", "seconds", "audit"},
     "Difference": {"items", "spaces", "nodes", "new_conflicts", "gone_conflicts"},
     "Explanation": {"law", "sentence", "witnesses", "used_by", "referred_by"},
+    "Filtered": {"kept", "left_out", "spared"},
+    "Finding": {"law", "outcome", "effect", "at_most"},
+    "First": {"hw", "space", "knowledge", "order"},
+    "HardwareName": {"hw", "arch", "vendor"},
     "Hit": {"law", "match"},
+    "LeftOut": {"configuration", "laws", "reasons"},
     "Library": {"laws", "toolchain", "writable"},
     "Op": {"id", "title", "is_a", "parameters", "problem", "conditions", "problems"},
     "Opinion": {"law", "match", "verdict", "permission"},
     "Problem": {"path", "line", "column", "field", "message", "severity", "check"},
+    "Ranking": {"order", "sources", "num_removed"},
+    "Recording": {"format", "parameters", "trials", "device", "kernel", "problem", "notes", "created"},
+    "Replay": {"hardware", "op", "laws", "strategy", "budget", "seed", "audit", "own_runs"},
+    "Replayed": {"hw", "op", "space", "strategy", "optimum", "random", "trials", "reasons", "overhead_ms"},
+    "SessionResult": {"trials", "best", "contested", "findings"},
     "Step": {"system", "gained", "kept", "rewrites"},
+    "Trial": {"configuration", "invalidity", "measurements", "times", "problem", "origin", "failure"},
 }
 """Class -> fields that it must keep; it may have more."""
 

@@ -200,20 +200,20 @@ def test_a_wrong_soft_law_only_reorders(tmp_path, files, laws):
 
 def test_what_a_hard_law_removed_comes_last_and_is_not_lost(files, laws, monkeypatch):
     """A confirmed law from a near relative that forbids the very optimum here costs evaluations, not the optimum."""
-    from spak.tuner import replay as replaying
+    from spak.tuner.engine import opening
     from spak.tuner.knowledge.restriction import Power
 
     (laws.root / "family").mkdir()
     optimum = replay(read_recording(files["three"]), asked()).optimum.configuration
     text = LAW.replace("bx <= 64", f"bx == {optimum['bx']} and by == {optimum['by']}")
     (laws.root / "family" / "avoid-small.yaml").write_text(text)
-    soft = replaying.restrict
+    soft = opening.restrict
 
     def hard(*args):
         found = soft(*args)
         return replace(found, rules=tuple(replace(rule, power=Power.REMOVE) for rule in found.rules))
 
-    monkeypatch.setattr(replaying, "restrict", hard)
+    monkeypatch.setattr(opening, "restrict", hard)
     done = replay(read_recording(files["three"]), asked(laws=load(laws.root), audit=0.0))
     assert len(done.trials) == len(SPACE)
     assert done.evaluations_to(1.0) > len(SPACE) - 5

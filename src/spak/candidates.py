@@ -1,0 +1,121 @@
+"""What the laws and recorded runs make of configurations that somebody else came up with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spak.kg.errors import KgError
+from spak.kg.expression import parse
+from spak.kg.model.base import Configuration
+from spak.kg.space.space import Space
+from spak.tunable import Tunable
+from spak.tuner.first import ranked
+from spak.tuner.knowledge.gather import described
+from spak.tuner.knowledge.restriction import Context, Power, Restriction, restrict
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A configuration that is not worth trying, and why.
+
+    Attributes:
+        configuration: Complete.
+        laws: Ids of the laws that remove it; empty if it is not feasible.
+        reasons: In words: the claims of those laws, or the condition of the op that it breaks.
+    """
+
+    configuration: Configuration
+    laws: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Configurations sorted into those worth trying and the rest.
+
+    Attributes:
+        kept: In the order given; never empty.
+        left_out: In the order given.
+        spared: The one that is kept although laws remove it, because they remove all; None if they do not.
+    """
+
+    kept: tuple[Configuration, ...]
+    left_out: tuple[LeftOut, ...]
+    spared: Configuration | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Configurations in the order in which to try them.
+
+    Attributes:
+        order: Best first; those that laws remove last.
+        sources: What the order comes from, and how much each counts: recorded runs by hardware and size, laws by id.
+            Empty if nothing is known; the order is then that of the op's values.
+        num_removed: How many at the end of the order laws remove.
+    """
+
+    order: tuple[Configuration, ...]
+    sources: tuple[tuple[str, float], ...]
+    num_removed: int
+
+
+def filtered(asked: Tunable, configurations: Sequence[Configuration], toolchain: str) -> Filtered:
+    """`configurations` without those that are not feasible or that laws may remove.
+
+    Raises:
+        KgError: If none is feasible.
+    """
+    space, whole = asked.listed(configurations)
+    restriction = restrict(space, asked.laws, Context(asked.hw, toolchain))
+    places = space.indices(whole)
+    broken = _broken(asked, space)
+    feasible = [place for place, index in enumerate(places) if not broken[index]]
+    if not feasible:
+        raise KgError(f"none of the configurations is feasible: {broken[places[0]][0]}")
+    left_out = {place: LeftOut(whole[place], (), tuple(broken[i])) for place, i in enumerate(places) if broken[i]}
+    left_out |= {
+        place: _removed(restriction, whole[place], int(places[place]))
+        for place in feasible
+        if restriction.removed[places[place]]
+    }
+    spared = None
+    if len(left_out) == len(whole):
+        spared = min(
+            feasible, key=lambda place: (places[place] != space.default_index, len(left_out[place].laws), place)
+        )
+        del left_out[spared]
+    return Filtered(
+        kept=tuple(one for place, one in enumerate(whole) if place not in left_out),
+        left_out=tuple(left_out[place] for place in sorted(left_out)),
+        spared=None if spared is None else whole[spared],
+    )
+
+
+def _broken(asked: Tunable, space: Space) -> list[list[str]]:
+    """For each configuration of `space` the conditions of its op that it breaks, in words."""
+    broken: list[list[str]] = [[] for _ in range(len(space))]
+    for condition in asked.op.conditions:
+        for index in np.flatnonzero(~space.holds(parse(condition.require))):
+            broken[index].append(f"{condition.require}: {condition.because}")
+    return broken
+
+
+def _removed(restriction: Restriction, configuration: Configuration, index: int) -> LeftOut:
+    rules = [rule for rule in restriction.speaking_of(index) if rule.power is Power.REMOVE]
+    return LeftOut(configuration, tuple(rule.id for rule in rules), tuple(rule.law.title for rule in rules))
+
+
+def ranking(asked: Tunable, configurations: Sequence[Configuration], toolchain: str) -> Ranking:
+    """`configurations` in the order in which to try them, by laws and recorded runs."""
+    space, _ = asked.listed(configurations)
+    found = ranked(asked.laws, space, Context(asked.hw, toolchain))
+    removed = sorted(set(range(len(space))) - set(found.order.tolist()))
+    return Ranking(
+        order=tuple(space.config(index) for index in (*found.order.tolist(), *removed)),
+        sources=tuple(described(found.knowledge)),
+        num_removed=len(removed),
+    )
