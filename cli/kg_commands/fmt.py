@@ -38,7 +38,7 @@ def command(
     for path in chosen_files(root.path, paths or []):
         before = path.read_bytes()
         try:
-            after = fmt.formatted(read(before, str(path)).text, kind_of(path, root.path), str(path))
+            after = fmt.formatted(read(before, str(path)), kind_of(path, root.path))
         except KgError as error:
             typer.echo(str(error), err=True)
             failed += 1

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, KgError
-from spak.kg.files import atomic, fmt, validate, yaml_reader
+from spak.kg.files import atomic, fmt, tree, validate, yaml_reader
 from spak.kg.law.status import status
 from spak.kg.model.law import Evidence, Law, Status
 
@@ -32,7 +32,7 @@ class LawFile:
 
     path: Path
     before: bytes
-    tree: Any
+    tree: tree.Branch
 
     @classmethod
     def read(cls, path: Path) -> LawFile:
@@ -43,8 +43,9 @@ class LawFile:
             OSError: If it cannot be opened.
         """
         data = path.read_bytes()
-        law_of(data.decode("utf-8-sig", "replace"), path)
-        return cls(path, data, fmt.engine().load(data.decode("utf-8-sig")))
+        document = yaml_reader.read(data, str(path))
+        _law_in(document)
+        return cls(path, data, fmt.tree_of(document))
 
     @property
     def law(self) -> Law:
@@ -58,7 +59,7 @@ class LawFile:
     @property
     def text(self) -> str:
         """Canonical text of the file with the edits made so far."""
-        return fmt.formatted(fmt.dump(self.tree), _MODEL, str(self.path))
+        return fmt.text_of(self.tree, _MODEL, str(self.path))
 
     @property
     def is_changed(self) -> bool:
@@ -71,14 +72,8 @@ class LawFile:
         new = tuple(entry for entry in entries if entry not in law.evidence)
         if not new:
             return False
-        if not self.tree.get("evidence"):
-            self.tree["evidence"] = fmt.styled([{}])
-            self.tree["evidence"].clear()
-            self.tree["evidence"].fa.set_block_style()
         for entry in new:
-            raw = fmt.styled(msgspec.to_builtins(entry))
-            raw.fa.set_block_style()
-            self.tree["evidence"].append(raw)
+            fmt.add(self.tree, "evidence", msgspec.to_builtins(entry), str(self.path))
         self.set_status(status(msgspec.structs.replace(law, evidence=(*law.evidence, *new))))
         return True
 
@@ -93,14 +88,7 @@ class LawFile:
             path: At least one key.
             value: Plain values: scalars, lists, mappings.
         """
-        tree = self.tree
-        for key in path[:-1]:
-            if key not in tree:
-                tree[key] = fmt.styled({})
-                tree[key].fa.set_block_style()
-            tree = tree[key]
-        if tree.get(path[-1]) != value:
-            tree[path[-1]] = fmt.styled(value)
+        fmt.put(self.tree, path, value, str(self.path))
 
     def save(self) -> bool:
         """Write the edits; False if they change nothing, and then the file is not touched.
@@ -127,7 +115,10 @@ def law_of(text: str, path: Path) -> Law:
     Raises:
         InvalidFilesError: With everything that is wrong with it.
     """
-    document = yaml_reader.read(text.encode(), str(path))
+    return _law_in(yaml_reader.read(text.encode(), str(path)))
+
+
+def _law_in(document: yaml_reader.Document) -> Law:
     try:
         law: Law = validate.convert(document.value, _MODEL)
     except msgspec.ValidationError:
@@ -150,5 +141,4 @@ def withdraw(file: LawFile, *, date: str, reason: str) -> None:
         msg = "--why: a reason is needed; whoever reads the law later must learn why it was withdrawn"
         raise KgError(msg)
     file.set_key(("withdrawn",), {"date": date, "reason": reason.strip()})
-    file.tree["withdrawn"].fa.set_block_style()
     file.set_status("withdrawn")

@@ -1,25 +1,19 @@
-"""The canonical form of a file under a law root: key order, indentation, nothing else. Comments and quotes stay.
+"""The canonical text of the files of a law root: key order and layout. Every YAML file is written through here.
 
-Formatting never changes what a file means: the result is read back and compared before anybody gets it.
+Writing never changes what a file means: a text that is not the one that was read is read back and compared first.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import RoundTripConstructor
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from yaml import YAMLError
 
 from spak.kg.errors import InvalidFilesError, KgError, Problem
-from spak.kg.files import yaml_reader
-from spak.kg.files.yaml_scalars import AmbiguousError, plain, spelled
-from spak.kg.model.base import Scalar
+from spak.kg.files import tree, tree_reader, yaml_reader
+from spak.kg.files.validate import dotted
+from spak.kg.files.yaml_scalars import AmbiguousError
 
 _SCOPE = ("hw", "op", "dtype", "when", "toolchain")
 _CLAIM = ("prefer", "avoid", "over", "values", "within", "require", "otherwise", "from", "to", "rewrite", "check")
@@ -41,160 +35,165 @@ _TOP = {
 }
 """Kind of file -> canonical order of its top-level keys; keys that are not listed stay behind them in their order."""
 
+_SPREAD = frozenset({"evidence", "examples", "facts", "parameters", "references"})
+"""Top-level keys whose items are spread over lines when they are new; items of others stand on one line each."""
+
 
 class FormatError(KgError):
-    """A file that cannot be rewritten without changing what it means."""
+    """A file that cannot be written, or not without changing what it means."""
 
 
-class _Exact(float):
-    """A float that is written as it was read: ruamel's own loses the last digits of long ones."""
-
-    text: str
-
-
-class _Constructor(RoundTripConstructor):
-    """Reads floats as `_Exact`."""
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes `_Exact` floats as they were read."""
-
-
-def _exact(_: Any, node: Any) -> _Exact:
-    value = _Exact(node.value)
-    value.text = node.value
-    return value
-
-
-_FLOAT_TAG = "tag:yaml.org,2002:float"
-_Constructor.add_constructor(_FLOAT_TAG, _exact)
-_Representer.add_representer(_Exact, lambda writer, value: writer.represent_scalar(_FLOAT_TAG, value.text))
-
-
-def engine() -> YAML:
-    """A round-trip reader and writer with the canonical layout."""
-    yaml = YAML(typ="rt")
-    yaml.Constructor, yaml.Representer = _Constructor, _Representer
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 4096
-    yaml.preserve_quotes = True
-    return yaml
-
-
-def formatted(text: str, kind: str, path: str) -> str:
-    """The canonical form of a file's `text`.
+def formatted(document: yaml_reader.Document, kind: str) -> str:
+    """The canonical form of a file: its own keys, comments and quotes in one order and layout.
 
     Args:
-        text: Content of a file that `spak.kg.files.yaml_reader` reads.
+        document: The file as it was read.
+        kind: `law`, `hardware`, `op` or `system`.
+
+    Raises:
+        InvalidFilesError: If it holds no mapping.
+        FormatError: If it cannot be rewritten without changing its meaning.
+    """
+    root = tree_of(document)
+    _arrange(root, document.value, kind)
+    text = tree.text(root)
+    return text if text == document.text else _checked(root, document.value, document.path)
+
+
+def tree_of(document: yaml_reader.Document) -> tree.Branch:
+    """The tree of a file, for editing.
+
+    Raises:
+        InvalidFilesError: If it holds no mapping.
+        FormatError: If it has a form that the tree has not.
+    """
+    if not isinstance(document.value, dict):
+        raise InvalidFilesError([Problem(document.path, 1, 1, "", "the file holds a mapping; see docs/formats.md")])
+    try:
+        return tree_reader.parse(document.text)
+    except ValueError as error:
+        raise FormatError(f"{document.path}: cannot be formatted ({error}); simplify its layout") from None
+
+
+def text_of(root: tree.Branch, kind: str, path: str) -> str:
+    """The canonical text of an edited tree; puts its keys into order.
+
+    Raises:
+        FormatError: If no text means what the tree holds.
+    """
+    value = tree.values(root)
+    _arrange(root, value, kind)
+    return _checked(root, value, path)
+
+
+def new_text(value: Mapping[str, Any], kind: str, path: str) -> str:
+    """The canonical text of a new file.
+
+    Args:
+        value: What it holds, as scalars, lists and mappings.
         kind: `law`, `hardware`, `op` or `system`.
         path: Its name for messages.
 
     Raises:
-        InvalidFilesError: If the text cannot be read.
-        FormatError: If it cannot be rewritten without changing its meaning.
+        FormatError: If no file can hold a value, such as a number that is not finite.
     """
-    before = yaml_reader.read(text.encode(), path).value
-    if not isinstance(before, dict):
-        raise InvalidFilesError([Problem(path, 1, 1, "", "the file holds a mapping; see docs/formats.md")])
-    try:
-        tree = engine().load(text)
-        _order(tree, kind)
-        result = dump(tree)
-        again = dump(engine().load(result))  # ruamel settles the place of some comments on its second writing
-    except (YAMLError, ValueError, AttributeError, TypeError) as error:
-        msg = f"{path}: cannot be formatted ({type(error).__name__}); simplify its layout"
-        raise FormatError(msg) from None
-    check_same(before, again, path)
-    return again
+    root = tree.Branch(is_mapping=True, in_braces=False)
+    for key, item in value.items():
+        put(root, (key,), item, path)
+    return text_of(root, kind, path)
 
 
-def dump(tree: Any) -> str:
-    """The text of a round-trip tree."""
-    stream = io.StringIO()
-    engine().dump(tree, stream)
-    return stream.getvalue()
-
-
-def check_same(value: Any, text: str, path: str) -> None:
-    """Check that `text` holds exactly `value`.
+def put(root: tree.Branch, keys: Sequence[str], value: Any, path: str) -> None:
+    """Set the value at a path of mapping keys (`("scope", "toolchain")`) of a file; mappings in between are made.
 
     Raises:
-        FormatError: If it does not, which would be a fault of the writer.
+        FormatError: If no file can hold the value.
     """
+    levels = 2 if keys[0] in _SPREAD else 1
+    part = root
     try:
-        same = yaml_reader.read(text.encode(), path).value == value
-    except InvalidFilesError:
-        same = False
-    if not same:
-        msg = f"{path}: writing it would change what it means; simplify its layout"
-        raise FormatError(msg)
+        for key in keys[:-1]:
+            if part.entry(key) is None:
+                part.put(key, {})
+                part[key].in_braces = False
+            part = part[key]
+        part.put(keys[-1], value, levels=levels - len(keys) + 1)
+    except AmbiguousError as error:
+        raise FormatError(f"{path}: {'.'.join(keys)}: {error}") from None
+
+
+def add(root: tree.Branch, key: str, item: Mapping[str, Any], path: str) -> None:
+    """Add an item to the list at a top-level key of a file, which is made if there is none.
+
+    Raises:
+        FormatError: If no file can hold a value.
+    """
+    if root.entry(key) is None:
+        root.put(key, [])
+    try:
+        root[key].append(tree.Entry(tree.node(item, int(key in _SPREAD))))
+    except AmbiguousError as error:
+        raise FormatError(f"{path}: {key}: {error}") from None
+
+
+def _checked(root: tree.Branch, value: Any, path: str) -> str:
+    """The text of a tree, read back: what it means, and its comments, are there, and it is what it would become.
+
+    Raises:
+        FormatError: If not.
+    """
+    text = tree.text(root)
+    try:
+        again = tree_reader.parse(text)
+        is_sound = (
+            tree.same(yaml_reader.read(text.encode(), path).value, value)
+            and sorted(tree.comments(again)) == sorted(tree.comments(root))
+            and tree.text(again) == text
+        )
+    except (InvalidFilesError, ValueError, YAMLError):
+        is_sound = False
+    if not is_sound:
+        raise FormatError(f"{path}: writing it would change what it means; simplify its layout")
+    return text
 
 
 def misplaced(value: Mapping[str, Any], kind: str) -> str | None:
     """Dotted path of the first key of a file's value that does not stand in canonical order; None if all do."""
-    for prefix, part, order in _ordered_parts(value, kind):
+    for steps, part, order in _ordered_parts(value, kind):
         keys = list(part)
         for key, wanted in zip(keys, _arranged(keys, order), strict=True):
             if key != wanted:
-                return f"{prefix}{key}"
+                return dotted((*steps, key))
     return None
 
 
-def _order(tree: CommentedMap, kind: str) -> None:
-    for _, part, order in _ordered_parts(tree, kind):
-        keys = list(part)
-        wanted = _arranged(keys, order)
-        for key in wanted if keys != wanted else ():
-            part.move_to_end(key)
+def _arrange(root: tree.Branch, value: Mapping[str, Any], kind: str) -> None:
+    for steps, part, order in _ordered_parts(value, kind):
+        wanted = _arranged(list(part), order)
+        if list(part) != wanted:
+            found = root
+            for step in steps:
+                found = found[step]
+            found.arrange(wanted)
 
 
-def _ordered_parts(value: Any, kind: str) -> Iterator[tuple[str, Any, Sequence[str]]]:
-    """The mappings of a file whose keys have an order: path in front of a key, mapping, order."""
-    yield "", value, _TOP[kind]
+def _ordered_parts(
+    value: Mapping[str, Any], kind: str
+) -> Iterator[tuple[tuple[str | int, ...], Mapping[str, Any], Sequence[str]]]:
+    """The mappings of a file whose keys have an order: keys and places on the way to it, mapping, order."""
+    yield (), value, _TOP[kind]
     if kind != "law":
         return
     inner = {"scope": _SCOPE, "claim": (*_CLAIM, "because", "effect"), "examples": ("avoided", "admitted")}
     for name, order in inner.items():
         if isinstance(value.get(name), Mapping):
-            yield f"{name}.", value[name], order
+            yield (name,), value[name], order
     entries = value.get("evidence")
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, Mapping):
-            yield f"evidence[{index}].", entry, _EVIDENCE
+            yield ("evidence", index), entry, _EVIDENCE
 
 
 def _arranged(keys: Sequence[str], order: Sequence[str]) -> list[str]:
     """`keys` in `order`, others behind them as they stand."""
     return [key for key in order if key in keys] + [key for key in keys if key not in order]
-
-
-def styled(value: Any, *, flow: bool = False) -> Any:
-    """`value` as a round-trip tree: what a loader could misread is quoted; mappings and lists of scalars stand on a line."""
-    if isinstance(value, str):
-        return DoubleQuotedScalarString(value) if _needs_quotes(value) else value
-    if isinstance(value, Mapping):
-        mapping = CommentedMap({key: styled(item, flow=True) for key, item in value.items()})
-        if flow or all(_is_scalar(item) for item in value.values()):
-            mapping.fa.set_flow_style()
-        return mapping
-    if isinstance(value, Sequence):
-        items = CommentedSeq(styled(item, flow=True) for item in value)
-        if flow or all(_is_scalar(item) for item in value):
-            items.fa.set_flow_style()
-        return items
-    if isinstance(value, float):
-        exact = _Exact(value)
-        exact.text = spelled(value)
-        return exact
-    return value
-
-
-def _is_scalar(value: Scalar | Any) -> bool:
-    return isinstance(value, bool | int | float | str)
-
-
-def _needs_quotes(text: str) -> bool:
-    try:
-        return plain(text) != text or text.startswith((":", "?"))  # libyaml misreads it inside braces
-    except AmbiguousError:
-        return True

@@ -6,16 +6,15 @@ evidence, since that is what a status is.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from ruamel.yaml import YAML
 
 from spak.kg.errors import InvalidFilesError, KgError, Problem
-from spak.kg.files import yaml_reader
+from spak.kg.files import fmt, yaml_reader
+from spak.kg.files.tree import Branch, values
 from spak.kg.law import status
 from spak.kg.model.law import Law
 
@@ -54,9 +53,9 @@ def merge(versions: Versions, path: str) -> str:
         InvalidFilesError: If a version is not a law.
         MergeRefusedError: If a person must decide.
     """
-    base, ours, theirs = (_plain(text, path) for text in (versions.base, versions.ours, versions.theirs))
-    result = _round_trip(versions.ours)
-    added = _round_trip(versions.theirs)
+    roots = [_root(text, path) for text in (versions.base, versions.ours, versions.theirs)]
+    base, ours, theirs = (values(root) for root in roots)
+    result, added = roots[1:]
     refused: list[str] = []
     for key in dict.fromkeys([*ours, *theirs, *base]):
         if key == EVIDENCE:
@@ -73,58 +72,44 @@ def merge(versions: Versions, path: str) -> str:
             )
     if refused:
         raise MergeRefusedError(path, refused)
-    _settle_status(result, (base, ours, theirs), path)
-    return _text(result)
+    _settle_status(result, (base, ours, theirs))
+    return fmt.text_of(result, "law", path)
 
 
-def _plain(text: bytes, path: str) -> dict[str, Any]:
-    """A version as plain values, checked to be a law; an empty one (no common ancestor) has no keys."""
+def _root(text: bytes, path: str) -> Branch:
+    """The tree of a version, checked to be a law; an empty one (no common ancestor) has no keys."""
     if not text.strip():
-        return {}
+        return Branch(is_mapping=True, in_braces=False)
     document = yaml_reader.read(text, path)
     try:
         msgspec.convert(document.value, Law)
     except msgspec.ValidationError as error:
         raise InvalidFilesError([Problem(path, 0, 0, "", str(error))]) from None
-    value: dict[str, Any] = document.value
-    return value
+    return fmt.tree_of(document)
 
 
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 4096
-    yaml.preserve_quotes = True
-    return yaml
-
-
-def _round_trip(text: bytes) -> Any:
-    return _yaml().load(text.decode()) if text.strip() else {}
-
-
-def _text(document: Any) -> str:
-    out = io.StringIO()
-    _yaml().dump(document, out)
-    return out.getvalue()
-
-
-def _take(result: Any, added: Any, key: str) -> None:
+def _take(result: Branch, added: Branch, key: str) -> None:
     """Their version of one key, with its comments; gone if they removed it."""
-    if key in added:
-        result[key] = added[key]
-        if key in added.ca.items:
-            result.ca.items[key] = added.ca.items[key]
+    old, new = result.entry(key), added.entry(key)
+    if new is None:
+        result.drop(key)
+    elif old is None:
+        result.append(new)
     else:
-        del result[key]
+        result.entries[result.entries.index(old)] = new
 
 
 def _merge_evidence(
-    sides: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], result: Any, added: Any, refused: list[str]
+    sides: tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]],
+    result: Branch,
+    added: Branch,
+    refused: list[str],
 ) -> None:
     """Entries of both; what one side removed goes; one entry changed in two ways is refused."""
     base, ours, theirs = ({_key(entry): entry for entry in side.get(EVIDENCE, [])} for side in sides)
-    mine = result.get(EVIDENCE, [])
-    other = {_key(entry): entry for entry in added.get(EVIDENCE, [])}
+    result.put(EVIDENCE, sides[1].get(EVIDENCE, []))
+    mine = result[EVIDENCE]
+    other = {} if EVIDENCE not in sides[2] else {_key(values(entry.value)): entry for entry in added[EVIDENCE].entries}
     for key, entry in theirs.items():
         if key not in ours:
             if key not in base:
@@ -135,32 +120,31 @@ def _merge_evidence(
             if ours[key] != base.get(key):
                 refused.append(f"evidence: both branches say something else of run {key[0]}; decide by hand")
             else:
-                mine[_place(mine, key)] = other[key]
+                mine.entries[_place(mine, key)] = other[key]
     for key in base.keys() - theirs.keys():
         if key in ours:
             if ours[key] != base[key]:
                 refused.append(f"evidence: run {key[0]} was changed here and removed there; decide by hand")
             else:
-                del mine[_place(mine, key)]
-    if mine and EVIDENCE not in result:
-        result[EVIDENCE] = mine
+                del mine.entries[_place(mine, key)]
+    if not mine.entries and EVIDENCE not in sides[1]:
+        result.drop(EVIDENCE)
 
 
 def _key(entry: Mapping[str, Any]) -> tuple[str, str]:
     return str(entry["run"]), str(entry["role"])
 
 
-def _place(entries: Any, key: tuple[str, str]) -> int:
-    return next(place for place, entry in enumerate(entries) if _key(entry) == key)
+def _place(branch: Branch, key: tuple[str, str]) -> int:
+    return next(place for place, entry in enumerate(branch.entries) if _key(values(entry.value)) == key)
 
 
-def _settle_status(result: Any, sides: tuple[Mapping[str, Any], ...], path: str) -> None:
+def _settle_status(result: Branch, sides: tuple[Mapping[str, Any], ...]) -> None:
     """The status of the merged evidence, if the branches differ in evidence or in status."""
     base, ours, theirs = sides
     differs = any(ours.get(key) != theirs.get(key) for key in (EVIDENCE, STATUS, "claim", "withdrawn"))
     if differs or not base:
-        law = msgspec.convert(_plain(_text(result).encode(), path), Law)
-        result[STATUS] = status.status(law)
+        result.put(STATUS, status.status(msgspec.convert(values(result), Law)))
 
 
 def _short(value: object) -> str:

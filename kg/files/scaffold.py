@@ -98,13 +98,7 @@ def law_text(draft: Draft) -> str:
         validate.convert(raw, "law")
     except msgspec.ValidationError:
         raise KgError("\n".join(f"{flaw.field}: {flaw.message}" for flaw in validate.flaws(raw, "law"))) from None
-    tree = fmt.engine().load("{}")
-    tree.fa.set_block_style()
-    for name, value in raw.items():
-        tree[name] = fmt.styled(value)
-        if isinstance(value, dict):
-            tree[name].fa.set_block_style()
-    return fmt.formatted(fmt.dump(tree), "law", f"{raw['id']}.yaml")
+    return fmt.new_text(raw, "law", f"{raw['id']}.yaml")
 
 
 def write_new(laws: Laws, draft: Draft) -> Path:

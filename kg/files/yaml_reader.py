@@ -25,7 +25,7 @@ MAX_DEPTH = 24
 MAX_PROBLEMS = 50
 """Problems reported of one file; the rest is noise of the first."""
 
-_PARSER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+PARSER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 """The C parser where PyYAML was built with it; the same events from Python otherwise."""
 
 _FLAW = "\N{REPLACEMENT CHARACTER}"
@@ -169,7 +169,7 @@ class _Reading:
     def compose(self, text: str) -> Any:
         """The value of the only document of `text`; problems are collected."""
         try:
-            parser = _PARSER(text)
+            parser = PARSER(text)
             try:
                 self._events(parser)
             finally:

@@ -33,6 +33,13 @@ _MAX_DIGITS = 400
 
 _SHOWN = 40
 
+_BARE = re.compile(r"(?!.*(?:: | #|:\Z| \Z))[\w(/]")
+"""The start of a text that may stand without quotes: a word character, and no mark of YAML further on."""
+
+_CUT_IN_BRACES = re.compile(r"[,\[\]{}:]")
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+_SHORT_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
 _RESOLVER: Any = yaml.resolver.Resolver()
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
@@ -122,7 +129,61 @@ def spelled(value: float, text: str = ".") -> str:
     """
     if value.is_integer() and not set(text) & set(".eE") and abs(value) <= _MAX_INT:
         return str(int(value))
-    mantissa, e, exponent = repr(value).partition("e")
+    mantissa, e, exponent = repr(float(value)).partition("e")
     if not e:
         return mantissa
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent if exponent[0] in '+-' else '+' + exponent}"
+
+
+def written(value: Scalar | None, *, in_braces: bool) -> str:
+    """`value` in one line of YAML that every loader reads as `value`: bare where that is safe, else in double quotes.
+
+    Args:
+        value: A boolean, a number, a text, or nothing.
+        in_braces: Whether it will stand between braces or brackets, where commas end a word.
+
+    Raises:
+        AmbiguousError: If no file can hold it: a number that is not finite or has more than 64 bits, a NUL character,
+            half of a surrogate pair.
+    """
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int):
+        return str(_integer(str(int(value))))
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise AmbiguousError(f"{value} is not a finite number; write it as text")
+        return spelled(value)
+    return value if _is_bare(value, in_braces=in_braces) else quoted(value)
+
+
+def _is_bare(text: str, *, in_braces: bool) -> bool:
+    """Whether `text` needs no quotes: one word or line that starts like a word and that nothing in YAML cuts short."""
+    if not _BARE.match(text) or not text.isprintable() or (in_braces and _CUT_IN_BRACES.search(text)):
+        return False
+    try:
+        return plain(text) == text
+    except AmbiguousError:
+        return False
+
+
+def quoted(text: str) -> str:
+    """`text` in double quotes, on one line, with everything that is not printable escaped.
+
+    Raises:
+        AmbiguousError: If it holds a NUL character or half of a surrogate pair.
+    """
+    if _UNWRITABLE.search(text):
+        raise AmbiguousError("text with a NUL character or half of a surrogate pair cannot be written; remove that")
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    if character.isprintable():
+        return character
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 1 << 8 else f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"

@@ -139,7 +139,7 @@ def _files(root: Path, laws: Laws | None, hardware: list[Hardware], op: Op | Non
     if op is not None:
         known = laws is not None and op.id in laws.ops
         path = laws.path("op", op.id) if known and laws else root / "ops" / f"{op.id}.yaml"
-        files[path] = (updated_op(path.read_text(), op) if known else yaml_text(op)).encode()
+        files[path] = (updated_op(laws.document("op", op.id), op) if known and laws else yaml_text(op)).encode()
     content = msgspec.json.encode(run)
     if len(content) > PACKED_FROM_BYTES:
         files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)

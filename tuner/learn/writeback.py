@@ -229,10 +229,4 @@ def _superseding(law: Law, laws: Laws) -> Law:
 
 def law_text(law: Law) -> str:
     """The canonical text of a law's file."""
-    tree = fmt.engine().load("{}")
-    tree.fa.set_block_style()
-    for name, value in msgspec.to_builtins(law).items():
-        tree[name] = fmt.styled(value)
-        if isinstance(value, dict | list) and value:
-            tree[name].fa.set_block_style()
-    return fmt.formatted(fmt.dump(tree), "law", f"{law.id}.yaml")
+    return fmt.new_text(msgspec.to_builtins(law), "law", f"{law.id}.yaml")

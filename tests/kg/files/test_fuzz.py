@@ -69,14 +69,15 @@ def test_corpus_files_and_their_mutants_are_read_or_refused_with_a_place(path):
     for seed, data in enumerate([path.read_bytes(), *_mutants(path.read_bytes(), seed=len(path.stem))]):
         started = time.perf_counter()
         try:
-            places = read(data, "f").places
+            document = read(data, "f")
+            places = document.places
         except InvalidFilesError as error:
             assert error.problems, seed  # noqa: PT017 - what was raised is what is tested
             assert all(problem.line >= 1 and problem.column >= 1 for problem in error.problems)  # noqa: PT017
         else:
             assert "" in places
             with contextlib.suppress(KgError):
-                fmt.formatted(data.decode("utf-8-sig"), "law", "f")
+                fmt.formatted(document, "law")
         assert time.perf_counter() - started < SLOWEST_SECONDS
 
 

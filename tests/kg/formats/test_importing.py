@@ -93,6 +93,31 @@ def test_an_open_op_grows_by_union_and_keeps_its_comments(tmp_path, file, sample
     assert path.read_text().startswith("# mine\n")
 
 
+def test_numbers_that_yaml_loaders_read_differently_are_imported_and_extended(tmp_path, samples):
+    """Python writes 1e-05, which YAML 1.1 takes for text: an import wrote it so, and then refused its own op file."""
+    root = tmp_path / "laws"
+    for values in ([1e-05, 2.5e20, 4], [1e-05, 2.5e20, 1e-07]):
+        content = samples.cache_file()
+        content["tune_params"]["x"] = values
+        for entry in content["cache"].values():
+            entry["x"] = dict(zip((1, 2, 4), values, strict=True))[entry["x"]]
+            entry.pop("times", None)
+            entry["time"] = 1.0 if isinstance(entry["time"], float) else entry["time"]
+        del content["tune_params"]
+        import_(root, samples.save(tmp_path, content), hw=f"gpu {values[2]}")
+    assert load(root).ops["conv"].parameters["x"].values == (1e-07, 1e-05, 4, 2.5e20)
+    assert "    values: [1.0e-07, 1.0e-05, 4, 2.5e+20]\n" in (root / "ops/conv.yaml").read_text()
+
+
+def test_a_parameter_that_is_no_finite_number_is_refused_by_name(tmp_path, samples):
+    content = samples.t4_file(samples.grid())
+    for result in content["results"]:
+        result["configuration"]["x"] *= float("inf")
+    with pytest.raises(KgError, match=r"conv\.yaml: parameters: inf is not a finite number"):
+        import_(tmp_path / "laws", samples.save(tmp_path, content))
+    assert not (tmp_path / "laws").exists()
+
+
 def test_a_cache_adds_its_problem_size_to_an_open_op(tmp_path, file, samples):
     root = tmp_path / "laws"
     import_(root, file)
