@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-import re
 import subprocess
 import sys
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -226,23 +222,3 @@ def test_colour_needs_a_terminal_that_wants_it(monkeypatch):
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not machinery._wants_colour()
-
-
-MODULE = re.compile(r"(?:spak|kg|kernels|tuner|cli)(?:\.[a-z_]\w*)+(?::\w+)?")
-
-
-def named_modules() -> list[tuple[str, str]]:
-    """Where a module of ours is named in a string, and the name: registries load those, nobody imports them."""
-    root = Path(machinery.__file__).parents[1]
-    found = []
-    for path in sorted(path for room in ("cli", "kg", "kernels", "tuner") for path in (root / room).rglob("*.py")):
-        texts = (node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
-        names = {text for text in texts if isinstance(text, str) and MODULE.fullmatch(text)}
-        found += [(str(path.relative_to(root)), name) for name in sorted(names)]
-    return found
-
-
-@pytest.mark.parametrize(("path", "name"), named_modules())
-def test_a_module_named_in_a_string_exists(path, name):
-    """A typing mistake there shows only when the string is used: as an error nobody catches, for instance."""
-    assert importlib.util.find_spec(name.partition(":")[0]) is not None

@@ -1,0 +1,104 @@
+"""The table of docs/architecture.md is true: each thing is added by the files and the line it names, and then works.
+
+Each test copies the tree, puts a toy (a folder of `toys/`) over it, adds the line to the registry, and runs a program of the
+copy. The toys are whole: what they leave out, nothing asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import PACKAGES, ROOT
+
+TOYS = Path(__file__).parent / "toys"
+ROW = re.compile(r"^\| a (?P<what>[\w ]+?) \| (?P<files>[^|]*)\|(?P<registry>[^|]*)\|", re.MULTILINE)
+CODE = re.compile(r"`([^`]+)`")
+TABLE = {found["what"]: found for found in ROW.finditer((ROOT / "docs/architecture.md").read_text())}
+
+LINES = {
+    "strategy": ("STRATEGIES = {\n", '    "toy": StrategyEntry("spak.tuner.strategy.toy:Toy", "the last first"),\n'),
+    "backend": (
+        "    for entry in (\n",
+        '        Entry("toy", "make times up", "spak.tuner.backend.toy:open_task", "compiled", False, 4),\n',
+    ),
+}
+"""What -> (where in the registry, the line that is added after it)."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the sources and the laws."""
+
+    folder: Path
+
+    def add(self, what: str) -> None:
+        """Put the toy there by nothing but what the table names."""
+        toy = TOYS / what.replace(" ", "_")
+        own = {path.relative_to(toy).as_posix() for path in toy.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+        assert own == {path.replace("<name>", "toy") for path in CODE.findall(TABLE[what]["files"])}
+        assert not [path for path in own if (self.folder / path).exists()]
+        shutil.copytree(toy, self.folder, dirs_exist_ok=True)
+        registries = CODE.findall(TABLE[what]["registry"])
+        assert (len(registries) == 1) == (what in LINES)
+        for registry in registries:
+            file = self.folder / registry
+            place, line = LINES[what]
+            before = file.read_text()
+            assert before.count(place) == 1
+            file.write_text(before.replace(place, place + line))
+
+    def run(self, *words: str) -> str:
+        """What a program of the copy prints, however it ends."""
+        environment = {**os.environ, "PYTHONPATH": f"{self.folder}/src", "XDG_CACHE_HOME": str(self.folder / "cache")}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def tree(tmp_path) -> Tree:
+    """Compiled files come along and stay valid, because times of change do."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copytree(ROOT / "src", tmp_path / "src", symlinks=True)
+    shutil.copytree(ROOT / "laws", tmp_path / "laws")
+    return Tree(tmp_path)
+
+
+def test_the_table_names_what_the_tests_add():
+    """No row that nobody tries."""
+    assert set(TABLE) == {folder.name.replace("_", " ") for folder in TOYS.iterdir()}
+
+
+def test_a_check_is_found_by_being_there(tree):
+    """`kg check` runs it."""
+    tree.add("check")
+    assert "title: write it out [finding: toy]" in tree.run("-m", "spak.cli.kg", "check")
+
+
+def test_a_strategy_is_chosen_by_its_name(tree):
+    """A search of recorded trials uses it, and `--help` lists it."""
+    tree.add("strategy")
+    run = "laws/evidence/measured-h200-fmha-d64-s1024-full.json"
+    out = tree.run(
+        "-m", "spak.cli.tune", "replay", run, "--hw", "h200", "--op", "fmha", "--budget", "5", "--strategy", "toy"
+    )
+    assert "best of 5" in out, out
+    assert "backwards" in out
+    assert "toy" in tree.run("-m", "spak.cli.tune", "replay", "--help")
+
+
+def test_a_backend_is_chosen_by_its_name(tree):
+    """A search asks it for trials, and reports its best."""
+    tree.add("backend")
+    out = tree.run("-m", "spak.cli.tune", "matmul", "--hw", "h200", "--backend", "toy", "--budget", "3", "--dry-run")
+    assert "the lowest of 2" in out, out
