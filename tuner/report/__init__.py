@@ -21,13 +21,7 @@ __all__ = ["Report", "Request", "report"]
 
 @dataclass(frozen=True)
 class Report:
-    """A report, not yet rendered.
-
-    Attributes:
-        op: Op id.
-        hw: Hardware id.
-        document: What it says.
-    """
+    """A report of an op on hardware, not yet rendered."""
 
     op: str
     hw: str
@@ -35,11 +29,7 @@ class Report:
 
     @property
     def html(self) -> str:
-        """One page that needs nothing else.
-
-        Raises:
-            TunerError: If jinja2 is not installed.
-        """
+        """One page that needs nothing else; raises TunerError if jinja2 is not installed."""
         return page(self.document)
 
     @property

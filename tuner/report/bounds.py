@@ -23,12 +23,7 @@ CAUSES = ("by arithmetic", "by traffic", "by latency")
 
 @dataclass(frozen=True)
 class Roofs:
-    """What the hardware can do at most.
-
-    Attributes:
-        tflops: Dense fp16 or bf16 tensor-core peak, fp32 accumulation.
-        gb_per_s: Bandwidth of device memory.
-    """
+    """What the hardware can do at most: dense fp16 or bf16 tensor-core peak, and bandwidth of device memory."""
 
     tflops: float
     gb_per_s: float
@@ -36,10 +31,8 @@ class Roofs:
     @classmethod
     def of(cls, facts: Mapping[str, Scalar]) -> Roofs | None:
         """The roofs that `facts` state; None if one is missing."""
-        peak, bandwidth = facts.get(PEAK), facts.get(BANDWIDTH)
-        if not isinstance(peak, int | float) or not isinstance(bandwidth, int | float):
-            return None
-        return cls(float(peak), float(bandwidth))
+        stated = [value for name in (PEAK, BANDWIDTH) if isinstance(value := facts.get(name), int | float)]
+        return cls(*stated) if len(stated) == 2 else None  # noqa: PLR2004
 
     @property
     def ridge(self) -> float:

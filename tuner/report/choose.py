@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spak.kg.answers.lineage import lineage
@@ -33,14 +33,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Stage:
-    """A kernel beside the one reported: of the line that led to it, or another of the same hardware.
-
-    Attributes:
-        op: Op id; the root may lack it while nobody built it.
-        title: For people.
-        state: What it carries from one step of its loop to the next, in its system's words; empty if it does not say.
-        runs: Its measured runs.
-    """
+    """A kernel beside the one reported, its measured runs, and what its system says it carries from tile to tile."""
 
     op: str
     title: str
@@ -50,14 +43,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about.
+    """What a report is about: measured runs of an op on hardware.
 
     Attributes:
-        laws: The law root.
-        op: The op.
-        hw: Hardware id.
-        runs: Measured runs of the op.
-        earlier: The stages before it, oldest first.
+        earlier: The stages that led to it, oldest first.
         state: What the kernel itself carries, in words.
         proofs: Runs that computed numbers, for the first step.
         others: Recorded kernels of no kin on the same hardware, to tell the kinds of system apart.
@@ -71,11 +60,6 @@ class Subject:
     state: str
     proofs: tuple[Run, ...]
     others: tuple[Stage, ...]
-
-    @property
-    def everything(self) -> tuple[Run, ...]:
-        """Every measured run that a figure may come from."""
-        return (*self.runs, *(run for stage in (*self.earlier, *self.others) for run in stage.runs))
 
 
 def choose(laws: Laws, request: Request) -> Subject:
@@ -131,9 +115,7 @@ def _recorded(laws: Laws, recorded: Iterable[Run], request: Request) -> list[Run
     """The measured runs of the op asked for and of its line on one hardware, and the computed ones of its kin."""
     hw = Taxonomy("hardware", laws.hardware).resolve(request.hw) if request.hw else ""
     measured = [run for run in recorded if run.tier == "measured" and _tried(run) and run.hw == (hw or run.hw)]
-    trials = Counter({run.op: 0 for run in measured})
-    for run in measured:
-        trials[run.op] += len(run.trials)
+    trials = Counter(run.op for run in measured for _ in run.trials)
     on, option = (f" on {hw}", f" --hw {hw}") if hw else ("", "")
     if not (request.op or trials):
         raise TunerError(f"nothing measured is recorded{on}; run: tune{option}")
@@ -151,29 +133,28 @@ def _subject(laws: Laws, runs: Sequence[Run], recorded: Iterable[Run]) -> Subjec
     measured = [run for run in runs if run.tier == "measured"]
     if not measured:
         raise TunerError("only computed runs are named; name at least one measured run of a kernel")
-    op = _last_op(laws, {run.op for run in measured})
+    ops = {run.op for run in measured}
+    ends = {op for op in ops if ops <= {stage.op for stage in line_of(laws, op)}}
+    op = _one(ends or ops, "runs of several ops", "report on one at a time")
     hw = _one({run.hw for run in measured}, "runs of several hardware", "report on one at a time")
     stages = line_of(laws, op)
     kin = _kin(laws, {stage.op for stage in stages})
     stray = sorted({run.op for run in runs} - kin)
     if stray:
         raise TunerError(f"runs of several ops: {', '.join([op, *stray])}; report on one at a time")
+    beside = [run for run in recorded if run.hw == hw and run.tier == "measured" and run.op in laws.ops.keys() - kin]
     return Subject(
         laws=laws,
         op=laws.ops[op],
         hw=hw,
         runs=_of(op, measured),
-        earlier=tuple(Stage(s.op, s.title, s.state, _of(s.op, measured)) for s in stages[:-1]),
+        earlier=tuple(replace(stage, runs=_of(stage.op, measured)) for stage in stages[:-1]),
         state=next((stage.state for stage in reversed(stages) if stage.state), ""),
         proofs=tuple(run for run in runs if run.tier == "computed"),
-        others=tuple(_others(laws, [run for run in recorded if run.hw == hw and run.op not in kin])),
+        others=tuple(
+            replace(line_of(laws, other)[-1], runs=_of(other, beside)) for other in sorted({run.op for run in beside})
+        ),
     )
-
-
-def _others(laws: Laws, runs: Sequence[Run]) -> Iterable[Stage]:
-    for op in sorted({run.op for run in runs if run.tier == "measured" and run.op in laws.ops}):
-        stage = line_of(laws, op)[-1]
-        yield Stage(op, stage.title, stage.state, _of(op, [run for run in runs if run.tier == "measured"]))
 
 
 def _of(op: str, runs: Iterable[Run]) -> tuple[Run, ...]:
@@ -184,12 +165,6 @@ def _kin(store: Store, line: Iterable[str]) -> set[str]:
     """The ops of a line and what they are kinds of."""
     taxonomy = Taxonomy("op", store.ops)
     return {up for op in line if op in store.ops for up in taxonomy.ancestors(op)} | set(line)
-
-
-def _last_op(laws: Laws, ops: set[str]) -> str:
-    """The op whose line holds all the others: what the steps end with."""
-    ends = {op for op in ops if ops <= {stage.op for stage in line_of(laws, op)}}
-    return _one(ends or ops, "runs of several ops", "report on one at a time")
 
 
 def _one(found: set[str], what: str, advice: str) -> str:

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
-
-Align = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
@@ -42,33 +39,25 @@ class Table:
         caption: What it shows, with units.
         header: A name for each column.
         rows: Cells, one text for each column.
-        align: One for each column; empty: the first is left, the others right.
+        left: Columns besides the first that are words, not figures.
         heat: How dark a page makes each cell, in percent; empty: none.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    align: tuple[Align, ...] = ()
+    left: tuple[str, ...] = ()
     heat: tuple[tuple[int, ...], ...] = ()
 
     @property
-    def alignment(self) -> tuple[Align, ...]:
-        """One for each column."""
-        rest: list[Align] = ["right"] * (len(self.header) - 1)
-        return self.align or ("left", *rest)
+    def alignment(self) -> tuple[str, ...]:
+        """`left` or `right`, one for each column."""
+        return ("left", *("left" if name in self.left else "right" for name in self.header[1:]))
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing.
-
-    Attributes:
-        name: Unique in the document; a word for ids.
-        caption: What it shows, with units and what the error bars are.
-        alternative: What a person who cannot see it should know of it.
-        svg: The drawing, colours of text and background left to the page.
-    """
+    """A drawing: a word for ids, what it shows with units, what one who cannot see it should know, and the SVG itself."""
 
     name: str
     caption: str

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from spak.tuner.errors import TunerError
-from spak.tuner.report.document import Bullets, Caution, Document, Figure, Paragraph, Table
+from spak.tuner.report.document import Document
 
 _PERCENT = re.compile(r"(?<=\d) %")
 _CODE = re.compile(r"`([^`]*)`")
@@ -40,10 +40,5 @@ def page(document: Document) -> str:
 
     environment.filters["inline"] = inline
     environment.filters["drawing"] = markupsafe.Markup
-    kinds = {"paragraph": Paragraph, "caution": Caution, "bullets": Bullets, "table": Table, "figure": Figure}
-    environment.tests.update({name: _is(kind) for name, kind in kinds.items()})
+    environment.filters["kind"] = lambda block: type(block).__name__.lower()
     return environment.get_template("page.html.j2").render(document=document)
-
-
-def _is(kind: type) -> Any:
-    return lambda value: isinstance(value, kind)

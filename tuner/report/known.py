@@ -40,13 +40,7 @@ _ELSEWHERE: Mapping[Verdict, str] = {
 
 @dataclass(frozen=True)
 class Bearing:
-    """How one law bears on the subject.
-
-    Attributes:
-        rule: What it does to the space of the first size it applies to.
-        feasible: Configurations of that space.
-        said: What the runs say of it.
-    """
+    """What a law does to the space of the first size it applies to, of so many configurations, and what the runs say."""
 
     rule: Rule
     feasible: int

@@ -11,7 +11,7 @@ _SENTENCE_END = re.compile(r"(?<=[a-z0-9)`%]\.) (?=[A-Z`])")
 
 
 def markdown(document: Document) -> str:
-    """`document` as Markdown, figures by their captions: the tables beside them hold the numbers."""
+    """`document` as Markdown, figures by their captions."""
     lines = [f"# {document.title}", "", document.subtitle, ""]
     for section in document.sections:
         lines += [f"## {section.title}", ""]
@@ -22,48 +22,33 @@ def markdown(document: Document) -> str:
 
 def _block(block: Block) -> Iterator[str]:
     if isinstance(block, Paragraph):
-        yield from _sentences(block.text)
+        yield _sentences(block.text)
     elif isinstance(block, Caution):
-        for line in _sentences(f"**Note.** {block.text}"):
-            yield f"> {line}"
+        yield "> " + _sentences(f"**Note.** {block.text}").replace("\n", "\n> ")
     elif isinstance(block, Bullets):
-        if block.summary:
-            yield f"{block.summary}:"
-            yield ""
-        for item in block.items:
-            yield f"- {item}"
+        yield from (f"{block.summary}:", "") if block.summary else ()
+        yield from (f"- {item}" for item in block.items)
     elif isinstance(block, Figure):
         yield f"*Figure (in the HTML page): {block.caption}*"
     else:
         yield from _table(block)
 
 
-def _sentences(text: str) -> list[str]:
-    return _SENTENCE_END.sub("\n", text).split("\n")
+def _sentences(text: str) -> str:
+    return _SENTENCE_END.sub("\n", text)
 
 
 def _table(table: Table) -> Iterator[str]:
     yield f"*{table.caption}*"
     yield ""
-    cells = [[_cell(cell) for cell in row] for row in (table.header, *table.rows)]
-    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(table.header))]
-    right = [side == "right" for side in table.alignment]
-    yield _row(cells[0], widths, right)
-    rule = [
-        ("-" * (width - 1) + ":") if at_right else "-" * width for width, at_right in zip(widths, right, strict=True)
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (table.header, *table.rows)]
+    columns = [
+        (max(3, *map(len, column)), side)
+        for column, side in zip(zip(*cells, strict=True), table.alignment, strict=True)
     ]
-    yield f"| {' | '.join(rule)} |"
-    for row in cells[1:]:
-        yield _row(row, widths, right)
-
-
-def _row(row: list[str], widths: list[int], right: list[bool]) -> str:
-    padded = [
-        cell.rjust(width) if at_right else cell.ljust(width)
-        for cell, width, at_right in zip(row, widths, right, strict=True)
-    ]
-    return f"| {' | '.join(padded)} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    cells.insert(1, ["-" * width if side == "left" else "-" * (width - 1) + ":" for width, side in columns])
+    for row in cells:
+        padded = [
+            f"{cell:{'<' if side == 'left' else '>'}{width}}" for cell, (width, side) in zip(row, columns, strict=True)
+        ]
+        yield f"| {' | '.join(padded)} |"

@@ -34,14 +34,13 @@ def cautions(runs: Sequence[Run], own: Sequence[Bound]) -> Iterator[Caution]:
 
 def section(subject: Subject) -> Section:
     """Everything a person needs to repeat or doubt the figures."""
-    runs = subject.everything
+    runs = (*subject.runs, *(run for stage in (*subject.earlier, *subject.others) for run in stage.runs))
     commands = Bullets(tuple(map(_run, runs)), "Each run, and the command that repeats it")
-    return Section("Provenance", "provenance", (Bullets((*_origin(runs), *_methods(runs), *_notes(runs))), commands))
+    return Section("Provenance", "provenance", (Bullets(tuple(_origin(runs))), commands))
 
 
 def _run(run: Run) -> str:
-    device = run.device
-    clock = ""
+    device, clock = run.device, ""
     if device is not None and device.sm_clock_mhz_max is not None:
         clock = f", SM clock {device.sm_clock_mhz_min or 0:.0f} to {device.sm_clock_mhz_max:.0f} MHz"
     lowered = ", lowered by the driver" if device is not None and device.throttled else ""
@@ -61,15 +60,9 @@ def _origin(runs: Sequence[Run]) -> Iterator[str]:
         yield f"Source of {op}: SHA-256 {', '.join(hashes) or 'not recorded'}, commit {', '.join(commits) or 'not recorded'}."
     rules = sorted({run.flop_rule or "useful" for run in runs})
     yield f"FLOPs are counted by the rule `{', '.join(rules)}`: a throughput is that count divided by the time."
-
-
-def _methods(runs: Sequence[Run]) -> Iterator[str]:
     for noise in dict.fromkeys(run.noise for run in runs if run.noise is not None):
         names = sorted({run.op for run in runs if run.noise == noise})
         yield f"Timing of {', '.join(names)}: {_noise_text(noise)}."
-
-
-def _notes(runs: Sequence[Run]) -> Iterator[str]:
     for note in dict.fromkeys(run.note for run in runs if run.note):
         yield f"{', '.join(f'`{run.id}`' for run in runs if run.note == note)}: {note}"
 

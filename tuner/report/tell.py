@@ -1,4 +1,4 @@
-"""The whole report: from chosen runs to a document."""
+"""The whole report: from chosen runs to a document that leads with the best recorded configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.match import hardware_facts
 from spak.tuner.report import bounds, drawing, effects, known, provenance, steps, tiles
 from spak.tuner.report.choose import Stage, Subject
-from spak.tuner.report.document import Block, Bullets, Document, Paragraph, Section, Table
+from spak.tuner.report.document import Bullets, Document, Paragraph, Section, Table
 from spak.tuner.report.timing import Kernel, Size
 from spak.tuner.report.words import APART, NOTHING, against, counted, digits, extent, span, times
 
@@ -23,15 +23,15 @@ def tell(subject: Subject) -> Document:
     kernel = Kernel(subject.op, subject.runs)
     facts = hardware_facts(subject.laws, subject.hw)
     roofs = bounds.Roofs.of(facts)
+    own = bounds.bounds(kernel, roofs)
 
     def bounded(stages: Sequence[Stage]) -> list[tuple[Stage, tuple[bounds.Bound, ...]]]:
-        known_ops = [stage for stage in stages if stage.runs]
-        return [(stage, bounds.bounds(Kernel(subject.laws.ops[stage.op], stage.runs), roofs)) for stage in known_ops]
+        kernels = [(stage, Kernel(subject.laws.ops[stage.op], stage.runs)) for stage in stages if stage.runs]
+        return [(stage, found) for stage, one in kernels if (found := bounds.bounds(one, roofs))]
 
-    own = bounds.bounds(kernel, roofs)
     others = bounded(subject.others)
-    series = [(kernel.op.title, own), *((s.title, found) for s, found in (*bounded(subject.earlier), *others))]
-    contrast = [(stage.title, bounds.in_words(found, stage.state)) for stage, found in others if found]
+    series = [(kernel.op.title, own), *((stage.title, found) for stage, found in bounded(subject.earlier) + others)]
+    contrast = [(stage.title, bounds.in_words(found, stage.state)) for stage, found in others]
     walked = steps.steps(subject, kernel)
     sections = (
         _summary(subject, kernel, own, walked),
@@ -53,7 +53,7 @@ def _summary(subject: Subject, kernel: Kernel, own: Sequence[bounds.Bound], walk
     timed = [size for size in kernel.sizes if size.best is not None]
     if not timed:
         text = "No configuration gave a result; the run files hold every failure with its message."
-        return Section("Summary", "summary", (Paragraph(text), *provenance.cautions(subject.runs, own)))
+        return Section("Summary", "summary", (Paragraph(text),))
     items = [*_best(kernel, walked), *_over_sizes(timed)]
     words = bounds.in_words(own, subject.state)
     items += [f"The kernel {words}."] if words else []
@@ -67,28 +67,18 @@ def _best(kernel: Kernel, walked: steps.Steps) -> Iterator[str]:
     size = walked.size
     if size.best is None:
         return
-    rate = f", {span(size.best.time_us.rate(size.flops))} TFLOPS of useful work" if size.flops else ""
+    rate = f", {span(size.tflops)} TFLOPS of useful work" if size.tflops else ""
     yield (
         f"The best recorded configuration at `{size.name}` takes {span(size.best.time_us)} us{rate}: "
         f"{_settings(kernel, size)}, in `{size.winner.run.id}`."
     )
-    beside = [
-        ("the default configuration", size.default),
-        (f"the fastest library ({size.library.name})" if size.library else "", size.library),
-    ]
-    told = [f"{times(one.ratio)} the speed of {what}{_apart(together=one.together)}" for what, one in beside if one]
-    if walked.first is not None:
-        base = walked.beside or size.best
-        ratio = times(walked.first.over(base.time_us))
-        told.append(
-            f"{ratio} the speed of {walked.rows[0].label.partition(' ')[2]}{_apart(together=walked.beside is not None)}"
-        )
+    library = f"the fastest library ({size.library.name})" if size.library else ""
+    beside = [(one.name, one) for one in (size.default, walked.first) if one]
+    beside[1:1] = [(library, size.library)] if size.library else []
+    rounds = {True: "in the same rounds", False: "(timed in other rounds)"}
+    told = [f"{times(one.ratio)} the speed of {what} {rounds[one.together]}" for what, one in beside]
     if told:
         yield f"That is {', '.join(told)}."
-
-
-def _apart(*, together: bool) -> str:
-    return " in the same rounds" if together else " (timed in other rounds)"
 
 
 def _settings(kernel: Kernel, size: Size) -> str:
@@ -98,7 +88,7 @@ def _settings(kernel: Kernel, size: Size) -> str:
 
 
 def _over_sizes(timed: Sequence[Size]) -> Iterator[str]:
-    rates = [size.best.time_us.rate(size.flops).value for size in timed if size.best and size.flops]
+    rates = [size.tflops.value for size in timed if size.tflops]
     gains = [size.default.ratio.value for size in timed if size.default]
     told = [extent(rates, " TFLOPS")] if rates else []
     told += [f"{extent(gains, 'x')} the speed of the default configuration"] if gains else []
@@ -114,29 +104,25 @@ def _over_sizes(timed: Sequence[Size]) -> Iterator[str]:
 
 
 def _every_size(kernel: Kernel) -> Section:
-    rows = []
+    rows, chosen = [], []
     for size in kernel.sizes:
         if size.best is None:
             tried = sum(rounds.tried for rounds in size.rounds)
             rows.append((size.name, f"none of {tried} ran", NOTHING, NOTHING, NOTHING))
             continue
-        rate = digits(size.best.time_us.rate(size.flops).value) if size.flops else NOTHING
+        rate = digits(size.tflops.value) if size.tflops else NOTHING
         rows.append((size.name, span(size.best.time_us), rate, against(size.default), against(size.library)))
+        library = f"; fastest library {size.library.name}" if size.library else ""
+        chosen.append(f"`{size.name}`: {_settings(kernel, size)}; {counted(size.winner.ties, 'tie')}{library}.")
     table = Table(
         caption="The best recorded configuration at each size: microseconds with the 95 % interval, TFLOPS of useful work, and "
         f"its speed-up over the default configuration and over the fastest library; {APART}: not timed in the same rounds.",
         header=("Problem size", "Time, us [95 %]", "TFLOPS", "default", "lib."),
         rows=tuple(rows),
     )
-    chosen = tuple(
-        f"`{size.name}`: {_settings(kernel, size)}; {counted(size.winner.ties, 'tie')}"
-        + (f"; fastest library {size.library.name}." if size.library else ".")
-        for size in kernel.sizes
-        if size.best is not None
+    note = (
+        "The fastest of many is partly lucky: its interval does not count that it was picked. "
+        "A tie is a configuration of the same rounds whose interval meets the best's."
     )
-    luck = "The fastest of many is partly lucky: its interval does not count that it was picked. "
-    ties = "A tie is a configuration of the same rounds whose interval meets the best's."
-    blocks: tuple[Block, ...] = (
-        (table, Bullets(chosen, "The settings at each size"), Paragraph(luck + ties)) if chosen else (table,)
-    )
-    return Section("Every problem size", "sizes", blocks)
+    more = (Bullets(tuple(chosen), "The settings at each size"), Paragraph(note)) if chosen else ()
+    return Section("Every problem size", "sizes", (table, *more))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,13 +47,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Timed:
-    """One configuration timed at one problem size.
-
-    Attributes:
-        configuration: In full.
-        time_us: Median, microseconds.
-        checked: Whether the run holds its error against a reference in higher precision.
-    """
+    """A full configuration with its median time; `checked` if the run holds its error against a reference."""
 
     configuration: Mapping[str, Scalar]
     time_us: Span
@@ -62,17 +56,9 @@ class Timed:
 
 @dataclass(frozen=True)
 class Beside:
-    """What a best time is compared with.
-
-    Attributes:
-        name: Of the library; empty for the default configuration.
-        time_us: Its time.
-        ratio: Its time over the best.
-        together: Whether the two were timed in the same rounds.
-    """
+    """What a best time is compared with: its name, its time over the best, and whether both are of the same rounds."""
 
     name: str
-    time_us: Span
     ratio: Span
     together: bool
 
@@ -113,22 +99,21 @@ class Rounds:
         return 0 if self.best is None else int(np.sum(self.table.low[self.row] <= self.best.time_us.high)) - 1
 
     @property
-    def failed(self) -> int:
-        """Configurations that gave no result."""
-        return int(self.table.failed[self.row].sum())
+    def worked(self) -> int:
+        """Configurations that were timed."""
+        return int(self.table.observed[self.row].sum())
 
     @property
     def tried(self) -> int:
         """Configurations that were timed or failed."""
-        return int(self.table.observed[self.row].sum()) + self.failed
+        return self.worked + int(self.table.failed[self.row].sum())
 
     def fastest(self, inside: Bools) -> Span:
         """The least time among the configurations of `inside`, of which at least one is observed."""
         return self._span(int(np.nanargmin(np.where(inside, self.table.time[self.row], np.nan))))
 
     def _span(self, place: int) -> Span:
-        table = self.table
-        return Span(*(float(values[self.row, place]) for values in (table.time, table.low, table.high)))
+        return Span(*(float(of[self.row, place]) for of in (self.table.time, self.table.low, self.table.high)))
 
     def _timed(self, place: int) -> Timed:
         errors = self.table.features.get("relative_error")
@@ -164,10 +149,15 @@ class Size:
         """The fastest configuration recorded; None if nothing was timed."""
         return self.winner.best
 
+    @property
+    def tflops(self) -> Span | None:
+        """Throughput of the best; None where it is unknown."""
+        return self.best.time_us.rate(self.flops) if self.best and self.flops else None
+
     @cached_property
     def default(self) -> Beside | None:
         """The default configuration, of the same rounds where they hold it."""
-        return self._beside(lambda one: ("", one.default.time_us) if one.default else None)
+        return self._beside(lambda one: ("the default configuration", one.default.time_us) if one.default else None)
 
     @cached_property
     def library(self) -> Beside | None:
@@ -180,17 +170,12 @@ class Size:
         if self.best is None or not elsewhere:
             return None
         name, time_us = own or min(elsewhere, key=lambda found: found[1].value)
-        return Beside(name, time_us, time_us.over(self.best.time_us), own is not None)
+        return Beside(name, time_us.over(self.best.time_us), own is not None)
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """The runs of one op on one piece of hardware, as tables and by problem size.
-
-    Attributes:
-        op: The op.
-        runs: At least one.
-    """
+    """The runs of one op on one piece of hardware, at least one, as tables and by problem size."""
 
     op: Op
     runs: tuple[Run, ...]
@@ -210,33 +195,24 @@ class Kernel:
             if free is None:
                 layers.append(free := {})
             free.update(dict.fromkeys(sorted(sizes), run))
-        return tuple({text: layer[text] for text in sorted(layer, key=lambda text: layer[text].id)} for layer in layers)
+        return tuple(dict(sorted(layer.items(), key=lambda item: item[1].id)) for layer in layers)
 
     @cached_property
     def sizes(self) -> tuple[Size, ...]:
         """One for each problem size, in the op's own order."""
         found: dict[str, list[Rounds]] = {}
-        problems: dict[str, dict[str, Scalar]] = {}
         for layer, table in zip(self._layers, self.tables, strict=True):
             for row, stated in enumerate(table.problems):
-                problem = complete(self.op, stated)
-                text = problem_text(problem)
-                problems[text] = problem
+                text = problem_text(complete(self.op, stated))
                 found.setdefault(text, []).append(Rounds(self.op, layer[problem_text(stated)], table, row))
         order = [problem_text(complete(self.op, values)) for values in self.op.problems.values()]
         texts = sorted(found, key=lambda text: (order.index(text) if text in order else len(order), text))
-        return tuple(self._size(problems[text], found[text]) for text in texts)
+        return tuple(self._size(tuple(found[text])) for text in texts)
 
-    def _size(self, problem: dict[str, Scalar], rounds: Sequence[Rounds]) -> Size:
-        flops = self.op.flops.get(self.rule) or self.op.flops.get("useful")
-        return Size(
-            name_of(self.op, problem), problem, _count(flops, problem), _count(self.op.bytes, problem), tuple(rounds)
-        )
-
-    @property
-    def rule(self) -> str:
-        """How the runs count operations."""
-        return self.runs[0].flop_rule or "useful"
+    def _size(self, rounds: tuple[Rounds, ...]) -> Size:
+        problem = complete(self.op, rounds[0].table.problems[rounds[0].row])
+        rule = self.op.flops.get(self.runs[0].flop_rule or "useful") or self.op.flops.get("useful")
+        return Size(name_of(self.op, problem), problem, _count(rule, problem), _count(self.op.bytes, problem), rounds)
 
     def size_like(self, other: Size) -> Size | None:
         """The size that does the work of `other`: equal in every parameter both ops have, and in operations.
@@ -246,11 +222,9 @@ class Kernel:
         return next((size for size in self.sizes if _same_work(size, other)), None)
 
     def changed(self, configuration: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """The settings of a configuration that are not the op's defaults."""
-        own = self.op.parameters
-        return {
-            name: configuration[name] for name in own if configuration.get(name, own[name].default) != own[name].default
-        }
+        """The settings of a configuration that are not the op's defaults, in the op's order."""
+        usual = {name: parameter.default for name, parameter in self.op.parameters.items()}
+        return {name: configuration[name] for name in usual if configuration.get(name, usual[name]) != usual[name]}
 
 
 def _same_work(one: Size, other: Size) -> bool:
