@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.run_file import rounded, write_run
-from spak.kg.files.loader import load
-from spak.kg.model.op import Op
+from spak.kg.files.loader import Laws, load
 from spak.kg.model.run import Device, Measurement, Noise, Run, Trial
+from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 
 KERNELS = {"naive": "naive-attention", "fused": "fused-attention"}
@@ -30,9 +30,10 @@ NOTE = (
 )
 
 
-def runs(results: Mapping[str, Any], ops: Mapping[str, Op], *, commit: str, created: str) -> Iterator[Run]:
-    """A run for each kernel and size of the versions in `results`."""
-    machine = results["machine"]
+def runs(results: Mapping[str, Any], laws: Laws, *, commit: str, created: str) -> Iterator[Run]:
+    """A run for each kernel and size of the versions in `results`, on the hardware they were timed on."""
+    machine, ops = results["machine"], laws.ops
+    hw = Taxonomy("hardware", laws.hardware).resolve(machine["device"])
     slow, fast = machine["sm_clock_mhz"]
     device = Device(
         name=machine["device"], sm_clock_mhz_min=slow, sm_clock_mhz_max=fast, throttled=machine["throttled"]
@@ -48,10 +49,10 @@ def runs(results: Mapping[str, Any], ops: Mapping[str, Op], *, commit: str, crea
         for op, trials in by_op.items():
             named = {name: v for name, v in ops["fmha"].problems[size].items() if name in ops[op].problem}
             yield Run(
-                id=f"measured-h200-{op}-{size}-versions",
+                id=f"measured-{hw}-{op}-{size}-versions",
                 tier="measured",
                 created=created,
-                hw="h200",
+                hw=hw,
                 op=op,
                 toolchain={"torch": machine["torch"]},
                 device=device,
@@ -79,8 +80,7 @@ def main() -> int:
     parser.add_argument("--laws", type=Path, default=Path("laws"))
     arguments = parser.parse_args()
     results = json.loads(arguments.results.read_text())
-    ops = load(arguments.laws).ops
-    for run in runs(results, ops, commit=arguments.commit, created=arguments.created):
+    for run in runs(results, load(arguments.laws), commit=arguments.commit, created=arguments.created):
         print(write_run(run, arguments.laws / "evidence"))
     return 0
 

@@ -18,26 +18,31 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from bench.run_file import rounded, rounded_reference, write_run
+from spak.kg.errors import KgError
 from spak.kg.files.loader import Laws, load
 from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.op import Op, Parameter
 from spak.kg.model.run import Kernel, Measurement, Run, Times, Trial
+from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import build
-from spak.tuner.backend.base import Request
+from spak.tuner.backend.base import Provenance, Request
 from spak.tuner.backend.gpu.ahead import Compiled
 from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
+from spak.tuner.backend.gpu.detect import Gpu, detect
 from spak.tuner.backend.gpu.open import Bench, open_compiler, open_gpu
 from spak.tuner.backend.gpu.timing import Plan
 from spak.tuner.backend.source import source_of
+from spak.tuner.engine import record
 
 FEW_ROUNDS = Plan(rounds=11, slow_rounds=6, warmups=1)
 """For problems whose launches take milliseconds: the rounds still give every configuration an interval."""
@@ -56,6 +61,7 @@ class Sweep:
     Attributes:
         op: The op node.
         facts: Facts of the hardware, for conditions and features.
+        hardware: Every hardware node.
         hw: Hardware id.
         arch: `sm_90`.
         commit: Of this repository.
@@ -65,11 +71,19 @@ class Sweep:
 
     op: Op
     facts: Mapping[str, Scalar]
+    hardware: Mapping[str, Hardware]
     hw: str
     arch: str
     commit: str
     chosen: Mapping[str, tuple[Scalar, ...]]
     label: str = ""
+
+    def frame(self, name: str, problem: Problem, provenance: Provenance) -> record.Frame:
+        """What surrounds the trials of a measured run."""
+        subject = record.Subject(self.hw, self.op.id, problem, name, source_of(self.op.id), self.commit)
+        command = f"python -m bench.sweep measure {self.op.id} --only {name}{self.options}"
+        method = record.Method("exhaustive", None, command)
+        return record.Frame(subject, method, provenance, datetime.now(UTC), hardware=self.hardware)
 
     def core(self, problem: Problem) -> list[Configuration]:
         """Feasible configurations of the declared core at `problem`."""
@@ -152,26 +166,11 @@ def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, rounds: int) -> R
     largest = max((value for value in problem.values() if type(value) is int), default=0)
     backend.plan = Plan(rounds=rounds) if rounds else FEW_ROUNDS if largest >= LONG else Plan()
     trials = tuple(rounded(trial) for _, trial in backend.evaluate(_requests(sweep, problem)))
-    known = backend.provenance()
-    return Run(
-        id=sweep.run_id("measured", sweep.hw, sweep.op.id, name),
-        tier="measured",
-        created=_now(),
-        hw=sweep.hw,
-        op=sweep.op.id,
-        toolchain=known.toolchain,
-        device=known.device,
-        kernel=Kernel(name=sweep.op.id, source_sha256=source_of(sweep.op.id)),
-        commit=sweep.commit,
-        problem=dict(problem),
-        flop_rule="useful",
-        noise=known.noise,
-        exhaustive_over=sweep.exhaustive_over(),
-        reference_times={n: rounded_reference(m) for n, m in backend.references(problem).items()},
-        strategy="exhaustive",
-        reproduce=f"python -m bench.sweep measure {sweep.op.id} --only {name}{sweep.options}",
-        trials=trials,
-    )
+    references = {n: rounded_reference(m) for n, m in backend.references(problem).items()}
+    frame = replace(sweep.frame(name, problem, backend.provenance()), references=references)
+    identifier = sweep.run_id("measured", sweep.hw, sweep.op.id, name)
+    run = record.experiment(frame, trials)
+    return msgspec.structs.replace(run, id=identifier, exhaustive_over=sweep.exhaustive_over())
 
 
 def _summary(run: Run) -> str:
@@ -249,10 +248,26 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def measured_on(laws: Laws, named: str, gpu: Gpu | None) -> str:
+    """The hardware node of this machine's GPU.
+
+    Raises:
+        SystemExit: If there is none, it is not the one named, or no node has its name.
+    """
+    if gpu is None:
+        raise SystemExit("measure: no NVIDIA GPU with a driver was found")
+    try:
+        hw = Taxonomy("hardware", laws.hardware).resolve(named or gpu.name)
+        check_device(laws.hardware, hw, gpu.name)
+    except KgError as error:
+        raise SystemExit(f"measure: {error}") from None
+    return hw
+
+
 def _sweep(laws: Laws, hw: str, arguments: argparse.Namespace) -> Sweep:
     facts, op = hardware_facts(laws, hw), laws.ops[arguments.op]
     chosen = dict(_chosen(op, text) for text in arguments.set)
-    return Sweep(op, facts, hw, str(facts["gpu_code"]), arguments.commit, chosen, arguments.label)
+    return Sweep(op, facts, laws.hardware, hw, str(facts["gpu_code"]), arguments.commit, chosen, arguments.label)
 
 
 def _chosen(op: Op, text: str) -> tuple[str, tuple[Scalar, ...]]:
@@ -274,7 +289,7 @@ def main() -> int:
     parser.add_argument("op")
     parser.add_argument("--out", type=Path, default=Path("laws/evidence"), help="folder for run files")
     parser.add_argument("--laws", type=Path, default=Path("laws"))
-    parser.add_argument("--hw", default="h200", help="hardware id of the GPU of this machine")
+    parser.add_argument("--hw", default="", help="hardware id of the GPU of this machine, else what its driver says")
     parser.add_argument("--archs", default="sm_80,sm_89,sm_90,sm_100,sm_120", help="what to compile for")
     parser.add_argument("--only", default=".*", help="regular expression over problem names")
     parser.add_argument("--set", action="append", default=[], help="NAME=V1,V2: these values instead of the core's")
@@ -288,7 +303,7 @@ def main() -> int:
     arguments = parser.parse_args()
     laws = load(arguments.laws)
     if arguments.what == "measure":
-        measure(_sweep(laws, arguments.hw, arguments), arguments)
+        measure(_sweep(laws, measured_on(laws, arguments.hw, detect()), arguments), arguments)
         return 0
     for arch in arguments.archs.split(","):
         compile_for(_sweep(laws, arch, arguments), arch, arguments)

@@ -22,7 +22,8 @@ from spak.tuner.chance import Purpose, permutation, stream
 from spak.tuner.engine import journal, loop, record, session, summary
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
-from spak.tuner.knowledge.gather import Target, gather, recorded
+from spak.tuner.knowledge import gather
+from spak.tuner.knowledge.gather import Target
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
@@ -145,7 +146,7 @@ def field(laws: Laws, question: session.Question, request: SearchRequest, done: 
         return Field(whole, len(whole), None)
     informed = request.use_laws and request.transfer
     known = Target(question.hw, "other-problems", question.problem) if informed else None
-    sources = [] if known is None else recorded(laws, whole, known)
+    sources = [] if known is None else gather.recorded(laws, whole, known)
     tried = [index for trial in done if (index := whole.index(trial.configuration)) is not None]
     return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried), len(whole), known)
 
@@ -169,7 +170,7 @@ def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchai
 
 def _strategy(laws: Laws, where: Field, restriction: Restriction, name: str) -> Callable[[], Strategy]:
     """What proposes; under laws it may start from what other hardware and other problem sizes recorded."""
-    known = None if where.known is None else gather(laws, where.space, where.known, restriction)
+    known = None if where.known is None else gather.gather(laws, where.space, where.known, restriction)
     return lambda: registry.make(name, known=known)
 
 

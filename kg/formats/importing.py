@@ -21,7 +21,7 @@ from spak.kg.formats.reader import read_recording
 from spak.kg.formats.recording import Recording
 from spak.kg.formats.t1 import SearchSpace, read_t1
 from spak.kg.model.base import Scalar
-from spak.kg.model.hardware import Hardware
+from spak.kg.model.hardware import Hardware, device_node
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Noise, Run
 
@@ -85,6 +85,9 @@ def import_file(root: Path, what: Import, now: datetime) -> Imported:
         op, op_changed = op_node(laws.ops if laws else {}, what.op, recording, space)
     except KgError as error:
         raise KgError(f"{what.file}: {error}") from None
+    stated = device_node(laws.hardware, recording.device) if laws and recording.device else None
+    if stated not in {None, hw}:
+        raise KgError(f"{what.file}: it says that it ran on {recording.device!r}, which is {stated}, not {hw}")
     run = _run(recording, hw, op.id, what, now)
     done = laws is not None and run.id in laws.run_ids
     files = {} if done else _files(root, laws, hardware, op if op_changed else None, run)

@@ -41,17 +41,24 @@ class Hardware(Model, frozen=True, kw_only=True):
     references: tuple[Reference, ...] = ()
 
 
+def device_node(hardware: Mapping[str, Hardware], device: str) -> str | None:
+    """The node that `device`, as its driver or a file names it, is; None if none has that name."""
+    try:
+        return Taxonomy("hardware", hardware).resolve(device)
+    except UnknownNameError:
+        return None
+
+
 def check_device(hardware: Mapping[str, Hardware], hw: str, device: str) -> None:
     """Check that what ran on `device`, as its driver names it, may be recorded for the node `hw`.
 
     Raises:
         KgError: If the device is another node, or none that is known.
     """
-    try:
-        found = Taxonomy("hardware", hardware).resolve(device)
-    except UnknownNameError:
+    found = device_node(hardware, device)
+    if found is None:
         raise KgError(
             f"this ran on {device!r}, which no hardware node has as a name; add it to the aliases of {hw} if it is one"
-        ) from None
+        )
     if found != hw:
-        raise KgError(f"this ran on {device!r}, which is {found}, not {hw}; nothing may be recorded for other hardware")
+        raise KgError(f"this ran on {device!r}, which is {found}, not {hw}; nothing is recorded for other hardware")

@@ -53,13 +53,13 @@ class Method:
 
     Attributes:
         strategy: Name of the strategy.
-        seed: Its seed.
+        seed: Its seed; None if it draws nothing.
         reproduce: Command that repeats it.
         note: What a reader must know.
     """
 
     strategy: str
-    seed: int
+    seed: int | None
     reproduce: str
     note: str = ""
 

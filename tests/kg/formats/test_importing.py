@@ -254,3 +254,11 @@ def test_packing_is_the_same_every_time(tmp_path, hub):
 
 def test_the_public_space_holds_the_public_results(tmp_path, hub):
     assert import_(tmp_path / "laws", hub / "W6600_T4.json.gz", space=hub / "T1.json").trials == 4362
+
+
+def test_results_of_another_known_device_are_not_recorded_under_this_name(tmp_path, samples):
+    root = tmp_path / "laws"
+    first = import_(root, samples.save(tmp_path, samples.cache_file(), "first.json"), hw="Some GPU", op="one")
+    assert first.hw == "some-gpu"
+    again = samples.save(tmp_path, samples.cache_file(), "again.json")
+    refused(tmp_path, root, again, "it says that it ran on 'Some GPU', which is some-gpu, not a100", op="two")

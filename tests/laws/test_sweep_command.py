@@ -1,0 +1,50 @@
+"""A sweep is recorded for the GPU it ran on: one on an H100 was once written with `hw: h200`."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from bench.sweep import Sweep, measured_on
+from spak.kg.errors import KgError
+from spak.kg.files.loader import load
+from spak.kg.law.match import hardware_facts
+from spak.kg.model.run import Device
+from spak.tuner.backend.base import Provenance
+from spak.tuner.backend.gpu.detect import Gpu
+from spak.tuner.engine import record
+
+LAWS = load(Path(__file__).parents[2] / "laws")
+H100 = Gpu("NVIDIA H100 80GB HBM3", "580.1", "sm_90")
+
+
+def test_the_hardware_is_that_of_this_machine_unless_named():
+    """No name is taken for granted; the one named must be the one that is there."""
+    assert measured_on(LAWS, "", H100) == measured_on(LAWS, "h100", H100) == "h100"
+
+
+@pytest.mark.parametrize(
+    ("named", "gpu", "words"),
+    [
+        ("h200", H100, "this ran on 'NVIDIA H100 80GB HBM3', which is h100, not h200"),
+        ("h201", H100, "h200"),
+        ("", Gpu("Voodoo 2", "1.0", "sm_0"), "Voodoo 2"),
+        ("h200", None, "no NVIDIA GPU"),
+    ],
+)
+def test_other_hardware_ends_the_sweep_before_it_begins(named, gpu, words):
+    """One clear line, and nothing is measured."""
+    with pytest.raises(SystemExit, match=words):
+        measured_on(LAWS, named, gpu)
+
+
+def test_what_the_backend_says_it_ran_on_decides():
+    """Even where the machine was another when the sweep began."""
+    facts, op = hardware_facts(LAWS, "h200"), LAWS.ops["matmul"]
+    sweep = Sweep(op, facts, LAWS.hardware, "h200", "sm_90", "", {})
+    frame = sweep.frame("m2048", {}, Provenance("measured", {}, Device(name=H100.name), None, "time"))
+    assert frame.created.tzinfo is UTC
+    with pytest.raises(KgError, match="which is h100, not h200"):
+        record.experiment(frame, ())
