@@ -10,8 +10,6 @@ from spak.cli.roots import open_root
 from spak.kg.errors import KgError
 from spak.kg.files.root import LawRoot
 
-_KINDS = {"hardware": "hardware", "ops": "op", "systems": "system"}
-
 
 def root_of(state: Globals) -> LawRoot:
     """The law root of this command line, relative to where the person stands if it is below.
@@ -24,19 +22,16 @@ def root_of(state: Globals) -> LawRoot:
     return LawRoot(root.path.relative_to(here), root.writable) if root.path.is_relative_to(here) else root
 
 
-def chosen_files(root: Path, paths: Sequence[Path]) -> list[Path]:
-    """The YAML files at or below `paths`, all of the root's without any; evidence and schemas are not among them.
+def chosen_files(root: Path, paths: Sequence[Path]) -> dict[Path, str]:
+    """The YAML files at or below `paths`, each with its kind; all of the root's without any. Schemas are not among them.
 
     Raises:
         KgError: If a path does not exist or lies outside the root.
     """
-    files = [
-        path
-        for path in sorted(root.rglob("*.yaml"))
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.relative_to(root).parts[0] not in {"evidence", "schema"}
-    ]
-    return [path for path in files if is_chosen(path, root, paths)]
+    from spak.kg.files.loader import files, kind_of
+
+    found = sorted(relative for relative, _ in files(str(root)) if relative.endswith(".yaml") and kind_of(relative))
+    return {path: kind_of(relative) for relative in found if is_chosen(path := root / relative, root, paths)}
 
 
 def is_chosen(path: Path, root: Path, paths: Sequence[Path]) -> bool:
@@ -53,9 +48,3 @@ def is_chosen(path: Path, root: Path, paths: Sequence[Path]) -> bool:
             msg = f"{wanted}: outside the law root {root}; name another root with --laws DIR"
             raise KgError(msg)
     return not paths or any(path.resolve().is_relative_to(wanted.resolve()) for wanted in paths)
-
-
-def kind_of(path: Path, root: Path) -> str:
-    """Kind of the file at `path`: hardware, op, system or law."""
-    parts = path.relative_to(root).parts
-    return _KINDS.get(parts[0], "law") if len(parts) > 1 else "law"

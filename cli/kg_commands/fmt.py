@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -26,28 +27,30 @@ def command(
 
     Names of files that change (or would, with --check) go to stdout.
     """
-    from spak.cli.law_files import chosen_files, kind_of, root_of
+    from spak.cli.law_files import chosen_files, root_of
     from spak.kg.errors import KgError
     from spak.kg.files import atomic, fmt
+    from spak.kg.files.lock import locked
     from spak.kg.files.yaml_reader import read
 
     root = root_of(globals_of(ctx))
     if not check:
         root.require_writable()
     changed, failed = 0, 0
-    for path in chosen_files(root.path, paths or []):
-        before = path.read_bytes()
-        try:
-            after = fmt.formatted(read(before, str(path)), kind_of(path, root.path))
-        except KgError as error:
-            typer.echo(str(error), err=True)
-            failed += 1
-            continue
-        if after.encode() != before:
-            changed += 1
-            typer.echo(str(path))
-            if not check:
-                atomic.write_text(path, after)
+    for path, kind in chosen_files(root.path, paths or []).items():
+        with nullcontext() if check else locked(root.path):
+            before = path.read_bytes()
+            try:
+                after = fmt.formatted(read(before, str(path)), kind)
+            except KgError as error:
+                typer.echo(str(error), err=True)
+                failed += 1
+                continue
+            if after.encode() != before:
+                changed += 1
+                typer.echo(str(path))
+                if not check:
+                    atomic.write_text(path, after)
     if failed:
         raise typer.Exit(EXIT_BAD_INPUT)
     if check and changed:

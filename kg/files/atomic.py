@@ -11,11 +11,16 @@ from pathlib import Path
 _DEFAULT_MODE = 0o644
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`: a temporary file in the same folder, flushed to disk, then renamed over it.
+def write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace `path` by `data`: a temporary file in the same folder, renamed over it.
 
     A link is followed, so the file it names is replaced and the link stays; the mode of an existing file is kept.
     Folders in between are made.
+
+    Args:
+        path: The file.
+        data: Its new content.
+        durable: Whether it must outlive a crash of the machine; what can be made again need not.
 
     Raises:
         OSError: If the folder cannot be written or the disk is full; the old file is then untouched.
@@ -26,15 +31,17 @@ def write(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
             os.fchmod(file.fileno(), _mode(target))
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         Path(name).replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-    _sync_folder(target.parent)
+    if durable:
+        _sync_folder(target.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,17 +12,15 @@ import hashlib
 import os
 import struct
 import sys
-import tempfile
 import time
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from spak.kg.files import loader
+from spak.kg.files import atomic, loader
 from spak.kg.files.contents import Contents
 from spak.kg.files.loader import Laws, no_collection
 from spak.kg.model.base import Model
@@ -120,17 +118,7 @@ class Cache:
         """Replace the entry whole: a reader sees the old one or the new one. Not synced: a lost cache is no loss."""
         head = msgspec.msgpack.encode(header)
         crc = zlib.crc32(payload, zlib.crc32(head))
-        self.directory.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.directory, prefix=".laws-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_HEAD.pack(_MAGIC, crc, len(head)) + head)
-                file.write(payload)
-            Path(name).replace(entry)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        atomic.write(entry, b"".join((_HEAD.pack(_MAGIC, crc, len(head)), head, payload)), durable=False)
 
 
 def load(root: Path, cache: Cache) -> Laws:
@@ -170,7 +158,7 @@ def stamp(root: Path) -> Stamp:
     digest = hashlib.blake2b(digest_size=16)
     newest = 0
     paths = []
-    for path, stat in sorted(_files(os.fspath(root), "")):
+    for path, stat in _stats(root):
         digest.update(_line(path, stat))
         if _is_read(path):
             newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
@@ -202,22 +190,14 @@ def content_digest(root: Path, files: Stamp) -> bytes:
     return digest.digest()
 
 
-def _files(folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
-                yield prefix + entry.name, entry.stat()
+def _stats(root: Path) -> list[tuple[str, os.stat_result]]:
+    return sorted((path, entry.stat()) for path, entry in loader.files(os.fspath(root)))
 
 
 def code_digest() -> bytes:
     """Digest of the stat data of the files of `kg` and of the interpreter's version."""
     digest = hashlib.blake2b(f"{sys.version_info} {msgspec.__version__}".encode(), digest_size=16)
-    package = os.fspath(Path(__file__).parents[1])
-    for path, stat in sorted(_files(package, "")):
+    for path, stat in _stats(Path(__file__).parents[1]):
         if path.endswith(".py"):
             digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.digest()

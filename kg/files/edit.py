@@ -44,7 +44,7 @@ class LawFile:
         """
         data = path.read_bytes()
         document = yaml_reader.read(data, str(path))
-        _law_in(document)
+        law_in(document)
         return cls(path, data, fmt.tree_of(document))
 
     @property
@@ -60,11 +60,6 @@ class LawFile:
     def text(self) -> str:
         """Canonical text of the file with the edits made so far."""
         return fmt.text_of(self.tree, _MODEL, str(self.path))
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether the edits change what the file means."""
-        return self.law != law_of(self.before.decode("utf-8-sig"), self.path)
 
     def append_evidence(self, *entries: Evidence) -> bool:
         """Add evidence entries and the status they give; False if the file has those very entries already."""
@@ -115,10 +110,15 @@ def law_of(text: str, path: Path) -> Law:
     Raises:
         InvalidFilesError: With everything that is wrong with it.
     """
-    return _law_in(yaml_reader.read(text.encode(), str(path)))
+    return law_in(yaml_reader.read(text.encode(), str(path)))
 
 
-def _law_in(document: yaml_reader.Document) -> Law:
+def law_in(document: yaml_reader.Document) -> Law:
+    """The law in a file that was read.
+
+    Raises:
+        InvalidFilesError: With everything that is wrong with it.
+    """
     try:
         law: Law = validate.convert(document.value, _MODEL)
     except msgspec.ValidationError:

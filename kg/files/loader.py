@@ -138,7 +138,7 @@ def load(root: Path) -> Laws:
 
     loading = _Loading(root)
     with no_collection():
-        for relative in sorted(_files(os.fspath(root), "")):
+        for relative in sorted(path for path, _ in files(os.fspath(root))):
             loading.take(relative)
         contents = loading.contents()
         problems = [*loading.problems, *references.problems(contents, loading.stems, loading.reread)]
@@ -205,16 +205,22 @@ def _unpacked(path: Path) -> bytes:
     return bytes(data)
 
 
-def _files(folder: str, prefix: str) -> Iterator[str]:
-    """Relative paths of the files below `folder`; hidden ones and links to folders are left out."""
+def files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Relative path and entry of each file below `folder`; hidden ones and links to folders are left out."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path, f"{prefix}{entry.name}/")
+                yield from files(entry.path, f"{prefix}{entry.name}/")
             elif entry.is_file():
-                yield prefix + entry.name
+                yield prefix + entry.name, entry
+
+
+def kind_of(relative: str) -> str:
+    """Kind of the YAML file at a path below a root: `hardware`, `op`, `system`, `law`; empty if a load reads it not."""
+    top, _, rest = relative.partition("/")
+    return "" if top in _IGNORED and rest else _FOLDERS.get(top, "law") if rest else "law"
 
 
 class _Loading:
@@ -234,8 +240,8 @@ class _Loading:
             self._take_run(relative)
         elif relative.endswith(".yml"):
             self._note(relative, "", "ends in .yml and would be overlooked; call it .yaml")
-        elif relative.endswith(".yaml") and not (top in _IGNORED and rest):
-            self._take_yaml(relative, _FOLDERS.get(top, "law") if rest else "law")
+        elif relative.endswith(".yaml") and kind_of(relative):
+            self._take_yaml(relative, kind_of(relative))
 
     def _take_run(self, relative: str) -> None:
         identifier = run_id(relative.rpartition("/")[2])

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from spak.kg.errors import InvalidFilesError, KgError, Problem
+from spak.kg.errors import KgError
 from spak.kg.files import fmt, yaml_reader
+from spak.kg.files.edit import law_in
 from spak.kg.files.tree import Branch, values
 from spak.kg.law import status
 from spak.kg.model.law import Law
@@ -81,10 +82,7 @@ def _root(text: bytes, path: str) -> Branch:
     if not text.strip():
         return Branch(is_mapping=True, in_braces=False)
     document = yaml_reader.read(text, path)
-    try:
-        msgspec.convert(document.value, Law)
-    except msgspec.ValidationError as error:
-        raise InvalidFilesError([Problem(path, 0, 0, "", str(error))]) from None
+    law_in(document)
     return fmt.tree_of(document)
 
 

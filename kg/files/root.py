@@ -11,6 +11,10 @@ PACKAGED = Path(__file__).parents[1] / "packaged_laws"
 """Where a wheel keeps the laws it was built with."""
 
 _NAME = "laws"
+
+CHECKOUT = Path(__file__).resolve().parents[2] / _NAME
+"""Where they lie beside this package when it is used from a checkout."""
+
 _MARKS = ("hardware", "ops")
 """A folder called `laws` is a law root if it has one of these: other projects have folders of that name too."""
 
@@ -59,7 +63,8 @@ def find(given: str | Path | None, start: Path) -> LawRoot:
         candidate = folder / _NAME
         if any((candidate / mark).is_dir() for mark in _MARKS):
             return LawRoot(candidate)
-    if PACKAGED.is_dir():
-        return LawRoot(PACKAGED, writable=False)
+    for folder in (PACKAGED, CHECKOUT):
+        if folder.is_dir():
+            return LawRoot(folder, writable=False)
     msg = f"no law root: no {_NAME}/ with a hardware/ or ops/ folder in {here} or above; name one with --laws DIR"
     raise KgError(msg)

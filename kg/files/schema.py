@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import IndifferentLaw, InvariantLaw, Law, NegativeLaw, PositiveLaw, TransformationLaw
+from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.system import System
@@ -16,13 +16,7 @@ from spak.kg.model.system import System
 MODELS: dict[str, Any] = {"law": Law, "hardware": Hardware, "op": Op, "system": System, "run": Run}
 """Kind of file -> its model."""
 
-LAW_KINDS: dict[str, Any] = {
-    "positive": PositiveLaw,
-    "negative": NegativeLaw,
-    "indifferent": IndifferentLaw,
-    "invariant": InvariantLaw,
-    "transformation": TransformationLaw,
-}
+LAW_KINDS: dict[str, Any] = {law.__struct_config__.tag: law for law in get_args(Law)}
 """`kind` of a law file -> its model."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

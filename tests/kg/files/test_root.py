@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from spak.kg.errors import KgError
 from spak.kg.files import atomic, root
+
+CHECKOUT = Path(__file__).parents[3]
 
 
 def test_a_given_root_wins_and_must_exist(law_root, tmp_path):
@@ -25,8 +31,11 @@ def test_the_nearest_laws_folder_upwards_is_found(law_root):
 
 def test_the_packaged_laws_are_the_last_resort_and_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr(root, "PACKAGED", tmp_path / "packaged")
+    monkeypatch.setattr(root, "CHECKOUT", tmp_path / "checkout")
     with pytest.raises(KgError, match="no law root"):
         root.find(None, tmp_path)
+    (tmp_path / "checkout").mkdir()
+    assert root.find(None, tmp_path) == root.LawRoot(tmp_path / "checkout", writable=False)
     (tmp_path / "packaged").mkdir()
     found = root.find(None, tmp_path)
     assert found == root.LawRoot(tmp_path / "packaged", writable=False)
@@ -34,6 +43,15 @@ def test_the_packaged_laws_are_the_last_resort_and_read_only(tmp_path, monkeypat
     with pytest.raises(KgError, match="read-only; name a law root of your own"):
         found.require_writable()
     root.LawRoot(tmp_path).require_writable()
+
+
+def test_an_installed_checkout_answers_from_any_folder_with_its_own_laws(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "KG_LAWS"}
+    environment |= {"PYTHONPATH": str(CHECKOUT / "src"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "spak.cli.kg", "query", "--hw", "h200", "--op", "fmha"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sm90-fmha" in done.stdout
 
 
 def test_a_write_replaces_the_file_keeps_its_mode_and_leaves_nothing_behind(tmp_path):
