@@ -1,4 +1,4 @@
-"""Bytes and JSON of a file that may be gzipped, truncated or hostile."""
+"""Bytes and JSON of a foreign file, which may be gzipped, truncated or hostile, and how one is refused: in one clear line."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import gzip
 import json
 import zlib
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 
-from spak.kg.formats.refusal import refuse
+from spak.kg.errors import InvalidFilesError, Problem
 
 MAX_BYTES = 1 << 30
 """Largest content read, after decompression: about 25 times the largest file of the public benchmark hub."""
@@ -18,6 +18,15 @@ MAX_BYTES = 1 << 30
 GZIP_MAGIC = b"\x1f\x8b"
 
 T = TypeVar("T")
+
+
+def refuse(path: Path, message: str, *, field: str = "", line: int = 0, column: int = 0) -> NoReturn:
+    """Raise the error that says why `path` cannot be used.
+
+    Raises:
+        InvalidFilesError: Always.
+    """
+    raise InvalidFilesError([Problem(path=str(path), line=line, column=column, field=field, message=message)])
 
 
 def read_bytes(path: Path) -> bytes:
@@ -52,8 +61,7 @@ def decode(path: Path, content: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `")
-        refuse(path, message, field=place.rstrip("`").removeprefix("$."))
+        _refuse_form(path, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # the standard library says where, and reads the NaN and Infinity that Python's own writer emits
     return _decode_slowly(path, content, kind)
@@ -73,5 +81,9 @@ def _decode_slowly(path: Path, content: bytes, kind: type[T]) -> T:
     try:
         return msgspec.convert(plain, type=kind)
     except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `")
-        refuse(path, message, field=place.rstrip("`").removeprefix("$."))
+        _refuse_form(path, error)
+
+
+def _refuse_form(path: Path, error: msgspec.ValidationError) -> NoReturn:
+    message, _, place = str(error).partition(" - at `")
+    refuse(path, message, field=place.rstrip("`").removeprefix("$."))

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from spak.kg.formats.content import decode
-from spak.kg.formats.duplicates import merge
-from spak.kg.formats.failures import NO_RESULT, failure_of
+from spak.kg.formats.content import decode, refuse
 from spak.kg.formats.recording import Parameters, Recording, canonical, seen_parameters
-from spak.kg.formats.refusal import refuse
-from spak.kg.formats.timing import Timing, add_times
-from spak.kg.formats.units import MICROSECONDS
+from spak.kg.formats.timing import Timing, settled
+from spak.kg.formats.vocabulary import MICROSECONDS, NO_RESULT, failure_of
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Invalidity, Measurement, Times, Trial
 
@@ -53,16 +50,12 @@ def read_cache(path: Path, content: bytes) -> Recording:
     if not file.tune_params_keys:
         refuse(path, "no parameters", field="tune_params_keys")
     space = {name: frozenset(values) for name, values in file.tune_params.items()}
-    bare = []
-    timings = []
+    attempts = []
     for key, entry in file.cache.items():
         field = f"cache.{key}"
         configuration = _configuration(path, field, file.tune_params_keys, entry, space)
-        trial, timing = _trial(path, field, configuration, entry)
-        bare.append(trial)
-        timings.append(timing)
-    timed, time_notes = add_times(path, bare, timings)
-    trials, notes = merge(path, timed)
+        attempts.append(_trial(path, field, configuration, entry))
+    trials, notes = settled(path, attempts)
     return Recording(
         format="kernel-tuner",
         parameters=_parameters(file) or seen_parameters(trials),
@@ -71,7 +64,7 @@ def read_cache(path: Path, content: bytes) -> Recording:
         device=file.device_name,
         kernel=file.kernel_name,
         problem=_problem(file),
-        notes=(*time_notes, *notes),
+        notes=notes,
         created=max((str(entry["timestamp"]) for entry in file.cache.values() if entry.get("timestamp")), default=""),
     )
 

@@ -25,12 +25,14 @@ def updated_op(document: yaml_reader.Document, op: Op) -> str:
     Raises:
         FormatError: If it has a value that no file can hold.
     """
-    root, new = fmt.tree_of(document), msgspec.to_builtins(op)
-    for name, parameter in new["parameters"].items():
-        fmt.put(root, ("parameters", name, "values"), parameter["values"], document.path)
-    for key in ("problem", "conditions"):
-        if key in new:
-            fmt.put(root, (key,), new[key], document.path)
+    root, known = fmt.tree_of(document), msgspec.convert(document.value, Op)
+    for name, parameter in op.parameters.items():
+        fmt.put(root, ("parameters", name, "values"), parameter.values, document.path)
+    for name, problem in op.problem.items():
+        if problem != known.problem.get(name):
+            fmt.put(root, ("problem", name), msgspec.to_builtins(problem), document.path)
+    if op.conditions != known.conditions:
+        fmt.put(root, ("conditions",), msgspec.to_builtins(op.conditions), document.path)
     root.drop("open")
     if op.open:
         fmt.put(root, ("open",), value=True, path=document.path)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spak.kg.formats.content import decode, read_bytes
+from spak.kg.formats.content import decode, read_bytes, refuse
 from spak.kg.formats.kernel_tuner import read_cache
 from spak.kg.formats.recording import Recording, seen_parameters
-from spak.kg.formats.refusal import refuse
 from spak.kg.formats.t4 import read_t4
 from spak.kg.model.run import Run
 

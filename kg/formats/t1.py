@@ -11,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from spak.kg.formats.content import decode, read_bytes
+from spak.kg.formats.content import decode, read_bytes, refuse
 from spak.kg.formats.recording import Parameters, canonical
-from spak.kg.formats.refusal import refuse
 from spak.kg.formats.value_list import ValueListError, value_list
 from spak.kg.model.base import Scalar
 

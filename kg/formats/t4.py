@@ -9,13 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from spak.kg.formats.content import decode
-from spak.kg.formats.duplicates import merge
-from spak.kg.formats.failures import failure_of
+from spak.kg.formats.content import decode, refuse
 from spak.kg.formats.recording import Recording, seen_parameters
-from spak.kg.formats.refusal import refuse
-from spak.kg.formats.timing import Timing, add_times
-from spak.kg.formats.units import MICROSECONDS, time_unit
+from spak.kg.formats.timing import Timing, settled
+from spak.kg.formats.vocabulary import MICROSECONDS, failure_of, time_unit
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Invalidity, Measurement, Times, Trial
 
@@ -79,19 +76,18 @@ def read_t4(path: Path, content: bytes) -> Recording:
         refuse(path, "no results", field="results")
     unit = _file_unit(path, file)
     _check_parameters(path, file.results)
-    timings = [_timing(path, place, result, unit) for place, result in enumerate(file.results)]
-    outcomes = [_outcome(path, place, result) for place, result in enumerate(file.results)]
-    to_ms = MICROSECONDS[unit] * 1e-3
-    bare = [_trial(result, *outcome, to_ms) for result, outcome in zip(file.results, outcomes, strict=True)]
-    timed, time_notes = add_times(path, bare, timings)
-    trials, notes = merge(path, timed)
+    attempts = [
+        (_trial(path, place, result, MICROSECONDS[unit] * 1e-3), _timing(path, place, result, unit))
+        for place, result in enumerate(file.results)
+    ]
+    trials, notes = settled(path, attempts)
     stamps = [result.timestamp for result in file.results if result.timestamp]
     return Recording(
         format="t4",
         parameters=seen_parameters(trials),
         declared=False,
         trials=trials,
-        notes=(*time_notes, *notes),
+        notes=notes,
         created=max(stamps, default=""),
     )
 
@@ -146,7 +142,8 @@ def _outcome(path: Path, place: int, result: T4Result) -> tuple[Invalidity, Fail
     return "correct", None
 
 
-def _trial(result: T4Result, invalidity: Invalidity, failure: Failure | None, to_ms: float) -> Trial:
+def _trial(path: Path, place: int, result: T4Result, to_ms: float) -> Trial:
+    invalidity, failure = _outcome(path, place, result)
     times = result.times
     others = tuple(
         Measurement(name=m.name, value=float(m.value), unit=m.unit or "1")

@@ -1,4 +1,4 @@
-"""Times of all trials of one file at once: unit conversion, intervals, and the check for mixed units."""
+"""What an imported file says of time, settled: units, intervals, the check for mixed units, one trial a configuration."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.formats.refusal import refuse
+from spak.kg.formats.content import refuse
+from spak.kg.model.base import Scalar
 from spak.kg.model.run import Measurement, Trial
 
 MAX_OUTSIDE = 10.0
 """How far a stated time may lie outside its own samples; a unit mix-up is a factor of 1000, an outlier rule is not 10."""
+
+MAX_DISAGREEMENT = 10.0
+"""Largest factor between two times of one configuration that can still be noise of one experiment.
+
+A single launch in the public records is up to 8.7 times the median of its 32, their mean far less; a factor of ten means other units,
+another problem size or another device in one file.
+"""
 
 NORMAL_95 = 1.96
 """Half-width of a 95 % normal interval in standard errors."""
@@ -38,22 +46,29 @@ class Timing:
     factor: float
 
 
-def add_times(
-    path: Path, trials: Sequence[Trial], timings: Sequence[Timing]
-) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
-    """`trials` with a `time` measurement in us wherever they are correct, and notes on the rules applied.
+def settled(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    """One trial for each configuration of a file, with its time, and notes on the rules applied.
+
+    Raises:
+        InvalidFilesError: If a correct trial has no positive finite time, a time lies far outside its own samples, or
+            the times of one configuration differ by `MAX_DISAGREEMENT` or more.
+    """
+    timed, time_notes = _with_times(path, attempts)
+    trials, notes = _merged(path, timed)
+    return trials, (*time_notes, *notes)
+
+
+def _with_times(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[list[Trial], tuple[str, ...]]:
+    """The trials with a `time` measurement in us wherever they are correct, and notes on the rules applied.
 
     The rule: the stated time stands (Kernel Tuner states the mean); where none is stated, the mean of the samples.
     The interval is the normal 95 % interval of the mean, centred on the time. Time spent in the samples is
     `times.benchmark` in milliseconds where the file does not state it. The samples themselves are not kept.
-
-    Raises:
-        InvalidFilesError: If a correct trial has no positive finite time, or a time lies far outside its own samples.
     """
-    means, errors = _spread([timing.samples for timing in timings])
+    means, errors = _spread([timing.samples for _, timing in attempts])
     done = []
     meant = 0
-    for place, (trial, timing) in enumerate(zip(trials, timings, strict=True)):
+    for place, (trial, timing) in enumerate(attempts):
         samples_ms = math.fsum(timing.samples) * timing.factor * 1e-3
         times = trial.times
         if samples_ms and not times.benchmark:
@@ -73,7 +88,7 @@ def add_times(
         )
         done.append(msgspec.structs.replace(trial, times=times, measurements=(time, *trial.measurements)))
     notes = (f"{meant} times are the mean of their samples, because none is stated",) if meant else ()
-    return tuple(done), notes
+    return done, notes
 
 
 def _value(path: Path, timing: Timing, mean: float) -> float:
@@ -103,3 +118,34 @@ def _spread(samples: Sequence[Sequence[float]]) -> tuple[npt.NDArray[np.float64]
         if length > 1:
             errors[rows] = block.std(axis=1, ddof=1) / math.sqrt(length)
     return means, errors
+
+
+def _merged(path: Path, trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    """One trial for each configuration, and a note if any occurred more than once.
+
+    The rule: of several correct ones the (lower) median time stands; a failure counts only if no attempt was correct,
+    and then the first failure stands. The place is that of the first attempt.
+    """
+    attempts: dict[tuple[Scalar, ...], list[Trial]] = {}
+    for trial in trials:
+        attempts.setdefault(tuple(trial.configuration.values()), []).append(trial)
+    repeated = sum(len(group) > 1 for group in attempts.values())
+    if not repeated:
+        return tuple(trials), ()
+    note = f"{repeated} configurations occur more than once: the median of the correct attempts stands"
+    return tuple(_stands(path, group) for group in attempts.values()), (note,)
+
+
+def _stands(path: Path, group: Sequence[Trial]) -> Trial:
+    timed = sorted((time, place) for place, trial in enumerate(group) if (time := trial.value("time")) is not None)
+    if not timed:
+        return group[0]
+    if timed[-1][0] >= MAX_DISAGREEMENT * timed[0][0]:
+        named = ", ".join(f"{name}={value}" for name, value in group[0].configuration.items())
+        refuse(
+            path,
+            f"the configuration {named} is recorded at {timed[0][0]:g} us and at {timed[-1][0]:g} us; "
+            "that is not noise: check units, problem size and device",
+            field="results",
+        )
+    return group[timed[(len(timed) - 1) // 2][1]]
