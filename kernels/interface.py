@@ -56,14 +56,10 @@ class Work:
 
 
 class KernelSpec(Protocol):
-    """Binds an op's space (laws/ops/<op>.yaml) to code. A test holds `parameters` to that file."""
+    """Binds an op's space to code. laws/ops/<op>.yaml owns the space: configurations and problems come complete and within it."""
 
     op: str
     """Op id; also the kernel's name."""
-    parameters: Mapping[str, Sequence[Scalar]]
-    problem_parameters: Sequence[str]
-    invariants: Sequence[str]
-    """Law ids of the invariants the kernel keeps, in words where there is no law."""
     source_files: Sequence[str]
     """Files whose text identifies the kernel, for the hash in a run file."""
 

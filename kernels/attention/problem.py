@@ -1,4 +1,4 @@
-"""What the attention kernels share: a problem size, random inputs, outputs to fill, and PyTorch's implementations."""
+"""What the attention kernels share: a problem size, their inputs and output, counts, and PyTorch's implementations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spak.kernels.interface import Problem
-
-MIN_HEAD_DIM, MAX_HEAD_DIM = 16, 256
-TOLERANCES = {"fp16": 1e-3, "bf16": 8e-3}
-"""Largest relative error by dtype; the unit roundoffs are 2^-11 and 2^-8."""
+from spak.kernels.attention.reference import attention
+from spak.kernels.cutile import OUTPUT, Array, CutileSpec, ceil_div
+from spak.kernels.interface import Configuration, Problem, Work
 
 
 @dataclass(frozen=True)
@@ -34,24 +32,20 @@ class Shape:
 
     @classmethod
     def of(cls, problem: Problem) -> Shape:
-        """Read a problem; an op without GQA, offset or mask leaves those parameters out.
-
-        Raises:
-            ValueError: If kv_heads does not divide heads, or head_dim is outside 16..256.
-        """
+        """Read a complete problem; an op without GQA, offset or mask has no such parameter."""
         counts = {name: int(problem[name]) for name in ("batch", "heads", "seq_q", "seq_kv", "head_dim")}
-        kv_heads = int(problem.get("kv_heads", counts["heads"]))
-        if counts["heads"] % kv_heads:
-            raise ValueError(f"kv_heads {kv_heads} does not divide heads {counts['heads']}")
-        if not MIN_HEAD_DIM <= counts["head_dim"] <= MAX_HEAD_DIM:
-            raise ValueError(f"head_dim must be {MIN_HEAD_DIM}..{MAX_HEAD_DIM} (got {counts['head_dim']})")
         return cls(
             **counts,
-            kv_heads=kv_heads,
+            kv_heads=int(problem.get("kv_heads", counts["heads"])),
             q_offset=int(problem.get("q_offset", 0)),
             causal=bool(problem.get("causal", False)),
             dtype=str(problem["dtype"]),
         )
+
+    @property
+    def pairs(self) -> int:
+        """Heads of all sequences."""
+        return self.batch * self.heads
 
     @property
     def tile_d(self) -> int:
@@ -64,14 +58,14 @@ class Shape:
         return self.heads // self.kv_heads
 
     @property
-    def queries(self) -> tuple[int, int, int, int]:
+    def queries(self) -> Array:
         """(B, H, Sq, D)."""
-        return self.batch, self.heads, self.seq_q, self.head_dim
+        return Array(self.dtype, (self.batch, self.heads, self.seq_q, self.head_dim))
 
     @property
-    def keys(self) -> tuple[int, int, int, int]:
+    def keys(self) -> Array:
         """(B, KV, Skv, D)."""
-        return self.batch, self.kv_heads, self.seq_kv, self.head_dim
+        return Array(self.dtype, (self.batch, self.kv_heads, self.seq_kv, self.head_dim))
 
     @property
     def min_bytes(self) -> float:
@@ -88,80 +82,65 @@ class Inputs:
     v: Any
 
 
-def torch_dtype(shape: Shape) -> Any:
-    """The torch dtype of a problem's inputs and output."""
-    import torch
-
-    return {"fp16": torch.float16, "bf16": torch.bfloat16}[shape.dtype]
-
-
-def draw_inputs(shape: Shape, *, seed: int, device: str) -> Inputs:
-    """Standard normal Q, K, V."""
-    import torch
-
-    generator = torch.Generator(device=device).manual_seed(seed)
-
-    def draw(size: tuple[int, ...]) -> Any:
-        return torch.randn(size, generator=generator, device=device, dtype=torch.float32).to(torch_dtype(shape))
-
-    return Inputs(draw(shape.queries), draw(shape.keys), draw(shape.keys))
+def key_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
+    """Key tiles each query tile visits, first query tile first: what the kernel's loop bounds give."""
+    every, query_tiles = ceil_div(shape.seq_kv, tile_n), ceil_div(shape.seq_q, tile_m)
+    if not shape.causal:
+        return [every] * query_tiles
+    return [min(every, ceil_div((x + 1) * tile_m + shape.q_offset, tile_n)) for x in range(query_tiles)]
 
 
-def blank_output(shape: Shape, *, device: str) -> Any:
-    """(B, H, Sq, D) of NaN."""
-    import torch
+class AttentionSpec(CutileSpec):
+    """What the specs of all attention kernels do alike."""
 
-    return torch.full(shape.queries, float("nan"), dtype=torch_dtype(shape), device=device)
+    inputs = Inputs
 
-
-def library_attention(inputs: Inputs, shape: Shape) -> Mapping[str, Callable[[], Any]]:
-    """PyTorch's SDPA: its default choice, cuDNN and FlashAttention; none where the mask is not one they know."""
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    if shape.causal and (shape.q_offset or shape.seq_q != shape.seq_kv):
-        return {}
-
-    def run(backend: Any | None) -> Callable[[], Any]:
-        def call() -> Any:
-            attend = torch.nn.functional.scaled_dot_product_attention
-            kind = {"is_causal": shape.causal, "enable_gqa": shape.group > 1}
-            if backend is None:
-                return attend(inputs.q, inputs.k, inputs.v, **kind)
-            with sdpa_kernel(backend):
-                return attend(inputs.q, inputs.k, inputs.v, **kind)
-
-        return call
-
-    return {
-        "sdpa": run(None),
-        "sdpa-cudnn": run(SDPBackend.CUDNN_ATTENTION),
-        "sdpa-flash": run(SDPBackend.FLASH_ATTENTION),
-    }
-
-
-class AttentionSpec:
-    """What the specs of all attention kernels do alike; see `spak.kernels.interface.KernelSpec`."""
-
-    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Inputs:
-        """Standard normal Q, K, V."""
-        return draw_inputs(Shape.of(problem), seed=seed, device=device)
-
-    def make_outputs(self, problem: Problem, *, device: str) -> Any:
-        """(B, H, Sq, D) of NaN."""
-        return blank_output(Shape.of(problem), device=device)
+    def arrays(self, problem: Problem) -> Mapping[str, Array]:
+        """Q, K, V and O."""
+        shape = Shape.of(problem)
+        return {"q": shape.queries, "k": shape.keys, "v": shape.keys, OUTPUT: shape.queries}
 
     def reference(self, inputs: Inputs, problem: Problem) -> Any:
         """(B, H, Sq, D), float64."""
-        from spak.kernels.attention.fmha.reference import attention
-
         shape = Shape.of(problem)
         return attention(inputs.q, inputs.k, inputs.v, causal=shape.causal, q_offset=shape.q_offset)[0]
 
-    def tolerance(self, problem: Problem) -> float:
-        """1e-3 for fp16, 8e-3 for bf16."""
-        return TOLERANCES[str(problem["dtype"])]
-
     def baselines(self, inputs: Inputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:
-        """PyTorch's SDPA by backend."""
-        return library_attention(inputs, Shape.of(problem))
+        """PyTorch's SDPA: its default choice, cuDNN and FlashAttention; none where the mask is not one they know."""
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        shape = Shape.of(problem)
+        if shape.causal and (shape.q_offset or shape.seq_q != shape.seq_kv):
+            return {}
+
+        def attend() -> Any:
+            kind = {"is_causal": shape.causal, "enable_gqa": shape.group > 1}
+            return torch.nn.functional.scaled_dot_product_attention(inputs.q, inputs.k, inputs.v, **kind)
+
+        def chosen(backend: Any) -> Callable[[], Any]:
+            return sdpa_kernel(backend)(attend)  # type: ignore[no-any-return]
+
+        return {
+            "sdpa": attend,
+            "sdpa-cudnn": chosen(SDPBackend.CUDNN_ATTENTION),
+            "sdpa-flash": chosen(SDPBackend.FLASH_ATTENTION),
+        }
+
+
+def online_work(shape: Shape, configuration: Configuration, *, fp32_per_score: int) -> Work:
+    """Counts of one launch of online softmax; fully masked key tiles are not visited and not counted."""
+    tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
+    tiles = key_tiles(shape, tile_m, tile_n)
+    kinds = sorted({count: tiles.count(count) * shape.pairs for count in tiles}.items(), reverse=True)
+    area = tile_m * tile_n
+    return Work(
+        ctas=len(tiles) * shape.pairs,
+        iterations=tuple((number, count) for count, number in kinds),
+        tensor_flops_per_iteration=4.0 * area * shape.tile_d,
+        exp2_per_iteration=float(area + tile_m),
+        fp32_per_iteration=float(area * fp32_per_score + tile_m * shape.tile_d),
+        smem_bytes_per_iteration=4.0 * tile_n * shape.tile_d,
+        global_bytes=shape.min_bytes,
+        outside_bytes=2.0 * tile_m * shape.tile_d,
+    )

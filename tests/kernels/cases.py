@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from spak.kernels import sim
-from spak.kernels.attention.fmha.spec import SPEC, Shape
+from spak.kernels.attention.fmha.spec import SPEC
 
 SIMULATED_SMS = 4
 """Small, so that a persistent CTA of a small case gets several blocks."""
+OP = yaml.safe_load((Path(__file__).parents[2] / "laws/ops/fmha.yaml").read_text())
 DTYPES = {"fp16": np.float16, "bf16": ml_dtypes.bfloat16}
 
 
@@ -47,26 +50,13 @@ class Case:
     @property
     def problem(self) -> dict[str, bool | int | float | str]:
         """As `KernelSpec` takes it."""
-        return {name: getattr(self, name) for name in SPEC.problem_parameters}
+        return {name: getattr(self, name) for name in OP["problem"]}
 
     @property
     def configuration(self) -> dict[str, bool | int | float | str]:
         """As `KernelSpec` takes it; hints do not change a result."""
-        hints = {"occupancy": 1, "num_ctas": 1, "num_worker_warps": 0, "k_latency": 2, "v_latency": 2, "use_tma": True}
-        names = (
-            "tile_m",
-            "tile_n",
-            "split_loop",
-            "heavy_first",
-            "pipeline",
-            "masked_tiles",
-            "running_max",
-            "q_registers",
-            "sum_lanes",
-            "heads_fastest",
-            "persistent",
-        )
-        return {**hints, **{name: getattr(self, name) for name in names}}
+        named = {name: getattr(self, name, parameter["default"]) for name, parameter in OP["parameters"].items()}
+        return {**named, "occupancy": 1}
 
 
 CASES = (
@@ -182,13 +172,11 @@ def simulate(
     case: Case, x: Drawn, kernel: Any, *, lse: bool = False, batch: int | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """(output, log-sum-exp) of an FMHA kernel on the simulator, both poisoned before."""
-    shape = Shape.of(case.problem)
+    [call] = SPEC.calls(case.problem, case.configuration, SIMULATED_SMS)
     out = sim.empty(x.q.shape, DTYPES[case.dtype])
     sums = sim.empty(x.q.shape[:3], np.float32)
-    grid = SPEC.grid(shape, case.configuration, SIMULATED_SMS)
-    constants = SPEC.constants(shape, case.configuration, lse=lse)
-    args = (x.q, x.k, x.v, out, sums, case.head_dim**-0.5, case.q_offset, *constants)
-    sim.launch(None, grid, kernel, args, batch=batch)
+    args = (x.q, x.k, x.v, out, sums, *call.scalars, *call.constants[:-1], lse)
+    sim.launch(None, call.grid, kernel, args, batch=batch)
     return out, sums
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from spak.kernels import sim
-from spak.kernels.attention.floor_check import masked_row_outcomes
 from spak.kernels.attention.fmha import kernel as fmha
-from spak.kernels.attention.fmha.spec import SPEC, Shape
-from spak.kernels.sim.variant import variant
+from spak.kernels.attention.fmha.spec import SPEC
 from tests.kernels.cases import CASES, Case, draw, reference, relative_error, simulate
+from tests.kernels.variant import variant
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -27,7 +26,7 @@ def test_more_heads_than_a_grid_holds_in_its_later_dimensions(monkeypatch: pytes
     """They move to the first dimension, which holds 2^31 - 1 blocks."""
     monkeypatch.setattr("spak.kernels.attention.fmha.spec.MOST_BLOCKS", 5)
     case = Case("many heads", batch=2, heads=3, kv_heads=1, seq_q=70, seq_kv=70)
-    assert SPEC.grid(Shape.of(case.problem), case.configuration, 1) == (6, 3, 1)
+    assert SPEC.calls(case.problem, case.configuration)[0].grid == (6, 3, 1)
     x = draw(case)
     out, _ = simulate(case, x, fmha.fmha_kernel)
     assert relative_error(out, reference(case, x)[0]) <= SPEC.tolerance(case.problem)
@@ -108,25 +107,31 @@ def test_log_sum_exp_without_a_running_maximum() -> None:
     np.testing.assert_allclose(lse, np.log(np.exp(scores).sum(-1)), rtol=1e-4, atol=1e-4)
 
 
-def test_floor_of_wholly_masked_rows() -> None:
+@pytest.mark.parametrize("floor", ["-1.0e20", "-inf"])
+def test_floor_of_wholly_masked_rows(floor: str) -> None:
     """Rows without keys are right only through the kernel's guard: -inf gives NaN, and -1e20 does too once cuTile fuses.
 
     cuTile turns `s * scale - m` into one fused multiply-add. At -1e20 the product's rounding error, up to 2^40, survives the
     subtraction, exp2 of it is 0 or infinity, and the end division is 0/0. Unfused (online_softmax.py) the difference is 0.
     """
-    outcomes = {(o.floor, o.guarded): o for o in masked_row_outcomes(seed=0)}
-    for floor in (-np.inf, -1e20):
-        assert outcomes[floor, True].zero_rows == outcomes[floor, True].masked_rows > 0
-        assert outcomes[floor, False].nan_rows == outcomes[floor, False].masked_rows
-    assert all(o.visible_rows_right for o in outcomes.values())
+    case = Case("one query tile of both kinds of rows, one of neither", q_offset=-16, causal=True)
+    x = draw(case)
+    want, sees = reference(case, x)
+    assert (~sees).sum() == 16
+    chosen = {"FLOOR = -1.0e20": f'FLOOR = float("{floor}")'}
+    unguarded = {"saw_key = m_i > NO_KEY": "saw_key = m_i <= -m_i + 1.0e38"}  # true for every m_i that can occur
+    for changes, hides in ((chosen, lambda rows: rows == 0), ({**chosen, **unguarded}, np.isnan)):
+        out, _ = simulate(case, x, variant(str(fmha.__file__), changes).fmha_kernel)
+        assert hides(out[:, :, ~sees]).all()
+        assert relative_error(out[:, :, sees], want[:, :, sees]) <= SPEC.tolerance(case.problem)
 
 
 def test_the_cutile_front_end_fuses_the_scaling_of_scores() -> None:
     """What the test above rests on: the IR of the kernel has a fused multiply-add feeding exp2."""
     case = Case("fused")
     x = draw(case)
-    shape = Shape.of(case.problem)
-    args = (x.q, x.k, x.v, x.q, sim.empty((1, 1, 1), np.float32), 0.25, 0, *SPEC.constants(shape, case.configuration))
+    [call] = SPEC.calls(case.problem, case.configuration)
+    args = (x.q, x.k, x.v, x.q, sim.empty((1, 1, 1), np.float32), *call.scalars, *call.constants)
     body = sim.compile_kernel(fmha.fmha_kernel, args).body
     fused = {o.result_var.name for o in body.traverse() if o.op == "fma"}
     assert any(o.operand.name in fused for o in body.traverse() if o.op == "unaryop" and o.fn == "exp2")

@@ -64,37 +64,60 @@ def arrays(connection):
     connection.send(different)
 
 
-def fmha(connection):
-    """In a process of its own: problem sizes at which FMHA's compile job differs from its launch."""
+class Tensor(fake_driver.DeviceArray):
+    """What a launch needs of a torch tensor."""
+
+    device = "cuda"
+
+    def __init__(self, shape, dtype, address=1 << 40):
+        super().__init__(shape, dtype, address)
+        self.shape, self.dtype, self.address = shape, dtype, address
+
+    def view(self, shape):
+        return Tensor(shape, self.dtype, self.address)
+
+
+def launches(connection):
+    """In a process of its own: kernels and problem sizes whose compile jobs differ from their launches."""
     fake_driver.install()
     torch = types.ModuleType("torch")
     properties = types.SimpleNamespace(multi_processor_count=132)
     torch.cuda = types.SimpleNamespace(current_stream=lambda: 0, get_device_properties=lambda device: properties)
-    torch.float32 = "fp32"
-    torch.empty = lambda shape, **_: fake_driver.DeviceArray(shape, "<f4", 1 << 30)
+    torch.float16, torch.float32 = "<f2", "<f4"
+    torch.empty = lambda shape, dtype, device: Tensor(shape, dtype, 1 << 30)
     sys.modules["torch"] = torch
-    from spak.kernels.attention.fmha.spec import SPEC, Inputs
+    from spak.kernels import cutile
+    from spak.kernels.registry import SPECS, spec
 
-    parameters = yaml.safe_load((LAWS / "ops/fmha.yaml").read_text())["parameters"]
-    default = {name: parameter["default"] for name, parameter in parameters.items()}
     different = []
-    for batch, heads, kv_heads, length in [(8, 16, 16, 1024), (1, 16, 16, 16384), (4, 32, 8, 2048), (2, 3, 1, 1000)]:
-        problem = {"batch": batch, "heads": heads, "kv_heads": kv_heads, "seq_q": length, "seq_kv": length}
-        problem |= {"q_offset": 0, "head_dim": 64, "causal": True, "dtype": "fp16"}
-        q = fake_driver.DeviceArray((batch, heads, length, 64), "<f2", 1 << 40)
-        k, v = (fake_driver.DeviceArray((batch, kv_heads, length, 64), "<f2", i << 40) for i in (2, 3))
-        out = fake_driver.DeviceArray((batch, heads, length, 64), "<f2", 4 << 40)
-        out.device = "cuda"
-        [job] = SPEC.compile_jobs(problem, default)
-        [asked] = asked_by_launches(lambda q=q, k=k, v=v, o=out, p=problem: SPEC.launch(Inputs(q, k, v), o, p, default))
-        same = asked.parameters == job.signature.parameters
-        if not same or asked.calling_convention.code != job.signature.calling_convention.code:
-            different.append(problem)
+    for op in SPECS:
+        node = yaml.safe_load((LAWS / f"ops/{op}.yaml").read_text())
+        default = {name: parameter["default"] for name, parameter in node["parameters"].items()}
+        odd = {"seq_q": 1000, "seq_kv": 1000, "batch": 1, "m": 1000}
+        sizes = [*node["problems"].values(), {**{n: p["default"] for n, p in node["problem"].items()}, **odd}]
+        for size in sizes:
+            problem = {**{name: size[name] for name in node["problem"]}, "dtype": "fp16"}
+            given = {
+                name: Tensor(array.shape, "<f2", (1 + i) << 40)
+                for i, (name, array) in enumerate(spec(op).arrays(problem).items())
+            }
+            out = given.pop("out")
+            cutile._hinted.cache_clear()  # a kernel object asks once for each signature
+            jobs = spec(op).compile_jobs(problem, default)
+            asked = asked_by_launches(
+                lambda op=op, g=given, o=out, p=problem, d=default: spec(op).launch(spec(op).inputs(**g), o, p, d)
+            )
+            ours, theirs = (
+                [(s.parameters, s.calling_convention.code) for s in all_]
+                for all_ in ([j.signature for j in jobs], asked)
+            )
+            if ours != theirs:
+                different.append((op, problem))
     connection.send(different)
 
 
 @pytest.mark.compiler
-@pytest.mark.parametrize("compare", [arrays, fmha])
+@pytest.mark.parametrize("compare", [arrays, launches])
 def test_compile_ahead_and_launch_agree(compare):
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     context = multiprocessing.get_context("spawn")

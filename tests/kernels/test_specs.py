@@ -6,6 +6,7 @@ import io
 from itertools import product
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.registry import SPECS, spec
+from spak.kg.files.loader import load
+from spak.kg.space.space import build
 
 OPS = Path(__file__).parents[2] / "laws" / "ops"
 SMALL_CORE = 300
@@ -30,13 +33,67 @@ def first_problem(op: str) -> dict:
     return next(iter(op_file(op)["problems"].values()))
 
 
+class Asked(dict):
+    """A complete configuration or problem that notes which names are read."""
+
+    def __init__(self, values):
+        super().__init__(values)
+        self.names = set()
+
+    def __getitem__(self, name):
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.names |= {name} & self.keys()
+        return super().get(name, default)
+
+
 @pytest.mark.parametrize("op", SPECS)
-def test_a_spec_has_the_parameters_of_its_op(op):
-    """Names and values are those of laws/ops, which owns the space."""
-    declared = {name: tuple(parameter["values"]) for name, parameter in op_file(op)["parameters"].items()}
-    assert {name: tuple(values) for name, values in spec(op).parameters.items()} == declared
-    assert set(spec(op).problem_parameters) == set(op_file(op)["problem"])
+def test_a_spec_reads_every_parameter_of_its_op(op):
+    """laws/ops owns names, values and defaults: none is repeated in a spec, and none of them does nothing."""
+    problem, configuration = Asked(first_problem(op)), Asked(defaults(op))
+    for call in spec(op).calls(problem, configuration):
+        spec(op).kernel(call.function, configuration)
+    assert configuration.names == set(op_file(op)["parameters"])
+    assert problem.names == set(op_file(op)["problem"])
     assert spec(op).op == op
+
+
+VARIANTS_BY_NAME = [
+    (op, name)
+    for op in SPECS
+    for name, parameter in op_file(op)["parameters"].items()
+    if any(isinstance(value, str) for value in parameter["values"])
+]
+
+
+@pytest.mark.parametrize(("op", "name"), VARIANTS_BY_NAME)
+def test_each_variant_that_has_a_name_is_code_of_its_own(op, name):
+    """Whatever the order of the op's list, a name means one constant of the kernel, and no other name means it."""
+    values = op_file(op)["parameters"][name]["values"]
+    found = {spec(op).calls(first_problem(op), {**defaults(op), name: value})[0].constants for value in values}
+    assert len(found) == len(values) > 1
+
+
+@pytest.mark.parametrize("op", SPECS)
+def test_the_order_of_the_values_in_an_op_file_changes_no_code(op):
+    """The same configurations of an op whose every list is turned round compile to the same functions."""
+    node = load(OPS.parent).ops[op]
+    turned = msgspec.structs.replace(
+        node,
+        parameters={
+            name: msgspec.structs.replace(parameter, values=parameter.values[::-1])
+            for name, parameter in node.parameters.items()
+        },
+    )
+    problem = first_problem(op)
+    ours, theirs = build(node, problem), build(turned, problem)
+    for index in range(0, len(ours), max(1, len(ours) // 20)):
+        configuration = ours.config(index)
+        other = theirs.config(theirs.index(configuration))
+        assert list(other.items()) == list(configuration.items())
+        assert spec(op).calls(problem, other) == spec(op).calls(problem, configuration)
 
 
 @pytest.mark.parametrize("op", ["fmha", "matmul"])
@@ -79,24 +136,15 @@ def test_matmul_work_counts_every_product_once_when_tiles_divide_the_problem():
 
 def test_a_persistent_grid_is_what_stays_resident_and_never_more_than_the_blocks():
     """132 SMs at two CTAs each; a small problem gets one CTA for each block."""
-    from spak.kernels.attention.problem import Shape
 
-    shape = Shape.of(first_problem("fmha"))
-    persistent = {**defaults("fmha"), "persistent": True}
-    assert FMHA.grid(shape, persistent, 132) == (264, 1, 1)
-    assert FMHA.grid(shape, {**persistent, "num_ctas": 2}, 132) == (132, 1, 1)
-    assert FMHA.grid(shape, persistent, 10_000) == (2048, 1, 1)
-    assert FMHA.grid(shape, defaults("fmha"), 1) == (1, 16, 128)
-    assert FMHA.grid(shape, {**defaults("fmha"), "heads_fastest": True}, 1) == (1, 128, 16)
+    def grid(num_sms, **changes):
+        return FMHA.calls(first_problem("fmha"), {**defaults("fmha"), **changes}, num_sms)[0].grid
 
-
-def test_impossible_attention_problems_are_refused():
-    """A problem the kernel cannot compute is an error that says why, not a wrong answer."""
-    problem = first_problem("fmha")
-    with pytest.raises(ValueError, match="kv_heads 5 does not divide heads 16"):
-        FMHA.work({**problem, "kv_heads": 5}, defaults("fmha"))
-    with pytest.raises(ValueError, match=r"head_dim must be 16\.\.256 \(got 8\)"):
-        FMHA.work({**problem, "head_dim": 8}, defaults("fmha"))
+    assert grid(132, persistent=True) == (264, 1, 1)
+    assert grid(132, persistent=True, num_ctas=2) == (132, 1, 1)
+    assert grid(10_000, persistent=True) == (2048, 1, 1)
+    assert grid(1) == (1, 16, 128)
+    assert grid(1, heads_fastest=True) == (1, 128, 16)
 
 
 VARIANTS = {

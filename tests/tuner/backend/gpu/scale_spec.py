@@ -47,9 +47,6 @@ FUNCTIONS = {"wild": wild, "hang": spin, "uncompilable": uncompilable}
 
 class ScaleSpec:
     op = "scale"
-    parameters = {"tile": (256, 512), "kind": ("good",)}
-    problem_parameters = ("n",)
-    invariants = ()
     source_files = (__file__,)
 
     def compile_jobs(self, problem, configuration):

@@ -1,0 +1,155 @@
+"""A kernel's launches as data: what is compiled ahead, launched on a GPU, and run on the simulator is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar
+from spak.kernels.signature import contiguous, convention
+
+DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+"""An op's name of a type -> its name in torch and in cuda.tile."""
+
+TOLERANCES = {"fp16": 1e-3, "bf16": 8e-3}
+"""Largest relative error by dtype; the unit roundoffs are 2^-11 and 2^-8."""
+
+HINTS = ("occupancy", "num_ctas", "num_worker_warps")
+"""Parameters that are the compiler's hints by the same name; 0 leaves the choice to it."""
+
+OUTPUT = "out"
+"""Name of the array that a kernel writes."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """A contiguous array: name of its type, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One launch of one cuTile function.
+
+    Attributes:
+        function: Its name in kernel.py, and in the cubin.
+        grid: Blocks.
+        arrays: Arguments by name, in order; inputs and `OUTPUT` may be given in another shape, all others are scratch.
+        scalars: Arguments after them: a float is passed as fp32, an int as int32.
+        constants: Arguments after those, compiled in.
+    """
+
+    function: str
+    grid: tuple[int, int, int]
+    arrays: Mapping[str, Array]
+    scalars: tuple[float, ...]
+    constants: tuple[Scalar, ...]
+
+
+@lru_cache
+def _hinted(module: str, function: str, hints: tuple[tuple[str, int | None], ...]) -> Any:
+    """One kernel object for each set of hints: cuTile keeps compiled code with the object."""
+    return getattr(import_module(module), function).replace_hints(**dict(hints))
+
+
+class CutileSpec:
+    """What the specs of all kernels here do alike; see `spak.kernels.interface.KernelSpec`. kernel.py lies beside spec.py.
+
+    Attributes:
+        inputs: Class of the inputs; its fields are those of `arrays`, without `OUTPUT`.
+    """
+
+    inputs: type
+
+    def arrays(self, problem: Problem) -> Mapping[str, Array]:
+        """Inputs in the order they are drawn, and `OUTPUT`."""
+        raise NotImplementedError
+
+    def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
+        """The launches, in order, the hot one first; `num_sms` of the device decides the grid of persistent ones."""
+        raise NotImplementedError
+
+    def kernel(self, function: str, configuration: Configuration) -> Any:
+        """The cuTile kernel with the configuration's hints."""
+        hints = tuple((name, int(configuration[name]) or None) for name in HINTS if name in configuration)
+        return _hinted(f"{type(self).__module__.rpartition('.')[0]}.kernel", function, hints)
+
+    def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
+        """What `launch` would compile, function by function."""
+        return tuple(
+            CompileJob(self.kernel(call.function, configuration), _signature(call), call.function)
+            for call in self.calls(problem, configuration)
+        )
+
+    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Any:
+        """Standard normal inputs."""
+        import torch
+
+        generator = torch.Generator(device=device).manual_seed(seed)
+        drawn = {
+            name: torch.randn(array.shape, generator=generator, device=device, dtype=torch.float32).to(_torch(array))
+            for name, array in self.arrays(problem).items()
+            if name != OUTPUT
+        }
+        return self.inputs(**drawn)
+
+    def make_outputs(self, problem: Problem, *, device: str) -> Any:
+        """The output, filled with NaN."""
+        import torch
+
+        out = self.arrays(problem)[OUTPUT]
+        return torch.full(out.shape, float("nan"), dtype=_torch(out), device=device)
+
+    def launch(self, inputs: Any, outputs: Any, problem: Problem, configuration: Configuration) -> None:
+        """Every call on the current stream; scratch is allocated here."""
+        import cuda.tile as ct
+        import torch
+
+        num_sms = torch.cuda.get_device_properties(outputs.device).multi_processor_count
+        arrays = {**vars(inputs), OUTPUT: outputs}
+        for call in self.calls(problem, configuration, num_sms):
+            for name, array in call.arrays.items():
+                if name not in arrays:
+                    arrays[name] = torch.empty(array.shape, dtype=_torch(array), device=outputs.device)
+            shaped = [_shaped(arrays[name], array.shape) for name, array in call.arrays.items()]
+            kernel = self.kernel(call.function, configuration)
+            ct.launch(torch.cuda.current_stream(), call.grid, kernel, (*shaped, *call.scalars, *call.constants))
+
+    def tolerance(self, problem: Problem) -> float:
+        """1e-3 for fp16, 8e-3 for bf16."""
+        return TOLERANCES[str(problem["dtype"])]
+
+
+def ceil_div(count: int, size: int) -> int:
+    """Tiles of `size` that cover `count`."""
+    return -(-count // size)
+
+
+def resident(configuration: Configuration, num_sms: int) -> int:
+    """CTAs that a persistent grid has: as many as the hints keep resident."""
+    return max(1, num_sms * int(configuration["occupancy"]) // int(configuration["num_ctas"]))
+
+
+def _torch(array: Array) -> Any:
+    import torch
+
+    return getattr(torch, DTYPES[array.dtype])
+
+
+def _shaped(array: Any, shape: tuple[int, ...]) -> Any:
+    return array if tuple(array.shape) == shape else array.view(shape)
+
+
+def _signature(call: Call) -> Any:
+    import cuda.tile as ct
+    from cuda.tile.compilation import KernelSignature, ScalarConstraint
+
+    arrays = [contiguous(getattr(ct, DTYPES[array.dtype]), array.shape) for array in call.arrays.values()]
+    scalars = [ScalarConstraint(ct.float32 if isinstance(value, float) else ct.int32) for value in call.scalars]
+    parameters = [*arrays, *scalars, *call.constants]
+    return KernelSignature(parameters, calling_convention=convention(arrays), symbol=call.function)
