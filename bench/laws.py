@@ -91,7 +91,7 @@ def masks(laws: Sequence[Law], table: TrialTable) -> tuple[np.ndarray, np.ndarra
     for law in laws:
         if not isinstance(law, NegativeLaw) or "slowdown" not in law.claim.effect or law.status != "confirmed":
             continue
-        if not in_scope(law, table, {})[0]:
+        if not in_scope(law, table.problems, {})[0]:
             continue
         region = region_of(law.claim.avoid, table, 0, {})
         every |= region

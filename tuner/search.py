@@ -331,7 +331,7 @@ class _Plan:
             question.facts,
             self.tests,
             self.request.seed,
-            tuple(feasible.config(int(i)) for i in drawn),
+            feasible.part(drawn),
             is_known=writeback.known_before(found.id, laws),
         )
         return learn.learn(found, lesson, backend, notebook)

@@ -15,7 +15,7 @@ from spak.kg.files import grow
 from spak.kg.files.loader import Laws
 from spak.kg.law.match import Matcher, Question
 from spak.kg.law.status import bounds, needed_tier, standing
-from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
 from spak.kg.model.op import Op
@@ -293,11 +293,7 @@ class Experiment:
         own = [parse_assignments(text, what="problems") for entry in self.law.evidence for text in entry.problems]
         named = [complete(self.op, size) for size in (*own, *self.op.problems.values())]
         distinct = {problem_text(size): size for size in named}
-        empty = np.empty((len(distinct), 0))
-        table = TrialTable(
-            {}, np.empty((0, 0), np.int16), tuple(distinct.values()), empty, empty, empty, empty.astype(bool), {}
-        )
-        speaking = in_scope(self.law, table, self.facts)
+        speaking = in_scope(self.law, list(distinct.values()), self.facts)
         return tuple(size for size, speaks in zip(distinct.values(), speaking, strict=True) if speaks)[
             : self.num_problems
         ]
@@ -345,40 +341,27 @@ def _known(law: Law, laws: Laws) -> TrialTable | None:
 
 def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialTable | None) -> list[Ask]:
     rng = stream(test.seed, Purpose.REPETITION)
-    inside, outside = _pools(test, build(test.op, problems[0], test.facts), rng)
-    found = known if known is not None else _untried([*inside, *outside])
-    limit = len(problems) * (len(inside) + len(outside) + len(found.codes))
-    asked, _ = plan([test.law], found, HeldOut(tuple(problems), limit, inside), test.facts, rng)
+    space = build(test.op, problems[0], test.facts)
+    inside, outside = _pools(test, space, rng)
+    found = known or TrialTable.untried(space.part([*inside, *outside]), ({},))
+    limit = len(problems) * (len(inside) + len(outside) + len(found.space))
+    asked, _ = plan([test.law], found, HeldOut(tuple(problems), limit, space.part(inside)), test.facts, rng)
     if not asked:
         return []
     have = {(problem_text(ask.problem), problem_text(ask.configuration)) for ask in asked}
     more = [
         Ask(configuration, problem)
         for problem in problems
-        for configuration in outside[:MIN_REFERENCES]
+        for configuration in map(space.config, outside[:MIN_REFERENCES])
         if (problem_text(problem), problem_text(configuration)) not in have
     ]
     return [*asked, *more]
 
 
-def _pools(
-    test: Experiment, space: Space, rng: np.random.Generator
-) -> tuple[tuple[Configuration, ...], tuple[Configuration, ...]]:
-    """Feasible configurations in the law's region and outside it; where it waits for the compiler, any are outside."""
+def _pools(test: Experiment, space: Space, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Places of configurations in the law's region and outside it; where it waits for the compiler, any are outside."""
     named: Bools = np.zeros(len(space), dtype=bool)
     if isinstance(test.law, NegativeLaw) and space.speaks_of(parse(test.law.claim.avoid)):
         named = space.holds(parse(test.law.claim.avoid))
-    return _drawn(space, np.flatnonzero(named), rng), _drawn(space, np.flatnonzero(~named), rng)
-
-
-def _drawn(space: Space, rows: np.ndarray, rng: np.random.Generator) -> tuple[Configuration, ...]:
-    return tuple(space.config(int(row)) for row in rng.permutation(rows)[:POOL])
-
-
-def _untried(pool: Sequence[Configuration]) -> TrialTable:
-    """A table of configurations of which nothing is known."""
-    names = tuple(pool[0])
-    values = {name: tuple(dict.fromkeys(c[name] for c in pool)) for name in names}
-    codes = np.array([[values[name].index(c[name]) for name in names] for c in pool], dtype=np.int16)
-    empty = np.full((1, len(pool)), np.nan)
-    return TrialTable(values, codes, ({},), empty, empty, empty, np.zeros((1, len(pool)), dtype=bool), {})
+    inside, outside = (rng.permutation(np.flatnonzero(rows))[:POOL].tolist() for rows in (named, ~named))
+    return inside, outside

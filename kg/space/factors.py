@@ -56,7 +56,7 @@ def factors(conditions: Conditions) -> tuple[Codes, ...]:
     )
 
 
-def holds(expression: Expression, columns: Mapping[str, Column | Scalar], count: int) -> Mask:
+def holds(expression: Expression, columns: Mapping[str, npt.NDArray[np.generic] | Column | Scalar], count: int) -> Mask:
     """(count,) where `expression` is true; a number is true unless it is zero or undefined."""
     found = expression.evaluate_columns(columns, count)
     if found.dtype == np.bool_:

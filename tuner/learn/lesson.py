@@ -19,6 +19,7 @@ from spak.kg.model.law import Evidence, Law, Scope
 from spak.kg.model.op import Op
 from spak.kg.model.run import Candidate, Run, Trial
 from spak.kg.model.store import Store
+from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
@@ -54,7 +55,7 @@ class Lesson:
     facts: Mapping[str, Scalar]
     budget: int
     seed: int
-    pool: tuple[Configuration, ...] = ()
+    pool: Space | None = None
     margins: Margins | None = None
     is_known: Callable[[Law], bool] = lambda _: False
 

@@ -19,6 +19,7 @@ from spak.kg.model.law import (
     RequireClaim,
     Scope,
 )
+from spak.kg.space.space import Setting, Space
 from spak.tuner.learn.confirm.judge import judge
 from spak.tuner.learn.confirm.plan import HeldOut, plan
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
@@ -164,7 +165,9 @@ def test_what_a_plan_asks_for_is_enough_to_judge() -> None:
 def test_a_plan_asks_for_strangers_of_the_region_too() -> None:
     found = from_runs([sweep((1, 2, 4))])
     stranger = {"tile_m": 512, "tile_n": 128, "occupancy": 2, "v_latency": 4}
-    held_out = HeldOut(({"size": 8},), 500, pool=(stranger,))
+    values = tuple((value,) for _, value in sorted(stranger.items()))
+    pool = Space("fmha", Setting({}), tuple(sorted(stranger)), values, {}, (np.zeros((1, 4), np.int16),))
+    held_out = HeldOut(({"size": 8},), 500, pool)
     asked, _ = plan([avoid("tile_m * tile_n > 8192")], found, held_out, {}, np.random.default_rng(0))
     assert stranger in [ask.configuration for ask in asked]
 

@@ -20,7 +20,7 @@ from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.learn.confirm.judge import MIN_PROBLEMS, Judgement, judge, region_of
-from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
+from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
 
 SPEAKING = frozenset({"measured", "compiled"})
 """Tiers whose runs hold trials that can be judged again."""
@@ -112,7 +112,7 @@ class Witness:
         seen = self.table.observed[row]
         if isinstance(law, NegativeLaw):
             return int((seen & ~region_of(law.claim.avoid, self.table, row, self.facts)).sum())
-        return int((seen & _has(law, self.table)).sum())
+        return int((seen & self.table.having(law.claim.prefer)).sum())
 
     def _suggests(self, law: Law) -> bool:
         """Whether the law was found in this run and in no other before."""
@@ -163,10 +163,3 @@ def _at(table: TrialTable, problems: tuple[str, ...]) -> TrialTable:
     wanted = [size(text) for text in problems]
     rows = [r for r, p in enumerate(table.problems) if any(one <= size(problem_text(p)) for one in wanted)]
     return table.only(rows)
-
-
-def _has(law: PositiveLaw, table: TrialTable) -> Bools:
-    mask = np.ones(len(table.codes), dtype=bool)
-    for name, value in law.claim.prefer.items():
-        mask &= table.column(name) == table.parameters[name].index(value)
-    return mask

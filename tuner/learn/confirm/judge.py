@@ -5,14 +5,13 @@ The same judgement serves a candidate's confirmation, the audit of a search unde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from spak.kg.expression import parse
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Problem, Scalar
 from spak.kg.model.law import IndifferentLaw, Law, NegativeLaw, PositiveLaw, Verdict
 from spak.tuner.learn.mining.indifferent import matched
 from spak.tuner.learn.mining.table import Bools, Floats, TrialTable, problem_text
@@ -73,7 +72,7 @@ def judge(
         facts: Hardware facts that its expressions may name, without `hw.`.
         min_problems: 1 for one run among several, whose problem sizes the law's status adds up.
     """
-    speaks = in_scope(law, table, facts or {})
+    speaks = in_scope(law, table.problems, facts or {})
     rows: dict[int, _Row] = {}
     for row in range(len(table.problems)):
         if not speaks[row]:
@@ -89,7 +88,7 @@ def judge_each(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None =
 
     For evidence that names one problem size an entry; `judge` weighs them together.
     """
-    speaks = in_scope(law, table, facts or {})
+    speaks = in_scope(law, table.problems, facts or {})
     said = ((row, _row(law, table, row, facts or {})) for row in range(len(table.problems)) if speaks[row])
     return tuple(_alone(row, table) for row in said if row[1] is not None)
 
@@ -102,11 +101,11 @@ def _alone(said: tuple[int, _Row | None], table: TrialTable) -> Judgement:
     return Judgement(found.verdict, effect, interval, (problem_text(table.problems[row]),))
 
 
-def in_scope(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> list[bool]:
+def in_scope(law: Law, problems: Sequence[Problem], facts: Mapping[str, Scalar]) -> list[bool]:
     """For each problem size: whether dtype and `when` of the law's scope hold, as far as everything it names is known."""
     when = parse(law.scope.when) if law.scope.when else None
     result = []
-    for problem in table.problems:
+    for problem in problems:
         dtype_fits = not law.scope.dtype or "dtype" not in problem or problem["dtype"] in law.scope.dtype
         names = {**problem, **{f"hw.{name}": value for name, value in facts.items()}}
         result.append(dtype_fits and (when is None or when.partial(names) is True))
@@ -131,25 +130,7 @@ def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> 
 
 def region_of(avoid: str, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> Bools:
     """(N,): where an expression holds at one problem size; false where it needs a feature nobody knows."""
-    parsed = parse(avoid)
-    count = len(table.codes)
-    columns: dict[str, npt.NDArray[np.generic] | Scalar] = {}
-    known = np.ones(count, dtype=bool)
-    if not parsed.facts <= facts.keys():
-        return ~known
-    for name in parsed.names:
-        if name in table.parameters:
-            columns[name] = np.array(table.parameters[name])[table.column(name)]
-        elif name in table.features:
-            values = table.features[name][row]
-            known &= np.isfinite(values)
-            columns[name] = np.nan_to_num(values)
-        elif name in table.problems[row]:
-            columns[name] = table.problems[row][name]
-        else:
-            return np.zeros(count, dtype=bool)
-    columns |= {f"hw.{name}": value for name, value in facts.items()}
-    return np.asarray(parsed.evaluate_columns(columns, count), dtype=bool) & known
+    return table.holds(parse(avoid), row, facts)
 
 
 def _slowdown(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.law import IndifferentLaw, Law, NegativeLaw, PositiveLaw
+from spak.kg.space.space import Space
 from spak.tuner.learn.confirm.judge import MIN_CONTEXTS, MIN_TESTED, in_scope, region_of
 from spak.tuner.learn.mining.indifferent import matched
-from spak.tuner.learn.mining.table import TrialTable
+from spak.tuner.learn.mining.table import Floats, TrialTable
 
 REFERENCES = 3
 """Best configurations of the found sizes, measured beside every candidate: the best elsewhere may not be best here."""
@@ -37,13 +39,13 @@ class HeldOut:
 
     Attributes:
         problems: Problem sizes no candidate was found on.
-        pool: Feasible configurations never tried, from which random challengers are drawn.
+        pool: Feasible configurations, most never tried, from which random challengers are drawn.
         budget: Most measurements.
     """
 
     problems: tuple[Problem, ...]
     budget: int
-    pool: tuple[Configuration, ...] = ()
+    pool: Space | None = None
 
 
 def plan(
@@ -62,14 +64,14 @@ def plan(
     """
     asked: dict[tuple[str, str], Ask] = {}
     covered: list[Law] = []
-    score = _scores(found)
-    references = [found.configuration(int(index)) for index in np.argsort(score, kind="stable")[:REFERENCES]]
+    ranked = _Ranked.of(found, rng)
+    references = [found.configuration(int(index)) for index in ranked.places[:REFERENCES]]
     for law in laws:
         wanted: dict[tuple[str, str], Ask] = {}
         for problem in held_out.problems:
-            if not _speaks(law, found, problem, facts):
+            if not in_scope(law, [problem], facts)[0]:
                 continue
-            test = _test(law, (found, score), (problem, held_out.pool), facts, rng)
+            test = _test(law, ranked, (problem, held_out.pool), facts, rng)
             for configuration in [*references, *test] if test else []:
                 ask = Ask(configuration, problem)
                 key = (repr(sorted(configuration.items())), repr(sorted(problem.items())))
@@ -82,81 +84,69 @@ def plan(
     return list(asked.values()), tuple(covered)
 
 
-def _scores(found: TrialTable) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """(N,): geometric mean slowdown over the problem sizes a configuration was timed at; infinite where it never was."""
-    low, high = found.slowdown_bounds()
-    logs = np.log(np.sqrt(low * high))
-    counts = np.isfinite(logs).sum(axis=0)
-    with np.errstate(invalid="ignore"):
+@dataclass(frozen=True)
+class _Ranked:
+    """The found configurations by how fast they were.
+
+    Attributes:
+        found: Their table.
+        score: (N,) geometric mean slowdown over the problem sizes one was timed at; infinite where it never was.
+        places: (N,) the fastest first, equals in random order.
+    """
+
+    found: TrialTable
+    score: Floats
+    places: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, found: TrialTable, rng: np.random.Generator) -> _Ranked:
+        low, high = found.slowdown_bounds()
+        logs = np.log(np.sqrt(low * high))
+        counts = np.isfinite(logs).sum(axis=0)
         mean = np.nansum(logs, axis=0) / np.maximum(counts, 1)
-    return np.where(counts > 0, mean, np.inf)
-
-
-def _speaks(law: Law, found: TrialTable, problem: Problem, facts: Mapping[str, Scalar]) -> bool:
-    return in_scope(law, _at(found, problem), facts)[0]
-
-
-def _at(found: TrialTable, problem: Problem) -> TrialTable:
-    """The found configurations as if they stood at `problem`: for expressions over parameters and problem sizes."""
-    one = found.only([0])
-    return TrialTable(
-        parameters=one.parameters,
-        codes=one.codes,
-        problems=(dict(problem),),
-        time=one.time,
-        low=one.low,
-        high=one.high,
-        failed=one.failed,
-        features={name: np.fmax.reduce(values, axis=0, keepdims=True) for name, values in found.features.items()},
-    )
+        score = np.where(counts > 0, mean, np.inf)
+        order = rng.permutation(len(score))
+        return cls(found, score, order[np.argsort(score[order], kind="stable")])
 
 
 def _test(
     law: Law,
-    known: tuple[TrialTable, np.ndarray[tuple[int], np.dtype[np.float64]]],
-    where: tuple[Problem, tuple[Configuration, ...]],
+    ranked: _Ranked,
+    where: tuple[Problem, Space | None],
     facts: Mapping[str, Scalar],
     rng: np.random.Generator,
 ) -> list[Configuration]:
-    found, score = known
+    found, places = ranked.found, ranked.places
     problem, pool = where
-    ranked = np.argsort(score, kind="stable")
     if isinstance(law, NegativeLaw):
-        mask = region_of(law.claim.avoid, _at(found, problem), 0, facts)
-        inside = [int(index) for index in ranked if mask[index]]
+        mask = region_of(law.claim.avoid, found.at(problem), 0, facts)
+        inside = [int(index) for index in places if mask[index]]
         fast = inside[: CHALLENGERS - RANDOM_CHALLENGERS]
         rest = inside[len(fast) :]
         drawn = rng.permutation(len(rest))[:RANDOM_CHALLENGERS]
         chosen: list[Configuration] = [found.configuration(index) for index in [*fast, *(rest[int(i)] for i in drawn)]]
-        return [*chosen, *_strangers(law, found, (problem, pool), facts, rng)]
+        return [*chosen, *_strangers(law, (problem, pool), facts, rng)]
     if isinstance(law, PositiveLaw):
-        has = [all(found.configuration(int(i)).get(n) == v for n, v in law.claim.prefer.items()) for i in ranked]
-        inside = [int(i) for i, fits in zip(ranked, has, strict=True) if fits][: MIN_TESTED + 1]
-        outside = [int(i) for i, fits in zip(ranked, has, strict=True) if not fits][: MIN_TESTED + 1]
-        return [found.configuration(index) for index in [*inside, *outside]]
+        has = found.having(law.claim.prefer)[places]
+        tested = [*places[has][: MIN_TESTED + 1], *places[~has][: MIN_TESTED + 1]]
+        return [found.configuration(int(index)) for index in tested]
     if isinstance(law, IndifferentLaw):
         values = found.parameters[law.claim.over]
         contexts, _ = matched(found, law.claim.over, [values.index(value) for value in law.claim.values])
-        best = np.argsort(score[contexts].min(axis=1), kind="stable")[: MIN_CONTEXTS + 1]
+        best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_CONTEXTS + 1]
         return [found.configuration(int(index)) for context in contexts[best] for index in context]
     return []
 
 
 def _strangers(
     law: NegativeLaw,
-    found: TrialTable,
-    where: tuple[Problem, tuple[Configuration, ...]],
+    where: tuple[Problem, Space | None],
     facts: Mapping[str, Scalar],
     rng: np.random.Generator,
 ) -> list[Configuration]:
     """Configurations of the region that the run which suggested it never tried."""
     problem, pool = where
-    if not pool:
+    if pool is None:
         return []
-    names = tuple(found.parameters)
-    values = {name: tuple(dict.fromkeys(c[name] for c in pool)) for name in names}
-    codes = np.array([[values[name].index(c[name]) for name in names] for c in pool], dtype=np.int16)
-    empty = np.full((1, len(pool)), np.nan)
-    table = TrialTable(values, codes, (dict(problem),), empty, empty, empty, np.zeros((1, len(pool)), dtype=bool), {})
-    inside = np.flatnonzero(region_of(law.claim.avoid, table, 0, facts))
-    return [pool[int(index)] for index in rng.permutation(inside)[:RANDOM_CHALLENGERS]]
+    inside = np.flatnonzero(region_of(law.claim.avoid, TrialTable.untried(pool, (problem,)), 0, facts))
+    return [pool.config(int(index)) for index in rng.permutation(inside)[:RANDOM_CHALLENGERS]]

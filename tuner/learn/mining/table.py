@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.model.base import Scalar
+from spak.kg.expression import Expression
+from spak.kg.expression.columns import Column
+from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.run import Run, Trial
+from spak.kg.space.factors import Codes, holds
+from spak.kg.space.space import Setting, Space
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -20,8 +25,7 @@ class TrialTable:
     """S problem sizes by N distinct configurations of one op on one piece of hardware.
 
     Attributes:
-        parameters: Parameter -> its values in canonical order (numbers ascending).
-        codes: (N, P) int16; index of each configuration's value among its parameter's values.
+        space: The configurations; problem sizes are the table's, not the space's.
         problems: The S problem sizes.
         time: (S, N) microseconds or predicted microseconds; NaN where not tried or failed.
         low: (S, N) lower end of the 95 % interval; equals `time` where a run states none.
@@ -30,14 +34,29 @@ class TrialTable:
         features: Compiled feature -> (S, N), NaN where unknown.
     """
 
-    parameters: Mapping[str, tuple[Scalar, ...]]
-    codes: npt.NDArray[np.int16]
-    problems: tuple[dict[str, Scalar], ...]
+    space: Space
+    problems: tuple[Problem, ...]
     time: Floats
     low: Floats
     high: Floats
     failed: Bools
     features: Mapping[str, Floats]
+
+    @classmethod
+    def untried(cls, space: Space, problems: Sequence[Problem]) -> TrialTable:
+        """Configurations of which nothing is known."""
+        time, low, high = (np.full((len(problems), len(space)), np.nan) for _ in range(3))
+        return cls(space, tuple(problems), time, low, high, np.zeros(time.shape, dtype=bool), {})
+
+    @cached_property
+    def parameters(self) -> dict[str, tuple[Scalar, ...]]:
+        """Parameter -> its values in canonical order (numbers ascending)."""
+        return dict(zip(self.space.names, self.space.values, strict=True))
+
+    @cached_property
+    def codes(self) -> Codes:
+        """(N, P) index of each configuration's value among its parameter's values."""
+        return self.space.codes
 
     @property
     def observed(self) -> Bools:
@@ -46,13 +65,11 @@ class TrialTable:
 
     def column(self, name: str) -> npt.NDArray[np.int16]:
         """(N,): codes of one parameter."""
-        return self.codes[:, list(self.parameters).index(name)]
+        return self.codes[:, self.space.names.index(name)]
 
     def configuration(self, index: int) -> dict[str, Scalar]:
         """Configuration `index` as names and values."""
-        return {
-            name: values[self.codes[index, position]] for position, (name, values) in enumerate(self.parameters.items())
-        }
+        return self.space.config(index)
 
     def best(self) -> npt.NDArray[np.int64]:
         """(S,): index of the fastest configuration of each problem size, -1 where nothing was timed."""
@@ -68,12 +85,38 @@ class TrialTable:
         high_best = np.where(seen, self.high[rows, best][:, None], np.nan)
         return self.low / high_best, self.high / low_best
 
+    def holds(self, expression: Expression, row: int, facts: Mapping[str, Scalar]) -> Bools:
+        """(N,) where `expression` is true at problem size `row`; false where it needs a value that nobody knows.
+
+        Args:
+            expression: Over parameters, problem parameters, compiled features and hardware facts.
+            row: Which problem size.
+            facts: Hardware facts without `hw.`.
+        """
+        measured = {name: self.features[name][row] for name in expression.all_names if name in self.features}
+        given: dict[str, Column | Scalar | Floats] = dict(Setting(self.problems[row], facts).names)
+        given |= {name: np.nan_to_num(values) for name, values in measured.items()}
+        given |= {
+            name: Column(values, self.column(name))
+            for name, values in self.parameters.items()
+            if name in expression.all_names
+        }
+        if not expression.all_names <= given.keys():
+            return np.zeros(len(self.space), dtype=bool)
+        true = holds(expression, given, len(self.space))
+        for values in measured.values():
+            true &= np.isfinite(values)
+        return true
+
+    def having(self, setting: Mapping[str, Scalar]) -> Bools:
+        """(N,) configurations with every value of `setting`."""
+        return self.space.having({name: (value,) for name, value in setting.items()})
+
     def only(self, problems: Sequence[int]) -> TrialTable:
         """The same configurations at some of the problem sizes."""
         rows = list(problems)
-        return TrialTable(
-            parameters=self.parameters,
-            codes=self.codes,
+        return replace(
+            self,
             problems=tuple(self.problems[row] for row in rows),
             time=self.time[rows],
             low=self.low[rows],
@@ -81,6 +124,11 @@ class TrialTable:
             failed=self.failed[rows],
             features={name: values[rows] for name, values in self.features.items()},
         )
+
+    def at(self, problem: Problem) -> TrialTable:
+        """The same configurations untried at `problem`, each compiled feature at the most seen elsewhere."""
+        most = {name: np.fmax.reduce(values, axis=0, keepdims=True) for name, values in self.features.items()}
+        return replace(TrialTable.untried(self.space, (problem,)), features=most)
 
 
 def _ordered(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
@@ -114,58 +162,48 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
         objective: Measurement that ranks trials.
 
     Raises:
-        ValueError: If the runs are of different ops, or hold no trial.
+        ValueError: If the runs are of different ops, hold no trial, or their configurations differ in parameters.
     """
     if len({run.op for run in runs}) != 1:
         raise ValueError("runs of one op are needed, got: " + ", ".join(sorted({run.op for run in runs})))
-    cells = [(run, trial) for run in runs for trial in run.trials if trial.invalidity != "constraints"]
+    cells = [
+        (trial, problem_of(run, trial)) for run in runs for trial in run.trials if trial.invalidity != "constraints"
+    ]
     if not cells:
         raise ValueError("the runs hold no trial")
-    names = sorted({name for _, trial in cells for name in trial.configuration})
-    parameters = {name: _ordered(t.configuration[name] for _, t in cells if name in t.configuration) for name in names}
-    lookup = {name: {value: code for code, value in enumerate(values)} for name, values in parameters.items()}
-    rows: dict[str, int] = {}
-    problems: list[dict[str, Scalar]] = []
-    columns: dict[tuple[int, ...], int] = {}
-    places: list[tuple[int, int, Trial]] = []
-    for run, trial in cells:
-        problem = problem_of(run, trial)
-        row = rows.setdefault(problem_text(problem), len(rows))
-        if row == len(problems):
-            problems.append(problem)
-        key = tuple(lookup[name].get(trial.configuration.get(name, ""), -1) for name in names)
-        places.append((row, columns.setdefault(key, len(columns)), trial))
-    return _fill(parameters, np.array(list(columns), dtype=np.int16), tuple(problems), (places, objective))
-
-
-def _fill(
-    parameters: dict[str, tuple[Scalar, ...]],
-    codes: npt.NDArray[np.int16],
-    problems: tuple[dict[str, Scalar], ...],
-    cells: tuple[list[tuple[int, int, Trial]], str],
-) -> TrialTable:
-    places, objective = cells
-    shape = (len(problems), len(codes))
-    time, low, high = (np.full(shape, np.nan) for _ in range(3))
-    failed = np.zeros(shape, dtype=bool)
+    space, places = _tried(runs[0].op, [trial.configuration for trial, _ in cells])
+    texts = [problem_text(problem) for _, problem in cells]
+    problems = {text: problem for text, (_, problem) in zip(texts, cells, strict=True)}
+    table = TrialTable.untried(space, tuple(problems.values()))
     features: dict[str, Floats] = {}
-    for row, column, trial in places:
-        failed[row, column] |= trial.invalidity != "correct"
-        for found in trial.measurements:
-            if found.name == objective:
-                if trial.invalidity == "correct" and not time[row, column] <= found.value:
-                    time[row, column] = found.value
-                    low[row, column] = found.value if found.low is None else found.low
-                    high[row, column] = found.value if found.high is None else found.high
-            elif found.name != "time":
-                features.setdefault(found.name, np.full(shape, np.nan))[row, column] = found.value
-    return TrialTable(
-        parameters=parameters,
-        codes=codes,
-        problems=problems,
-        time=time,
-        low=low,
-        high=high,
-        failed=failed & np.isnan(time),
-        features=features,
-    )
+    rows = {text: row for row, text in enumerate(problems)}
+    for text, place, (trial, _) in zip(texts, places, cells, strict=True):
+        _enter(table, features, (rows[text], place), trial, objective)
+    return replace(table, failed=table.failed & np.isnan(table.time), features=features)
+
+
+def _tried(op: str, configurations: Sequence[Configuration]) -> tuple[Space, list[int]]:
+    """The distinct ones of `configurations` as a space, and where in it each of them is."""
+    names = tuple(sorted(configurations[0]))
+    if any(configuration.keys() != set(names) for configuration in configurations):
+        raise ValueError("configurations of the same parameters are needed")
+    values = tuple(_ordered(configuration[name] for configuration in configurations) for name in names)
+    codes = np.empty((len(configurations), len(names)), np.int16)
+    for p, (name, column) in enumerate(zip(names, values, strict=True)):
+        lookup = {value: code for code, value in enumerate(column)}
+        codes[:, p] = [lookup[configuration[name]] for configuration in configurations]
+    distinct, places = np.unique(codes, axis=0, return_inverse=True)
+    return Space(op, Setting({}), names, values, {}, (distinct,)), places.ravel().tolist()
+
+
+def _enter(table: TrialTable, features: dict[str, Floats], cell: tuple[int, int], trial: Trial, objective: str) -> None:
+    """Write one trial into the arrays."""
+    table.failed[cell] |= trial.invalidity != "correct"
+    for found in trial.measurements:
+        if found.name == objective:
+            if trial.invalidity == "correct" and not table.time[cell] <= found.value:
+                table.time[cell] = found.value
+                table.low[cell] = found.value if found.low is None else found.low
+                table.high[cell] = found.value if found.high is None else found.high
+        elif found.name != "time":
+            features.setdefault(found.name, np.full(table.time.shape, np.nan))[cell] = found.value
