@@ -25,7 +25,7 @@ def parse_assignments(text: str, *, what: str) -> dict[str, Scalar]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not (equals and name and value):
-            msg = f"{what}: expected name=value (got {part!r}); write it as tile_m=64,causal=true"
+            msg = f"{what}: expected name=value (got {part!r}); write it as name=64,other=true"
             raise KgError(msg)
         if name in found:
             msg = f"{what}: {name} is set twice; keep one"
