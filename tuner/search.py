@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from spak.kg.files.loader import Laws
+from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Provenance
@@ -263,7 +264,7 @@ class _Plan:
         request, question, around = self.request, self.question, self.around
         frame = self._frame(backend.provenance())
         trials = None if self.most is None else max(1, self.most - self.tests)
-        compiler = f"tileiras {frame.provenance.toolchain['tileiras']}"
+        compiler = compiler_of(frame.provenance.toolchain)
         seeking = choosing(around.laws, self.where, question.hw, replace(request, trials=trials), compiler)
         diary, searched = self._diary(frame), _searched(self.done)
         try:

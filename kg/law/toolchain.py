@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,6 +14,10 @@ from spak.kg.model.law import Law
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+
+COMPILER = "tileiras"
+"""The component of a run's toolchain that laws are about: it makes the code of a kernel."""
 
 
 class ToolchainError(KgError):
@@ -75,6 +79,11 @@ def parse_toolchain(text: str) -> tuple[str, Version]:
     except InvalidVersion:
         msg = f"a toolchain is `name version` (got {text!r}); write it as `tileiras 13.4.92`"
         raise ToolchainError(msg) from None
+
+
+def compiler_of(components: Mapping[str, str]) -> str:
+    """`name version` of the compiler among the components of a run (name -> version); empty if there is none."""
+    return f"{COMPILER} {components[COMPILER]}" if components.get(COMPILER) else ""
 
 
 def holds_for(law: Law, toolchain: str) -> bool:

@@ -62,3 +62,9 @@ def test_a_law_is_stale_when_none_of_its_evidence_is_from_the_release_asked_abou
 def test_the_newest_toolchain_seen_is_by_version_not_by_text():
     assert toolchain.newest_seen([_law("tileiras 13.4.92", "tileiras 13.10"), _law("")]) == "tileiras 13.10"
     assert toolchain.newest_seen([]) == ""
+
+
+def test_the_compiler_of_a_run_is_one_of_its_components_or_nothing():
+    """A backend that compiles with something else asks laws about no toolchain."""
+    assert toolchain.compiler_of({"cuda-tile": "1.7", "tileiras": "13.4.92"}) == "tileiras 13.4.92"
+    assert toolchain.compiler_of({"triton": "3.7"}) == ""

@@ -17,8 +17,8 @@ class Toy:
     batch_size = 4
 
     def provenance(self) -> Provenance:
-        """As if compiled."""
-        return Provenance("compiled", {"tileiras": "13.4.92"}, None, None, "predicted_time")
+        """Compiled by nothing that a law knows."""
+        return Provenance("compiled", {"toy": "1.0"}, None, None, "predicted_time")
 
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """Unknown."""
