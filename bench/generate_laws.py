@@ -17,9 +17,9 @@ scope:
   op: {op}
   dtype: [fp16, bf16]
 {when}claim:
+{claim}
   because: register-spill
   effect: {{slowdown: {{at_least: 1.2}}}}
-{claim}
 status: proposed
 evidence:
   - {{run: {run}, verdict: supports, tier: reported, role: suggested, effect: {{slowdown: {slowdown}}}}}

@@ -14,6 +14,7 @@ from spak.kg.errors import InvalidFilesError, KgError
 from spak.kg.files import atomic, fmt, references, validate, yaml_reader
 from spak.kg.files.edit import law_of
 from spak.kg.files.loader import Laws
+from spak.kg.files.lock import locked
 
 _CLAIM_KEYS = {
     "positive": ("prefer",),
@@ -116,10 +117,11 @@ def write_new(laws: Laws, draft: Draft) -> Path:
     relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
     path = laws.root / relative
     check_with(laws, relative, text)
-    if path.exists():
-        msg = f"{path}: exists already; give another id with --id"
-        raise KgError(msg)
-    atomic.write_text(path, text)
+    with locked(laws.root):
+        if path.exists():
+            msg = f"{path}: exists already; give another id with --id"
+            raise KgError(msg)
+        atomic.write_text(path, text)
     return path
 
 

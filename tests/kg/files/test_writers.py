@@ -11,6 +11,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from bench.generate_laws import generate
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import fmt, scaffold, tree, tree_reader, yaml_reader
 from spak.kg.files.edit import LawFile, withdraw
@@ -403,6 +404,19 @@ def test_the_shipped_files_are_as_the_writer_writes_them(path: Path) -> None:
 def test_an_op_file_that_an_import_changes_nothing_in_stays_as_it_is(path: Path) -> None:
     document = read(path.read_text())
     assert updated_op(document, msgspec.convert(document.value, Op)) == document.text
+
+
+def test_the_laws_that_a_benchmark_generates(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "laws"
+    for part in ("hardware", "ops"):
+        shutil.copytree(LAWS / part, source / part)
+    (source / "evidence").mkdir()
+    (source / "evidence/reported-one.json").touch()
+    generate(source, target, 30)
+    found = sorted(target.rglob("generated-*.yaml"))
+    assert len(found) == 30
+    for path in found:
+        check(path.read_text(), "law", read(path.read_text()).value)
 
 
 def test_a_law_file_saved_without_an_edit_is_not_touched(tmp_path: Path) -> None:
