@@ -178,9 +178,12 @@ def key_leaf(key: str, *, in_braces: bool) -> Leaf:
     return Leaf(key, written(key, in_braces=in_braces))
 
 
-def _is_spread(part: Branch) -> bool:
-    """Whether a branch takes several lines: an empty one never, one with a comment always."""
-    return bool(part.entries) and (not part.in_braces or next(comments(part), None) is not None)
+def _is_spread(part: Leaf | Branch) -> bool:
+    """Whether a branch takes several lines: an empty one never, one with a comment or a spread branch in it always."""
+    if isinstance(part, Leaf) or not part.entries:
+        return False
+    is_open = not part.in_braces or next(comments(part), None) is not None
+    return is_open or any(_is_spread(entry.value) for entry in part.entries)
 
 
 def _block(part: Branch, indent: int) -> list[str]:

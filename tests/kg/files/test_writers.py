@@ -318,6 +318,25 @@ def test_the_merge_of_two_branches(law: Law, entries: list[Evidence], title: str
     assert [entry["run"] for entry in held.get("evidence", [])] == [entry.run for entry in (*mine, *entries)]
 
 
+def test_what_stood_in_braces_is_spread_where_an_edit_or_a_merge_needs_it() -> None:
+    start = LAW[: LAW.index("evidence:")]
+    entry = "run: r, verdict: supports, tier: compiled, role: suggested, note: "
+    base = ours = f"{start}evidence: [{{{entry}old}}]\n"
+    theirs = start.replace("quoted", "changed") + "evidence:\n  - " + entry.replace(", ", "\n    ") + "a, [b]\n"
+    merged = merge(Versions(base.encode(), ours.encode(), theirs.encode()), "f")
+    check(merged, "law", read(theirs).value)
+    root = tree_reader.parse("a: {b: 1}\n")
+    fmt.put(root, ("a", "c", "d"), "x, y", "f")
+    assert fmt.text_of(root, "law", "f") == "a:\n  b: 1\n  c:\n    d: x, y\n"
+
+
+def test_the_parser_without_libyaml_gives_the_same_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_reader, "PARSER", yaml.BaseLoader)
+    for text in (LAW, OP, *(path.read_text() for path in SHIPPED[::7])):
+        with_libyaml = fmt.formatted(read(text), "law")
+        assert tree.text(tree_reader.parse(with_libyaml)) == with_libyaml
+
+
 PIECES = st.sampled_from(
     [
         *(
