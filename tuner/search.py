@@ -204,9 +204,9 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
         settings = msgspec.convert(begun.header.arguments, type=SearchRequest)
         request = replace(settings, resume=request.resume, write=request.write)
     strategy = request.strategy or registry.default(informed=request.use_laws and request.transfer)
-    request = replace(request, kernel=request.kernel or session.DEFAULT_OP, strategy=strategy)
+    request = replace(request, kernel=request.kernel or session.usual_op(around.laws), strategy=strategy)
     choice = chosen(around, request.backend)
-    hw = request.hw or choice.device or session.DEFAULT_HW
+    hw = request.hw or choice.device or session.usual_device(around.laws)
     question = session.ask(around.laws, request.kernel, hw, request.problem)
     choice.check(around.laws, question.hw)
     where = field(around.laws, question, request, () if begun is None else _searched(begun.trials))

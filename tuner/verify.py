@@ -245,7 +245,7 @@ def _compiled_for(laws: Laws, hw: str) -> str:
     """A device that `hw` is or is a kind of, the usual one if it is among them; `hw` if none is known."""
     below = Taxonomy("hardware", laws.hardware).descendants(hw)
     devices = sorted(node for node in (hw, *below) if laws.hardware[node].kind == "device")
-    return session.DEFAULT_HW if session.DEFAULT_HW in devices else next(iter(devices), hw)
+    return next((node for node in devices if laws.hardware[node].default), next(iter(devices), hw))
 
 
 def _frame(

@@ -19,7 +19,7 @@ else:
     Backend = Literal[AUTO, *(entry.name for entry in making())]
 
 EXAMPLES: Examples = (
-    ("tune --use-laws", "FMHA on the GPU found, else by the compiler alone"),
+    ("tune --use-laws", "the default kernel on the GPU found, else by the compiler alone"),
     (
         "tune fmha --hw h200 --backend compile --use-laws --budget 2 --dry-run",
         "two trials without a GPU; writes nothing",
@@ -29,11 +29,14 @@ EXAMPLES: Examples = (
 
 def command(
     ctx: typer.Context,
-    kernel: Annotated[str, typer.Argument(help="Kernel to search: fmha, matmul.")] = "fmha",
+    kernel: Annotated[
+        str, typer.Argument(autocompletion=completion.ops, help="Kernel to search; else the default of the laws.")
+    ] = "",
     hw: Annotated[
         str,
         typer.Option(
-            autocompletion=completion.hardware, help="Hardware to search for; else the GPU found, else rtx5070."
+            autocompletion=completion.hardware,
+            help="Hardware to search for; else the GPU found, else the default of the laws.",
         ),
     ] = "",
     backend: Annotated[

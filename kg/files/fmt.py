@@ -23,9 +23,21 @@ _TOP = {
         *("id", "title", "kind", "scope", "claim", "status", "examples", "evidence"),
         *("withdrawn", "related", "references", "acknowledges"),
     ),
-    "hardware": ("id", "title", "kind", "is_a", "aliases", "facts", "references"),
+    "hardware": ("id", "title", "kind", "is_a", "aliases", "default", "facts", "references"),
     "op": (
-        *("id", "title", "is_a", "part_of", "aliases", "einsum", "parameters", "problem", "limits", "conditions"),
+        *(
+            "id",
+            "title",
+            "is_a",
+            "part_of",
+            "aliases",
+            "default",
+            "einsum",
+            "parameters",
+            "problem",
+            "limits",
+            "conditions",
+        ),
         *("flops", "bytes", "problems", "references"),
     ),
     "system": (

@@ -37,6 +37,8 @@ class Hardware(Model, frozen=True, kw_only=True):
     kind: HardwareKind
     is_a: tuple[Id, ...] = ()
     aliases: tuple[str, ...] = ()
+    default: bool = False
+    """Whether to compile for it where no GPU is found and none is named; of one device at most."""
     facts: dict[str, Fact] = {}
     references: tuple[Reference, ...] = ()
 

@@ -79,6 +79,8 @@ class Op(Model, frozen=True, kw_only=True):
     is_a: tuple[Id, ...] = ()
     part_of: tuple[Id, ...] = ()
     aliases: tuple[str, ...] = ()
+    default: bool = False
+    """Whether to search it where no kernel is named; of one op at most."""
     einsum: str = ""
     parameters: dict[str, Parameter] = {}
     problem: dict[str, ProblemParameter] = {}

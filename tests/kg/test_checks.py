@@ -177,6 +177,17 @@ def test_facts_that_contradict_each_other_are_found(law_root):
     assert any("facts.num_sms.source: no source" in line for line in found)
 
 
+def test_two_defaults_and_a_default_that_nothing_compiles_for_are_found(law_root):
+    """What is searched where nobody names it is one device and one op."""
+    for name in ("rtx5070", "sm_120"):
+        _edit(law_root / "hardware" / f"{name}.yaml", "facts:", "default: true\nfacts:")
+    [second] = _found(law_root, "defaults")
+    assert second.startswith("hardware/sm_120.yaml")
+    assert second.endswith("default: rtx5070 is the default already; one hardware at most is")
+    _edit(law_root / "hardware" / "rtx5070.yaml", "default: true\n", "")
+    assert "only a device can be compiled for" in _found(law_root, "defaults")[0]
+
+
 def test_a_law_in_the_wrong_folder_is_found(law_root, law_file):
     law_file.rename(law_root / "spills.yaml")
     assert "move it to sm_120/fmha/spills.yaml" in _found(law_root, "folder")[0]

@@ -10,16 +10,14 @@ from spak.kg.errors import UnknownNameError
 from spak.kg.expression.assignment import parse_assignments, show_assignments
 from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import Hardware
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
 from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
+from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-
-DEFAULT_OP = "fmha"
-DEFAULT_HW = "rtx5070"
-"""What is searched for where no GPU is found and none is named: the card of the documents this project began with."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,31 @@ class Question:
     problem: dict[str, Scalar]
     problem_name: str
     facts: dict[str, Scalar]
+
+
+def usual_device(store: Store) -> str:
+    """Id of the hardware to compile for where none is found and none is named.
+
+    Raises:
+        TunerError: If the law root has no default.
+    """
+    return _usual(store.hardware, "hardware")
+
+
+def usual_op(store: Store) -> str:
+    """Id of the op to search where none is named.
+
+    Raises:
+        TunerError: If the law root has no default.
+    """
+    return _usual(store.ops, "op")
+
+
+def _usual(nodes: Mapping[str, Hardware] | Mapping[str, Op], kind: str) -> str:
+    found = sorted(name for name, node in nodes.items() if node.default)
+    if not found:
+        raise TunerError(f"no {kind} is named, and none of the law root says `default: true`; name one")
+    return found[0]
 
 
 def ask(store: Store, kernel: str, hw: str, problem: str) -> Question:

@@ -14,6 +14,7 @@ from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Power
+from tests.tuner.searching import store
 
 LAWS = load(Path(__file__).parents[3] / "laws")
 
@@ -88,3 +89,10 @@ def test_hardware_that_is_no_device_cannot_be_compiled_for(tmp_path):
         question = session.ask(LAWS, "fmha", hw, "")
         with pytest.raises(TunerError, match=words):
             open_task(Task(hw, question.op, question.facts, tmp_path, 1), tools)
+
+
+def test_what_is_taken_where_nothing_is_named_is_data_of_the_law_root():
+    """No GPU and no kernel is named in the code; a root without defaults says so."""
+    assert (session.usual_device(LAWS), session.usual_op(LAWS)) == ("rtx5070", "fmha")
+    with pytest.raises(TunerError, match="no hardware is named, and none of the law root says `default: true`"):
+        session.usual_device(store())
