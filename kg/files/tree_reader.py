@@ -120,9 +120,11 @@ class _Parsing:
 
     def _scalar(self, event: Any) -> None:
         raw = self.source[event.start_mark.index : event.end_mark.index]
-        leaf = _leaf(event, raw)
-        self.done = max(self.done, event.end_mark.index)
         top = self.stack[-1] if self.stack else None
+        leaf = _leaf(event, raw)
+        if top is not None and top.in_braces and event.implicit[0] and "?" in raw:
+            leaf.text = quoted(raw)  # PyYAML without libyaml ends a bare text there
+        self.done = max(self.done, event.end_mark.index)
         if top is not None and top.branch.is_mapping and top.waiting is None:
             if event.style in _BLOCK_STYLES or len(leaf.text) > MAX_KEY:
                 raise ValueError("a key that takes more than a line")

@@ -36,7 +36,9 @@ _SHOWN = 40
 _BARE = re.compile(r"(?!.*(?:: | #|:\Z| \Z))[\w(/]")
 """The start of a text that may stand without quotes: a word character, and no mark of YAML further on."""
 
-_CUT_IN_BRACES = re.compile(r"[,\[\]{}:]")
+_CUT_IN_BRACES = re.compile(r"[,\[\]{}:?]")
+"""Marks of which one loader or another says that they end a bare text between braces."""
+
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _SHORT_ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
