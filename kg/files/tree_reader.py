@@ -122,8 +122,8 @@ class _Parsing:
         raw = self.source[event.start_mark.index : event.end_mark.index]
         top = self.stack[-1] if self.stack else None
         leaf = _leaf(event, raw)
-        if top is not None and top.in_braces and event.implicit[0] and "?" in raw:
-            leaf.text = quoted(raw)  # PyYAML without libyaml ends a bare text there
+        if event.implicit[0] and ("\t" in raw or (top is not None and top.in_braces and "?" in raw)):
+            leaf.text = quoted(event.value)  # PyYAML without libyaml ends a bare text there
         self.done = max(self.done, event.end_mark.index)
         if top is not None and top.branch.is_mapping and top.waiting is None:
             if event.style in _BLOCK_STYLES or len(leaf.text) > MAX_KEY:

@@ -386,7 +386,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=25).map("".join))
 @example("a: {b: 1, # c\n  d: [2] # e\n }\n")
 @example("a: [x: 1]\n")
-@example("a: [x?, {y?: z?}]\nb: c?\n")
+@example("a: [x?, {y?: z?}]\nb: c?\nd: e\tf\n")
 @example("a:\n- b # c\n# d\nid: e\n  # f\n")
 @example("a: |  # c\n  x\n   y\n\nb: [ # d\n]\n")
 @example("- a\n")
