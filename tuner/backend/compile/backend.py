@@ -153,11 +153,6 @@ class CompileBackend:
         work = self._target.spec.work(request.problem, request.configuration)
         return predict_us(work, features, self._machine)
 
-    def remarks(self, problem: Problem, configuration: Mapping[str, Scalar]) -> tuple[str, ...]:
-        """What the compiler said of a configuration that was compiled; empty if it was not."""
-        found = self._known.get(self._target.identity.key(problem, configuration))
-        return found.remarks if found else ()
-
 
 def _too_large(features: Mapping[str, float]) -> str:
     return (

@@ -18,7 +18,6 @@ class Interval:
     median: float
     low: float | None
     high: float | None
-    num_samples: int
 
 
 def summarise(samples: Sequence[float]) -> Interval:
@@ -39,8 +38,8 @@ def summarise(samples: Sequence[float]) -> Interval:
     middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
     rank = interval_rank(count)
     if rank == 0:
-        return Interval(middle, None, None, count)
-    return Interval(middle, ordered[rank - 1], ordered[count - rank], count)
+        return Interval(middle, None, None)
+    return Interval(middle, ordered[rank - 1], ordered[count - rank])
 
 
 def interval_rank(count: int) -> int:

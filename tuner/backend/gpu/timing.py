@@ -1,9 +1,5 @@
 """Times device work: interleaved rounds, cold L2, device events, CUDA graphs where launching would show.
 
-    timer = CudaTimer()
-    intervals = time_all({"ours": lambda: kernel(...), "sdpa": lambda: sdpa(...)}, timer=timer, rng=random.Random(0))
-    intervals["ours"].median  # microseconds
-
 Every contestant is timed once in each round, in an order drawn anew, so that clocks and temperature drift over all
 of them alike. Before each sample a buffer of several L2 sizes is read: what the launch finds in L2 is clean lines of
 that buffer, neither its own inputs nor dirty lines that it would have to write back. Each launch is captured once
@@ -17,11 +13,11 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from spak.tuner.backend.gpu.statistics import MIN_SAMPLES, Interval, summarise
+from spak.tuner.backend.gpu.statistics import MIN_SAMPLES
 
 Key = TypeVar("Key", bound=Hashable)
 Launch = Callable[[], object]
@@ -140,17 +136,3 @@ class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
 
     def _flush(self) -> Any:
         return self._torch.sum(self._buffer, dim=0, out=self._sum)
-
-
-def time_all(  # pragma: no cover  # needs a GPU: tests/gpu
-    launches: Mapping[str, Launch], *, timer: CudaTimer, rng: random.Random, plan: Plan | None = None
-) -> dict[str, Interval]:
-    """The median time of each launch in microseconds with its 95 % interval, all interleaved."""
-    plan = plan or Plan()
-    ready = {name: timer.prepare(launch) for name, launch in launches.items()}
-    timer.ramp()
-    for run in ready.values():
-        for _ in range(plan.warmups):
-            timer.sample(run)
-    samples = interleave(list(ready), lambda name: timer.sample(ready[name]), plan, rng)
-    return {name: summarise(times) for name, times in samples.items()}

@@ -62,8 +62,6 @@ def test_what_is_cached_is_not_compiled(question, backend):
     assert trial.value("time") is None
     assert (trial.origin, trial.invalidity, trial.times.compilation) == ("default", "correct", 1500)
     assert next(m.unit for m in trial.measurements if m.name == "predicted_time") == "us"
-    assert made.remarks(question.problem, configuration) == ("Hints: x",)
-    assert made.remarks(question.problem, configured(question, tile_m=32)) == ()
     assert made.references(question.problem) == {}
 
 
