@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.registry import SPECS, spec
+from spak.kg.expression import parse
 from spak.kg.files.loader import load
+from spak.kg.space.completion import complete
 from spak.kg.space.space import build
 
 OPS = Path(__file__).parents[2] / "laws" / "ops"
@@ -167,3 +169,15 @@ def test_a_kernel_compiles_without_a_gpu(op, changes, arch):
         code = io.BytesIO()
         export_kernel(job.kernel, [job.signature], code, gpu_code=arch, output_format="cubin")
         assert job.symbol.encode() in code.getvalue()
+
+
+@pytest.mark.parametrize("op", ["naive-attention", "fused-attention", "fmha"])
+def test_attention_work_counts_every_product_once_when_tiles_divide_the_problem(op):
+    """FLOPs of all CTAs together are the op's own formula of unmasked attention, and so are the bytes but for S and P."""
+    node = load(OPS.parent).ops[op]
+    problem = complete(node, {**first_problem(op), **({"causal": False} if "causal" in node.problem else {})})
+    work = spec(op).work(problem, defaults(op))
+    done = sum(number * iterations for number, iterations in work.iterations) * work.tensor_flops_per_iteration
+    assert done == parse(node.flops["useful"].expression).evaluate(problem)
+    extra = {"naive-attention": 8 * 16 * 1024 * 1024 * (4 * 4 + 2 * 2)}.get(op, 0)
+    assert work.global_bytes == parse(node.bytes.expression).evaluate(problem) + extra
