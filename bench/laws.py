@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -25,13 +25,13 @@ from spak.kg.files.loader import Laws, load
 from spak.kg.law.status import status
 from spak.kg.model.law import AvoidClaim, Bound, Evidence, Law, NegativeLaw, Scope
 from spak.kg.model.op import Op, Parameter
-from spak.kg.model.run import Run
+from spak.kg.model.run import Run, Trial
 from spak.kg.space.space import Space, build
 from spak.tuner.backend.base import Provenance
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Hooks, Search, run
-from spak.tuner.knowledge.restriction import Context, restrict
+from spak.tuner.engine.loop import Hooks, Result, Search, run
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn.confirm.judge import in_scope, region_of
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
 from spak.tuner.learn.mining.candidates import Topic
@@ -242,11 +242,18 @@ def search(laws: Laws, one: Run, law: Law | None, seed: int, strategy: str) -> t
     space = recorded_space(laws, one)
     root = Root({} if law is None else {law.id: law}, laws.hardware, laws.ops, {})
     restriction = restrict(space, root, Context("h200", TOOLCHAIN, transfer=False))
-    backend = ReplayBackend(recording(one), Provenance("measured", {"tileiras": "13.4.92"}, None, None, "time"))
-    seeking = Search(restriction, lambda: registry.make(strategy), Budget(len(space)), seed)
     best = min(value for trial in one.trials if (value := trial.value("time")) is not None)
-    result = run(seeking, backend, Hooks(lambda: 0.0, lambda _: None, lambda *_: None))
+    result = searched(one, restriction, strategy, seed)
     return reached(result.trials, 1.02 * best), bool(result.restriction.contested)
+
+
+def searched(
+    one: Run, restriction: Restriction, strategy: str, seed: int, keep: Callable[[Trial], None] = lambda _: None
+) -> Result:
+    """A search of one recorded sweep under a restriction of its own; `keep` is told each trial and may stop it."""
+    provenance = Provenance("measured", {"tileiras": TOOLCHAIN.split()[1]}, None, None, "time")
+    search = Search(restriction, lambda: registry.make(strategy), Budget(len(restriction.space)), seed)
+    return run(search, ReplayBackend(recording(one), provenance), Hooks(lambda: 0.0, keep, lambda *_: None))
 
 
 def recording(one: Run) -> object:

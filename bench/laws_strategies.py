@@ -18,17 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.laws import ROOT, TOOLCHAIN, Root, recorded_space, recording, splits, subject, sweeps
+from bench.laws import ROOT, TOOLCHAIN, Root, recorded_space, searched, splits, subject, sweeps
 from spak.kg.files.loader import Laws, load
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
-from spak.tuner.backend.base import Provenance
-from spak.tuner.backend.replay import ReplayBackend
-from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Hooks, Search, run
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
-from spak.tuner.strategy import registry
 
 GOALS = (1.05, 1.01)
 OP = "fmha"
@@ -71,9 +66,7 @@ def evaluations(one: Run, restriction: Restriction, strategy: str, seed: int) ->
         if len(reached) == len(GOALS):
             raise KeyboardInterrupt
 
-    provenance = Provenance("measured", {"tileiras": TOOLCHAIN.split()[1]}, None, None, "time")
-    search = Search(restriction, lambda: registry.make(strategy), Budget(len(restriction.space)), seed)
-    run(search, ReplayBackend(recording(one), provenance), Hooks(lambda: 0.0, keep, lambda *_: None))
+    searched(one, restriction, strategy, seed, keep)
     if len(reached) < len(GOALS):
         raise AssertionError(f"{one.id}, {strategy}, seed {seed}: the best was never reached")
     return reached[0], reached[1]

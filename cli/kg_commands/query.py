@@ -35,7 +35,7 @@ def command(
             help="Hardware: rtx5070, sm_120, blackwell, or what a driver calls the device.",
         ),
     ],
-    op: Annotated[str, typer.Option(autocompletion=completion.ops, help="Op: attention, fmha, matmul.")],
+    op: Annotated[str, typer.Option(autocompletion=completion.ops, help="Op: an id or an alias.")],
     kind: Annotated[str, typer.Option(metavar="KIND,...", help="Only laws of these kinds.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS,...", help="Only these; else all but withdrawn.")] = "",
     param: Annotated[str, typer.Option(metavar="NAME,...", help="Only laws about these names.")] = "",

@@ -21,7 +21,7 @@ EXAMPLES: Examples = (
 
 def command(
     ctx: typer.Context,
-    op: Annotated[str, typer.Argument(autocompletion=completion.ops, help="Op: fmha, matmul.")],
+    op: Annotated[str, typer.Argument(autocompletion=completion.ops, help="Op: an id or an alias.")],
     hw: Annotated[
         str,
         typer.Option(
