@@ -25,9 +25,9 @@ import numpy as np
 from spak.kernels.registry import SPECS, spec
 from spak.kg.files import atomic
 from spak.kg.files.loader import Laws, load
-from spak.kg.law.match import hardware_facts
+from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.model.base import Configuration, Problem, Scalar
-from spak.kg.model.law import NegativeLaw
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Kernel, Run, Trial
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Request

@@ -22,9 +22,9 @@ from spak.kg.errors import KgError
 from spak.kg.files.atomic import write
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import EVIDENCE, Laws, completed_run, load, read_run, run_id
-from spak.kg.law.match import hardware_facts
 from spak.kg.law.status import standing, status
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
 from spak.tuner.learn.confirm import judge as judging

@@ -26,10 +26,10 @@ from spak.kg.files.loader import Laws, load
 from spak.kg.formats.nodes import HardwareName, identifier
 from spak.kg.formats.reader import read_recording
 from spak.kg.formats.recording import Recording
-from spak.kg.law.match import hardware_facts
+from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.law.status import status
-from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Evidence, Law, NegativeLaw
+from spak.kg.model.hardware import Hardware, hardware_facts
+from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
 from spak.tuner.knowledge.kinship import kinship
 from spak.tuner.knowledge.restriction import Context, restrict

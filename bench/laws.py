@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 
 from spak.kg.files.loader import Laws, load
+from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
 from spak.kg.law.status import status
-from spak.kg.model.law import AvoidClaim, Bound, Evidence, Law, NegativeLaw, Scope
+from spak.kg.model.law import Bound, Evidence, Law, Scope
 from spak.kg.model.op import Op, Parameter
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.space import Space, build

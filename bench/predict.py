@@ -27,8 +27,8 @@ import numpy as np
 from spak.kernels.interface import Work
 from spak.kernels.registry import SPECS, spec
 from spak.kg.files.loader import Laws, load
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Request

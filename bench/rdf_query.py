@@ -27,7 +27,7 @@ def write(laws: str, target: str) -> None:
     import rdflib
 
     from spak.kg.files.loader import load
-    from spak.kg.law.statement import claim_text, kind_of
+    from spak.kg.law.kinds import kind_of, meaning
 
     store, graph, k = load(Path(laws)), rdflib.Graph(), rdflib.Namespace("urn:k:")
     for kind, nodes in (("hardware", store.hardware), ("op", store.ops)):
@@ -41,7 +41,7 @@ def write(laws: str, target: str) -> None:
             "kind": kind_of(law),
             "status": law.status,
             "title": law.title,
-            "claim": claim_text(law),
+            "claim": meaning(law).text,
             "when": law.scope.when,
         }
         for name, text in texts.items():

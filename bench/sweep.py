@@ -27,9 +27,8 @@ import msgspec
 from bench.run_file import rounded, rounded_reference, write_run
 from spak.kg.errors import KgError
 from spak.kg.files.loader import Laws, load
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Problem, Scalar
-from spak.kg.model.hardware import Hardware, check_device
+from spak.kg.model.hardware import Hardware, check_device, hardware_facts
 from spak.kg.model.op import Op, Parameter
 from spak.kg.model.run import Kernel, Measurement, Run, Times, Trial
 from spak.kg.model.taxonomy import Taxonomy

@@ -10,8 +10,8 @@ import numpy as np
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName
 from spak.kg.formats.recording import Recording, seen_parameters
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy

@@ -13,8 +13,8 @@ from spak.kg.errors import UnknownNameError
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, hardware_nodes
 from spak.kg.formats.recording import Recording, canonical, seen_parameters
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy

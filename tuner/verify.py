@@ -9,15 +9,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from spak.kg.expression import parse
 from spak.kg.expression.assignment import parse_assignments
 from spak.kg.files import grow
 from spak.kg.files.loader import Laws
-from spak.kg.law.match import Matcher, Question
+from spak.kg.law.kinds import meaning
+from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.status import bounds, needed_tier, standing
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import Evidence, Law, NegativeLaw, Status, Verdict
+from spak.kg.model.law import Evidence, Law, Status, Verdict
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.taxonomy import Taxonomy
@@ -361,7 +361,8 @@ def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialT
 def _pools(test: Experiment, space: Space, rng: np.random.Generator) -> tuple[list[int], list[int]]:
     """Places of configurations in the law's region and outside it; where it waits for the compiler, any are outside."""
     named: Bools = np.zeros(len(space), dtype=bool)
-    if isinstance(test.law, NegativeLaw) and space.speaks_of(parse(test.law.claim.avoid)):
-        named = space.holds(parse(test.law.claim.avoid))
+    removal = meaning(test.law).removal
+    if removal is not None and space.speaks_of(removal):
+        named = space.holds(removal)
     inside, outside = (rng.permutation(np.flatnonzero(rows))[:POOL].tolist() for rows in (named, ~named))
     return inside, outside

@@ -9,7 +9,9 @@ import msgspec
 from spak.cli import workflow
 from spak.cli.render.text import Pen, counted, wrap
 from spak.kg.diff import words
+from spak.kg.diff.effect import Effect
 from spak.kg.diff.report import Difference, Item
+from spak.kg.law.kinds.base import Power
 
 MARKER = "<!-- kg diff -->"
 """First line of the Markdown: by it the one comment of a pull request is found and updated."""
@@ -101,9 +103,7 @@ def _sign(item: Item) -> str:
     if item.red_flag:
         return "🔴 look"
     told = {"wording", "renamed", "evidence"}
-    same = all(
-        (effect.before, effect.removes_before) == (effect.after, effect.removes_after) for effect in item.effects
-    )
+    same = all((effect.before, effect.power_before) == (effect.after, effect.power_after) for effect in item.effects)
     return "⚪ same" if told.issuperset(item.change.aspects) and same else "🟡 changes"
 
 
@@ -145,9 +145,17 @@ def _document(item: Item) -> dict[str, object]:
         "after": None if change.after is None else msgspec.to_builtins(change.after),
         "evidence_gained": msgspec.to_builtins(change.gained),
         "evidence_lost": msgspec.to_builtins(change.lost),
-        "effects": msgspec.to_builtins(item.effects),
+        "effects": [_effect(effect) for effect in item.effects],
         "conflicts": [{"laws": list(c.laws), "reason": c.reason} for c in item.conflicts],
     }
+
+
+def _effect(effect: Effect) -> dict[str, object]:
+    removes = {
+        "removes_before": effect.power_before is Power.REMOVE,
+        "removes_after": effect.power_after is Power.REMOVE,
+    }
+    return {**msgspec.to_builtins(effect), **removes}
 
 
 def github(difference: Difference, paths: Mapping[str, str]) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from spak.cli.render.query import condition_text, how
 from spak.cli.render.text import STATUS_STYLES, Pen, counted, joined, with_right, wrap
 from spak.kg.answers.explain import Explanation, Side, Witness
-from spak.kg.answers.why import STANCES, Account, Opinion
+from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
+from spak.kg.law.kinds.base import STANCES, Power
 from spak.kg.law.statement import number_text
 from spak.kg.model.law import Evidence
 from spak.kg.model.run import Measurement, Run, Trial
@@ -21,6 +22,12 @@ _STANCE_TITLES = {
     "indifferent": ("Makes no difference", "blue"),
     "undecided": ("Cannot be decided yet", "yellow"),
     "silent": ("Does not speak about it", "dim"),
+}
+_POWERS = {
+    Power.REMOVE: "may remove it",
+    Power.POSTPONE: "only reorders",
+    Power.PREFER: "only reorders",
+    Power.NOTHING: "moves nothing",
 }
 _SIDE_TITLES = {
     "against": "what the claim speaks against",
@@ -155,7 +162,7 @@ def _opinion(opinion: Opinion, store: Store, pen: Pen) -> list[str]:
         verdict.reason,
         *condition_text(opinion.match),
         f"needs {', '.join(verdict.needs)}" if verdict.needs else "",
-        ("may remove it: " if opinion.permission else "only reorders: ") + opinion.permission.reason,
+        f"{_POWERS[opinion.bearing.power]}: {opinion.bearing.reason}",
     ]
     lines += [line for text in texts if text for line in wrap(text, indent=4)]
     return lines + [pen(line, "dim") for line in wrap(joined([law.id, *how(opinion.match, store)]), indent=4)]

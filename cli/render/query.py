@@ -19,8 +19,9 @@ from spak.cli.render.text import (
     wrap,
 )
 from spak.kg.answers.query import Answer, Conflict, Hit, document
-from spak.kg.law.match import Match, op_relations
-from spak.kg.law.statement import ORDER, VERBS, claim_names, claim_text, evidence_text, kind_of, observed_text
+from spak.kg.law.kinds import meaning
+from spak.kg.law.scope import Match, op_relations
+from spak.kg.law.statement import evidence_text, observed_text
 from spak.kg.model.law import Law, Status
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -92,21 +93,21 @@ def group(hits: Iterable[Hit], parameters: Sequence[str]) -> list[tuple[str, lis
 
 def _knobs(law: Law, parameters: Sequence[str]) -> tuple[str, ...]:
     """The parameters a claim is about; if there is none, the other names in it."""
-    names = claim_names(law)
+    names = meaning(law).names
     return tuple(name for name in parameters if name in names) or tuple(sorted(names))
 
 
 def _rank(hit: Hit) -> tuple[int, int, tuple[bool, int, int], str]:
-    return ORDER[kind_of(hit.law)], _STATUS_ORDER.index(hit.law.status), hit.match.distance, hit.law.id
+    return meaning(hit.law).rank, _STATUS_ORDER.index(hit.law.status), hit.match.distance, hit.law.id
 
 
 def _law(hit: Hit, store: Store, pen: Pen) -> list[str]:
     """One law: verb, claim and status; condition; title; evidence; id and how it matched."""
     law, match = hit.law, hit.match
-    verb, status = VERBS[kind_of(law)], status_text(hit)
-    claim = wrap(claim_text(law), indent=_VERB_WIDTH, width=WIDTH - len(status) - 2)
+    verb, status = meaning(law).verb, status_text(hit)
+    claim = wrap(meaning(law).text, indent=_VERB_WIDTH, width=WIDTH - len(status) - 2)
     lines = with_right(pen, claim, status, *STATUS_STYLES[law.status])
-    lines[0] = "  " + pen(verb, *VERB_STYLES[verb]) + lines[0][2 + len(verb) :]
+    lines[0] = "  " + pen(verb, *VERB_STYLES.get(verb, ("bold",))) + lines[0][2 + len(verb) :]
     details = [*condition_text(match), law.title, _evidence(law)]
     lines += [line for text in details for line in wrap(text, indent=_VERB_WIDTH)]
     return lines + [pen(line, "dim") for line in wrap(joined([law.id, *how(match, store)]), indent=_VERB_WIDTH)]
@@ -168,7 +169,7 @@ def _conflict(conflict: Conflict, store: Store, pen: Pen) -> list[str]:
 def _column(law: Law) -> list[str]:
     width = column_width()
     texts = [
-        f"{VERBS[kind_of(law)]} {claim_text(law)}",
+        f"{meaning(law).verb} {meaning(law).text}",
         law.title,
         f"{law.status}: {evidence_text(law.evidence)}",
         law.id,
@@ -193,7 +194,7 @@ def markdown(answer: Answer, store: Store) -> str:
     rows = [
         (
             knob,
-            f"**{VERBS[kind_of(hit.law)]}** `{claim_text(hit.law)}`",
+            f"**{meaning(hit.law).verb}** `{meaning(hit.law).text}`",
             " ".join(condition_text(hit.match)),
             status_text(hit),
             _evidence(hit.law),

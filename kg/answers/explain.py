@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from spak.kg.answers.why import Stance, judge
 from spak.kg.errors import UnknownNameError
-from spak.kg.expression.condition import decide
-from spak.kg.law.match import hardware_facts
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Stance
+from spak.kg.law.scope import inside
 from spak.kg.law.statement import sentence
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
@@ -133,9 +134,8 @@ def _witness(law: Law, evidence: Evidence, run: Run | None, facts: Mapping[str, 
 
 
 def _stance(law: Law, known: Mapping[str, Scalar]) -> Stance:
-    """What the claim says of a trial; nothing where the law's condition or dtype does not hold."""
-    outside = law.scope.dtype and known.get("dtype", law.scope.dtype[0]) not in law.scope.dtype
-    return "silent" if outside or decide(law.scope.when, known) is False else judge(law, known).stance
+    """What the claim says of a trial; nothing of one that is surely outside the law's scope."""
+    return meaning(law).verdict(known).stance if inside(law.scope, known).possibly else "silent"
 
 
 def known_of(trial: Trial, run: Run) -> dict[str, Scalar]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import networkx as nx
 
 from spak.kg.law.conflict import Conflict
-from spak.kg.law.statement import kind_of, knobs
-from spak.kg.model.law import Evidence, Law, TransformationLaw
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.statement import knobs
+from spak.kg.model.law import Evidence, Law
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.system import System
@@ -99,13 +100,8 @@ def _add_law(graph: Graph, law: Law, store: Store) -> None:
     node = key("law", law.id)
     graph.add_node(node, kind="law", name=law.id, title=law.title, law_kind=kind_of(law), status=law.status)
     _connect(graph, node, "applies_to", [key("hardware", law.scope.hw), key("op", law.scope.op)])
-    if isinstance(law, TransformationLaw):
-        _connect(
-            graph,
-            node,
-            "applies_to",
-            (key("system", s) for s in (law.claim.source, law.claim.to) if s in store.systems),
-        )
+    systems = [key("system", system) for system in meaning(law).rewrites or () if system in store.systems]
+    _connect(graph, node, "applies_to", systems)
     op = store.ops.get(law.scope.op)
     if op is not None:
         _connect(graph, node, "governs", (key("parameter", f"{op.id}.{name}") for name in knobs(law, op.parameters)))

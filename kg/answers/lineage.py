@@ -10,7 +10,8 @@ import networkx as nx
 
 from spak.kg.answers.graph import Graph, along, build, ids, key
 from spak.kg.errors import KgError, UnknownNameError
-from spak.kg.model.law import Law, TransformationLaw
+from spak.kg.law.kinds import meaning
+from spak.kg.model.law import Law
 from spak.kg.model.store import Store
 from spak.kg.model.system import System
 from spak.kg.model.taxonomy import nearest, plain
@@ -71,7 +72,7 @@ def _step(store: Store, graph: Graph, name: str) -> Step:
     before = {law for system in earlier for law in inherits.successors(system)}
     named = along(graph, "applies_to").predecessors(node)
     claims = [store.laws[law] for law in ids(named, "law")]
-    rewrites = tuple(law for law in claims if isinstance(law, TransformationLaw) and law.claim.to == name)
+    rewrites = tuple(law for law in claims if (meaning(law).rewrites or ("", ""))[1] == name)
     own = list(inherits.successors(node))
     new = ids((law for law in own if law not in before), "law")
     return Step(

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from spak.kg.expression.assignment import check_names
-from spak.kg.expression.condition import decide, names_in
 from spak.kg.law.conflict import Conflicts
-from spak.kg.law.match import Match, Matcher, Question, op_relations
-from spak.kg.law.statement import ORDER, claim_document, claim_names, kind_of
-from spak.kg.law.toolchain import is_stale
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.power import DEAD
+from spak.kg.law.scope import Match, Matcher, Question, op_relations, overridden
+from spak.kg.law.statement import claim_document
 from spak.kg.model.base import Model, Scalar
-from spak.kg.model.law import AvoidClaim, Kind, Law, PositiveLaw, RequireClaim, Role, Status, Tier, Verdict
+from spak.kg.model.law import Law, Role, Status, Tier, Verdict
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
 
@@ -100,7 +100,7 @@ class LawEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
     """One law as the JSON form states it; `claim` as in the file."""
 
     id: str
-    kind: Kind
+    kind: str
     status: Status
     title: str
     claim: dict[str, object]
@@ -128,7 +128,6 @@ def query(store: Store, ask: Ask) -> Answer:
     matched = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
     if ask.params:
         check_names(sorted(ask.params), governed_names(store, question.op, matched), kind="parameter")
-    matched = [_dated(hit, ask.toolchain) for hit in matched]
     withdrawn = sum(hit.law.status == "withdrawn" for hit in matched)
     live = [hit for hit in matched if hit.law.status != "withdrawn"]
     conflicts = find_conflicts(store, live)
@@ -157,13 +156,13 @@ def resolve(store: Store, ask: Ask) -> Question:
     related = [store.ops[name] for name in op_relations(store, op) if name in store.ops]
     problem = {name for node in related for name in node.problem}
     check_names(ask.problem, problem | {"dtype"}, kind="problem parameter")
-    return Question(hw=hw, op=op, problem=ask.problem)
+    return Question(hw=hw, op=op, problem=ask.problem, toolchain=ask.toolchain)
 
 
 def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
     """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `hits` name."""
     parameters = {name for node in op_relations(store, op) if node in store.ops for name in store.ops[node].parameters}
-    return parameters.union(*(claim_names(hit.law) for hit in hits))
+    return parameters.union(*(meaning(hit.law).names for hit in hits))
 
 
 def document(answer: Answer) -> Document:
@@ -202,60 +201,23 @@ def _wanted(hit: Hit, ask: Ask) -> bool:
     return (
         statuses
         and (not ask.kinds or kind_of(law) in ask.kinds)
-        and (not ask.params or not ask.params.isdisjoint(claim_names(law)))
+        and (not ask.params or not ask.params.isdisjoint(meaning(law).names))
     )
 
 
 def _order(hit: Hit) -> tuple[tuple[bool, int, int], int, str]:
-    return hit.match.distance, ORDER[kind_of(hit.law)], hit.law.id
-
-
-def _dated(hit: Hit, toolchain: str) -> Hit:
-    stale = is_stale(hit.law, toolchain)
-    return Hit(hit.law, msgspec.structs.replace(hit.match, stale=True)) if stale else hit
+    return hit.match.distance, meaning(hit.law).rank, hit.law.id
 
 
 def _overridden(hit: Hit, winner: str | None) -> Hit:
-    return hit if winner is None else Hit(hit.law, msgspec.structs.replace(hit.match, overridden_by=winner))
+    return hit if winner is None else Hit(hit.law, overridden(hit.match, winner))
 
 
 def find_conflicts(store: Store, hits: Sequence[Hit]) -> tuple[Conflict, ...]:
-    """The conflicts between preferring and removing laws that hold here: what relatives say conflicts with nothing.
-
-    `spak.kg.law.conflict` judges a pair; the pairs whose expressions cannot meet are left out first, by distinct claim, so that
-    thousands of laws do not make millions of judgements.
-    """
-    here = [hit for hit in hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
-    removing: dict[str, list[Hit]] = {}
-    for hit in here:
-        text = _removal(hit.law)
-        if text:
-            removing.setdefault(text, []).append(hit)
-    parameters = {name for op in store.ops.values() for name in op.parameters}
-    tunable = {text: names_in(text) & parameters for text in removing}
-    meetings: dict[tuple[tuple[str, Scalar], ...], list[str]] = {}
-    judge = Conflicts(store)
-    found = []
-    for hit in here:
-        if not isinstance(hit.law, PositiveLaw):
-            continue
-        settings = hit.law.claim.prefer
-        key = tuple(settings.items())
-        if key not in meetings:
-            close = (text for text, names in tunable.items() if names <= settings.keys())
-            meetings[key] = [text for text in close if decide(text, settings) is not False]
-        for other in (other for text in meetings[key] for other in removing[text]):
-            conflict = judge.between(hit.law, other.law)
-            if conflict is not None:
-                found.append(Conflict(conflict.laws, conflict.reason, _nearer(hit, other)))
-    return tuple(found)
-
-
-def _removal(law: Law) -> str:
-    """The expression of what a law removes, as if avoided; empty if it removes nothing."""
-    if isinstance(law.claim, AvoidClaim):
-        return law.claim.avoid
-    return f"not ({law.claim.require})" if isinstance(law.claim, RequireClaim) else ""
+    """The conflicts between preferring and removing laws that hold here: what relatives say conflicts with nothing."""
+    here = {hit.law.id: hit for hit in hits if hit.match.hw != "transferred" and hit.law.status not in DEAD}
+    found = Conflicts(store).contradictions([hit.law for hit in here.values()])
+    return tuple(Conflict(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
 
 
 def _nearer(one: Hit, other: Hit) -> str | None:

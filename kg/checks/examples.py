@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from spak.kg.checks import finding
 from spak.kg.errors import Problem
-from spak.kg.expression import Expression, parse
 from spak.kg.files.loader import Laws
-from spak.kg.law.conflict import removal
-from spak.kg.law.match import hardware_facts
+from spak.kg.law.kinds import meaning
+from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Law, PositiveLaw
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Law
 
 
 def check(laws: Laws) -> Iterator[Problem]:
@@ -39,30 +39,20 @@ def _defaults(laws: Laws, law: Law) -> dict[str, Scalar]:
 
 def _wrong(law: Law, values: Mapping[str, Scalar], *, avoided: bool) -> str:
     """What is wrong with an example; empty if nothing is."""
-    if law.scope.when:
-        inside = parse(law.scope.when).partial(values)
-        if inside is not True:
-            return _outside(inside, avoided=avoided)
-    verdict = _avoids(law, values)
-    if verdict is None:
+    if not meaning(law).decides_examples:
         return f"a law of this kind neither avoids nor admits; drop the examples of {law.id}"
-    if not isinstance(verdict, bool):
-        missing = ", ".join(sorted(verdict.all_names))
-        return f"not decided: no value for {missing}; add it to the example"
-    if verdict == avoided:
+    found = inside(law.scope, values)
+    if not found.possibly:
+        return (
+            "outside scope.when or scope.dtype, so the law does not avoid it; add a problem size inside"
+            if avoided
+            else ""
+        )
+    if not found.surely:
+        return f"scope is not decided: no value for {', '.join(found.missing)}; add it to the example"
+    verdict = meaning(law).verdict(values)
+    if verdict.stance == "undecided":
+        return f"not decided: no value for {', '.join(verdict.needs)}; add it to the example"
+    if (verdict.stance == "against") == avoided:
         return ""
     return "the claim admits it; mend the claim or the example" if avoided else "the claim avoids it; mend one of them"
-
-
-def _outside(inside: Expression | bool, *, avoided: bool) -> str:
-    if isinstance(inside, Expression):
-        return f"scope.when is not decided: no value for {', '.join(sorted(inside.all_names))}; add it to the example"
-    return "outside scope.when, so the law does not avoid it; add a problem size inside" if avoided else ""
-
-
-def _avoids(law: Law, values: Mapping[str, Scalar]) -> Expression | bool | None:
-    """Whether the law avoids a configuration; for a preferring law, whether it differs from the setting."""
-    if isinstance(law, PositiveLaw):
-        return any(values.get(name) != value for name, value in law.claim.prefer.items())
-    expression = removal(law)
-    return None if expression is None else expression.partial(values)

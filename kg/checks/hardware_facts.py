@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from spak.kg.errors import Problem
 from spak.kg.files.loader import Laws
-from spak.kg.law.match import hardware_facts
+from spak.kg.model.hardware import hardware_facts
 
 TOLERANCE = 0.02
 """Printed peaks are rounded, and so are clocks; a wrong count of SMs is off by far more."""

@@ -9,8 +9,8 @@ from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.expression import ExpressionError, parse
 from spak.kg.expression.assignment import parse_assignments
 from spak.kg.files.loader import Laws
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 
 _PEAK = "fp16_tflops"

@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from spak.kg.model.law import AvoidClaim, Evidence, IndifferentClaim, Law, LawBase, PreferClaim
+from spak.kg.law.kinds import meaning
+from spak.kg.model.law import Evidence, Law
 
 Aspect = Literal[
     "added", "removed", "renamed", "strengthened", "weakened", "claim", "re-scoped", "re-judged", "evidence", "wording"
@@ -88,7 +89,7 @@ def _change(before: Law | None, after: Law | None) -> Change:
     return Change(after.id, tuple(aspects), before, after, gained, lost)
 
 
-def _words(law: LawBase) -> object:
+def _words(law: Law) -> object:
     """What is left to differ when claim, scope, status and evidence are the same."""
     return msgspec.structs.replace(law, evidence=())
 
@@ -101,25 +102,13 @@ def _claim_aspects(before: Law, after: Law) -> list[Aspect]:
         return []
     found: list[Aspect] = []
     directions = _bound_directions(before, after) | _margin_direction(before, after)
-    if directions == {"strengthened"} and _subject(before) == _subject(after):
+    if directions == {"strengthened"} and meaning(before).subject == meaning(after).subject:
         found.append("strengthened")
-    elif directions == {"weakened"} and _subject(before) == _subject(after):
+    elif directions == {"weakened"} and meaning(before).subject == meaning(after).subject:
         found.append("weakened")
-    elif _subject(before) != _subject(after) or directions:
+    elif meaning(before).subject != meaning(after).subject or directions:
         found.append("claim")
     return found  # only `because` differs: wording
-
-
-def _subject(law: Law) -> object:
-    """What a claim is about, without how much it says."""
-    claim = law.claim
-    if isinstance(claim, AvoidClaim):
-        return claim.avoid
-    if isinstance(claim, PreferClaim):
-        return (sorted(claim.prefer.items(), key=str), claim.over)
-    if isinstance(claim, IndifferentClaim):
-        return (claim.over, claim.values)
-    return msgspec.structs.replace(claim, because="", effect={})
 
 
 def _bound_directions(before: Law, after: Law) -> set[Aspect]:
@@ -138,8 +127,8 @@ def _bound_directions(before: Law, after: Law) -> set[Aspect]:
 
 
 def _margin_direction(before: Law, after: Law) -> set[Aspect]:
-    """A narrower margin of a tie says more."""
-    if not (isinstance(before.claim, IndifferentClaim) and isinstance(after.claim, IndifferentClaim)):
+    """A narrower margin says more."""
+    old, new = meaning(before).margin, meaning(after).margin
+    if old is None or new is None or old == new:
         return set()
-    old, new = (float(claim.within.rstrip("%")) for claim in (before.claim, after.claim))
-    return set() if old == new else {"strengthened" if new < old else "weakened"}
+    return {"strengthened" if new < old else "weakened"}

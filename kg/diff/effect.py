@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,11 +12,14 @@ import numpy.typing as npt
 from spak.kg.diff.compare import Change
 from spak.kg.diff.spaces import Spaces
 from spak.kg.expression import parse
-from spak.kg.law.match import compute_capability, hardware_facts
-from spak.kg.law.prune import may_remove
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Power
+from spak.kg.law.power import Search, bearing
+from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim
+from spak.kg.model.hardware import compute_capability, hardware_facts
+from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -63,8 +66,8 @@ class Effect:
         total: Feasible configurations, over the op's named problem sizes in either scope (the largest space).
         before: Configurations it spoke against; None: it was not there, or needs compiled features to say.
         after: The same, now.
-        removes_before: Whether it removed them (else it only postponed them).
-        removes_after: Whether it removes them now.
+        power_before: What it did to them in a search.
+        power_after: What it does to them now.
         lost_bests: Recorded bests it speaks against now and did not before.
         regained_bests: Recorded bests it spoke against before and does not now.
     """
@@ -74,14 +77,14 @@ class Effect:
     total: int
     before: int | None
     after: int | None
-    removes_before: bool
-    removes_after: bool
+    power_before: Power
+    power_after: Power
     lost_bests: tuple[Best, ...] = ()
     regained_bests: tuple[Best, ...] = ()
 
     @property
     def red_flag(self) -> bool:
-        """A configuration that was measured to be the best would no longer be tried."""
+        """A configuration that was measured to be the best would no longer be tried, or only late."""
         return bool(self.lost_bests)
 
 
@@ -116,13 +119,13 @@ class _Cover:
     Attributes:
         space: Feasible configurations of the widest problem size in scope.
         mask: (N,) what it speaks against; None if it cannot be said without compiling.
-        removes: Whether it may remove.
+        power: What it does to a search.
         bests: Recorded bests it speaks against, by run and problem.
     """
 
     space: Space
     mask: Mask | None
-    removes: bool
+    power: Power
     bests: dict[tuple[str, str], Best]
 
 
@@ -136,8 +139,8 @@ def _effect(law: Law, op: str, covers: tuple[_Cover | None, _Cover | None]) -> E
         total=max(len(cover.space) for cover in covers if cover is not None),
         before=_count(before),
         after=_count(after),
-        removes_before=before is not None and before.removes,
-        removes_after=after is not None and after.removes,
+        power_before=Power.NOTHING if before is None else before.power,
+        power_after=Power.NOTHING if after is None else after.power,
         lost_bests=tuple(best for key, best in sorted(new.items()) if key not in old),
         regained_bests=tuple(best for key, best in sorted(old.items()) if key not in new),
     )
@@ -176,11 +179,12 @@ def _cover(law: Law | None, root: Root, op: str, search: _Search) -> _Cover | No
     found = [search.spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
     if not found:
         return None
-    masks = [against(law, space) for space in found]
+    masks = [meaning(law).against(space) for space in found]
     sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, found, strict=True)]
     widest = max(range(len(found)), key=lambda place: sizes[place])
-    removes = bool(may_remove(law, root, law.scope.hw, search.toolchain))
-    return _Cover(found[widest], masks[widest], removes, dict(_bests(law, search.recorded, op, facts)))
+    power = bearing(law, Search(root, law.scope.hw, search.toolchain)).power
+    bests = {} if power is Power.NOTHING else dict(_bests(law, search.recorded, op, facts))
+    return _Cover(found[widest], masks[widest], power, bests)
 
 
 def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
@@ -188,65 +192,17 @@ def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> lis
     node = root.ops[op]
     defaults = {name: parameter.default for name, parameter in node.problem.items()}
     named = [{**defaults, **problem} for problem in node.problems.values()] or [defaults]
-    covered = [problem for problem in named if in_scope(law, problem, facts)]
-    relevant = _names(law) | {name for condition in node.conditions for name in parse(condition.require).all_names}
+    covered = [problem for problem in named if is_about(law, problem, facts)]
+    relevant = meaning(law).names | {
+        name for condition in node.conditions for name in parse(condition.require).all_names
+    }
     differing = {tuple((name, problem[name]) for name in problem if name in relevant): problem for problem in covered}
     return list(differing.values())
 
 
-def _names(law: Law) -> frozenset[str]:
-    """Names that decide what of a space a law speaks against."""
-    claim = law.claim
-    if isinstance(claim, AvoidClaim):
-        return parse(claim.avoid).all_names
-    return parse(claim.require).all_names if isinstance(claim, RequireClaim) else frozenset()
-
-
-def in_scope(law: Law, problem: Mapping[str, Scalar], facts: Mapping[str, Scalar]) -> bool:
-    """Whether dtype and `when` of a law's scope hold at a problem size; what cannot be decided holds."""
-    if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
-        return False
-    if not law.scope.when:
-        return True
-    known = {**problem, **{f"hw.{name}": value for name, value in facts.items()}}
-    return parse(law.scope.when).partial(known) is not False
-
-
-def against(law: Law, space: Space) -> Mask | None:
-    """(N,) the configurations `law` speaks against; None if that needs compiled features.
-
-    A preferred setting speaks against the settings it names as worse, or else against everything without it; a tie
-    against all but one of its values; an invariant against what violates it.
-    """
-    claim = law.claim
-    if isinstance(claim, AvoidClaim):
-        return _holding(claim.avoid, space)
-    if isinstance(claim, RequireClaim):
-        holds = _holding(claim.require, space)
-        return None if holds is None else ~holds
-    if isinstance(claim, PreferClaim):
-        if claim.over:
-            return _any([_setting(setting, space) for setting in claim.over], space)
-        return ~_setting(claim.prefer, space)
-    if isinstance(claim, IndifferentClaim) and claim.over in space.names:
-        return _any([_setting({claim.over: value}, space) for value in claim.values[1:]], space)
-    return None
-
-
-def _any(masks: Sequence[Mask], space: Space) -> Mask:
-    found = np.zeros(len(space), dtype=bool)
-    for mask in masks:
-        found |= mask
-    return found
-
-
-def _holding(text: str, space: Space) -> Mask | None:
-    expression = parse(text)
-    return space.holds(expression) if space.speaks_of(expression) else None
-
-
-def _setting(setting: Mapping[str, Scalar], space: Space) -> Mask:
-    return space.having({name: (value,) for name, value in setting.items()})
+def is_about(law: Law, problem: Mapping[str, Scalar], facts: Mapping[str, Scalar]) -> bool:
+    """Whether a problem size is within a law's scope; one that leaves it open is: a reviewer must see it."""
+    return inside(law.scope, {**problem, **{f"hw.{name}": value for name, value in facts.items()}}).possibly
 
 
 def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, str], Best]]:
@@ -262,7 +218,7 @@ def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterat
             if text not in best or time < best[text][0]:
                 best[text] = (time, run.id, problem, trial)
     for text, (_, run_id, problem, trial) in best.items():
-        if in_scope(law, problem, facts) and _speaks_against(law, problem, trial, facts):
+        if is_about(law, problem, facts) and _speaks_against(law, problem, trial, facts):
             measured = next(m for m in trial.measurements if m.name == "time")
             yield (run_id, text), Best(run_id, text, trial.configuration, f"{measured.value:.4g} {measured.unit}")
 
@@ -282,23 +238,6 @@ def _fastest(run: Run) -> Iterator[tuple[float, dict[str, Scalar], Trial]]:
 
 
 def _speaks_against(law: Law, problem: Mapping[str, Scalar], trial: Trial, facts: Mapping[str, Scalar]) -> bool:
-    claim = law.claim
     features = {m.name: m.value for m in trial.measurements if m.name in COMPILED_FEATURES}
-    known: dict[str, Scalar] = {
-        **{f"hw.{n}": v for n, v in facts.items()},
-        **problem,
-        **trial.configuration,
-        **features,
-    }
-    if isinstance(claim, AvoidClaim):
-        return parse(claim.avoid).partial(known) is True
-    if isinstance(claim, RequireClaim):
-        return parse(claim.require).partial(known) is False
-    if isinstance(claim, PreferClaim):
-        has = _has(trial.configuration, claim.prefer)
-        return any(_has(trial.configuration, s) for s in claim.over) if claim.over else not has
-    return False  # a tie removes no best: its other values are as good
-
-
-def _has(configuration: Mapping[str, Scalar], setting: Mapping[str, Scalar]) -> bool:
-    return all(configuration.get(name) == value for name, value in setting.items())
+    known = {**{f"hw.{n}": v for n, v in facts.items()}, **problem, **trial.configuration, **features}
+    return meaning(law).verdict(known).stance == "against"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from spak.kg.diff.compare import Change
-from spak.kg.diff.effect import Mask, Root, against, concrete, in_scope
+from spak.kg.diff.effect import Mask, Root, concrete, is_about
 from spak.kg.diff.spaces import Spaces
-from spak.kg.law.match import hardware_facts
-from spak.kg.law.prune import may_remove
+from spak.kg.law.kinds import meaning
+from spak.kg.law.power import Search, bearing
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Law, PreferClaim
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space
@@ -88,8 +89,7 @@ def _removing(root: Root, op: str, hw: str, toolchain: str) -> Iterator[Law]:
     ops = set(Taxonomy("op", root.ops).ancestors(op))
     chain = set(Taxonomy("hardware", root.hardware).ancestors(hw))
     for law in root.laws.values():
-        about = law.scope.op in ops and law.scope.hw in chain and not isinstance(law.claim, PreferClaim)
-        if about and may_remove(law, root, hw, toolchain):
+        if law.scope.op in ops and law.scope.hw in chain and bearing(law, Search(root, hw, toolchain)).removes:
             yield law
 
 
@@ -98,7 +98,7 @@ def _removed(laws: Sequence[Law], space: Space) -> Mask:
     mask = np.zeros(len(space), dtype=bool)
     for law in laws:
         problem: Mapping[str, Scalar] = space.setting.problem
-        speaks = against(law, space) if in_scope(law, problem, space.setting.facts) else None
+        speaks = meaning(law).against(space) if is_about(law, problem, space.setting.facts) else None
         if speaks is not None:
             mask |= speaks
     return mask

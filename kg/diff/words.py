@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from spak.kg.diff.effect import Best, Effect
 from spak.kg.diff.report import Difference, Item, verdict_reason
 from spak.kg.diff.total import SpaceChange
-from spak.kg.law.statement import claim_text, kind_of, number_text
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Power
+from spak.kg.law.statement import number_text
 from spak.kg.model.law import Evidence, Law
 
-_VERBS = {
-    "positive": "use",
-    "negative": "avoid",
-    "indifferent": "ignore",
-    "invariant": "never",
-    "transformation": "rewrite",
+_DOES = {
+    Power.REMOVE: "removes",
+    Power.POSTPONE: "moves back",
+    Power.PREFER: "moves back",
+    Power.NOTHING: "moves nothing, but speaks of",
 }
+"""What a law does to the configurations it speaks against."""
 
 NAMED_SIZES = 3
 """Problem sizes named where the numbers are the same at many."""
@@ -35,9 +38,15 @@ def headline(difference: Difference) -> str:
         parts.append(_counted(len(difference.nodes), "other file", "other files"))
     first = ", ".join(parts)
     reasons = []
-    losing = sum(any(effect.red_flag for effect in item.effects) for item in flagged)
-    if losing:
-        reasons.append(_counted(losing, "law would exclude a recorded best", "laws would exclude a recorded best"))
+    losing = Counter(
+        any(effect.power_after is Power.REMOVE for effect in item.effects if effect.red_flag)
+        for item in flagged
+        if any(effect.red_flag for effect in item.effects)
+    )
+    for removes, verb in ((True, "exclude"), (False, "postpone")):
+        if losing[removes]:
+            what = f"would {verb} a recorded best"
+            reasons.append(_counted(losing[removes], f"law {what}", f"laws {what}"))
     if difference.new_conflicts:
         reasons.append(_counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
     return f"{first}; look at {len(flagged)}: {', '.join(reasons)}" if flagged else first
@@ -94,7 +103,7 @@ def statement(law: Law) -> str:
         scope.append(f"when {law.scope.when}")
     if law.scope.toolchain:
         scope.append(law.scope.toolchain)
-    return f"{_VERBS[kind_of(law)]} {claim_text(law)}{f' ({bounds})' if bounds else ''}, {', '.join(scope)}"
+    return f"{meaning(law).verb} {meaning(law).text}{f' ({bounds})' if bounds else ''}, {', '.join(scope)}"
 
 
 def lines(item: Item) -> list[tuple[str, str]]:
@@ -170,17 +179,16 @@ def evidence(entry: Evidence) -> str:
 
 def covers(effect: Effect) -> str:
     """`fmha on sm_90: removes 120 of 432 configurations, was 96`."""
-    verb = {True: "removes", False: "moves back"}
     place = f"{effect.op} on {effect.hw}"
     if effect.after is None and effect.before is None:
         return f"{place}: speaks of compiled features; what it covers is known after compiling"
     now = "nothing" if effect.after is None else f"{effect.after} of {effect.total} configurations"
     was = "nothing" if effect.before is None else str(effect.before)
-    if (effect.before, effect.removes_before) == (effect.after, effect.removes_after):
-        return f"{place}: {verb[effect.removes_after]} {now}, as before"
-    said = effect.before is not None and effect.removes_before != effect.removes_after
-    old = f"{verb[effect.removes_before]} {was}" if said else was
-    return f"{place}: {verb[effect.removes_after]} {now}; before: {old}"
+    verb, old_verb = _DOES[effect.power_after], _DOES[effect.power_before]
+    if (effect.before, verb) == (effect.after, old_verb):
+        return f"{place}: {verb} {now}, as before"
+    said = effect.before is not None and old_verb != verb
+    return f"{place}: {verb} {now}; before: {f'{old_verb} {was}' if said else was}"
 
 
 def lost(best: Best) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.system import System
 
@@ -17,7 +17,7 @@ class Contents(Model, frozen=True, kw_only=True):
         files: `law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root.
     """
 
-    laws: dict[str, Law]
+    laws: dict[str, AnyLaw]
     hardware: dict[str, Hardware]
     ops: dict[str, Op]
     systems: dict[str, System]

@@ -165,9 +165,11 @@ def read_run(path: Path) -> Run:
     Raises:
         InvalidFilesError: If it is damaged, too large, not a run, or its id is not its stem.
     """
+    from spak.kg.files import schema  # noqa: PLC0415 - only who asks for trials reads run files
+
     try:
         data = _unpacked(path)
-        run = msgspec.json.decode(data, type=Run)
+        run = schema.decode_run(data)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
     if run.id != run_id(path.name):

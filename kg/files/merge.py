@@ -17,7 +17,7 @@ from spak.kg.files import fmt, yaml_reader
 from spak.kg.files.edit import law_in
 from spak.kg.files.tree import Branch, values
 from spak.kg.law import status
-from spak.kg.model.law import Law
+from spak.kg.law.kinds import AnyLaw
 
 EVIDENCE, STATUS = "evidence", "status"
 _MISSING = object()
@@ -142,7 +142,7 @@ def _settle_status(result: Branch, sides: tuple[Mapping[str, Any], ...]) -> None
     base, ours, theirs = sides
     differs = any(ours.get(key) != theirs.get(key) for key in (EVIDENCE, STATUS, "claim", "withdrawn"))
     if differs or not base:
-        result.put(STATUS, status.status(msgspec.convert(values(result), Law)))
+        result.put(STATUS, status.status(msgspec.convert(values(result), AnyLaw)))
 
 
 def _short(value: object) -> str:

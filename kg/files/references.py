@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from spak.kg.errors import Problem
 from spak.kg.expression import ExpressionError, parse
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Mention
 from spak.kg.law.toolchain import ToolchainError, parse_requirement, parse_toolchain
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
+from spak.kg.model.law import Law
 from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.system import System
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
@@ -133,8 +135,8 @@ def _law(world: _World, law: Law) -> Found:
     yield from _toolchains(law)
     if scope.op in world.contents.ops:
         yield from _law_names(world, law)
-    if isinstance(law.claim, TransformClaim):
-        yield from _ids(world, "system", {"claim.from": law.claim.source, "claim.to": law.claim.to})
+    for mention in meaning(law).mentions():
+        yield from _mentioned(world, law, mention)
     if (law.status == "withdrawn") != (law.withdrawn is not None):
         yield Spot("status", "a law is withdrawn if and only if it says when and why; use kg withdraw")
 
@@ -144,21 +146,24 @@ def _law_names(world: _World, law: Law) -> Found:
     settings = parameters | problem | COMPILED_FEATURES.keys()
     if law.scope.when:
         yield from expression("scope.when", law.scope.when, problem | world.facts, "problem parameter")
-    match law.claim:
-        case AvoidClaim(avoid=text):
-            yield from expression("claim.avoid", text, settings | world.facts, "name")
-        case RequireClaim(require=text):
-            yield from expression("claim.require", text, settings | world.facts, "name")
-        case PreferClaim(prefer=prefer, over=over):
-            yield from _keys("claim.prefer", prefer, parameters)
-            for index, setting in enumerate(over):
-                yield from _keys(f"claim.over[{index}]", setting, parameters)
-        case IndifferentClaim(over=over):
-            if over not in parameters:
-                yield Spot("claim.over", f"unknown parameter {over!r}{suggestion(over, parameters)}")
     for name, examples in (("avoided", law.examples.avoided), ("admitted", law.examples.admitted)):
         for index, example in enumerate(examples):
             yield from _keys(f"examples.{name}[{index}]", example, settings)
+
+
+def _mentioned(world: _World, law: Law, mention: Mention) -> Found:
+    """What is wrong with one name, or the names of one expression, in a claim."""
+    if mention.what == "system":
+        yield from _ids(world, "system", {mention.field: mention.value})
+    elif law.scope.op in world.contents.ops:
+        parameters, problem = world.names(law.scope.op)
+        if mention.what == "expression":
+            known = parameters | problem | COMPILED_FEATURES.keys() | world.facts
+            yield from expression(mention.field, mention.value, known, "name")
+        elif mention.at_key:
+            yield from _keys(mention.field, [mention.value], parameters)
+        elif mention.value not in parameters:
+            yield Spot(mention.field, f"unknown parameter {mention.value!r}{suggestion(mention.value, parameters)}")
 
 
 def _toolchains(law: Law) -> Found:

@@ -15,15 +15,7 @@ from spak.kg.files import atomic, fmt, references, validate, yaml_reader
 from spak.kg.files.edit import law_of
 from spak.kg.files.loader import Laws
 from spak.kg.files.lock import locked
-
-_CLAIM_KEYS = {
-    "positive": ("prefer",),
-    "negative": ("avoid",),
-    "indifferent": ("over", "values", "within"),
-    "invariant": ("require", "otherwise"),
-    "transformation": ("from", "to", "rewrite", "check"),
-}
-"""Kind of law -> what its claim must state."""
+from spak.kg.law.kinds import KINDS
 
 _MAX_ID = 100
 _BOUND = re.compile(r"(\w+)\s*([<>]=)\s*(\d+(?:\.\d+)?)")
@@ -82,7 +74,7 @@ def law_text(draft: Draft) -> str:
         KgError: If the claim lacks something, has something of another kind, or the law is not one.
     """
     claim = {name: value for name, value in draft.claim.items() if value not in ("", None, (), [], {})}
-    needed = _CLAIM_KEYS.get(draft.kind, ())
+    needed = KINDS[draft.kind].required() if draft.kind in KINDS else ()
     missing = [name for name in needed if name not in claim]
     if missing:
         msg = f"a {draft.kind} law needs {', '.join('--' + name for name in missing)}"

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 import msgspec
 
+from spak.kg.law.kinds import KINDS, AnyLaw
+from spak.kg.model import run as recorded
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
 from spak.kg.model.op import Op
-from spak.kg.model.run import Run
 from spak.kg.model.system import System
 
-MODELS: dict[str, Any] = {"law": Law, "hardware": Hardware, "op": Op, "system": System, "run": Run}
-"""Kind of file -> its model."""
 
-LAW_KINDS: dict[str, Any] = {law.__struct_config__.tag: law for law in get_args(Law)}
-"""`kind` of a law file -> its model."""
+class Candidate(recorded.Candidate, frozen=True, kw_only=True):  # noqa: D101 - the same, its law of any kind
+    __doc__ = recorded.Candidate.__doc__
+    law: AnyLaw
+
+
+class Run(recorded.Run, frozen=True, kw_only=True):  # noqa: D101 - the same, with such candidates
+    __doc__ = recorded.Run.__doc__
+    suggested: tuple[Candidate, ...] = ()
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MODELS: dict[str, Any] = {"law": AnyLaw, "hardware": Hardware, "op": Op, "system": System, "run": Run}
+"""Kind of file -> its model."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,10 +47,25 @@ def file_name(kind: str) -> str:
     return f"{kind}.schema.json"
 
 
+def decode_run(data: bytes) -> recorded.Run:
+    """The run that `data` holds, its candidates laws of any kind.
+
+    Raises:
+        msgspec.DecodeError: If it is none.
+    """
+    found = msgspec.json.decode(data, type=Run)
+    return _plain(recorded.Run, found, suggested=tuple(_plain(recorded.Candidate, one) for one in found.suggested))
+
+
+def _plain(model: type[T], found: T, **changed: object) -> T:
+    """`found` as an instance of `model`, not of what narrows it: two structs are equal only if their types are."""
+    return model(**{name: getattr(found, name) for name in found.__struct_fields__} | changed)
+
+
 @cache
 def law_schema(law_kind: str) -> dict[str, Any]:
     """The schema of one kind of law: a union's errors name every branch, those of one kind name what is wrong."""
-    return msgspec.json.schema(LAW_KINDS[law_kind])
+    return msgspec.json.schema(KINDS[law_kind].model)
 
 
 @cache

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from spak.kg.files.schema import LAW_KINDS, MODELS, file_schema, law_schema
+from spak.kg.files.schema import MODELS, file_schema, law_schema
+from spak.kg.law.kinds import KINDS
 from spak.kg.model.taxonomy import nearest, plain
 
 _SHOWN = 60
@@ -53,14 +54,14 @@ def flaws(value: Any, kind: str) -> list[Flaw]:
     """Everything wrong with a `value` that `convert` refuses."""
     if not isinstance(value, dict):
         return [Flaw("", f"the file holds a mapping (got {_show(value)}); see docs/formats.md")]
-    if kind == "law" and value.get("kind") not in tuple(LAW_KINDS):
+    if kind == "law" and value.get("kind") not in tuple(KINDS):
         return [Flaw("kind" if "kind" in value else "", _kind_message(value.get("kind")))]
     found = list(_schema_flaws(value, law_schema(value["kind"]) if kind == "law" else file_schema(kind)))
     return found or [_own_flaw(value, kind)]
 
 
 def _kind_message(got: Any) -> str:
-    known = ", ".join(LAW_KINDS)
+    known = ", ".join(KINDS)
     return f"kind is missing; one of {known}" if got is None else f"a kind is one of {known} (got {_show(got)})"
 
 

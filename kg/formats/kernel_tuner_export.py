@@ -11,11 +11,14 @@ from dataclasses import dataclass, replace
 
 from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse, tree
-from spak.kg.law.match import Match, Matcher, Question, hardware_facts
-from spak.kg.law.prune import may_remove
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.kinds.base import Power
+from spak.kg.law.power import Search, bearing
+from spak.kg.law.scope import Match, Matcher, Question
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import AvoidClaim, Law, RequireClaim
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 
@@ -122,20 +125,15 @@ def _conditions(op: Op, values: Mapping[str, Scalar]) -> list[Restriction]:
 
 def _claim(law: Law, match: Match, store: Store, wanted: Wanted, values: Mapping[str, Scalar]) -> str:
     """The restriction that `law` means; empty if it restricts nothing here."""
-    claim = law.claim
-    if not isinstance(claim, AvoidClaim | RequireClaim):
-        raise _CannotSayError(f"a {law.__struct_config__.tag} law orders a search; a restriction can only forbid")
-    if match.op not in {"exact", "inherited"}:
-        raise _CannotSayError(f"it is about {law.scope.op}, which {wanted.op} is not")
-    if match.when is not None or match.dtype:
-        raise _CannotSayError(f"whether {match.when or 'its dtypes hold'} is not known; say it with --problem")
-    if match.overridden_by is not None:
-        raise _CannotSayError(f"{match.overridden_by} is nearer and says otherwise")
-    permission = may_remove(law, store, wanted.hw, wanted.toolchain)
-    if not permission and not wanted.soft:
-        raise _CannotSayError(f"it may only reorder: {permission.reason}")
-    expression = parse(claim.avoid).negate() if isinstance(claim, AvoidClaim) else parse(claim.require)
-    return _said(expression, values, store.ops[wanted.op])
+    removal = meaning(law).removal
+    if removal is None:
+        raise _CannotSayError(f"a {kind_of(law)} law orders a search; a restriction can only forbid")
+    found = bearing(law, Search(store, wanted.hw, wanted.toolchain), match)
+    if found.power is Power.NOTHING:
+        raise _CannotSayError(found.reason)
+    if not found.removes and not wanted.soft:
+        raise _CannotSayError(f"it may only reorder: {found.reason}")
+    return _said(removal.negate(), values, store.ops[wanted.op])
 
 
 def _said(expression: Expression, values: Mapping[str, Scalar], op: Op) -> str:

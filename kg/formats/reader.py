@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spak.kg.files import schema
 from spak.kg.formats.content import decode, read_bytes, refuse
 from spak.kg.formats.kernel_tuner import read_cache
 from spak.kg.formats.recording import Recording, seen_parameters
 from spak.kg.formats.t4 import read_t4
-from spak.kg.model.run import Run
 
 _SNIFFED_BYTES = 1 << 16
 
@@ -31,7 +31,7 @@ def read_recording(path: Path) -> Recording:
 
 
 def _own(path: Path, content: bytes) -> Recording:
-    run = decode(path, content, Run)
+    run = decode(path, content, schema.Run)
     if not run.trials:
         refuse(path, "no trials", field="trials")
     problems = {tuple((trial.problem or run.problem).items()) for trial in run.trials}

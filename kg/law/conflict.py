@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations, combinations_with_replacement, product
 from math import prod
 
 from spak.kg.expression import Expression, parse
-from spak.kg.law.match import hardware_facts
+from spak.kg.law.kinds import meaning
+from spak.kg.law.power import DEAD
+from spak.kg.law.scope import inside, reduced
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import InvariantLaw, Law, NegativeLaw, PositiveLaw
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -26,8 +29,8 @@ MAX_COMBINATIONS = 20_000
 MAX_PAIRS = 1000
 """Pairs of removing laws compared in full; see `Conflicts._crowding`."""
 
-DEAD = frozenset({"refuted", "withdrawn"})
-"""Statuses of laws that nobody follows, so they contradict nobody."""
+Setting = tuple[tuple[str, Scalar], ...]
+"""Names and values, for a key."""
 
 
 @dataclass(frozen=True, order=True)
@@ -62,37 +65,40 @@ class Conflicts:
     def all(self) -> list[Conflict]:
         """Every conflict between laws that somebody may follow, sorted."""
         living = [law for law in self._store.laws.values() if law.status not in DEAD]
-        preferring = [law for law in living if isinstance(law, PositiveLaw)]
-        removing = [law for law in living if isinstance(law, NegativeLaw | InvariantLaw)]
-        return sorted([*self.among(self._meeting(preferring, removing)), *self.among(self._crowding(removing))])
+        removing = [law for law in living if meaning(law).removal is not None]
+        crowded = [(one, other, self._space(one, other)) for one, other in self._crowding(removing)]
+        emptied = [_nothing_left(one, other, space) for one, other, space in crowded if space is not None]
+        return sorted([*self.contradictions(living), *(found for found in emptied if found is not None)])
 
-    def _meeting(self, preferring: Iterable[Law], removing: Iterable[Law]) -> Iterator[tuple[Law, Law]]:
-        """Pairs of a preferring and a removing law whose scopes overlap; scopes are few, so they are compared first."""
-        by_scope: dict[tuple[str, str], tuple[list[Law], list[Law]]] = {}
-        for side, laws in enumerate((preferring, removing)):
-            for law in laws:
-                by_scope.setdefault((law.scope.hw, law.scope.op), ([], []))[side].append(law)
-        for ((hw, op), (ones, _)), ((other_hw, other_op), (_, others)) in product(by_scope.items(), repeat=2):
-            if ones and others and self._related(hw, other_hw) and self._lower_op(op, other_op) is not None:
-                yield from product(ones, others)
+    def contradictions(self, laws: Sequence[Law]) -> Iterator[Conflict]:
+        """The conflicts between laws of `laws` that prefer a setting and laws that remove it.
 
-    def among(self, pairs: Iterable[tuple[Law, Law]]) -> Iterator[Conflict]:
-        """The conflicts among `pairs` of laws, each pair in either order."""
-        for one, other in pairs:
-            found = self.between(one, other)
-            if found is not None:
-                yield found
+        Pairs whose expressions cannot meet are left out first, by distinct claim, so that thousands of laws do not make
+        millions of judgements.
+        """
+        removing: dict[str, list[Law]] = {}
+        for law in laws:
+            removal = meaning(law).removal
+            if removal is not None:
+                removing.setdefault(removal.text, []).append(law)
+        tunable = {text: parse(text).all_names & self._parameters for text in removing}
+        meetings: dict[Setting, list[str]] = {}
+        for law in laws:
+            settings = meaning(law).preferred
+            key = tuple(settings.items())
+            if settings and key not in meetings:
+                close = (text for text, names in tunable.items() if _may_decide(text, names, settings))
+                meetings[key] = [text for text in close if reduced(text, settings) is not False]
+            for other in (other for text in meetings.get(key, ()) for other in removing[text]):
+                space = self._space(law, other)
+                found = self._preferred_and_removed(law, other, space) if space is not None else None
+                if found is not None:
+                    yield found
 
-    def between(self, one: Law, other: Law) -> Conflict | None:
-        """How two laws contradict each other, or None."""
-        if isinstance(other, PositiveLaw):
-            one, other = other, one
-        space = self._space(one, other)
-        if space is None or isinstance(other, PositiveLaw) or not isinstance(other, NegativeLaw | InvariantLaw):
-            return None
-        if isinstance(one, PositiveLaw):
-            return self._preferred_and_removed(one, other, space)
-        return _nothing_left(one, other, space) if isinstance(one, NegativeLaw | InvariantLaw) else None
+    @cached_property
+    def _parameters(self) -> frozenset[str]:
+        """Every tunable parameter of every op."""
+        return frozenset(name for op in self._store.ops.values() for name in op.parameters)
 
     def _crowding(self, removing: Sequence[Law]) -> Iterator[tuple[Law, Law]]:
         """Pairs of removing laws that may together leave nothing: those that remove every probe of some problem size.
@@ -104,7 +110,8 @@ class Conflicts:
         for op in self._store.ops.values():
             if not op.parameters:
                 continue
-            spoken = [law for law in removing if law.scope.op in self._ops.ancestors(op.id)]
+            above = self._ops.ancestors(op.id)
+            spoken = [law for law in removing if law.scope.op in above]
             for problem in Space(op).problems.values():
                 by_mask: dict[int, list[Law]] = {}
                 probes = [problem | probe for probe in Space(op).probes()]
@@ -144,12 +151,14 @@ class Conflicts:
                 return op
         return None
 
-    def _preferred_and_removed(self, one: PositiveLaw, other: Law, space: Space) -> Conflict | None:
+    def _preferred_and_removed(self, one: Law, other: Law, space: Space) -> Conflict | None:
         """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
-        prefer = one.claim.prefer
+        prefer = meaning(one).preferred
         for left, names in self._left_by_problem(other, space):
             gone = left if isinstance(left, bool) else not left.names.isdisjoint(prefer) and left.partial(prefer)
-            name = next((n for n in names if _applies(one, space.problems[n])), None) if gone is True else None
+            name = (
+                next((n for n in names if inside(one.scope, space.problems[n]).surely), None) if gone is True else None
+            )
             if name is not None:
                 shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
                 return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
@@ -161,7 +170,7 @@ class Conflicts:
         if key not in self._left:
             groups: dict[int, tuple[Expression | bool, list[str]]] = {}
             for name, problem in space.problems.items():
-                left = _left_of(law, problem) if _applies(law, problem) else False
+                left = _left_of(law, problem) if inside(law.scope, problem).surely else False
                 if left is not False:
                     groups.setdefault(id(left), (left, []))[1].append(name)
             self._left[key] = list(groups.values())
@@ -183,6 +192,11 @@ class Conflicts:
         if key not in self._shared:
             self._shared[key] = one in self._hardware.ancestors(other) or other in self._hardware.ancestors(one)
         return self._shared[key]
+
+
+def _may_decide(text: str, tunable: frozenset[str], settings: Mapping[str, Scalar]) -> bool:
+    """Whether `settings` may be enough for `text`: of what only `and` joins, every parameter has to be known."""
+    return tunable <= settings.keys() or " or " in text or "not " in text
 
 
 def _covering(by_mask: Mapping[int, Sequence[Law]], full: int) -> Iterator[tuple[Law, Law]]:
@@ -237,43 +251,15 @@ class Space:
             yield rest | dict(zip(varied, values, strict=True))
 
 
-def removal(law: Law) -> Expression | None:
-    """What a law removes: true for a configuration that it forbids; None for laws that forbid nothing."""
-    if isinstance(law, NegativeLaw):
-        return parse(law.claim.avoid)
-    return parse(law.claim.require).negate() if isinstance(law, InvariantLaw) else None
-
-
 def _removes(law: Law, values: Mapping[str, Scalar]) -> bool:
     """Whether `law` surely removes every configuration with these values."""
-    return _left_of(law, values) is True and _applies(law, values)
+    return _left_of(law, values) is True and inside(law.scope, values).surely
 
 
 def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
     """What the removal of `law` still depends on when these values are known."""
-    if isinstance(law, NegativeLaw):
-        return _reduced(law.claim.avoid, _named(law.claim.avoid, values))
-    if isinstance(law, InvariantLaw):
-        return _reduced(law.claim.require, _named(law.claim.require, values), negated=True)
-    return False
-
-
-def _applies(law: Law, problem: Mapping[str, Scalar]) -> bool:
-    if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
-        return False
-    return not law.scope.when or _reduced(law.scope.when, _named(law.scope.when, problem)) is True
-
-
-def _named(text: str, values: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
-    """Of `values` those that the expression names, in a fixed order."""
-    return tuple((name, values[name]) for name in sorted(parse(text).all_names) if name in values)
-
-
-@lru_cache(maxsize=1 << 16)
-def _reduced(text: str, known: tuple[tuple[str, Scalar], ...], *, negated: bool = False) -> Expression | bool:
-    """The expression, or its negation, when some names have values; most problem sizes have those in common."""
-    expression = parse(text)
-    return (expression.negate() if negated else expression).partial(dict(known))
+    removal = meaning(law).removal
+    return False if removal is None else reduced(removal.text, values)
 
 
 def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
@@ -282,7 +268,7 @@ def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
     named = {name for law in (one, other) for name in _names(law)}
     named |= {name for condition in conditions if condition.names & named for name in condition.names}
     for name, problem in space.problems.items():
-        if not (_applies(one, problem) and _applies(other, problem)):
+        if not all(inside(law.scope, problem).surely for law in (one, other)):
             continue
         tried = False
         for setting in space.settings(named):
@@ -301,5 +287,5 @@ def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
 
 
 def _names(law: Law) -> frozenset[str]:
-    expression = removal(law)
-    return expression.names if expression is not None else frozenset()
+    removal = meaning(law).removal
+    return removal.names if removal is not None else frozenset()

@@ -2,69 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Iterable
 
 import msgspec
 
-from spak.kg.expression.assignment import show_assignments, show_scalar
-from spak.kg.expression.condition import names_in
-from spak.kg.model.law import AvoidClaim, Bound, Evidence, IndifferentClaim, Kind, Law, PreferClaim, RequireClaim
-
-VERBS: Mapping[str, str] = {
-    "positive": "use",
-    "negative": "avoid",
-    "indifferent": "ignore",
-    "invariant": "never",
-    "transformation": "rewrite",
-}
-"""What a law of each kind tells a person to do."""
-
-ORDER: Mapping[str, int] = {"invariant": 0, "positive": 1, "negative": 2, "indifferent": 3, "transformation": 4}
-"""Safety first, then what to do, what not to do, and what need not be looked at."""
-
-
-def kind_of(law: Law) -> Kind:
-    """The law's `kind` as in its file."""
-    return cast("Kind", type(law).__struct_config__.tag)
-
-
-def claim_names(law: Law) -> frozenset[str]:
-    """Every name the claim is about: parameters, problem parameters, compiled features, hardware facts."""
-    claim = law.claim
-    if isinstance(claim, AvoidClaim):
-        return names_in(claim.avoid)
-    if isinstance(claim, RequireClaim):
-        return names_in(claim.require)
-    if isinstance(claim, PreferClaim):
-        return frozenset(claim.prefer).union(*claim.over)
-    if isinstance(claim, IndifferentClaim):
-        return frozenset([claim.over])
-    return frozenset()
+from spak.kg.law.kinds import meaning
+from spak.kg.model.law import Bound, Evidence, Law
 
 
 def knobs(law: Law, parameters: Iterable[str]) -> tuple[str, ...]:
     """The tunable parameters the claim is about, in the order of `parameters` (an op's own)."""
-    named = claim_names(law)
+    named = meaning(law).names
     return tuple(name for name in parameters if name in named)
-
-
-def claim_text(law: Law) -> str:
-    """The claim after its verb, short: `tile_m=64, tile_n=64`, an expression, an axis with its values."""
-    claim = law.claim
-    if isinstance(claim, AvoidClaim):
-        return claim.avoid
-    if isinstance(claim, RequireClaim):
-        return f"violate {claim.require}"
-    if isinstance(claim, PreferClaim):
-        return show_assignments(claim.prefer) + _over(claim)
-    if isinstance(claim, IndifferentClaim):
-        return f"{claim.over} in {', '.join(map(show_scalar, claim.values))} (same time within {claim.within})"
-    return f"{claim.source} to {claim.to}"
-
-
-def _over(claim: PreferClaim) -> str:
-    return " over " + " or ".join(show_assignments(setting) for setting in claim.over) if claim.over else ""
 
 
 def sentence(law: Law, *, hw: str, op: str) -> str:
@@ -77,22 +26,7 @@ def sentence(law: Law, *, hw: str, op: str) -> str:
     """
     condition = f" when {law.scope.when}" if law.scope.when else ""
     dtypes = f" in {' or '.join(law.scope.dtype)}" if law.scope.dtype else ""
-    return f"On {hw}, for {op}{dtypes}{condition}: {_advice(law)}{_because(law)}."
-
-
-def _advice(law: Law) -> str:
-    claim = law.claim
-    if isinstance(claim, AvoidClaim):
-        return f"avoid every configuration with {claim.avoid}"
-    if isinstance(claim, RequireClaim):
-        return f"{claim.require} must hold, otherwise {claim.otherwise.rstrip('.')}"
-    if isinstance(claim, PreferClaim):
-        rest = f" beats{_over(claim).removeprefix(' over')}" if claim.over else " is best or ties with the best"
-        return show_assignments(claim.prefer) + rest
-    if isinstance(claim, IndifferentClaim):
-        values = " and ".join(map(show_scalar, claim.values))
-        return f"changing {claim.over} among {values} changes the time by at most {claim.within}"
-    return f"{claim.source} becomes {claim.to}: {claim.rewrite.rstrip('.')} (proved by {claim.check.rstrip('.')})"
+    return f"On {hw}, for {op}{dtypes}{condition}: {meaning(law).advice}{_because(law)}."
 
 
 def _because(law: Law) -> str:

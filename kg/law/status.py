@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from spak.kg.law.kinds import meaning
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import Bound, Evidence, IndifferentClaim, InvariantLaw, Law, Status, Tier, TransformationLaw
+from spak.kg.model.law import Bound, Evidence, Law, Status, Tier
 
 MIN_NEW_PROBLEMS = 2
 """Problem sizes a law must hold on, besides those it was found on, before it is confirmed."""
@@ -83,16 +84,13 @@ def standing(law: Law) -> Standing:
 
 def bounds(law: Law) -> dict[str, Bound]:
     """What the claim says of each effect; a claim that bounds none has `UNBOUNDED`."""
-    claimed = dict(law.claim.effect)
-    if isinstance(law.claim, IndifferentClaim) and "change" not in claimed:
-        claimed["change"] = Bound(at_most=float(law.claim.within.removesuffix("%")) / 100)
-    return claimed or {UNBOUNDED: Bound()}
+    return meaning(law).bounds or {UNBOUNDED: Bound()}
 
 
 def needed_tier(law: Law, effect: str) -> Tier:
     """The tier that can show `effect`, one of `bounds(law)`."""
     if effect == UNBOUNDED:
-        return "computed" if isinstance(law, InvariantLaw | TransformationLaw) else "measured"
+        return meaning(law).tier
     return NEEDED.get(effect, "measured")
 
 

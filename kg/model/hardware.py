@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.model.base import Model, Reference, Scalar
@@ -64,3 +64,28 @@ def check_device(hardware: Mapping[str, Hardware], hw: str, device: str) -> None
         )
     if found != hw:
         raise KgError(f"this ran on {device!r}, which is {found}, not {hw}; nothing is recorded for other hardware")
+
+
+class HardwareNodes(Protocol):
+    """Whatever has hardware nodes, such as a law root."""
+
+    @property
+    def hardware(self) -> Mapping[str, Hardware]:
+        """Every hardware node."""
+
+
+def hardware_facts(store: HardwareNodes, hw: str) -> dict[str, Scalar]:
+    """Every fact that holds for `hw`: its own, then those of the nodes it is, nearest first."""
+    facts: dict[str, Scalar] = {}
+    for node in Taxonomy("hardware", store.hardware).ancestors(hw):
+        for name, fact in store.hardware[node].facts.items() if node in store.hardware else ():
+            facts.setdefault(name, fact.value)
+    return facts
+
+
+def compute_capability(store: HardwareNodes, hw: str) -> str | None:
+    """The compute capability that `hw` is or is a device of; None for an architecture or a vendor."""
+    for node in Taxonomy("hardware", store.hardware).ancestors(hw):
+        if node in store.hardware and store.hardware[node].kind == "compute-capability":
+            return node
+    return None

@@ -1,14 +1,13 @@
-"""Law files: a claim, its scope, and the evidence for and against it."""
+"""Law files: a claim, its scope, and the evidence for and against it. What a kind of law claims is `spak.kg.law.kinds`' to say."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from spak.kg.model.base import Model, Reference, Scalar
 
-Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
 Status = Literal["proposed", "confirmed", "contested", "refuted", "withdrawn"]
 Tier = Literal["reported", "compiled", "computed", "measured"]
 Verdict = Literal["supports", "refutes", "inconclusive"]
@@ -102,49 +101,13 @@ class Claim(Model, frozen=True, kw_only=True):
     effect: dict[str, Bound] = {}
 
 
-class PreferClaim(Claim, frozen=True, kw_only=True):
-    """A setting that is best or ties with the best; with `over`, a ranking: `prefer` beats every setting of `over`."""
-
-    prefer: dict[str, Scalar]
-    over: tuple[dict[str, Scalar], ...] = ()
-
-
-class AvoidClaim(Claim, frozen=True, kw_only=True):
-    """A region of the configuration space: the expression is true for what to avoid."""
-
-    avoid: Expression
-
-
-class IndifferentClaim(Claim, frozen=True, kw_only=True):
-    """An axis not worth searching: changing `over` among `values` changes the time by at most `within` (`1%`)."""
-
-    over: str
-    values: tuple[Scalar, ...]
-    within: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?%$")]
-
-
-class RequireClaim(Claim, frozen=True, kw_only=True):
-    """A safety invariant: the expression must hold, `otherwise` says what breaks."""
-
-    require: Expression
-    otherwise: str
-
-
-class TransformClaim(Claim, frozen=True, kw_only=True):
-    """How one system becomes the next: the rewrite in words, and the check that proves equivalence."""
-
-    source: str = field(name="from")
-    to: str
-    rewrite: str
-    check: str
-
-
-class LawBase(Model, frozen=True, kw_only=True, tag_field="kind"):
-    """What every law has besides its claim; the field order here is the canonical key order of a law file."""
+class Law(Model, frozen=True, kw_only=True, tag_field="kind"):
+    """What every law has; each kind narrows its claim (`spak.kg.law.kinds`). The field order is the canonical key order of a file."""
 
     id: Id
     title: Annotated[str, Meta(min_length=1, max_length=200)]
     scope: Scope
+    claim: Claim
     status: Status
     examples: Examples = Examples()
     evidence: tuple[Evidence, ...] = ()
@@ -153,37 +116,3 @@ class LawBase(Model, frozen=True, kw_only=True, tag_field="kind"):
     references: tuple[Reference, ...] = ()
     acknowledges: tuple[str, ...] = ()
     """Findings of `kg check` that the law knows of, each as `check-name: reason`."""
-
-
-class PositiveLaw(LawBase, frozen=True, kw_only=True, tag="positive"):
-    """Use this."""
-
-    claim: PreferClaim
-
-
-class NegativeLaw(LawBase, frozen=True, kw_only=True, tag="negative"):
-    """Avoid this."""
-
-    claim: AvoidClaim
-
-
-class IndifferentLaw(LawBase, frozen=True, kw_only=True, tag="indifferent"):
-    """Do not spend trials here."""
-
-    claim: IndifferentClaim
-
-
-class InvariantLaw(LawBase, frozen=True, kw_only=True, tag="invariant"):
-    """Never break this."""
-
-    claim: RequireClaim
-
-
-class TransformationLaw(LawBase, frozen=True, kw_only=True, tag="transformation"):
-    """Rewrite like this."""
-
-    claim: TransformClaim
-
-
-Law = PositiveLaw | NegativeLaw | IndifferentLaw | InvariantLaw | TransformationLaw
-"""A law file; `kind` in the file selects the class."""

@@ -9,12 +9,13 @@ import numpy as np
 
 from spak.kg.errors import KgError
 from spak.kg.expression import parse
+from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import Configuration
 from spak.kg.space.space import Space
 from spak.tunable import Tunable
 from spak.tuner.first import ranked
 from spak.tuner.knowledge.gather import described
-from spak.tuner.knowledge.restriction import Context, Power, Restriction, restrict
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 
 
 @dataclass(frozen=True)

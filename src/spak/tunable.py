@@ -14,8 +14,8 @@ from spak.kg.expression.assignment import check_names, show_assignments
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, identifier
 from spak.kg.formats.recording import Recording, canonical, seen_parameters
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
 from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain

@@ -29,6 +29,7 @@ LINES = {
         "    for entry in (\n",
         '        Entry("toy", "make times up", "spak.tuner.backend.toy:open_task", "compiled", False, 4),\n',
     ),
+    "law kind": ('            "transform:Transform",\n', '            "toy:Toy",\n'),
 }
 """What -> (where in the registry, the line that is added after it)."""
 
@@ -95,6 +96,40 @@ def test_a_strategy_is_chosen_by_its_name(tree):
     assert "best of 5" in out, out
     assert "backwards" in out
     assert "toy" in tree.run("-m", "spak.cli.tune", "replay", "--help")
+
+
+TOY_LAW = """\
+id: toy-law
+title: Large tiles cost twice
+kind: toy
+scope: {hw: sm_90, op: fmha}
+claim: {above: tile_m, limit: 64}
+status: proposed
+examples:
+  avoided: [{tile_m: 128}]
+  admitted: [{tile_m: 64}]
+"""
+
+
+def test_a_kind_of_law_is_known_to_every_answer(tree):
+    """Loaded, checked, found, asked of one configuration and of a space, explained, compared, drawn."""
+    tree.add("law kind")
+    shutil.copytree(tree.folder / "laws", tree.folder / "before")
+    file = tree.folder / "laws/sm_90/fmha/toy-law.yaml"
+    file.write_text(TOY_LAW)
+    kg, asked = ("-m", "spak.cli.kg"), ("--hw", "h200")
+    assert "tile_m above 64" in tree.run(*kg, "query", *asked, "--op", "fmha", "--kind", "toy")
+    why = tree.run(*kg, "why", "fmha", *asked, "--config", "tile_m=128", "--format", "json")
+    assert '"stance": "against"' in why.partition('"id": "toy-law"')[2].partition("}")[0]
+    assert "keep tile_m at most" in tree.run(*kg, "explain", "toy-law")
+    assert "toy-law" not in tree.run(*kg, "check")
+    assert "toy-law" in tree.run(*kg, "graph", "--format", "mermaid")
+    assert '"toy"' in tree.run(*kg, "schema", "law")
+    assert "fmha on sm_90: moves back" in tree.run(*kg, "diff", "before")
+    file.write_text(TOY_LAW.replace("[{tile_m: 128}]", "[{tile_m: 32}]"))
+    assert "the claim admits it" in tree.run(*kg, "check")
+    file.write_text(TOY_LAW.replace("above: tile_m", "above: tile_mm"))
+    assert "unknown parameter 'tile_mm'; nearest: tile_m" in tree.run(*kg, "check")
 
 
 def test_a_backend_is_chosen_by_its_name(tree):

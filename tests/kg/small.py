@@ -5,25 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
+from spak.kg.law.kinds.require import InvariantLaw, RequireClaim
+from spak.kg.law.kinds.transform import TransformationLaw, TransformClaim
 from spak.kg.model.hardware import Fact, Hardware
-from spak.kg.model.law import (
-    AvoidClaim,
-    Bound,
-    Evidence,
-    IndifferentClaim,
-    IndifferentLaw,
-    InvariantLaw,
-    Law,
-    NegativeLaw,
-    PositiveLaw,
-    PreferClaim,
-    Related,
-    RequireClaim,
-    Scope,
-    TransformationLaw,
-    TransformClaim,
-    Withdrawn,
-)
+from spak.kg.model.law import Bound, Evidence, Law, Related, Scope, Withdrawn
 from spak.kg.model.op import Op, Parameter, ProblemParameter
 from spak.kg.model.system import System
 

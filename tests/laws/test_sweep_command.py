@@ -10,7 +10,7 @@ import pytest
 from bench.sweep import Sweep, measured_on
 from spak.kg.errors import KgError
 from spak.kg.files.loader import load
-from spak.kg.law.match import hardware_facts
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Device
 from spak.tuner.backend.base import Provenance
 from spak.tuner.backend.gpu.detect import Gpu

@@ -64,9 +64,10 @@ def hard(monkeypatch):
     from dataclasses import replace
 
     from spak import candidates
+    from spak.kg.law.kinds.base import Power
     from spak.tuner import first
     from spak.tuner.engine import opening
-    from spak.tuner.knowledge.restriction import Power, restrict
+    from spak.tuner.knowledge.restriction import restrict
 
     def removing(*args):
         found = restrict(*args)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
@@ -84,7 +85,7 @@ def law(name: str, kind: str, claim: dict[str, object], **more: object) -> Law:
         "claim": claim,
         "evidence": evidence,
     }
-    return msgspec.convert({**built, **more}, type=Law)
+    return msgspec.convert({**built, **more}, type=AnyLaw)
 
 
 def avoid(name: str, text: str, effect: str = "slowdown", at_least: float = 2.0, **more: object) -> Law:

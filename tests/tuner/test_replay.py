@@ -200,8 +200,8 @@ def test_a_wrong_soft_law_only_reorders(tmp_path, files, laws):
 
 def test_what_a_hard_law_removed_comes_last_and_is_not_lost(files, laws, monkeypatch):
     """A confirmed law from a near relative that forbids the very optimum here costs evaluations, not the optimum."""
+    from spak.kg.law.kinds.base import Power
     from spak.tuner.engine import opening
-    from spak.tuner.knowledge.restriction import Power
 
     (laws.root / "family").mkdir()
     optimum = replay(read_recording(files["three"]), asked()).optimum.configuration

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import Configuration
 from spak.kg.model.run import Failure, Measurement, Trial
 from spak.kg.space.factors import Codes
@@ -17,7 +18,7 @@ from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.engine.audit import Audits, Finding, Standing
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.lead import Lead
-from spak.tuner.knowledge.restriction import Power, Restriction, Rule
+from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.strategy.base import Observation, SpaceView, Strategy
 
 REMOVED_BY_LAW = "RemovedByLaw"

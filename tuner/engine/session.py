@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from spak.kernels.registry import SPECS
 from spak.kg.errors import UnknownNameError
 from spak.kg.expression.assignment import parse_assignments, show_assignments
-from spak.kg.law.match import hardware_facts
 from spak.kg.model.base import Scalar
-from spak.kg.model.hardware import Hardware
+from spak.kg.model.hardware import Hardware, hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain

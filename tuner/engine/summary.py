@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.law.statement import claim_text, evidence_text, kind_of
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.kinds.base import Power
+from spak.kg.law.statement import evidence_text
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.run import Trial
 from spak.tuner.engine.audit import Finding
 from spak.tuner.engine.loop import REMOVED_BY_LAW, Result
-from spak.tuner.knowledge.restriction import Power, Rule
+from spak.tuner.knowledge.restriction import Rule
 
 FEATURES = ("registers", "spill_bytes", "smem_bytes", "threads", "ctas_per_sm")
 """Compiled features that a ranked row shows."""
@@ -228,7 +230,7 @@ def _law_line(rule: Rule, result: Result) -> LawLine:
         id=rule.id,
         kind=kind_of(rule.law),
         status=rule.law.status,
-        claim=claim_text(rule.law),
+        claim=meaning(rule.law).text,
         match=rule.match.hw,
         power=Power.NOTHING.value if fallen else rule.power.value,
         reason="contested: this search contradicts it" if fallen else rule.reason,

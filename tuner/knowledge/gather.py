@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 
 from spak.kg.files.loader import Laws
+from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import Problem
 from spak.kg.model.run import Run
 from spak.kg.space.space import Space
 from spak.tuner.knowledge.kinship import kinship
 from spak.tuner.knowledge.known import Advice, Knowledge, knowledge
-from spak.tuner.knowledge.restriction import Power, Restriction, Rule
+from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.knowledge.source import Source, sources
 
 OwnRuns = Literal["none", "other-problems", "all"]

@@ -1,6 +1,6 @@
 """Laws as they bear on one space: what each removes, postpones or prefers, and why it may do no more.
 
-Whether a law may remove is `spak.kg.law.prune.may_remove`'s answer; everything else it says only reorders the search. What it
+Whether a law may remove is `spak.kg.law.power.bearing`'s answer; everything else it says only reorders the search. What it
 names before compiling is a mask over the space; what it says of compiled features is asked once they are known.
 """
 
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.expression import Expression, parse
-from spak.kg.law.match import Match, Matcher, Question
-from spak.kg.law.prune import Permission, may_remove
-from spak.kg.law.statement import claim_text, kind_of
+from spak.kg.expression import Expression
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.kinds.base import Power, Region
+from spak.kg.law.power import Search, bearing
+from spak.kg.law.scope import Match, Matcher, Question
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import AvoidClaim, IndifferentClaim, Law, PreferClaim, RequireClaim, TransformClaim
+from spak.kg.model.law import Law
 from spak.kg.model.store import Store
 from spak.kg.space.factors import Mask
 from spak.kg.space.space import Space
@@ -40,15 +40,6 @@ STEP = 1 / 8
 """Every weight is a whole number of these: an order of millions sorts small integers."""
 
 
-class Power(Enum):
-    """What a law does to the configurations it names."""
-
-    REMOVE = "removes"
-    POSTPONE = "postpones"
-    PREFER = "prefers"
-    NOTHING = "no effect"
-
-
 @dataclass(frozen=True)
 class Rule:
     """One law on one space.
@@ -60,6 +51,7 @@ class Rule:
         reason: Why it may remove, or why it does no more than it does.
         weight: How much it counts in the order.
         named: (N,) the configurations it speaks of; None if that takes compiled features.
+        worse: (N,) those it ranks below `named`; None if it compares nothing.
         after: What it says of compiled features; None if it says nothing of them.
     """
 
@@ -69,6 +61,7 @@ class Rule:
     reason: str
     weight: float = 0.0
     named: Mask | None = None
+    worse: Mask | None = None
     after: Expression | None = None
 
     @property
@@ -89,7 +82,7 @@ class Rule:
     @property
     def is_safety(self) -> bool:
         """Whether breaking it may hang the machine or give wrong numbers: such a law is never audited."""
-        return isinstance(self.law.claim, RequireClaim)
+        return meaning(self.law).is_safety
 
     @property
     def is_audited(self) -> bool:
@@ -97,7 +90,7 @@ class Rule:
 
         An axis that does not matter is collapsed, not forbidden; one trial of it says nothing.
         """
-        return self.power in {Power.REMOVE, Power.POSTPONE} and isinstance(self.law.claim, AvoidClaim)
+        return self.power in {Power.REMOVE, Power.POSTPONE} and meaning(self.law).is_audited
 
     def names_compiled(self, values: Mapping[str, Scalar]) -> bool:
         """Whether it speaks of a configuration whose parameters, problem, facts and features are `values`.
@@ -145,6 +138,8 @@ class Restriction:
                 total += rule.named * np.int16(rule.steps)
             elif rule.named is not None and rule.power is Power.PREFER:
                 total -= rule.named * np.int16(rule.steps)
+            if rule.worse is not None:
+                total += rule.worse * np.int16(rule.steps)
         return total
 
     def contest(self, laws: Sequence[str]) -> Restriction:
@@ -198,68 +193,29 @@ def restrict(space: Space, store: Store, context: Context) -> Restriction:
     Raises:
         UnknownNameError: If the hardware or the op is unknown.
     """
-    question = Question(hw=context.hw, op=space.op, problem=space.setting.problem)
+    question = Question(context.hw, space.op, space.setting.problem, context.toolchain)
     matcher = Matcher(store, question)
     rules = []
     for law in store.laws.values():
         match = matcher.match(law)
-        if match is None or match.op not in {"exact", "inherited"} or law.status == "withdrawn":
+        if match is None or not match.is_about_op or law.status == "withdrawn":
             continue
         if match.hw == "transferred" and not context.transfer:
             continue
-        permission = may_remove(law, store, context.hw, context.toolchain)
-        rules.append(_rule(law, match, permission, space))
+        rules.append(_rule(law, match, Search(store, context.hw, context.toolchain), space))
     return Restriction(space, tuple(sorted(rules, key=lambda rule: (rule.match.distance, rule.id))))
 
 
-def _rule(law: Law, match: Match, permission: Permission, space: Space) -> Rule:
+def _rule(law: Law, match: Match, search: Search, space: Space) -> Rule:
+    found = bearing(law, search, match)
+    region = meaning(law).region(space) if found.power is not Power.NOTHING else Region()
+    if region.is_empty:
+        return Rule(law, match, Power.NOTHING, region.note or found.reason)
     weight = STATUS_WEIGHT[law.status] * (INDIRECT_WEIGHT if match.hw == "transferred" or match.stale else 1.0)
-    if match.overridden_by is not None:
-        return Rule(law, match, Power.NOTHING, f"{match.overridden_by} is nearer and says otherwise")
-    if match.when is not None or match.dtype:
-        return Rule(law, match, Power.NOTHING, f"whether {match.when or 'its dtypes hold'} is not known here")
-    if not weight:
-        return Rule(law, match, Power.NOTHING, f"it is {law.status}")
-    claim = law.claim
-    if isinstance(claim, TransformClaim):
-        return Rule(law, match, Power.NOTHING, "it rewrites code, not settings")
-    if isinstance(claim, PreferClaim):
-        return _preference(law, match, claim, weight, space)
-    power = Power.REMOVE if permission else Power.POSTPONE
-    reason = permission.reason
-    if isinstance(claim, IndifferentClaim):
-        return _collapse(Rule(law, match, power, reason, weight), claim, space)
-    named = parse(claim.avoid) if isinstance(claim, AvoidClaim) else parse(claim.require).negate()
-    if space.speaks_of(named):
-        return Rule(law, match, power, reason, weight, named=space.holds(named))
-    foreign = named.all_names - set(space.names) - space.setting.names.keys()
-    if foreign <= COMPILED:
-        return Rule(law, match, power, reason, weight, after=named)
-    words = ", ".join(sorted(foreign - COMPILED))
-    return Rule(law, match, Power.NOTHING, f"{words} is no parameter here: the kernel's own code decides it")
-
-
-def _preference(law: Law, match: Match, claim: PreferClaim, weight: float, space: Space) -> Rule:
-    named = space.having({name: (value,) for name, value in claim.prefer.items()})
-    if not named.any():
-        return Rule(law, match, Power.NOTHING, f"no configuration here has {claim_text(law)}")
-    return Rule(law, match, Power.PREFER, "a preference only orders", weight, named=named)
-
-
-def _collapse(rule: Rule, claim: IndifferentClaim, space: Space) -> Rule:
-    """One value of the axis stays: the default if it is one of the values, else the first of them."""
-    values = space.values[space.names.index(claim.over)] if claim.over in space.names else ()
-    known = [value for value in claim.values if value in values]
-    if len(known) < 2:  # noqa: PLR2004 - an axis with one value has nothing to collapse
-        return Rule(rule.law, rule.match, Power.NOTHING, f"{claim.over} has no two of these values here")
-    default = space.default.get(claim.over)
-    kept = default if default in known else known[0]
-    others = [value for value in known if value != kept]
-    named = space.having({claim.over: others})
-    reason = f"{rule.reason}; {claim.over}={kept} stands for all"
-    return Rule(rule.law, rule.match, rule.power, reason, rule.weight, named=named)
+    reason = "; ".join(filter(None, (found.reason, region.note)))
+    return Rule(law, match, found.power, reason, weight, named=region.mask, worse=region.worse, after=region.after)
 
 
 def describe(rule: Rule) -> str:
     """The law's claim after its kind, for a table."""
-    return f"{kind_of(rule.law)}: {claim_text(rule.law)}"
+    return f"{kind_of(rule.law)}: {meaning(rule.law).text}"

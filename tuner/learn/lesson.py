@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from spak.kg.law.match import compute_capability
 from spak.kg.law.status import status
 from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Evidence, Law, Scope
 from spak.kg.model.op import Op
 from spak.kg.model.run import Candidate, Run, Trial

@@ -9,14 +9,15 @@ from itertools import groupby
 
 from spak.kg.errors import KgError
 from spak.kg.expression import ExpressionError
-from spak.kg.law.match import Matcher, Question
-from spak.kg.law.statement import claim_text, kind_of
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.kinds.base import Power
+from spak.kg.law.scope import Matcher, Question
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Verdict
 from spak.kg.model.run import LawVerdict, Run
 from spak.kg.space.space import build
 from spak.tuner.engine.loop import REMOVED_BY_LAW
-from spak.tuner.knowledge.restriction import Context, Power, Rule, restrict
+from spak.tuner.knowledge.restriction import Context, Rule, restrict
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Block, Bullets, Paragraph, Section
@@ -96,7 +97,7 @@ def _took_part(subject: Subject) -> Iterator[Block]:
             items.append(f"`{run.id}`: the audit tried {tried} and contradicted {against}.")
         for candidate in run.suggested:
             reason = f" ({candidate.reason})" if candidate.reason else ""
-            claim = f"`{candidate.law.id}`: `{claim_text(candidate.law)}`"
+            claim = f"`{candidate.law.id}`: `{meaning(candidate.law).text}`"
             items.append(f"Suggested, {claim}; {candidate.outcome}{reason}, from `{run.id}`.")
     if items:
         yield Paragraph("What laws did in these runs, what the audits found, and what was suggested:")
@@ -113,7 +114,7 @@ def _cut(run: Run) -> Counter[str]:
 
 def _verdict_text(subject: Subject, said: LawVerdict) -> str:
     law = subject.laws.laws.get(said.law)
-    claim = f" (`{claim_text(law)}`)" if law is not None else ""
+    claim = f" (`{meaning(law).text}`)" if law is not None else ""
     effect = _effect_text(said.effect, said.interval)
     return f"{said.verdict} `{said.law}`{claim} by {counted(said.count, 'trial')}{effect}"
 
@@ -155,6 +156,6 @@ def _bearing(one: Bearing, own: set[str]) -> str:
     verdict = said.verdict if rule.match.hw != "transferred" else _ELSEWHERE[said.verdict]
     return (
         f"`{rule.id}` ({kind_of(rule.law)}, {rule.law.status}{far}{', learned here' if learned else ''}): "
-        f"`{claim_text(rule.law)}`. These runs: {verdict}{_effect_text(said.effect, said.interval)}; {said.reason}. "
+        f"`{meaning(rule.law).text}`. These runs: {verdict}{_effect_text(said.effect, said.interval)}; {said.reason}. "
         f"In a search it {_POWERS[rule.power]} {reach}: {rule.reason}."
     )

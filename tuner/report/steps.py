@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from spak.kg.expression import parse
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.model.base import Scalar
-from spak.kg.model.law import InvariantLaw
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Stance
+from spak.kg.law.scope import inside
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Law
 from spak.kg.model.run import Run
 from spak.tuner.learn.mining.table import problem_of
 from spak.tuner.report.choose import Subject
@@ -137,10 +139,10 @@ def _proof_status(subject: Subject) -> str:
     return "pass" if right or _confirmed(subject) else "open"
 
 
-def _confirmed(subject: Subject) -> Sequence[InvariantLaw]:
+def _confirmed(subject: Subject) -> Sequence[Law]:
     """Invariants that a computed run of these steps bears out."""
     proofs = {run.id for run in subject.proofs}
-    laws = [law for law in subject.laws.laws.values() if isinstance(law, InvariantLaw) and law.status == "confirmed"]
+    laws = [law for law in subject.laws.laws.values() if meaning(law).is_safety and law.status == "confirmed"]
     return [law for law in laws if any(e.run in proofs and e.verdict == "supports" for e in law.evidence)]
 
 
@@ -159,24 +161,18 @@ def _proof(subject: Subject) -> Iterator[str]:
         yield f"Step 1 bears out `{law.id}` ({law.status}): {law.title}. {_tally(subject, law)}"
 
 
-def _tally(subject: Subject, law: InvariantLaw) -> str:
+def _tally(subject: Subject, law: Law) -> str:
     """How many cases keep to the invariant and are right, and how many break it and are wrong."""
-    require = parse(law.claim.require)
-    cases = [
-        ({**problem_of(run, one), **one.configuration}, one.invalidity) for run in subject.proofs for one in run.trials
-    ]
-    told = [
-        (names, how == "correct") for names, how in cases if require.all_names <= names.keys() and _in_scope(law, names)
-    ]
-    kept, broken = ([right for names, right in told if require.holds(names) is keeps] for keeps in (True, False))
+    sides: dict[Stance, list[bool]] = {"for": [], "against": []}
+    for run in subject.proofs:
+        facts = {f"hw.{name}": value for name, value in hardware_facts(subject.laws, run.hw).items()}
+        for trial in run.trials:
+            known = {**facts, **problem_of(run, trial), **trial.configuration}
+            stance = meaning(law).verdict(known).stance
+            if stance in sides and inside(law.scope, known).surely:  # a case that leaves the scope open tells nothing
+                sides[stance].append(trial.invalidity == "correct")
+    kept, broken = sides["for"], sides["against"]
     return (
         f"Of {counted(len(kept), 'case')} that keep to it {sum(kept)} are right; "
         f"of {len(broken)} that break it {len(broken) - sum(broken)} are wrong."
     )
-
-
-def _in_scope(law: InvariantLaw, names: Mapping[str, Scalar]) -> bool:
-    if not law.scope.when:
-        return True
-    when = parse(law.scope.when)
-    return when.all_names <= names.keys() and when.holds(names)

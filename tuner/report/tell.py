@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.law.match import hardware_facts
+from spak.kg.model.hardware import hardware_facts
 from spak.tuner.report import bounds, drawing, effects, known, provenance, steps, tiles
 from spak.tuner.report.choose import Stage, Subject
 from spak.tuner.report.document import Bullets, Document, Paragraph, Section, Table

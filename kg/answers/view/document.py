@@ -13,11 +13,12 @@ import msgspec
 from spak.kg.answers.graph import Graph, along, build, ids, key
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.conflict import Conflict
-from spak.kg.law.statement import ORDER, VERBS, claim_text, kind_of, knobs, sentence
+from spak.kg.law.kinds import KINDS, kind_of, meaning
+from spak.kg.law.statement import knobs, sentence
 from spak.kg.law.status import bounds, standing
 from spak.kg.model.base import Model, Reference, Scalar
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Evidence, Kind, Law, Status, Tier, Withdrawn
+from spak.kg.model.law import Evidence, Law, Status, Tier, Withdrawn
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
@@ -124,7 +125,7 @@ class LawLine(Model, frozen=True, kw_only=True):
 
     id: str
     title: str
-    kind: Kind
+    kind: str
     status: Status
     reason: str
     hw: str
@@ -200,7 +201,7 @@ def document(
         for law in store.laws.values()
     )
     return Page(
-        verbs={kind: VERBS[kind] for kind in sorted(ORDER, key=lambda kind: ORDER[kind])},
+        verbs={kind: means.verb for kind, means in sorted(KINDS.items(), key=lambda item: item[1].rank)},
         statuses=STATUSES,
         hardware=tuple(_hardware(node, sources) for node in store.hardware.values()),
         ops=tuple(_op(op) for op in store.ops.values()),
@@ -229,7 +230,7 @@ def _law(law: Law, store: Store, problems: _Numbers, around: tuple[str, list[Lin
         reason=standing(law).reason,
         hw=law.scope.hw,
         op=law.scope.op,
-        claim=claim_text(law),
+        claim=meaning(law).text,
         sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
         path=path,
         dtype=law.scope.dtype,

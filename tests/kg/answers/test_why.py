@@ -7,8 +7,10 @@ import json
 import pytest
 
 from spak.kg.answers.query import Ask
-from spak.kg.answers.why import judge, to_json, why
+from spak.kg.answers.why import to_json, why
 from spak.kg.errors import UnknownNameError
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Power
 from tests.kg.small import INDIFFERENT, INVARIANT, REWRITE, ROOT, negative, positive
 
 RANKING = positive("ranking", prefer={"tile_m": 64}, over=({"tile_m": 128, "tile_n": 128},))
@@ -38,7 +40,7 @@ REGION = negative("region", avoid="tile_m >= 128 and tile_n >= 128")
 )
 def test_what_a_claim_says_of_values(law, known, stance, reason, needs):
     """Every kind of claim, decided either way and left open."""
-    verdict = judge(law, known)
+    verdict = meaning(law).verdict(known)
     assert (verdict.stance, verdict.reason, verdict.needs) == (stance, reason, needs)
 
 
@@ -59,8 +61,8 @@ def test_laws_against_come_first_and_refuted_ones_not_at_all():
         ("one-to-two", "silent"),
     ]
     spills = found.opinions[1]
-    assert spills.permission
-    assert not found.opinions[2].permission
+    assert spills.bearing.removes
+    assert not found.opinions[2].bearing.removes
 
 
 def test_unknown_parameters_get_the_nearest():
@@ -76,3 +78,10 @@ def test_json_names_every_opinion():
     assert set(found["opinions"][0]) == {
         "id", "kind", "status", "stance", "reason", "needs", "may_remove", "may_remove_reason", "match"
     }  # fmt: skip
+
+
+def test_a_law_without_power_is_said_to_move_nothing():
+    """A law of a child op, or one that a nearer law overrides, does nothing to a search; the reason says so."""
+    found = {o.law.id: o.bearing for o in account({"tile_m": 64}, op="attention").opinions}
+    assert found["spills"].power is Power.NOTHING
+    assert found["spills"].reason == "it is about fmha, which attention is not"

@@ -16,6 +16,7 @@ from spak.kg.diff.compare import compare
 from spak.kg.diff.report import Difference, difference
 from spak.kg.diff.sources import open_source
 from spak.kg.errors import InvalidFilesError, KgError
+from spak.kg.law.kinds import AnyLaw
 from tests.kg.diff.history import AGAINST, FOUND, HELD, History, law
 
 TOOLCHAIN = "tileiras 13.4"
@@ -131,6 +132,26 @@ def test_excluding_a_recorded_best_is_a_red_flag(history: History) -> None:
         in said(item)
     )
     assert "1 law would exclude a recorded best" in words.headline(found)
+
+
+def test_a_law_that_moves_nothing_raises_no_alarm(history: History) -> None:
+    """A refuted law is no rule of a search: it was said to move 18 configurations back, the recorded best among them."""
+    text = law("latency-four", "latency in [2, 4]", status="refuted", evidence=AGAINST)
+    history.write("sm_90/toy/latency-four.yaml", text)
+    item = only(diff(history))
+    assert "moves nothing, but speaks of 18 of 36 configurations; before: removes 9" in said(item)
+    assert not item.red_flag
+    assert "ALERT" not in said(item)
+
+
+def test_a_law_that_only_orders_postpones_a_recorded_best(history: History) -> None:
+    """Nothing is excluded by a law that may not remove."""
+    text = law("latency-four", "latency in [2, 4]", status="proposed", evidence=FOUND)
+    history.write("sm_90/toy/latency-four.yaml", text)
+    found = diff(history)
+    assert only(found).red_flag
+    assert "1 law would postpone a recorded best" in words.headline(found)
+    assert "exclude" not in words.headline(found)
 
 
 def test_no_longer_excluding_one_is_good_news(history: History) -> None:
@@ -270,7 +291,7 @@ def test_swapping_the_sides_swaps_the_direction(first: str, second: str, least: 
 
     def make(avoid: str, bound: float) -> Law:
         return msgspec.convert(
-            yaml_reader.read(law("l", avoid, least=bound, evidence=evidence).encode(), "l").value, Law
+            yaml_reader.read(law("l", avoid, least=bound, evidence=evidence).encode(), "l").value, AnyLaw
         )
 
     a, b = make(first, 2), make(second, least)

@@ -18,6 +18,7 @@ from spak.kg.files import fmt, scaffold, tree, tree_reader, yaml_reader
 from spak.kg.files.edit import LawFile, withdraw
 from spak.kg.files.merge import Versions, merge
 from spak.kg.formats.node_files import updated_op, yaml_text
+from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Reference
 from spak.kg.model.hardware import Fact, Hardware
 from spak.kg.model.law import Evidence, Law, Related
@@ -247,7 +248,7 @@ def laws(draw: st.DrawFn) -> Law:
         "status": "proposed",
         "examples": {"avoided": draw(st.lists(SETTINGS, max_size=2))},
     }
-    law = msgspec.convert(raw, Law)
+    law = msgspec.convert(raw, AnyLaw)
     entries = tuple(draw(st.lists(ENTRIES, max_size=2, unique_by=lambda entry: (entry.run, entry.role))))
     return msgspec.structs.replace(law, evidence=entries, related=(Related(type="refines", id="other"),))
 

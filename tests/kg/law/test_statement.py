@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spak.kg.law.statement import (
-    bound_text,
-    claim_document,
-    claim_names,
-    claim_text,
-    evidence_text,
-    kind_of,
-    knobs,
-    number_text,
-    observed_text,
-    sentence,
-)
+from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.statement import bound_text, claim_document, evidence_text, knobs, number_text, observed_text, sentence
 from spak.kg.model.law import Bound
 from tests.kg.small import AGAINST, INDEPENDENT, INDIFFERENT, INVARIANT, REWRITE, SUPPORT, negative, positive
 
@@ -39,8 +29,8 @@ RANKING = positive("ranking", prefer={"tile_m": 64}, over=({"tile_m": 128}, {"ti
 )
 def test_each_kind_of_claim_in_short_and_what_it_is_about(law, text, names):
     """What follows the verb in a table, and the names it governs."""
-    assert claim_text(law) == text
-    assert claim_names(law) == names
+    assert meaning(law).text == text
+    assert meaning(law).names == names
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spak.kg.law.kinds import AnyLaw
 from spak.kg.law.status import standing, status
-from spak.kg.model.law import Law
 
 TIME = {"slowdown": {"at_least": 2}}
 SPILL = {"spill_bytes": {"at_least": 1}}
@@ -39,7 +39,7 @@ CLAIMS = {
 def _law(*evidence, kind="negative", effect=TIME, **more):
     claim = CLAIMS[kind] | ({"effect": effect} if effect else {})
     raw = {"kind": kind, "id": "a", "title": "t", "scope": {"hw": "h", "op": "o"}, "claim": claim, "status": "proposed"}
-    return msgspec.convert(raw | {"evidence": list(evidence)} | more, Law)
+    return msgspec.convert(raw | {"evidence": list(evidence)} | more, AnyLaw)
 
 
 SPILLED = {"spill_bytes": 1208}

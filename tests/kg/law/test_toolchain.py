@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spak.kg.law import toolchain
-from spak.kg.model.law import Law
+from spak.kg.law.kinds import AnyLaw
 
 LAW = {
     "kind": "negative",
@@ -22,7 +22,7 @@ def _law(*seen, **scope):
     evidence = [
         {"run": "r", "verdict": "supports", "tier": "compiled", "role": "suggested", "toolchain": name} for name in seen
     ]
-    return msgspec.convert(LAW | {"evidence": evidence, "scope": LAW["scope"] | scope}, Law)
+    return msgspec.convert(LAW | {"evidence": evidence, "scope": LAW["scope"] | scope}, AnyLaw)
 
 
 def test_a_requirement_admits_versions_inside_it_and_says_nothing_of_other_components():

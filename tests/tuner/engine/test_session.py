@@ -8,12 +8,12 @@ import pytest
 
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.files.loader import load
+from spak.kg.law.kinds.base import Power
 from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.compile.toolchain import Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.restriction import Power
 from tests.tuner.searching import store
 
 LAWS = load(Path(__file__).parents[3] / "laws")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spak.kernels.interface import Work
 from spak.kg.files.loader import load
-from spak.kg.law.match import hardware_facts
+from spak.kg.model.hardware import hardware_facts
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import predict as model
 from spak.tuner.knowledge.predict import Machine, Terms, clocks_per_pass, predict_us, terms_of

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spak.kg.expression import parse
+from spak.kg.law.kinds.base import Power
 from spak.kg.space.space import build
-from spak.tuner.knowledge.restriction import Context, Power, restrict
+from spak.tuner.knowledge.restriction import Context, restrict
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Laws, avoid, law, store
 
 SPACE = build(OP, {}, FACTS)

@@ -7,18 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from spak.kg.model.law import (
-    AvoidClaim,
-    Bound,
-    IndifferentClaim,
-    IndifferentLaw,
-    InvariantLaw,
-    NegativeLaw,
-    PositiveLaw,
-    PreferClaim,
-    RequireClaim,
-    Scope,
-)
+from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
+from spak.kg.law.kinds.require import InvariantLaw, RequireClaim
+from spak.kg.model.law import Bound, Scope
 from spak.kg.space.space import Setting, Space
 from spak.tuner.learn.confirm.judge import judge
 from spak.tuner.learn.confirm.plan import HeldOut, plan

@@ -13,6 +13,7 @@ from spak.kg.errors import KgError
 from spak.kg.files import grow
 from spak.kg.files.edit import ChangedError, LawFile
 from spak.kg.files.loader import load
+from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Candidate, Run
 from spak.tuner.learn import writeback
@@ -434,7 +435,7 @@ def test_a_part_of_a_contested_law_is_news_and_the_same_again_is_not():
     assert covers(old, same, laws)
     gone = msgspec.convert(
         {**msgspec.to_builtins(old), "status": "withdrawn", "withdrawn": {"date": "2026-01-01", "reason": "r"}},
-        type=Law,
+        type=AnyLaw,
     )
     assert not covers(gone, same, laws)
 

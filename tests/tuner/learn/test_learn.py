@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from spak.kg.model.law import NegativeLaw
+from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.model.op import Op, Parameter, ProblemParameter
 from spak.kg.model.run import Measurement, Trial
 from spak.tuner.backend.base import Provenance, Request

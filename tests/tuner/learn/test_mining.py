@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spak.kg.model.law import IndifferentLaw, NegativeLaw, PositiveLaw
+from spak.kg.law.kinds.avoid import NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw
 from spak.kg.model.run import Measurement, Run, Trial
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
 from spak.tuner.learn.mining.negative import Settings, slow_regions

@@ -18,10 +18,12 @@ import numpy.typing as npt
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.tree import Const, walk
 from spak.kg.law.conflict import Space
-from spak.kg.law.match import hardware_facts
+from spak.kg.law.kinds import meaning
+from spak.kg.law.scope import inside
 from spak.kg.law.status import UNBOUNDED, bounds
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Bound, IndifferentClaim, Law, NegativeLaw, PositiveLaw
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Bound, Law
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
 
@@ -45,7 +47,7 @@ def implies(general: Law, special: Law, store: Store) -> bool:
         type(general) is type(special)
         and _wider(general, special, store)
         and _stronger(bounds(general), bounds(special))
-        and _same_subject(general, special)
+        and meaning(general).covers(special)
         and _contains(general, special, store)
     )
 
@@ -73,18 +75,6 @@ def _inside(inner: Bound, outer: Bound) -> bool:
     return low and (outer.at_most is None or (inner.at_most is not None and inner.at_most <= outer.at_most))
 
 
-def _same_subject(general: Law, special: Law) -> bool:
-    """What is preferred or indifferent; regions to avoid are compared by `_contains`."""
-    if isinstance(general, NegativeLaw):
-        return True
-    if isinstance(general, PositiveLaw) and isinstance(special, PositiveLaw):
-        return general.claim.prefer == special.claim.prefer and general.claim.over == special.claim.over
-    mine, its = general.claim, special.claim
-    if isinstance(mine, IndifferentClaim) and isinstance(its, IndifferentClaim):
-        return mine.over == its.over and set(its.values) <= set(mine.values)
-    return False
-
-
 def _contains(general: Law, special: Law, store: Store) -> bool:
     """Whether `special` names nothing, at no problem size, that `general` does not name."""
     op = store.ops[special.scope.op]
@@ -102,13 +92,13 @@ def _contains(general: Law, special: Law, store: Store) -> bool:
 
 
 def _region(law: Law) -> Expression:
-    return parse(law.claim.avoid) if isinstance(law, NegativeLaw) else parse("True")
+    """What it forbids; everything, of a law that forbids nothing."""
+    return meaning(law).removal or parse("True")
 
 
 def _speaks(law: Law, problem: Mapping[str, Scalar]) -> bool:
-    if law.scope.dtype and problem.get("dtype", law.scope.dtype[0]) not in law.scope.dtype:
-        return False
-    return not law.scope.when or parse(law.scope.when).partial(problem) is True
+    """Whether a problem size is in scope; a law whose condition is open there is not compared."""
+    return inside(law.scope, problem).surely
 
 
 def _truths(

@@ -11,11 +11,15 @@ from functools import cached_property
 
 import numpy as np
 
-from spak.kg.law.match import Matcher, Question, hardware_facts
+from spak.kg.law.kinds.avoid import NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw
+from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.status import size
 from spak.kg.law.toolchain import holds_for
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Evidence, IndifferentLaw, Law, NegativeLaw, PositiveLaw
+from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.tuner.engine.audit import MIN_REFERENCES

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spak.kg.expression import parse
+from spak.kg.law.kinds.avoid import NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw
+from spak.kg.law.scope import inside
 from spak.kg.model.base import Problem, Scalar
-from spak.kg.model.law import IndifferentLaw, Law, NegativeLaw, PositiveLaw, Verdict
+from spak.kg.model.law import Law, Verdict
 from spak.tuner.learn.mining.indifferent import matched
 from spak.tuner.learn.mining.table import Bools, Floats, TrialTable, problem_text
 
@@ -102,14 +106,10 @@ def _alone(said: tuple[int, _Row | None], table: TrialTable) -> Judgement:
 
 
 def in_scope(law: Law, problems: Sequence[Problem], facts: Mapping[str, Scalar]) -> list[bool]:
-    """For each problem size: whether dtype and `when` of the law's scope hold, as far as everything it names is known."""
-    when = parse(law.scope.when) if law.scope.when else None
-    result = []
-    for problem in problems:
-        dtype_fits = not law.scope.dtype or "dtype" not in problem or problem["dtype"] in law.scope.dtype
-        names = {**problem, **{f"hw.{name}": value for name, value in facts.items()}}
-        result.append(dtype_fits and (when is None or when.partial(names) is True))
-    return result
+    """For each problem size: whether it is within the law's scope; one that leaves the condition open does not speak."""
+    known = {f"hw.{name}": value for name, value in facts.items()}
+    found = [inside(law.scope, {**problem, **known}) for problem in problems]
+    return [one.surely or one.missing == ("dtype",) for one in found]  # a run of one type may not name it
 
 
 def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> _Row | None:
@@ -197,25 +197,33 @@ def _feature(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row
 
 
 def _preferred(law: PositiveLaw, table: TrialTable, row: int) -> _Row | None:
-    """The best with the setting against the best without it, both of which must have been tried enough."""
-    mask = np.ones(len(table.codes), dtype=bool)
-    for name, value in law.claim.prefer.items():
-        if name not in table.parameters or value not in table.parameters[name]:
-            return None
-        mask &= table.column(name) == table.parameters[name].index(value)
+    """The best with the setting against the best of what it is said to beat, both of which must have been tried enough."""
+    mask = _having(law.claim.prefer, table)
+    if not mask.any():
+        return None
+    others = [_having(setting, table) for setting in law.claim.over] or [~mask]
     seen = table.observed[row]
-    inside, outside = seen & mask, seen & ~mask
-    if min(inside.sum(), outside.sum()) < MIN_TESTED:
+    with_it, without = seen & mask, seen & np.logical_or.reduce(others) & ~mask
+    if min(with_it.sum(), without.sum()) < MIN_TESTED:
         return None
     bound = law.claim.effect.get("cost")
     within = bound.at_most if bound is not None and bound.at_most is not None else 0.0
-    first = int(np.flatnonzero(inside)[table.time[row, inside].argmin()])
-    other = int(np.flatnonzero(outside)[table.time[row, outside].argmin()])
+    first = int(np.flatnonzero(with_it)[table.time[row, with_it].argmin()])
+    other = int(np.flatnonzero(without)[table.time[row, without].argmin()])
     cost = float(table.time[row, first] / table.time[row, other]) - 1
     low = float(table.low[row, first] / table.high[row, other]) - 1
     high = float(table.high[row, first] / table.low[row, other]) - 1
     verdict: Verdict = "supports" if high <= within else "refutes" if low > within else "inconclusive"
     return _Row(verdict, {"cost": cost}, {"cost": (low, high)})
+
+
+def _having(setting: Mapping[str, Scalar], table: TrialTable) -> Bools:
+    """(N,): configurations with every value of `setting`; none has a value that was never tried."""
+    mask = np.ones(len(table.codes), dtype=bool)
+    for name, value in setting.items():
+        values = table.parameters.get(name, ())
+        mask &= table.column(name) == values.index(value) if value in values else False
+    return mask
 
 
 def _tie(law: IndifferentLaw, table: TrialTable, row: int) -> _Row | None:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spak.kg.law.kinds.avoid import NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw
 from spak.kg.model.base import Configuration, Problem, Scalar
-from spak.kg.model.law import IndifferentLaw, Law, NegativeLaw, PositiveLaw
+from spak.kg.model.law import Law
 from spak.kg.space.space import Space
 from spak.tuner.learn.confirm.judge import MIN_CONTEXTS, MIN_TESTED, in_scope, region_of
 from spak.tuner.learn.mining.indifferent import matched

@@ -6,20 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spak.kg.expression import parse
+from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
+from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
+from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import (
-    AvoidClaim,
-    Bound,
-    Evidence,
-    Examples,
-    IndifferentClaim,
-    IndifferentLaw,
-    Law,
-    NegativeLaw,
-    PositiveLaw,
-    PreferClaim,
-    Scope,
-)
+from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
 from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
 from spak.tuner.learn.mining.indifferent import Tie, ties

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spak.kg.files.loader import load
-from spak.kg.law.match import hardware_facts
+from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
 from spak.tuner.backend.compile.errors import CubinError
 from spak.tuner.backend.compile.features import of_cubin, of_disassembly, resident

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spak.kg.law.match import Matcher, Question, compute_capability, hardware_facts, op_relations
+from spak.kg.law.scope import Matcher, Question, op_relations
+from spak.kg.model.hardware import compute_capability, hardware_facts
 from tests.kg.small import INVARIANT, ROOT, negative
 
 

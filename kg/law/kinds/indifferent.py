@@ -1,0 +1,97 @@
+"""indifferent: an axis that is not worth searching, because its values take the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from spak.kg.expression.assignment import show_scalar
+from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Bound, Claim, Law
+
+if TYPE_CHECKING:
+    from spak.kg.space.space import Space
+
+
+class IndifferentClaim(Claim, frozen=True, kw_only=True):
+    """An axis not worth searching: changing `over` among `values` changes the time by at most `within` (`1%`)."""
+
+    over: str
+    values: tuple[Scalar, ...]
+    within: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?%$")]
+
+
+class IndifferentLaw(Law, frozen=True, kw_only=True, tag="indifferent"):
+    """Do not spend trials here."""
+
+    claim: IndifferentClaim
+
+
+class Indifferent(Meaning[IndifferentLaw]):
+    """What an indifferent law means."""
+
+    model = IndifferentLaw
+    verb = "ignore"
+    rank = 3
+    power = Power.REMOVE
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({self.law.claim.over})
+
+    @property
+    def margin(self) -> float:
+        return float(self.law.claim.within.removesuffix("%")) / 100
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        effect = self.law.claim.effect
+        return effect if "change" in effect else {**effect, "change": Bound(at_most=self.margin)}
+
+    @property
+    def subject(self) -> object:
+        return (self.law.claim.over, self.law.claim.values)
+
+    @property
+    def text(self) -> str:
+        claim = self.law.claim
+        return f"{claim.over} in {', '.join(map(show_scalar, claim.values))} (same time within {claim.within})"
+
+    @property
+    def advice(self) -> str:
+        values = " and ".join(map(show_scalar, self.law.claim.values))
+        return f"changing {self.law.claim.over} among {values} changes the time by at most {self.law.claim.within}"
+
+    def verdict(self, known: Mapping[str, Scalar]) -> Verdict:
+        claim = self.law.claim
+        if claim.over not in known:
+            return Verdict("undecided", f"about {claim.over}", (claim.over,))
+        value = known[claim.over]
+        if value not in claim.values:
+            return Verdict("silent", f"{claim.over}={show_scalar(value)} is not one of the values it compares")
+        others = " and ".join(show_scalar(other) for other in claim.values if other != value)
+        return Verdict("indifferent", f"{others} would take the same time within {claim.within}")
+
+    def mentions(self) -> Iterator[Mention]:
+        yield Mention("claim.over", "parameter", self.law.claim.over)
+
+    def region(self, space: Space) -> Region:
+        """All values of the axis but one, which stands for all: the default if it is among them, else the first."""
+        over = self.law.claim.over
+        values = space.values[space.names.index(over)] if over in space.names else ()
+        known = [value for value in self.law.claim.values if value in values]
+        if len(known) < 2:  # noqa: PLR2004 - an axis with one value has nothing to collapse
+            return Region(note=f"{over} has no two of these values here")
+        default = space.default.get(over)
+        kept = default if default in known else known[0]
+        mask = space.having({over: [value for value in known if value != kept]})
+        return Region(mask=mask, note=f"{over}={kept} stands for all")
+
+    def covers(self, special: Law) -> bool:
+        its = special.claim
+        return isinstance(its, IndifferentClaim) and (
+            self.law.claim.over == its.over and set(its.values) <= set(self.law.claim.values)
+        )

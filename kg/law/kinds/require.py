@@ -1,0 +1,68 @@
+"""invariant: what must hold, because otherwise something breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from spak.kg.expression import Expression
+from spak.kg.expression.condition import names_in
+from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict, decided, negated, region_of
+from spak.kg.model import law as model
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Claim, Law
+
+if TYPE_CHECKING:
+    from spak.kg.space.space import Space
+
+
+class RequireClaim(Claim, frozen=True, kw_only=True):
+    """A safety invariant: the expression must hold, `otherwise` says what breaks."""
+
+    require: model.Expression
+    otherwise: str
+
+
+class InvariantLaw(Law, frozen=True, kw_only=True, tag="invariant"):
+    """Never break this."""
+
+    claim: RequireClaim
+
+
+class Require(Meaning[InvariantLaw]):
+    """What an invariant means."""
+
+    model = InvariantLaw
+    verb = "never"
+    rank = 0
+    power = Power.REMOVE
+    is_safety = True
+    tier = "computed"
+    decides_examples = True
+
+    @property
+    def names(self) -> frozenset[str]:
+        return names_in(self.law.claim.require)
+
+    @property
+    def removal(self) -> Expression:
+        return negated(self.law.claim.require)
+
+    @property
+    def text(self) -> str:
+        return f"violate {self.law.claim.require}"
+
+    @property
+    def advice(self) -> str:
+        return f"{self.law.claim.require} must hold, otherwise {self.law.claim.otherwise.rstrip('.')}"
+
+    def verdict(self, known: Mapping[str, Scalar]) -> Verdict:
+        kept = Verdict("for", "kept")
+        broken = Verdict("against", f"broken; otherwise {self.law.claim.otherwise}")
+        return decided(self.law.claim.require, known, true=kept, false=broken)
+
+    def mentions(self) -> Iterator[Mention]:
+        yield Mention("claim.require", "expression", self.law.claim.require)
+
+    def region(self, space: Space) -> Region:
+        return region_of(self.removal, space)

@@ -1,0 +1,126 @@
+"""What a law does to a search: it removes configurations, postpones or prefers them, or nothing (design principle 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import Power
+from spak.kg.law.scope import Match
+from spak.kg.law.toolchain import holds_for, is_stale
+from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.hardware import compute_capability
+from spak.kg.model.law import Law
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import Taxonomy
+
+DEAD = frozenset({"refuted", "withdrawn"})
+"""Statuses of laws that nobody follows: they move nothing and contradict nobody."""
+
+
+@dataclass(frozen=True)
+class Bearing:
+    """What a law does to a search.
+
+    Attributes:
+        power: The answer.
+        reason: Why it may remove, or why it does no more than it does.
+    """
+
+    power: Power
+    reason: str
+
+    @property
+    def removes(self) -> bool:
+        """Whether configurations are not tried because of it."""
+        return self.power is Power.REMOVE
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where a law is to act.
+
+    Attributes:
+        store: Where the hardware nodes are.
+        hw: Id of the hardware searched for.
+        toolchain: `name version` of the search; empty if nobody knows.
+    """
+
+    store: Store
+    hw: str
+    toolchain: str = ""
+
+
+def bearing(law: Law, search: Search, match: Match | None = None, *, granted: bool = False) -> Bearing:
+    """What `law` does to `search`.
+
+    It removes if it forbids, is confirmed, is stated for this compute capability, is about time, failure to run or wrong
+    numbers, and was seen with this toolchain; else it only orders. Where its condition is undecided it does nothing.
+
+    Args:
+        law: Any law.
+        search: Where it is to act.
+        match: How it came to speak there; None if that is known to be so, its condition and dtypes included.
+        granted: What it does where what is left of its condition holds.
+
+    Raises:
+        ToolchainError: If a toolchain cannot be read.
+    """
+    means = meaning(law)
+    objection = next(_nothing(law, match, granted=granted), means.powerless)
+    if objection:
+        return Bearing(Power.NOTHING, objection)
+    if means.power is not Power.REMOVE:
+        return Bearing(means.power, "a preference only orders")
+    doubt = next(_doubts(law, search), None)
+    if doubt is not None:
+        return Bearing(Power.POSTPONE, doubt)
+    return Bearing(Power.REMOVE, f"confirmed on {compute_capability(search.store, search.hw)} with this toolchain")
+
+
+def _nothing(law: Law, match: Match | None, *, granted: bool) -> Iterator[str]:
+    """Why a law may not even order a search."""
+    if match is not None and match.overridden_by is not None:
+        yield f"{match.overridden_by} is nearer and says otherwise"
+    if match is not None and not match.is_about_op:
+        yield f"it is about {law.scope.op}, which {match.op_via[0]} is not"
+    if match is not None and match.condition and not granted:
+        yield f"whether {match.condition} is not known here"
+    if law.status in DEAD:
+        yield f"it is {law.status}"
+
+
+def _doubts(law: Law, search: Search) -> Iterator[str]:
+    """Why a law may only order a search."""
+    if law.status != "confirmed":
+        yield f"it is {law.status}"
+    yield from _hardware_doubts(law, search.store, search.hw)
+    yield from _effect_doubts(law)
+    yield from _toolchain_doubts(law, search.toolchain)
+
+
+def _hardware_doubts(law: Law, store: Store, hw: str) -> Iterator[str]:
+    own, other = compute_capability(store, hw), compute_capability(store, law.scope.hw)
+    if law.scope.hw not in Taxonomy("hardware", store.hardware).ancestors(hw):
+        yield f"it is about {law.scope.hw}, which {hw} is not"
+    elif own is None or own != other:
+        yield f"it is stated for {law.scope.hw}, not confirmed on {own or hw} itself"
+
+
+def _effect_doubts(law: Law) -> Iterator[str]:
+    if not law.claim.effect:
+        if meaning(law).about_effects:
+            yield "it states no effect"
+    elif all(name in COMPILED_FEATURES for name in law.claim.effect):
+        yield f"it is about compiled code ({', '.join(law.claim.effect)}), not about time, failure or numbers"
+
+
+def _toolchain_doubts(law: Law, toolchain: str) -> Iterator[str]:
+    if toolchain:
+        if not holds_for(law, toolchain):
+            yield f"it is limited to {law.scope.toolchain}, and this is {toolchain}"
+        elif is_stale(law, toolchain):
+            yield f"none of its evidence is from {toolchain}"
+    elif law.scope.toolchain or any(entry.toolchain for entry in law.evidence):
+        yield "the toolchain is not known"
