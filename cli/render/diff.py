@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from spak.cli import workflow
-from spak.cli.render.text import Pen, counted, wrap
+from spak.cli.render.text import Pen, wrap
 from spak.kg.diff import words
 from spak.kg.diff.effect import Effect
 from spak.kg.diff.report import Difference, Item
 from spak.kg.law.kinds.base import Power
+from spak.kg.model.figures import counted
 
 MARKER = "<!-- kg diff -->"
 """First line of the Markdown: by it the one comment of a pull request is found and updated."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spak.cli.render.query import condition_text, how
-from spak.cli.render.text import STATUS_STYLES, Pen, counted, joined, with_right, wrap
+from spak.cli.render.text import STATUS_STYLES, Pen, joined, with_right, wrap
 from spak.kg.answers.explain import Explanation, Side, Witness
 from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds.base import STANCES, Power
-from spak.kg.law.statement import number_text
+from spak.kg.model.figures import counted, number_text
 from spak.kg.model.law import Evidence
 from spak.kg.model.run import Measurement, Run, Trial
 from spak.kg.model.store import Store

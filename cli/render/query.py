@@ -12,7 +12,6 @@ from spak.cli.render.text import (
     WIDTH,
     Pen,
     column_width,
-    counted,
     joined,
     side_by_side,
     with_right,
@@ -22,6 +21,7 @@ from spak.kg.answers.query import Answer, Conflict, Hit, document
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import Match, op_relations
 from spak.kg.law.statement import evidence_text, observed_text
+from spak.kg.model.figures import counted
 from spak.kg.model.law import Law, Status
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy

@@ -86,11 +86,6 @@ def column_width(*, gap: int = 2) -> int:
     return (WIDTH - gap) // 2
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 law`, `2 laws`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def joined(texts: Sequence[str]) -> str:
     """Texts with the separator used between facts on one line."""
     return " · ".join(text for text in texts if text)

@@ -10,7 +10,7 @@ from spak.kg.diff.report import Difference, Item, verdict_reason
 from spak.kg.diff.total import SpaceChange
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
-from spak.kg.law.statement import number_text
+from spak.kg.model.figures import counted, number_text
 from spak.kg.model.law import Evidence, Law
 
 _DOES = {
@@ -33,9 +33,9 @@ def headline(difference: Difference) -> str:
     if not difference:
         return "No law, hardware, op or system changed in meaning."
     flagged = [item for item in difference.items if item.red_flag]
-    parts = [_counted(len(difference.items), "law changed", "laws changed")]
+    parts = [counted(len(difference.items), "law changed", "laws changed")]
     if difference.nodes:
-        parts.append(_counted(len(difference.nodes), "other file", "other files"))
+        parts.append(counted(len(difference.nodes), "other file", "other files"))
     first = ", ".join(parts)
     reasons = []
     losing = Counter(
@@ -46,14 +46,10 @@ def headline(difference: Difference) -> str:
     for removes, verb in ((True, "exclude"), (False, "postpone")):
         if losing[removes]:
             what = f"would {verb} a recorded best"
-            reasons.append(_counted(losing[removes], f"law {what}", f"laws {what}"))
+            reasons.append(counted(losing[removes], f"law {what}", f"laws {what}"))
     if difference.new_conflicts:
-        reasons.append(_counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
+        reasons.append(counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
     return f"{first}; look at {len(flagged)}: {', '.join(reasons)}" if flagged else first
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def aspects(item: Item) -> str:
@@ -165,14 +161,14 @@ def _evidence_lines(entries: Sequence[Evidence]) -> Iterator[str]:
             ranges.append(f"{name} {number_text(min(values))}..{number_text(max(values))}")
         runs = len({entry.run for entry in group})
         sizes = len({problem for entry in group for problem in entry.problems})
-        at = f"at {_counted(sizes, 'problem size', 'problem sizes')}" if sizes else ""
+        at = f"at {counted(sizes, 'problem size', 'problem sizes')}" if sizes else ""
         yield f"{runs} runs: {verdict} ({tier}, {role}): {', '.join(filter(None, [*ranges, at]))}"
 
 
 def evidence(entry: Evidence) -> str:
     """`run supports (measured, independent): slowdown 1.64, at 3 problem sizes`."""
     effect = ", ".join(f"{name} {number_text(value)}" for name, value in entry.effect.items())
-    sizes = _counted(len(entry.problems), "problem size", "problem sizes") if entry.problems else ""
+    sizes = counted(len(entry.problems), "problem size", "problem sizes") if entry.problems else ""
     tail = ", ".join(part for part in (effect, f"at {sizes}" if sizes else "") if part)
     return f"{entry.run} {entry.verdict} ({entry.tier}, {entry.role}){f': {tail}' if tail else ''}"
 

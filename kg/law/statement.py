@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from spak.kg.law.kinds import meaning
+from spak.kg.model.figures import number_text
 from spak.kg.model.law import Bound, Evidence, Law
 
 
@@ -43,13 +44,6 @@ def bound_text(name: str, bound: Bound) -> str:
     if low and high:
         return f"{low} <= {name} <= {high}"
     return f"{name} >= {low}" if low else f"{name} <= {high}" if high else name
-
-
-def number_text(value: float) -> str:
-    """`value` with at most five significant digits and no exponent where people do not expect one."""
-    if float(value).is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - above it floats are no longer exact
-        return str(int(value))
-    return f"{value:.5g}"
 
 
 def observed_text(evidence: Iterable[Evidence]) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spak.kg.model.base import Scalar
+from spak.kg.model.figures import counted, extent
 from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner.report.choose import Subject
-from spak.tuner.report.document import Block, Bullets, Figure, Paragraph, Section
+from spak.tuner.report.document import Bullets, Figure, Paragraph, Section
 from spak.tuner.report.timing import Kernel, Size, Timed
-from spak.tuner.report.words import counted, extent
 
 PEAK, BANDWIDTH = "fp16_tflops", "bandwidth_gb_per_s"
 """The facts of the hardware that the roofs are."""
@@ -96,33 +96,22 @@ def in_words(found: Sequence[Bound], state: str) -> str:
     return ", ".join(parts)
 
 
-def section(
-    subject: Subject, found: Sequence[Bound], others: Sequence[tuple[str, str]], figure: Figure | None
-) -> Section:
-    """What bounds the kernel, the roofline, and what bounds the other kernels of the hardware.
-
-    Args:
-        subject: What the report is about.
-        found: Its bounds.
-        others: Title and words of each other kernel.
-        figure: The roofline.
-    """
+def section(subject: Subject, found: Sequence[Bound], others: Mapping[str, str], figure: Figure | None) -> Section:
+    """What bounds the kernel, the roofline, and in words what bounds the others of the hardware, by title."""
     op = subject.op
-    title, anchor = "What bounds it", "bounds"
-    if not found:
+    if not found or figure is None:
         text = f"`{subject.hw}` states no peak or bandwidth, or `{op.id}` no FLOPs or bytes, so no bound can be given."
-        return Section(title, anchor, (Paragraph(text),))
+        return Section("What bounds it", "bounds", (Paragraph(text),))
     traffic = extent([100 * bound.traffic for bound in found], " %", 2)
     text = (
         f"{op.title} {in_words(found, subject.state)}; the least traffic to device memory explains {traffic} of the time. "
         "Bound by arithmetic or by traffic: that roof explains more than half of the time. Bound by latency: neither does."
     )
-    items = [f"For contrast, {name} on this hardware {words}." for name, words in others]
-    rules = [f"Operations: {op.flops['useful'].rule}."] if "useful" in op.flops else []
-    rules += [f"Traffic: {op.bytes.rule}."] if op.bytes else []
-    rules += [f"As an einsum: `{op.einsum}`."] if op.einsum else []
-    blocks: list[Block] = [Paragraph(text), *([figure] if figure else [])]
-    return Section(title, anchor, (*blocks, Bullets((*items, *rules, *_facts(subject)))))
+    items = [f"For contrast, {name} on this hardware {words}." for name, words in others.items()]
+    items += [f"Operations: {op.flops['useful'].rule}."] if "useful" in op.flops else []
+    items += [f"Traffic: {op.bytes.rule}."] if op.bytes else []
+    items += [f"As an einsum: `{op.einsum}`."] if op.einsum else []
+    return Section("What bounds it", "bounds", (Paragraph(text), figure, Bullets((*items, *_facts(subject)))))
 
 
 def _facts(subject: Subject) -> Iterator[str]:

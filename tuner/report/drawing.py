@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from spak.kg.model.figures import digits, extent
 from spak.tuner.report.bounds import Bound, Roofs
 from spak.tuner.report.document import Figure
-from spak.tuner.report.words import digits, extent
 
 _WIDTH, _HEIGHT = 480, 320
 _LEFT, _RIGHT, _TOP, _FOOT = 52, 472, 24, 278

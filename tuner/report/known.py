@@ -13,8 +13,9 @@ from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.scope import Matcher, Question
 from spak.kg.model.base import Scalar
+from spak.kg.model.figures import counted, digits
 from spak.kg.model.law import Verdict
-from spak.kg.model.run import LawVerdict, Run
+from spak.kg.model.run import Run
 from spak.kg.space.space import build
 from spak.tuner.engine.loop import REMOVED_BY_LAW
 from spak.tuner.knowledge.restriction import Context, Rule, restrict
@@ -22,14 +23,6 @@ from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Block, Bullets, Paragraph, Section
 from spak.tuner.report.timing import Kernel
-from spak.tuner.report.words import counted, digits
-
-_POWERS = {
-    Power.REMOVE: "may remove",
-    Power.POSTPONE: "postpones",
-    Power.PREFER: "prefers",
-    Power.NOTHING: "does nothing to",
-}
 
 _ELSEWHERE: Mapping[Verdict, str] = {
     "supports": "it holds here too",
@@ -80,82 +73,68 @@ def _judged(rule: Rule, kernel: Kernel, facts: Mapping[str, Scalar]) -> Judgemen
 
 
 def section(subject: Subject, found: tuple[Bearing, ...]) -> Section:
-    """What the laws did and what the audit found, what the runs say of them, and what was suggested."""
-    return Section("The laws", "laws", (*_took_part(subject), *_held(subject, found)))
-
-
-def _took_part(subject: Subject) -> Iterator[Block]:
-    items = [f"`{run.id}`: {_verdict_text(subject, said)}." for run in subject.runs for said in run.tested]
-    for run in subject.runs:
-        for law, count in sorted(_cut(run).items()):
-            items.append(
-                f"`{run.id}`: `{law}` removed {counted(count, 'configuration')} once the compiled code was known."
+    """What the laws did and what the audit found, what was suggested, and what the runs say of each law."""
+    did = [line for run in subject.runs for line in _did(subject, run)]
+    told = "What laws did in these runs, what the audits found, and what was suggested:"
+    blocks: list[Block] = [Paragraph(told), Bullets(tuple(did))] if did else []
+    blocks = blocks or [Paragraph("No law took part in these runs: nothing was pruned and nothing had to be audited.")]
+    if found:
+        blocks.append(
+            Paragraph(
+                "Each law that speaks of this op here, nearest first: what these runs say of it, and what it does to a search. "
+                "The effect is that of the least favourable size, with its 95 % interval. "
+                "A verdict here is this report's reading; only evidence written into the law changes its status."
             )
-        if run.audit is not None and run.audit.trials:
-            against = ", ".join(f"`{law}`" for law in run.audit.contradicted) or "no law"
-            tried = counted(run.audit.trials, "removed configuration")
-            items.append(f"`{run.id}`: the audit tried {tried} and contradicted {against}.")
-        for candidate in run.suggested:
-            reason = f" ({candidate.reason})" if candidate.reason else ""
-            claim = f"`{candidate.law.id}`: `{meaning(candidate.law).text}`"
-            items.append(f"Suggested, {claim}; {candidate.outcome}{reason}, from `{run.id}`.")
-    if items:
-        yield Paragraph("What laws did in these runs, what the audits found, and what was suggested:")
-        yield Bullets(tuple(items))
+        )
+        own = {run.id for run in (*subject.runs, *subject.proofs)}
+        blocks.append(Bullets(tuple(_bearing(one, own) for one in found if one.said.problems)))
     else:
-        yield Paragraph("No law took part in these runs: nothing was pruned and nothing had to be audited.")
+        blocks.append(Paragraph(f"The law root holds no law about `{subject.op.id}` on `{subject.hw}`."))
+    silent = sorted((one.rule.reason, one.rule.id) for one in found if not one.said.problems)
+    if silent:
+        grouped = groupby(silent, key=lambda pair: pair[0])
+        reasons = tuple(f"{', '.join(f'`{law}`' for _, law in same)}: {reason}." for reason, same in grouped)
+        blocks += [Paragraph("What these runs cannot judge, and why:"), Bullets(reasons)]
+    return Section("The laws", "laws", tuple(blocks))
 
 
-def _cut(run: Run) -> Counter[str]:
-    """Law -> trials that it ended after compiling."""
+def _did(subject: Subject, run: Run) -> Iterator[str]:
+    """What each law did in a run, what its audit found, and what it suggested."""
+    for said in run.tested:
+        law = subject.laws.laws.get(said.law)
+        claim = f" (`{meaning(law).text}`)" if law is not None else ""
+        by = f"by {counted(said.count, 'trial')}{_effect_text(said.effect, said.interval)}"
+        yield f"`{run.id}`: {said.verdict} `{said.law}`{claim} {by}."
     failures = [trial.failure for trial in run.trials if trial.failure is not None]
-    return Counter(failure.message.partition(":")[0] for failure in failures if failure.type == REMOVED_BY_LAW)
-
-
-def _verdict_text(subject: Subject, said: LawVerdict) -> str:
-    law = subject.laws.laws.get(said.law)
-    claim = f" (`{meaning(law).text}`)" if law is not None else ""
-    effect = _effect_text(said.effect, said.interval)
-    return f"{said.verdict} `{said.law}`{claim} by {counted(said.count, 'trial')}{effect}"
+    cut = Counter(failure.message.partition(":")[0] for failure in failures if failure.type == REMOVED_BY_LAW)
+    for name, count in sorted(cut.items()):
+        yield f"`{run.id}`: `{name}` removed {counted(count, 'configuration')} once the compiled code was known."
+    if run.audit is not None and run.audit.trials:
+        against = ", ".join(f"`{law}`" for law in run.audit.contradicted) or "no law"
+        tried = counted(run.audit.trials, "removed configuration")
+        yield f"`{run.id}`: the audit tried {tried} and contradicted {against}."
+    for candidate in run.suggested:
+        reason = f" ({candidate.reason})" if candidate.reason else ""
+        claim = f"`{candidate.law.id}`: `{meaning(candidate.law).text}`"
+        yield f"Suggested, {claim}; {candidate.outcome}{reason}, from `{run.id}`."
 
 
 def _effect_text(effect: Mapping[str, float], interval: Mapping[str, tuple[float, float]]) -> str:
-    parts = []
-    for name, value in effect.items():
-        ends = interval.get(name)
-        parts.append(f"{name} {digits(value)}" + (f" [{digits(ends[0])}, {digits(ends[1])}]" if ends else ""))
+    ends = {name: f" [{digits(low)}, {digits(high)}]" for name, (low, high) in interval.items()}
+    parts = [f"{name} {digits(value)}{ends.get(name, '')}" for name, value in effect.items()]
     return f"; {', '.join(parts)}" if parts else ""
-
-
-def _held(subject: Subject, found: tuple[Bearing, ...]) -> Iterator[Block]:
-    if not found:
-        yield Paragraph(f"The law root holds no law about `{subject.op.id}` on `{subject.hw}`.")
-        return
-    yield Paragraph(
-        "Each law that speaks of this op here, nearest first: what these runs say of it, and what it would do to a search. "
-        "The effect is that of the least favourable size, with its 95 % interval. "
-        "A verdict here is this report's reading; only evidence written into the law changes its status."
-    )
-    own = {run.id for run in (*subject.runs, *subject.proofs)}
-    yield Bullets(tuple(_bearing(one, own) for one in found if one.said.problems))
-    silent = sorted((one.rule.reason, one.rule.id) for one in found if not one.said.problems)
-    if silent:
-        yield Paragraph("What these runs cannot judge, and why:")
-        grouped = groupby(silent, key=lambda pair: pair[0])
-        yield Bullets(tuple(f"{', '.join(f'`{law}`' for _, law in same)}: {reason}." for reason, same in grouped))
 
 
 def _bearing(one: Bearing, own: set[str]) -> str:
     rule, said = one.rule, one.said
     far = "" if rule.match.hw == "exact" else f", {rule.match.hw} from `{rule.law.scope.hw}`"
     learned = any(entry.run in own and entry.role == "suggested" for entry in rule.law.evidence)
-    if rule.named is None:
-        reach = "what compiling shows" if rule.after is not None else "this space"
-    else:
-        reach = f"{rule.count:,} of {one.feasible:,} configurations"
+    reach = "what compiling shows" if rule.after is not None else "this space"
+    reach = reach if rule.named is None else f"{rule.count:,} of {one.feasible:,} configurations"
+    acts = "has no effect" if rule.power is Power.NOTHING else f"{rule.power.value} {reach}"
     verdict = said.verdict if rule.match.hw != "transferred" else _ELSEWHERE[said.verdict]
     return (
         f"`{rule.id}` ({kind_of(rule.law)}, {rule.law.status}{far}{', learned here' if learned else ''}): "
         f"`{meaning(rule.law).text}`. These runs: {verdict}{_effect_text(said.effect, said.interval)}; {said.reason}. "
-        f"In a search it {_POWERS[rule.power]} {reach}: {rule.reason}."
+        f"In a search it {acts}: {rule.reason}."
     )

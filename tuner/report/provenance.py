@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from spak.kg.model.figures import counted
 from spak.kg.model.run import Noise, Run
 from spak.tuner.report.bounds import Bound
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Caution, Section
-from spak.tuner.report.words import counted
 
 
 def cautions(runs: Sequence[Run], own: Sequence[Bound]) -> Iterator[Caution]:
@@ -69,6 +69,6 @@ def _origin(runs: Sequence[Run]) -> Iterator[str]:
 
 def _noise_text(noise: Noise) -> str:
     order = "interleaved rounds" if noise.interleaved else "rounds"
-    launches = f"{noise.repeats} launch{'' if noise.repeats == 1 else 'es'}"
+    launches = counted(noise.repeats, "launch", "launches")
     told = (f"{noise.rounds} {order} of {launches}", f"L2 {noise.l2}" if noise.l2 else "", noise.timer)
     return "; ".join(filter(None, told))

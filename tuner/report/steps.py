@@ -9,6 +9,7 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Stance
 from spak.kg.law.scope import inside
+from spak.kg.model.figures import counted
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run
@@ -16,7 +17,7 @@ from spak.tuner.learn.mining.table import problem_of
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Paragraph, Section, Table
 from spak.tuner.report.timing import Beside, Kernel, Rounds, Size, Timed
-from spak.tuner.report.words import NOTHING, counted, span
+from spak.tuner.report.words import NOTHING, span
 
 UNMEASURED = "not measured"
 

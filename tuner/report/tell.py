@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 from spak.kg.expression.assignment import show_assignments
+from spak.kg.model.figures import counted, digits, extent
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.report import bounds, drawing, effects, known, provenance, steps, tiles
 from spak.tuner.report.choose import Stage, Subject
 from spak.tuner.report.document import Bullets, Document, Paragraph, Section, Table
 from spak.tuner.report.timing import Kernel, Size
-from spak.tuner.report.words import APART, NOTHING, against, counted, digits, extent, span, times
+from spak.tuner.report.words import APART, NOTHING, against, span, times
 
 
 def tell(subject: Subject) -> Document:
@@ -31,7 +32,7 @@ def tell(subject: Subject) -> Document:
 
     others = bounded(subject.others)
     series = [(kernel.op.title, own), *((stage.title, found) for stage, found in bounded(subject.earlier) + others)]
-    contrast = [(stage.title, bounds.in_words(found, stage.state)) for stage, found in others]
+    contrast = {stage.title: bounds.in_words(found, stage.state) for stage, found in others}
     walked = steps.steps(subject, kernel)
     sections = (
         _summary(subject, kernel, own, walked),

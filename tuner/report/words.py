@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from spak.kg.model.figures import digits
 from spak.tuner.report.timing import Beside, Span
 
 NOTHING = "-"
@@ -12,14 +12,6 @@ NOTHING = "-"
 
 APART = "~"
 """Before a ratio of two times that were not timed in the same rounds."""
-
-
-def digits(value: float, count: int = 3) -> str:
-    """`value` with `count` significant digits, in plain notation; all digits before the point are kept."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    decimals = max(0, count - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}"
 
 
 def span(found: Span) -> str:
@@ -43,14 +35,3 @@ def percents(changes: Sequence[float]) -> str:
     """The least and the largest change in percent, with signs: `-3.4 to +13.0`."""
     low, high = (f"{100 * end(changes):+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0") for end in (min, max))
     return low if low == high else f"{low} to {high}"
-
-
-def extent(values: Sequence[float], suffix: str = "", count: int = 3) -> str:
-    """`3 to 5 %` of the least and the most; one number if they read the same."""
-    low, high = digits(min(values), count), digits(max(values), count)
-    return f"{low}{suffix}" if low == high else f"{low} to {high}{suffix}"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spak.kg.law.kinds import kind_of, meaning
-from spak.kg.law.statement import bound_text, claim_document, evidence_text, knobs, number_text, observed_text, sentence
+from spak.kg.law.statement import bound_text, claim_document, evidence_text, knobs, observed_text, sentence
+from spak.kg.model.figures import number_text
 from spak.kg.model.law import Bound
 from tests.kg.small import AGAINST, INDEPENDENT, INDIFFERENT, INVARIANT, REWRITE, SUPPORT, negative, positive
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spak.kg.files.loader import Laws
@@ -117,6 +119,25 @@ def test_laws_of_other_hardware_are_not_refuted_here(usual):
     assert "transferred from `blackwell`" in line
     assert "it does not hold here" in line or "it holds here too" in line
     assert "refutes" not in line
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ({"when": "hw.num_sms >= 1"}, "Of 0 cases that keep to it"),
+        ({"when": "masked_tiles >= 1 or hw.num_sms >= 1"}, "Of 1 case that keep to it"),
+        ({"dtype": ("bf16",)}, "Of 0 cases that keep to it"),
+    ],
+)
+def test_only_cases_that_the_law_is_surely_about_are_counted(known, scope, words):
+    """A condition over hardware facts and a dtype count, and what they leave undecided is not counted."""
+    law = known.laws["attention-finite-mask-floor"]
+    law = msgspec.structs.replace(law, scope=msgspec.structs.replace(law.scope, **scope))
+    contents = msgspec.structs.replace(known.contents, laws={**known.laws, law.id: law})
+    changed = replace(known, contents=contents)
+    text = report(Request(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]), changed).markdown
+    line = next(line for line in text.splitlines() if "bears out `attention-finite-mask-floor`" in line)
+    assert words in line
 
 
 def test_failures_and_figures_above_the_peak_are_told(known, tmp_path):
