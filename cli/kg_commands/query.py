@@ -13,7 +13,6 @@ from spak.cli.roots import open_laws, toolchain_or_default
 from spak.kg.expression.assignment import parse_assignments
 
 Format = Literal["table", "json", "yaml", "markdown"]
-KINDS = ("positive", "negative", "indifferent", "invariant", "transformation")
 STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
 
 EXAMPLES: Examples = (
@@ -54,13 +53,14 @@ def command(
     only order a search. A law with a condition is shown with it unless --problem decides it.
     """
     from spak.kg.answers.query import Ask, query, to_json
+    from spak.kg.law.kinds import KINDS
 
     state = globals_of(ctx)
     laws = open_laws(state)
     ask = Ask(
         hw=hw,
         op=op,
-        kinds=chosen(kind, KINDS, what="--kind"),
+        kinds=chosen(kind, tuple(KINDS), what="--kind"),
         statuses=chosen(status, STATUSES, what="--status"),
         params=frozenset(filter(None, (name.strip() for name in param.split(",")))),
         problem=parse_assignments(problem, what="--problem"),

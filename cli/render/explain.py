@@ -162,7 +162,7 @@ def _opinion(opinion: Opinion, store: Store, pen: Pen) -> list[str]:
         verdict.reason,
         *condition_text(opinion.match),
         f"needs {', '.join(verdict.needs)}" if verdict.needs else "",
-        f"{_POWERS[opinion.bearing.power]}: {opinion.bearing.reason}",
+        f"{_POWERS[opinion.permission.power]}: {opinion.permission.reason}",
     ]
     lines += [line for text in texts if text for line in wrap(text, indent=4)]
     return lines + [pen(line, "dim") for line in wrap(joined([law.id, *how(opinion.match, store)]), indent=4)]

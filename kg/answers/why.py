@@ -26,13 +26,13 @@ class Opinion:
         law: The law.
         match: How it matched.
         verdict: What its claim says.
-        bearing: What it does to a search here, and why.
+        permission: What it may do to a search here, and why no more.
     """
 
     law: Law
     match: Match
     verdict: Verdict
-    bearing: Bearing
+    permission: Bearing
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def to_json(account: Account) -> str:
             "stance": opinion.verdict.stance,
             "reason": opinion.verdict.reason,
             "needs": opinion.verdict.needs,
-            "may_remove": opinion.bearing.removes,
-            "may_remove_reason": opinion.bearing.reason,
+            "may_remove": opinion.permission.removes,
+            "may_remove_reason": opinion.permission.reason,
             "match": opinion.match,
         }
         for opinion in account.opinions

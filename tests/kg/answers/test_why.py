@@ -61,8 +61,8 @@ def test_laws_against_come_first_and_refuted_ones_not_at_all():
         ("one-to-two", "silent"),
     ]
     spills = found.opinions[1]
-    assert spills.bearing.removes
-    assert not found.opinions[2].bearing.removes
+    assert spills.permission.removes
+    assert not found.opinions[2].permission.removes
 
 
 def test_unknown_parameters_get_the_nearest():
@@ -82,6 +82,6 @@ def test_json_names_every_opinion():
 
 def test_a_law_without_power_is_said_to_move_nothing():
     """A law of a child op, or one that a nearer law overrides, does nothing to a search; the reason says so."""
-    found = {o.law.id: o.bearing for o in account({"tile_m": 64}, op="attention").opinions}
+    found = {o.law.id: o.permission for o in account({"tile_m": 64}, op="attention").opinions}
     assert found["spills"].power is Power.NOTHING
     assert found["spills"].reason == "it is about fmha, which attention is not"
