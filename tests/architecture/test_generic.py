@@ -13,13 +13,6 @@ from tests.architecture.sources import ROOT, files, name, strings, tree
 ORDINARY = {"spak", "nvidia", "loss", "dtype", "batch", "latency", "group", "linear", "norm", "residual"}
 """Ids and aliases that are words or fields of their own as well: the distribution, a vendor, what a predicate loses."""
 
-EXCUSED: dict[tuple[str, str], str] = {
-    ("tuner/engine/session.py", "fmha"): "what is searched for by somebody who names nothing, in one place",
-    ("tuner/engine/session.py", "rtx5070"): "the same, where there is no GPU",
-    ("cli/tune_commands/search.py", "fmha"): "the default that its help shows",
-}
-"""(file, word) -> why it stands there."""
-
 WORD = re.compile(r"[\w.\-]+")
 
 
@@ -56,5 +49,4 @@ def test_no_string_of_generic_code_holds_a_proper_name():
         for node in strings(file):
             if id(node) not in prose:
                 found |= {(name(file), word) for word in WORD.findall(node.value) if word in names}
-    assert sorted(found - set(EXCUSED)) == []
-    assert set(EXCUSED) <= found, "an excuse that nothing needs any more"
+    assert sorted(found) == []
