@@ -38,7 +38,6 @@ class Compiled(Model, frozen=True, kw_only=True):
 
     Attributes:
         features: Feature -> value (see `spak.tuner.backend.compile.features`); empty after a failure.
-        remarks: What the compiler says of its choices, as `pass: remark`, each once.
         invalidity: `correct`, `compile`, `timeout`, or `constraints` where the spec refused the configuration.
         failure: Why, unless correct.
         seconds: Wall time of the compilation.
@@ -46,7 +45,6 @@ class Compiled(Model, frozen=True, kw_only=True):
     """
 
     features: dict[str, float] = {}  # noqa: RUF012 - msgspec copies mutable defaults
-    remarks: tuple[str, ...] = ()
     invalidity: Invalidity = "correct"
     failure: Failure | None = None
     seconds: float = 0.0

@@ -5,6 +5,7 @@ It may crash, hang or run out of memory; the pool that started it counts that as
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
@@ -14,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
 DEFAULT_OPT_LEVEL = 3
 """What cuTile passes when a kernel does not say. Source: cuda.tile 1.7, CompilerOptions.opt_level."""
 
-_REMARK = re.compile(r"^Pass:\s+(?P<pass>\S+)|^\s+- (?P<key>Remark|Instruction|Shape):\s+(?P<value>.+)$")
 _ERROR_LINE = re.compile(r"\berror:\s*(.*)")
 
 
@@ -79,62 +78,38 @@ def _compile(setup: Setup, order: Order) -> Compiled:
     except ValueError as error:
         return failed("constraints", type(error).__name__, str(error))
     hot, *others = [_job(setup, job) for job in jobs]
-    cubin, remarks = hot
     symbol = jobs[0].symbol
-    found = features.of_cubin(cubin, symbol)
-    try:
-        text = features.disassemble(cubin, setup.nvdisasm, time_limit_s=setup.time_limit_s)
+    found = features.of_cubin(hot, symbol)
+    with contextlib.suppress(CubinError):  # what cannot be disassembled only lacks the features of its hot loop
+        text = features.disassemble(hot, setup.nvdisasm, time_limit_s=setup.time_limit_s)
         found |= features.of_disassembly(text, symbol)
-    except CubinError as error:
-        remarks = (*remarks, f"nvdisasm: {error}")
-    for job, (other, _) in zip(jobs[1:], others, strict=True):
+    for job, other in zip(jobs[1:], others, strict=True):
         found["spill_bytes"] = max(found["spill_bytes"], features.of_cubin(other, job.symbol)["spill_bytes"])
-    return Compiled(features=found, remarks=remarks)
+    return Compiled(features=found)
 
 
-def _job(setup: Setup, job: Any) -> tuple[bytes, tuple[str, ...]]:
-    """Cubin and remarks of one kernel function."""
+def _job(setup: Setup, job: Any) -> bytes:
+    """Cubin of one kernel function."""
     from cuda.tile.compilation import export_kernel
 
     bytecode = io.BytesIO()
     signature = job.signature.with_symbol(job.symbol)
     export_kernel(job.kernel, [signature], bytecode, gpu_code=setup.arch, output_format="tileir_bytecode")
     with tempfile.TemporaryDirectory(prefix="spak-compile-") as folder:
-        source, cubin, remarks = (Path(folder, name) for name in ("kernel.tileirbc", "kernel.cubin", "remarks.yaml"))
+        source, cubin = Path(folder, "kernel.tileirbc"), Path(folder, "kernel.cubin")
         source.write_bytes(bytecode.getvalue())
         options = ["--gpu-name", setup.arch, f"-O{_opt_level(job.kernel, setup.arch)}"]
         # Not --lineinfo, which cuTile adds: the code is the same (a test compares), the files a third of the size.
-        options += ["--remark-format=yaml", "--remarks=all", f"--remarks-output-file={remarks}"]
         command = [setup.tileiras, str(source), "-o", str(cubin), *options]
         done = subprocess.run(command, capture_output=True, check=False, timeout=setup.time_limit_s)
         if done.returncode:
             raise _ToolError(done.returncode, done.stderr.decode(errors="replace"))
-        text = remarks.read_text(encoding="utf-8", errors="replace") if remarks.exists() else ""
-        return cubin.read_bytes(), tuple(parse_remarks(text.splitlines()))
+        return cubin.read_bytes()
 
 
 def _opt_level(kernel: Any, arch: str) -> int:
     options = getattr(kernel, "_compiler_options", None)  # no public way in cuda.tile 1.7
     return int(options.opt_level_for_target(arch)) if options is not None else DEFAULT_OPT_LEVEL
-
-
-def parse_remarks(lines: Iterable[str]) -> list[str]:
-    """`pass: remark (instruction)` for each of the compiler's YAML remarks, each once, in order."""
-    found: list[str] = []
-    current = ""
-    for line in (*lines, "--- end"):
-        if line.startswith("---"):
-            if current and current not in found:
-                found.append(current)
-            current = ""
-        elif match := _REMARK.match(line):
-            if match["pass"]:
-                current = f"{match['pass']}:"
-            elif match["key"] == "Remark":
-                current += f" {match['value'].strip()}"
-            else:
-                current += f" [{match['value'].strip()}]"
-    return found
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_what_is_cached_is_not_compiled(question, backend):
     """A trial from the cache has its features, what fits on an SM, and a predicted time that is not called time."""
     made, keep = backend
     configuration = configured(question)
-    keep(configuration, Compiled(features=FEATURES, remarks=("Hints: x",), seconds=1.5))
+    keep(configuration, Compiled(features=FEATURES, seconds=1.5))
     request = Request(configuration, question.problem, "default")
     assert made.features([request]) == [{**FEATURES, "ctas_per_sm": 2, "warp_occupancy": 1 / 3}]
     ((_, trial),) = made.evaluate([request])
@@ -173,5 +173,5 @@ def test_line_information_does_not_change_the_code(question, tmp_path):
 
 def test_protocol_documents_survive_the_pipe():
     """What a worker answers reads back equal."""
-    result = Compiled(features=FEATURES, remarks=("a",), seconds=2.0)
+    result = Compiled(features=FEATURES, seconds=2.0)
     assert msgspec.json.decode(msgspec.json.encode(result), type=Compiled) == result

@@ -75,30 +75,3 @@ def test_a_compiler_that_is_not_there_is_a_failure(tmp_path, front_end):
     """A missing executable is reported, not raised."""
     setup = msgspec.structs.replace(fake_compiler(tmp_path, "pass"), tileiras=str(tmp_path / "gone"))
     assert worker.serve(setup, ORDER).failure.type == "FileNotFoundError"
-
-
-def test_remarks_are_read_once_each():
-    """The compiler's YAML remarks become one line each, repeats dropped."""
-    lines = """\
-    --- !Passed
-    Pass:            Memory
-    Args:
-      - RemarkId:    1
-      - Remark:      Load instruction selected
-      - Instruction: TMA Load instruction
-      - Shape:       '[64, 64]'
-    ...
-    --- !Passed
-    Pass:            Memory
-      - Remark:      Load instruction selected
-      - Instruction: TMA Load instruction
-      - Shape:       '[64, 64]'
-    --- !Passed
-    Pass:            Hints
-      - Remark:      default latency
-    """
-    assert worker.parse_remarks(textwrap.dedent(lines).splitlines()) == [
-        "Memory: Load instruction selected [TMA Load instruction] ['[64, 64]']",
-        "Hints: default latency",
-    ]
-    assert worker.parse_remarks([]) == []
