@@ -15,6 +15,7 @@ from spak.kg.law.scope import Match, Matcher, Question, op_relations, overridden
 from spak.kg.law.statement import claim_document
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.law import Law, Role, Status, Tier, Verdict
+from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
 
@@ -153,15 +154,19 @@ def resolve(store: Store, ask: Ask) -> Question:
     """
     hw = Taxonomy("hardware", store.hardware).resolve(ask.hw)
     op = Taxonomy("op", store.ops).resolve(ask.op)
-    related = [store.ops[name] for name in op_relations(store, op) if name in store.ops]
-    problem = {name for node in related for name in node.problem}
+    problem = {name for node in related(store, op) for name in node.problem}
     check_names(ask.problem, problem | {"dtype"}, kind="problem parameter")
     return Question(hw=hw, op=op, problem=ask.problem, toolchain=ask.toolchain)
 
 
+def related(store: Store, op: str) -> list[Op]:
+    """The ops that laws about `op` may be stated for: itself, what it is, its kinds, its parts."""
+    return [store.ops[name] for name in op_relations(store, op) if name in store.ops]
+
+
 def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
     """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `hits` name."""
-    parameters = {name for node in op_relations(store, op) if node in store.ops for name in store.ops[node].parameters}
+    parameters = {name for node in related(store, op) for name in node.parameters}
     return parameters.union(*(meaning(hit.law).names for hit in hits))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from spak.kg.answers.query import Ask, governed_names, query
+from spak.kg.answers.query import Ask, governed_names, query, related
 from spak.kg.expression.assignment import check_names
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import STANCES, Verdict
@@ -16,6 +16,7 @@ from spak.kg.model.base import Configuration
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.store import Store
+from spak.kg.space.completion import check_configuration
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,11 @@ def why(store: Store, ask: Ask, configuration: Configuration) -> Account:
 
     Raises:
         UnknownNameError: If the hardware, the op, a parameter or a problem parameter is unknown.
+        KgError: If a parameter has no such value.
     """
     answer = query(store, ask)
     check_names(configuration, governed_names(store, answer.op, answer.hits), kind="parameter")
+    check_configuration(related(store, answer.op), configuration)
     facts = hardware_facts(store, answer.hw)
     known = {f"hw.{name}": value for name, value in facts.items()} | {**ask.problem, **configuration}
     search = Search(store, answer.hw, ask.toolchain)

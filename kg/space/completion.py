@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from operator import gt, lt
 
-from spak.kg.errors import KgError
+from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression import parse
-from spak.kg.expression.assignment import show_assignments
+from spak.kg.expression.assignment import parse_assignments, show_assignments, show_scalar
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.op import PROBLEM_TYPES, Op, ProblemParameter
+from spak.kg.model.taxonomy import nearest, plain
 
 
 def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
@@ -31,6 +33,46 @@ def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
             given = show_assignments({name: whole[name] for name in op.problem if name in required.all_names})
             raise KgError(f"op {op.id!r}: {limit.require} does not hold at {given}: {limit.because}")
     return whole
+
+
+def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str, Scalar]:
+    """The problem size that `text` means: the name of a size of one of `ops`, which is whole, or `name=value,...`.
+
+    Args:
+        ops: Whose names count; the first that has it decides.
+        text: Empty says nothing of the problem.
+        what: What is being read, for errors.
+
+    Raises:
+        UnknownNameError: If no op has a size of that name; carries the nearest.
+        KgError: If it is neither a name nor assignments.
+    """
+    if not text or "=" in text:
+        return parse_assignments(text, what=what)
+    sizes: dict[str, tuple[Op, Problem]] = {}
+    for op in ops:
+        for name, size in op.problems.items():
+            sizes.setdefault(name, (op, size))
+    if text not in sizes:
+        raise UnknownNameError("problem size", text, nearest(text, [(plain(name), name) for name in sizes]))
+    return complete(*sizes[text])
+
+
+def check_configuration(ops: Iterable[Op], configuration: Configuration) -> None:
+    """Check that each value is one that its parameter has in one of `ops`; of an open op any value may be.
+
+    Raises:
+        KgError: At the first that is none; names those there are.
+    """
+    known = list(ops)
+    for name, value in configuration.items():
+        owners = [op for op in known if name in op.parameters]
+        values = dict.fromkeys(value for op in owners for value in op.parameters[name].values)
+        if owners and value not in values and not any(op.open for op in owners):
+            of = " or ".join(repr(op.id) for op in owners)
+            raise KgError(
+                f"{show_assignments({name: value})}: {name} of op {of} is one of {', '.join(map(show_scalar, values))}"
+            )
 
 
 def _check_value(what: str, parameter: ProblemParameter, value: Scalar) -> None:

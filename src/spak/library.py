@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from spak.kg.answers.query import Answer, Ask, query
+from spak.kg.answers.query import Answer, Ask, query, related
 from spak.kg.errors import Problem
 from spak.kg.files import cache as parsed
 from spak.kg.files import loader, root
 from spak.kg.law.toolchain import newest_seen, parse_toolchain
-from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.base import Configuration
+from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.completion import stated
 
 if TYPE_CHECKING:
     from spak.candidates import Filtered, Ranking
@@ -55,7 +57,7 @@ class Library:
         *,
         hw: str,
         op: str,
-        problem: Mapping[str, Scalar] | None = None,
+        problem: Size | None = None,
         kinds: Collection[str] = (),
         statuses: Collection[str] = (),
         params: Collection[str] = (),
@@ -65,7 +67,7 @@ class Library:
         Args:
             hw: Hardware: an id, an alias, or what a driver calls the device.
             op: An id or an alias.
-            problem: What is known of the problem size; a law with a condition is decided by it.
+            problem: What is known of the problem size, or the name of one; a law with a condition is decided by it.
             kinds: Only laws of these kinds; empty means all.
             statuses: Only laws of these statuses; empty means all but withdrawn ones.
             params: Only laws about one of these names; empty means all.
@@ -73,20 +75,27 @@ class Library:
         Raises:
             UnknownNameError: If a name is unknown; carries the nearest.
         """
-        only = {"kinds": frozenset(kinds), "statuses": frozenset(statuses), "params": frozenset(params)}
-        return query(self.laws, Ask(hw, op, problem=problem or {}, toolchain=self.toolchain, **only))
+        ask = self._ask(hw, op, problem)
+        only = replace(ask, kinds=frozenset(kinds), statuses=frozenset(statuses), params=frozenset(params))
+        return query(self.laws, only)
 
-    def why(self, op: str, *, hw: str, config: Configuration, problem: Mapping[str, Scalar] | None = None) -> Account:
+    def _ask(self, hw: str, op: str, problem: Size | None) -> Ask:
+        if isinstance(problem, str):
+            problem = stated(related(self.laws, Taxonomy("op", self.laws.ops).resolve(op)), problem)
+        return Ask(hw, op, problem=problem or {}, toolchain=self.toolchain)
+
+    def why(self, op: str, *, hw: str, config: Configuration, problem: Size | None = None) -> Account:
         """Which laws speak for or against a configuration, which cannot tell, and what they would need.
 
         What is missing from `config` and `problem` is unknown, not a default.
 
         Raises:
             UnknownNameError: If a name is unknown; carries the nearest.
+            KgError: If a parameter has no such value.
         """
         from spak.kg.answers.why import why  # noqa: PLC0415 - each answer loads what it needs
 
-        return why(self.laws, Ask(hw, op, problem=problem or {}, toolchain=self.toolchain), config)
+        return why(self.laws, self._ask(hw, op, problem), config)
 
     def explain(self, law: str, *, num_trials: int = 3) -> Explanation:
         """A law whole: what it says, on whose evidence, and the best `num_trials` trials on each side of its claim.

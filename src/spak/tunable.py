@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from spak.kg.errors import KgError, UnknownNameError
+from spak.kg.errors import KgError
 from spak.kg.expression import parse
-from spak.kg.expression.assignment import check_names, show_assignments
+from spak.kg.expression.assignment import check_names
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, identifier
 from spak.kg.formats.recording import Recording, canonical, seen_parameters
@@ -18,8 +18,8 @@ from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
 from spak.kg.model.run import Trial
-from spak.kg.model.taxonomy import Taxonomy, nearest, plain
-from spak.kg.space.completion import complete, completed
+from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.completion import check_configuration, complete, completed, stated
 from spak.kg.space.space import Space, build
 from spak.tuner.replay import recorded_space, with_hardware
 
@@ -119,12 +119,7 @@ class Tunable:
 
     def _whole(self, configuration: Configuration) -> dict[str, Scalar]:
         check_names(configuration, self.op.parameters, kind="parameter")
-        for name, value in configuration.items():
-            values = self.op.parameters[name].values
-            if value not in values and not self.op.open:
-                raise KgError(
-                    f"{show_assignments({name: value})}: {name} of op {self.op.id!r} is one of {list(values)}"
-                )
+        check_configuration([self.op], configuration)
         return completed(self.op, configuration)
 
 
@@ -140,7 +135,7 @@ def tunable(laws: Laws, op: str | Op, hw: str | HardwareName, problem: Size | No
         known = _with_op(known, op)
     else:
         op = known.ops[Taxonomy("op", known.ops).resolve(op)]
-    return Tunable(known, node, op, complete(op, _size(op, problem or {})))
+    return Tunable(known, node, op, complete(op, stated([op], problem) if isinstance(problem, str) else problem or {}))
 
 
 def _with_op(laws: Laws, op: Op) -> Laws:
@@ -149,11 +144,3 @@ def _with_op(laws: Laws, op: Op) -> Laws:
     if laws.ops.get(op.id, op) != op:
         raise KgError(f"op {op.id!r} is one of {laws.root}; call yours something else, or name that one")
     return replace(laws, contents=msgspec.structs.replace(laws.contents, ops={**laws.ops, op.id: op}))
-
-
-def _size(op: Op, problem: Size) -> Problem:
-    if not isinstance(problem, str):
-        return problem
-    if problem not in op.problems:
-        raise UnknownNameError("problem size", problem, nearest(problem, [(plain(name), name) for name in op.problems]))
-    return op.problems[problem]

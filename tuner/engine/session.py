@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from spak.kernels.registry import SPECS
 from spak.kg.errors import UnknownNameError
-from spak.kg.expression.assignment import parse_assignments, show_assignments
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy, nearest, plain
-from spak.kg.space.completion import complete
+from spak.kg.space.completion import complete, stated
 from spak.kg.space.space import Space, build
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
@@ -82,19 +82,8 @@ def ask(store: Store, kernel: str, hw: str, problem: str) -> Question:
         raise UnknownNameError("kernel", kernel, nearest(plain(kernel), known) or sorted(SPECS))
     node = Taxonomy("hardware", store.hardware).resolve(hw)
     op = store.ops[op_id]
-    size = _problem(op, problem)
+    size = complete(op, stated([op], problem))
     return Question(node, op, size, name_of(op, size), hardware_facts(store, node))
-
-
-def _problem(op: Op, text: str) -> dict[str, Scalar]:
-    if not text:
-        return complete(op, {})
-    if text in op.problems:
-        return complete(op, op.problems[text])
-    if "=" not in text:
-        names = [(plain(name), name) for name in op.problems]
-        raise UnknownNameError("problem size", text, nearest(text, names))
-    return complete(op, parse_assignments(text, what="--problem"))
 
 
 def name_of(op: Op, problem: Mapping[str, Scalar]) -> str:

@@ -1,0 +1,44 @@
+"""Sizes by name and values that exist: one reading for every command and for Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spak.kg.answers.query import Ask
+from spak.kg.answers.why import why
+from spak.kg.errors import KgError, UnknownNameError
+from spak.kg.files.loader import load
+from spak.kg.space.completion import check_configuration, complete, stated
+
+LAWS = load(Path(__file__).parents[3] / "laws")
+FMHA = LAWS.ops["fmha"]
+
+
+def test_a_name_is_the_whole_size_and_assignments_only_what_they_say():
+    assert stated([FMHA], "d64-s1024-causal") == complete(FMHA, FMHA.problems["d64-s1024-causal"])
+    assert stated([FMHA], "head_dim=64,causal=true") == {"head_dim": 64, "causal": True}
+    assert stated([FMHA], "") == {}
+
+
+def test_the_name_of_a_relatives_size_counts_and_an_unknown_one_is_told_its_nearest():
+    assert stated([LAWS.ops["attention"], FMHA], "d64-s1024-causal")["head_dim"] == 64
+    with pytest.raises(UnknownNameError) as unknown:
+        stated([FMHA], "d64-s1024-casual")
+    assert "d64-s1024-causal" in unknown.value.nearest
+
+
+def test_a_value_that_its_parameter_has_not_is_refused():
+    with pytest.raises(KgError, match=r"tile_m=129: tile_m of op 'fmha' is one of 32, 64, 128"):
+        check_configuration([FMHA], {"tile_m": 129})
+    with pytest.raises(KgError, match="tile_m=129"):
+        why(LAWS, Ask("rtx5070", "fmha"), {"tile_m": 129})
+    why(LAWS, Ask("rtx5070", "attention"), {"tile_m": 128})
+
+
+def test_what_is_no_parameter_and_an_open_op_may_have_any_value():
+    from msgspec.structs import replace
+
+    check_configuration([FMHA], {"spill_bytes": 12})
+    check_configuration([replace(FMHA, open=True)], {"tile_m": 129})
