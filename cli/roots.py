@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spak.cli.app import Globals
-from spak.kg.files import cache, root
+from spak.kg.files import root
 
 if TYPE_CHECKING:
+    from spak import Library
     from spak.kg.files.loader import Laws
 
 _COMPILER = "nvidia_cuda_tileiras"
@@ -32,7 +33,18 @@ def open_laws(state: Globals) -> Laws:
     Raises:
         KgError: If there is no law root, or a file in it cannot be used.
     """
-    return cache.load(open_root(state).path, cache.Cache(cache_directory()))
+    return open_library(state).laws
+
+
+def open_library(state: Globals, toolchain: str | None = None) -> Library:
+    """The same as a library that answers, for that toolchain; None: the newest that any evidence is from.
+
+    Raises:
+        KgError: If there is no law root, a file in it cannot be used, or `toolchain` is not `name version`.
+    """
+    from spak import load
+
+    return load(state.laws, toolchain=toolchain, cache=cache_directory())
 
 
 def cache_directory() -> Path:
@@ -42,17 +54,9 @@ def cache_directory() -> Path:
     return folder / "spak"
 
 
-def toolchain_or_default(given: str, laws: Laws) -> str:
-    """The toolchain asked about: the one given, else the installed compiler, else the newest seen in evidence.
-
-    Raises:
-        KgError: If `given` is not `name version`.
-    """
-    from spak.kg.law.toolchain import newest_seen, parse_toolchain
-
-    if given:
-        parse_toolchain(given)
-    return given or installed_toolchain() or newest_seen(laws.laws.values())
+def asked_toolchain(given: str) -> str | None:
+    """The toolchain asked about: the one given, else the installed compiler; None: the newest seen in evidence."""
+    return given or installed_toolchain() or None
 
 
 def installed_toolchain() -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 from spak.cli.app import Globals
 from spak.cli.progress import Progress
-from spak.cli.roots import cache_directory, open_laws, open_root
+from spak.cli.roots import cache_directory, open_library
 from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import Entry, Task
 from spak.tuner.engine.surroundings import Surroundings
+from spak.verbs import here
 
 LOCAL = Path(".spak")
 """Where journals lie, and run files that no law root takes."""
@@ -50,20 +49,8 @@ def surroundings(state: Globals) -> Iterator[Surroundings]:
     """
     voice = _Voice()
     try:
-        yield Surroundings(
-            laws=open_laws(state),
-            root=open_root(state),
-            now=lambda: datetime.now(UTC),
-            clock=time.monotonic,
-            cache=cache_directory(),
-            local=LOCAL,
-            commit=_commit,
-            workers=os.cpu_count() or 1,
-            device=device,
-            open=open_backend,
-            say=voice.say,
-            watch=voice.watch,
-        )
+        machine = here(open_library(state), cache=cache_directory(), local=LOCAL)
+        yield replace(machine, commit=_commit, open=open_backend, say=voice.say, watch=voice.watch)
     finally:
         voice.end()
 
@@ -75,14 +62,6 @@ def open_backend(entry: Entry, task: Task) -> Backend:
         TunerError: If the compiler is missing, or the hardware is nothing to compile for.
     """
     return entry.open(task)
-
-
-def device() -> str:
-    """What the driver calls this machine's GPU; empty if there is none."""
-    from spak.tuner.backend.gpu.detect import detect
-
-    gpu = detect()
-    return "" if gpu is None else gpu.name
 
 
 def _commit() -> str:

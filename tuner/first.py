@@ -18,7 +18,7 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space, build
 from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.gather import Target, gather, recorded
+from spak.tuner.knowledge.gather import Target, described, gather, recorded
 from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Context, restrict
@@ -41,6 +41,11 @@ class First:
     space: Space
     knowledge: Knowledge
     order: Indices
+
+    @property
+    def sources(self) -> list[tuple[str, float]]:
+        """What the order comes from, and how much each counts, largest first."""
+        return described(self.knowledge)
 
     def best(self, count: int) -> list[dict[str, Scalar]]:
         """The first `count` configurations to try; fewer if there are not so many."""

@@ -29,18 +29,16 @@ def command(
 
     Exit code 0: nothing found (notes are no findings); 1: findings; 2: files that cannot be used.
     """
+    from spak import InvalidFilesError, load
     from spak.cli.law_files import is_chosen, root_of
     from spak.cli.render.findings import FORMATS
-    from spak.kg import checks
-    from spak.kg.errors import InvalidFilesError
-    from spak.kg.files.loader import load
 
     root = root_of(globals_of(ctx)).path
     wanted = paths or []
     is_chosen(root, root, wanted)
     try:
-        laws = load(root)
-        problems = checks.run(laws)
+        library = load(root)
+        laws, problems = library.laws, list(library.check())
         summary = f"{len(laws.laws)} laws, {len(laws.hardware)} hardware nodes, {len(laws.ops)} ops, {len(laws.systems)} systems"
     except InvalidFilesError as error:
         problems, summary = error.problems, "not every file can be used"

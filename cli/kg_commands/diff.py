@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli.app import Examples, globals_of
-from spak.cli.roots import open_root, toolchain_or_default
+from spak.cli.roots import asked_toolchain, open_root
 
 Format = Literal["text", "markdown", "json", "github"]
 EXIT_DIFFERS = 1
@@ -34,23 +34,22 @@ def command(
 
     Exit 0: nothing, 1: something, 2: it cannot be said. A reformatted file is no change.
     """
+    from spak import diff, revision
     from spak.cli.law_files import root_of
     from spak.cli.render import diff as render_diff
     from spak.cli.render.text import Pen
-    from spak.kg.diff.report import difference
-    from spak.kg.diff.sources import open_source
 
     state = globals_of(ctx)
-    root = open_root(state).path
-    with open_source(before, root) as old, open_source(after, root) as new:
-        found = difference((old, new), toolchain_or_default(toolchain, new))
+    root, compiler = open_root(state).path, asked_toolchain(toolchain)
+    with revision(before, root, toolchain=compiler) as old, revision(after, root, toolchain=compiler) as new:
+        found = diff(old, new)
         if form == "json":
             typer.echo(render_diff.json(found), nl=False)
         elif form == "markdown":
             typer.echo(render_diff.markdown(found), nl=False)
         elif form == "github":
             folder = root_of(state).path
-            paths = {name: (folder / path).as_posix() for name, path in new.paths.get("law", {}).items()}
+            paths = {name: (folder / path).as_posix() for name, path in new.laws.paths.get("law", {}).items()}
             typer.echo(render_diff.github(found, paths), nl=False)
         else:
             typer.echo(render_diff.text(found, Pen(state.colour)), nl=False)

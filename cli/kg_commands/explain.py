@@ -8,7 +8,7 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import Examples, globals_of
-from spak.cli.roots import open_laws
+from spak.cli.roots import open_library
 
 EXAMPLES: Examples = (
     ("kg explain sm120-fmha-128x128-spills", "claim, evidence, trials"),
@@ -24,12 +24,8 @@ def command(
     """What a law says, on whose evidence, down to the trials, and how to repeat them."""
     from spak.cli.render.explain import explanation
     from spak.cli.render.text import Pen
-    from spak.kg.answers.explain import explain
     from spak.kg.law.status import standing
 
     state = globals_of(ctx)
-    laws = open_laws(state)
-    found = explain(
-        laws, law, load_run=lambda run: laws.run(run) if run in laws.paths["run"] else None, num_trials=trials
-    )
+    found = open_library(state).explain(law, num_trials=trials)
     typer.echo(explanation(found, standing(found.law).reason, Pen(state.colour)), nl=False)

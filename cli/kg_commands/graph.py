@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli.app import Examples, globals_of
-from spak.cli.roots import open_laws
+from spak.cli.roots import open_library
 
 EXAMPLES: Examples = (
     ("kg graph --format mermaid", "for a Markdown page"),
@@ -23,9 +23,6 @@ def command(
     ] = "json",
 ) -> None:
     """The whole graph: hardware, ops, parameters, systems, kernels, laws and runs, joined by verbs."""
-    from spak.kg.answers.graph import build
     from spak.kg.answers.graph_export import FORMATS
-    from spak.kg.law.conflict import Conflicts
 
-    laws = open_laws(globals_of(ctx))
-    typer.echo(FORMATS[form](build(laws, Conflicts(laws).all())), nl=False)
+    typer.echo(FORMATS[form](open_library(globals_of(ctx)).graph()), nl=False)

@@ -37,9 +37,8 @@ def command(
     """
     import msgspec
 
+    from spak import HardwareName, Import, import_file
     from spak.kg.files.root import find
-    from spak.kg.formats.importing import Import, import_file
-    from spak.kg.formats.nodes import HardwareName
 
     state = globals_of(ctx)
     if state.laws is not None and not Path(state.laws).exists():

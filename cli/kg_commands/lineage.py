@@ -8,7 +8,7 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import Examples, globals_of
-from spak.cli.roots import open_laws
+from spak.cli.roots import open_library
 
 EXAMPLES: Examples = (("kg lineage nanogpt", "from naive attention to a trained model"),)
 
@@ -22,7 +22,6 @@ def command(
     """The line of systems that led to one: what each added, which laws it took over, and how sure those are."""
     from spak.cli.render.lineage import lines
     from spak.cli.render.text import Pen
-    from spak.kg.answers.lineage import lineage
 
     state = globals_of(ctx)
-    typer.echo(lines(lineage(open_laws(state), system), Pen(state.colour)), nl=False)
+    typer.echo(lines(open_library(state).lineage(system), Pen(state.colour)), nl=False)

@@ -55,10 +55,10 @@ def command(
 
     A law root with the new file in it must load; otherwise nothing is written.
     """
+    from spak import Draft, load
     from spak.cli.law_files import root_of
     from spak.kg.expression.assignment import parse_assignments, parse_scalar
-    from spak.kg.files.loader import load
-    from spak.kg.files.scaffold import Draft, bounds, write_new
+    from spak.kg.files.scaffold import bounds
 
     root = root_of(globals_of(ctx))
     root.require_writable()
@@ -78,5 +78,5 @@ def command(
         "effect": bounds(effect),
     }
     scope = {"hw": hw, "op": op, "dtype": dtype or [], "when": when, "toolchain": toolchain}
-    path = write_new(load(root.path), Draft(kind, title, scope, claim, identifier))
+    path = load(root.path).propose(Draft(kind, title, scope, claim, identifier))
     typer.echo(str(path))

@@ -9,8 +9,7 @@ import typer
 from spak.cli import completion
 from spak.cli.app import Examples, globals_of
 from spak.cli.choices import chosen
-from spak.cli.roots import open_laws, toolchain_or_default
-from spak.kg.expression.assignment import parse_assignments
+from spak.cli.roots import asked_toolchain, open_library
 
 Format = Literal["table", "json", "yaml", "markdown"]
 STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
@@ -38,7 +37,9 @@ def command(
     kind: Annotated[str, typer.Option(metavar="KIND,...", help="Only laws of these kinds.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS,...", help="Only these; else all but withdrawn.")] = "",
     param: Annotated[str, typer.Option(metavar="NAME,...", help="Only laws about these names.")] = "",
-    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="What is known of the problem.")] = "",
+    problem: Annotated[
+        str, typer.Option(metavar="NAME|K=V,...", help="What is known of the problem, or a size by name.")
+    ] = "",
     toolchain: Annotated[
         str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
     ] = "",
@@ -52,21 +53,19 @@ def command(
     Laws stated for what the hardware is (rtx5070 is an sm_120) are inherited; laws of relatives are transferred and
     only order a search. A law with a condition is shown with it unless --problem decides it.
     """
-    from spak.kg.answers.query import Ask, query, to_json
+    from spak.kg.answers.query import to_json
     from spak.kg.law.kinds import KINDS
 
     state = globals_of(ctx)
-    laws = open_laws(state)
-    ask = Ask(
+    library = open_library(state, asked_toolchain(toolchain))
+    answer = library.query(
         hw=hw,
         op=op,
         kinds=chosen(kind, tuple(KINDS), what="--kind"),
         statuses=chosen(status, STATUSES, what="--status"),
-        params=frozenset(filter(None, (name.strip() for name in param.split(",")))),
-        problem=parse_assignments(problem, what="--problem"),
-        toolchain=toolchain_or_default(toolchain, laws),
+        params=[name for name in map(str.strip, param.split(",")) if name],
+        problem=problem,
     )
-    answer = query(laws, ask)
     if form == "json":
         typer.echo(to_json(answer), nl=False)
         return
@@ -75,8 +74,8 @@ def command(
 
     if form == "table":
         limit = None if everything else render_query.MAX_RELATIVES
-        typer.echo(render_query.table(answer, laws, Pen(state.colour), max_relatives=limit), nl=False)
+        typer.echo(render_query.table(answer, library.laws, Pen(state.colour), max_relatives=limit), nl=False)
     elif form == "markdown":
-        typer.echo(render_query.markdown(answer, laws), nl=False)
+        typer.echo(render_query.markdown(answer, library.laws), nl=False)
     else:
         typer.echo(render_query.yaml_text(answer), nl=False)

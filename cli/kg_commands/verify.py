@@ -8,13 +8,12 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import Globals, globals_of
-from spak.cli.roots import open_laws, open_root
+from spak.cli.roots import open_library, open_root
 from spak.kg.errors import KgError
 from spak.tuner.backend.registry import BACKENDS
 
 if TYPE_CHECKING:
-    from spak.kg.files.loader import Laws
-    from spak.tuner.verify import Verification, VerifyRequest
+    from spak import Library, Verification, VerifyRequest
 
     Backend = str
 else:
@@ -48,7 +47,7 @@ def command(
     problem sizes, and write the run and what it says.
     """
     state = globals_of(ctx)
-    laws = open_laws(state)
+    library = open_library(state)
     if everything == bool(law) or (everything and backend != "replay"):
         raise KgError("name one law, or --all with --backend replay")
     if note and backend != "replay":
@@ -56,54 +55,53 @@ def command(
     if note:
         open_root(state).require_writable()
     if everything:
-        _every(laws, note=note)
-    laws.path("law", law)  # names the nearest if there is none
+        _every(library, note=note)
+    library.laws.path("law", law)  # names the nearest if there is none
     if backend == "replay":
-        _replayed(state, laws, law, note=note)
+        _replayed(state, library, law, note=note)
     else:
-        from spak.tuner.verify import VerifyRequest
+        from spak import VerifyRequest
 
         _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run))
 
 
-def _every(laws: Laws, *, note: bool) -> None:
+def _every(library: Library, *, note: bool) -> None:
+    from spak import verify
     from spak.cli.render.verify import summary
-    from spak.tuner.verify import replay, witnesses
 
-    known = witnesses(laws)
-    found = [replay(law, known) for law in laws.laws.values()]
+    found = verify(library)
     for one in found:
         typer.echo(summary(one))
         if note:
-            _note(laws, one)
+            _note(library, one)
     raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))
 
 
-def _replayed(state: Globals, laws: Laws, law: str, *, note: bool) -> None:
+def _replayed(state: Globals, library: Library, law: str, *, note: bool) -> None:
+    from spak import verify
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
-    from spak.tuner.verify import replay, witnesses
 
-    found = replay(laws.laws[law], witnesses(laws))
+    (found,) = verify(library, [law])
     typer.echo(verification(found, Pen(state.colour)), nl=False)
     if note:
-        _note(laws, found)
+        _note(library, found)
     raise typer.Exit(not found.holds)
 
 
-def _note(laws: Laws, found: Verification) -> None:
-    from spak.tuner.verify import note
+def _note(library: Library, found: Verification) -> None:
+    from spak import note
 
-    if count := note(laws, found):
+    if count := note(library.laws, found):
         typer.echo(f"{found.law}: noted {count} run{'s' if count > 1 else ''}")
 
 
 def _repeated(state: Globals, request: VerifyRequest) -> None:
+    from spak import repeat
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
     from spak.cli.surroundings import surroundings
     from spak.tuner.learn.writeback import diff
-    from spak.tuner.verify import repeat
 
     with surroundings(state) as around:
         done = repeat(request, around)

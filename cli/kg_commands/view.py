@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli.app import Examples, globals_of
-from spak.cli.roots import open_laws
+from spak.cli.roots import open_library
 
 EXAMPLES: Examples = (
     ("kg view", "kg-view.html, for any browser"),
@@ -35,27 +35,14 @@ def command(
     It needs no network and no server. Search, filters and the chosen law are
     in the address, so any view can be sent as a link (#law=ID, #kind=negative).
     """
-    from spak.kg.law.conflict import Conflicts
-
-    laws = open_laws(globals_of(ctx))
-    conflicts = Conflicts(laws).all()
+    library = open_library(globals_of(ctx))
     if form == "html":
-        from spak.kg.answers.view.document import document, to_json
-        from spak.kg.answers.view.page import html
-
-        shown = document(
-            laws,
-            paths=laws.paths["law"],
-            load_run=lambda run: laws.run(run) if run in laws.paths["run"] else None,
-            conflicts=conflicts,
-        )
-        text = html(to_json(shown))
+        text = library.page()
     else:
-        from spak.kg.answers.graph import build
         from spak.kg.answers.graph_export import FORMATS
 
-        text = FORMATS[form](build(laws, conflicts))
-    _deliver(text, out or (DEFAULT_FILE if form == "html" else STDOUT), len(laws.laws))
+        text = FORMATS[form](library.graph())
+    _deliver(text, out or (DEFAULT_FILE if form == "html" else STDOUT), len(library.laws.laws))
 
 
 def _deliver(text: str, out: str, num_laws: int) -> None:

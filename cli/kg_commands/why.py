@@ -8,7 +8,7 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import Examples, globals_of
-from spak.cli.roots import open_laws, toolchain_or_default
+from spak.cli.roots import asked_toolchain, open_library
 from spak.kg.expression.assignment import parse_assignments
 
 EXAMPLES: Examples = (
@@ -31,29 +31,24 @@ def command(
     config: Annotated[
         str, typer.Option(metavar="NAME=VALUE,...", help="The configuration; what is missing is unknown.")
     ],
-    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="What is known of the problem.")] = "",
+    problem: Annotated[
+        str, typer.Option(metavar="NAME|K=V,...", help="What is known of the problem, or a size by name.")
+    ] = "",
     toolchain: Annotated[
         str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
     ] = "",
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Which laws speak for or against a configuration, which cannot tell, and what they would need."""
-    from spak.kg.answers.query import Ask
-    from spak.kg.answers.why import to_json, why
+    from spak.kg.answers.why import to_json
 
     state = globals_of(ctx)
-    laws = open_laws(state)
-    ask = Ask(
-        hw=hw,
-        op=op,
-        problem=parse_assignments(problem, what="--problem"),
-        toolchain=toolchain_or_default(toolchain, laws),
-    )
-    found = why(laws, ask, parse_assignments(config, what="--config"))
+    library = open_library(state, asked_toolchain(toolchain))
+    found = library.why(op, hw=hw, config=parse_assignments(config, what="--config"), problem=problem)
     if form == "json":
         typer.echo(to_json(found), nl=False)
         return
     from spak.cli.render.explain import account
     from spak.cli.render.text import Pen
 
-    typer.echo(account(found, laws, Pen(state.colour)), nl=False)
+    typer.echo(account(found, library.laws, Pen(state.colour)), nl=False)

@@ -26,16 +26,10 @@ def command(
     """Withdraw a law: it says when and why, its file and evidence stay, and nothing obeys it any more."""
     from datetime import UTC, datetime
 
+    from spak import load
     from spak.cli.law_files import root_of
-    from spak.kg.files.edit import LawFile, withdraw
-    from spak.kg.files.loader import load
-    from spak.kg.files.lock import locked
 
     root = root_of(globals_of(ctx))
     root.require_writable()
-    path = load(root.path).path("law", law)
-    with locked(root.path):
-        file = LawFile.read(path)
-        withdraw(file, date=date or datetime.now(UTC).date().isoformat(), reason=why)
-        file.save()
+    path = load(root.path).withdraw(law, reason=why, date=date or datetime.now(UTC).date().isoformat())
     typer.echo(str(path))

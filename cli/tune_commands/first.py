@@ -40,7 +40,6 @@ def command(
     from spak.kg.expression.assignment import parse_assignments, show_assignments
     from spak.kg.formats.nodes import HardwareName
     from spak.tuner.first import first
-    from spak.tuner.knowledge.gather import described
 
     size = parse_assignments(problem, what="--problem")
     found = first(open_laws(globals_of(ctx)), HardwareName(hw=hw, arch=arch, vendor=vendor), op, size)
@@ -51,13 +50,13 @@ def command(
             "op": found.space.op,
             "problem": found.space.setting.problem,
             "space": len(found.space),
-            "knowledge": [{"source": label, "weight": weight} for label, weight in described(found.knowledge)],
+            "knowledge": [{"source": label, "weight": weight} for label, weight in found.sources],
             "configurations": configurations,
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
         return
     typer.echo(f"{found.space.op} on {found.hw}: first of {len(found.order)} configurations")
-    known = described(found.knowledge)
+    known = found.sources
     for label, weight in known[:_SHOWN]:
         typer.echo(f"  known: {label}, weight {weight:.2f}")
     if len(known) > _SHOWN:

@@ -36,11 +36,11 @@ def command(
     laws say and where every figure comes from. A step without a run says so; nothing is filled in. Where nothing was
     measured there is no report. The same runs and laws give the same report.
     """
+    from spak import ReportRequest, report
     from spak.cli.roots import open_laws
     from spak.kg.files.atomic import write_text
-    from spak.tuner.report import Request, report
 
-    found = report(Request(tuple(runs or ()), op, hw), open_laws(globals_of(ctx)))
+    found = report(ReportRequest(tuple(runs or ()), op, hw), open_laws(globals_of(ctx)))
     if form != "files":
         typer.echo(found.markdown if form == "markdown" else found.html, nl=False)
         return

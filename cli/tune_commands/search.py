@@ -82,10 +82,10 @@ def command(
     Of a space above 65,536 configurations a strategy that starts from recorded runs searches a part: what was recorded
     elsewhere, what is near the best of it, and a random sample.
     """
+    from spak import SearchRequest, search
     from spak.cli.render import search as render_search
     from spak.cli.render.text import Pen
     from spak.cli.surroundings import surroundings
-    from spak.tuner.search import SearchRequest, search
 
     state = globals_of(ctx)
     request = SearchRequest(

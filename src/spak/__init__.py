@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from spak.kg.errors import KgError as KgError
     from spak.kg.errors import Problem as Problem
     from spak.kg.errors import UnknownNameError as UnknownNameError
+    from spak.kg.files.scaffold import Draft as Draft
+    from spak.kg.formats.importing import Import as Import
+    from spak.kg.formats.importing import Imported as Imported
+    from spak.kg.formats.importing import import_file as import_file
     from spak.kg.formats.nodes import HardwareName as HardwareName
     from spak.kg.formats.reader import read_recording as read_recording
     from spak.kg.formats.recording import Recording as Recording
@@ -33,29 +37,47 @@ if TYPE_CHECKING:
     from spak.library import Library as Library
     from spak.library import diff as diff
     from spak.library import load as load
+    from spak.library import revision as revision
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
     from spak.tunable import op as op
     from spak.tuner.engine.audit import Finding as Finding
     from spak.tuner.engine.budget import Budget as Budget
+    from spak.tuner.engine.surroundings import Surroundings as Surroundings
     from spak.tuner.errors import TunerError as TunerError
     from spak.tuner.first import First as First
     from spak.tuner.first import first as first
     from spak.tuner.replay import Replay as Replay
     from spak.tuner.replay import Replayed as Replayed
     from spak.tuner.replay import replay as replay
+    from spak.tuner.report import Report as Report
+    from spak.tuner.report import ReportRequest as ReportRequest
+    from spak.tuner.report import report as report
+    from spak.tuner.search import SearchRequest as SearchRequest
+    from spak.tuner.search import SearchResult as SearchResult
+    from spak.tuner.search import search as search
+    from spak.tuner.verify import Repetition as Repetition
+    from spak.tuner.verify import Verification as Verification
+    from spak.tuner.verify import VerifyRequest as VerifyRequest
+    from spak.tuner.verify import note as note
+    from spak.tuner.verify import repeat as repeat
+    from spak.verbs import here as here
+    from spak.verbs import verify as verify
 
 __all__ = [
     "Account",
     "Answer",
     "Budget",
     "Difference",
+    "Draft",
     "Explanation",
     "Filtered",
     "Finding",
     "First",
     "HardwareName",
     "Hit",
+    "Import",
+    "Imported",
     "InvalidFilesError",
     "KgError",
     "Law",
@@ -66,20 +88,36 @@ __all__ = [
     "Problem",
     "Ranking",
     "Recording",
+    "Repetition",
     "Replay",
     "Replayed",
+    "Report",
+    "ReportRequest",
+    "SearchRequest",
+    "SearchResult",
     "Session",
     "SessionResult",
     "Step",
+    "Surroundings",
     "Trial",
     "TunerError",
     "UnknownNameError",
+    "Verification",
+    "VerifyRequest",
     "diff",
     "first",
+    "here",
+    "import_file",
     "load",
+    "note",
     "op",
     "read_recording",
+    "repeat",
     "replay",
+    "report",
+    "revision",
+    "search",
+    "verify",
 ]
 
 _HOMES = {
@@ -90,20 +128,27 @@ _HOMES = {
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
+    "spak.kg.files.scaffold": ("Draft",),
+    "spak.kg.formats.importing": ("Import", "Imported", "import_file"),
     "spak.kg.formats.nodes": ("HardwareName",),
     "spak.kg.formats.reader": ("read_recording",),
     "spak.kg.formats.recording": ("Recording",),
     "spak.kg.model.law": ("Law",),
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),
-    "spak.library": ("Library", "diff", "load"),
+    "spak.library": ("Library", "diff", "load", "revision"),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("op",),
     "spak.tuner.engine.audit": ("Finding",),
     "spak.tuner.engine.budget": ("Budget",),
+    "spak.tuner.engine.surroundings": ("Surroundings",),
     "spak.tuner.errors": ("TunerError",),
     "spak.tuner.first": ("First", "first"),
     "spak.tuner.replay": ("Replay", "Replayed", "replay"),
+    "spak.tuner.report": ("Report", "ReportRequest", "report"),
+    "spak.tuner.search": ("SearchRequest", "SearchResult", "search"),
+    "spak.tuner.verify": ("Repetition", "Verification", "VerifyRequest", "note", "repeat"),
+    "spak.verbs": ("here", "verify"),
 }
 """Module -> public names that it holds."""
 

@@ -14,7 +14,6 @@ from spak.kg.model.base import Configuration
 from spak.kg.space.space import Space
 from spak.tunable import Tunable
 from spak.tuner.first import ranked
-from spak.tuner.knowledge.gather import described
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 
 
@@ -117,6 +116,6 @@ def ranking(asked: Tunable, configurations: Sequence[Configuration], toolchain: 
     removed = sorted(set(range(len(space))) - set(found.order.tolist()))
     return Ranking(
         order=tuple(space.config(index) for index in (*found.order.tolist(), *removed)),
-        sources=tuple(described(found.knowledge)),
+        sources=tuple(found.sources),
         num_removed=len(removed),
     )

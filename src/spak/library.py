@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from spak.kg.answers.why import Account
     from spak.kg.diff.report import Difference
     from spak.kg.files.loader import Laws
+    from spak.kg.files.scaffold import Draft
     from spak.kg.formats.nodes import HardwareName
     from spak.kg.model.op import Op
+    from spak.kg.model.run import Run
     from spak.session import Session
     from spak.tunable import Size
     from spak.tuner.engine.budget import Budget
@@ -105,9 +108,7 @@ class Library:
         """
         from spak.kg.answers.explain import explain  # noqa: PLC0415
 
-        laws = self.laws
-        known = laws.paths["run"]
-        return explain(laws, law, load_run=lambda run: laws.run(run) if run in known else None, num_trials=num_trials)
+        return explain(self.laws, law, load_run=self._run, num_trials=num_trials)
 
     def lineage(self, system: str) -> tuple[Step, ...]:
         """The line of systems that led to `system`, oldest first: what each added and which laws it took over.
@@ -119,6 +120,59 @@ class Library:
         from spak.kg.answers.lineage import lineage  # noqa: PLC0415
 
         return lineage(self.laws, system)
+
+    def page(self) -> str:
+        """The graph as one self-contained HTML page for people, which needs no network and no server."""
+        from spak.kg.answers.view.document import document, to_json  # noqa: PLC0415
+        from spak.kg.answers.view.page import html  # noqa: PLC0415
+        from spak.kg.law.conflict import Conflicts  # noqa: PLC0415
+
+        laws = self.laws
+        conflicts = Conflicts(laws).all()
+        return html(to_json(document(laws, paths=laws.paths["law"], load_run=self._run, conflicts=conflicts)))
+
+    def _run(self, run: str) -> Run | None:
+        return self.laws.run(run) if run in self.laws.paths["run"] else None
+
+    def withdraw(self, law: str, *, reason: str, date: str) -> Path:
+        """Withdraw a law: its file says when and why, and nothing obeys it any more. The library stays as loaded.
+
+        Args:
+            law: Id.
+            reason: For whoever reads the law later.
+            date: Day of the withdrawal, `YYYY-MM-DD`.
+
+        Returns:
+            The law's file.
+
+        Raises:
+            UnknownNameError: If there is no such law; carries the nearest.
+            KgError: If the laws may not be written, or date or reason are none.
+        """
+        from spak.kg.files.edit import LawFile, withdraw  # noqa: PLC0415
+        from spak.kg.files.lock import locked  # noqa: PLC0415
+
+        root.LawRoot(self.root, self.writable).require_writable()
+        path = self.laws.path("law", law)
+        with locked(self.root):
+            file = LawFile.read(path)
+            withdraw(file, date=date, reason=reason)
+            file.save()
+        return path
+
+    def propose(self, draft: Draft) -> Path:
+        """Write the file of a new law, proposed and without evidence. The library stays as loaded.
+
+        Returns:
+            The law's file.
+
+        Raises:
+            KgError: If the laws may not be written, or would not load with it; nothing is written then.
+        """
+        from spak.kg.files.scaffold import write_new  # noqa: PLC0415
+
+        root.LawRoot(self.root, self.writable).require_writable()
+        return write_new(self.laws, draft)
 
     def filter(
         self,
@@ -236,9 +290,32 @@ def load(path: str | Path | None = None, *, toolchain: str | None = None, cache:
     """
     found = root.find(path, Path.cwd())
     laws = loader.load(found.path) if cache is None else parsed.load(found.path, parsed.Cache(cache))
+    return _library(laws, toolchain, writable=found.writable)
+
+
+@contextmanager
+def revision(source: str, root: Path, *, toolchain: str | None = None) -> Iterator[Library]:
+    """The law root as it was, for as long as the context lasts.
+
+    Args:
+        source: A git revision of the repository that `root` lies in, or a folder of laws; empty: `root` as it is.
+        root: The law root of the working tree.
+        toolchain: As for `load`.
+
+    Raises:
+        InvalidFilesError: With every problem of every file.
+        KgError: If `source` is neither, or git cannot say.
+    """
+    from spak.kg.diff.sources import open_source  # noqa: PLC0415
+
+    with open_source(source, root) as laws:
+        yield _library(laws, toolchain, writable=False)
+
+
+def _library(laws: Laws, toolchain: str | None, *, writable: bool) -> Library:
     if toolchain:
         parse_toolchain(toolchain)
-    return Library(laws, newest_seen(laws.laws.values()) if toolchain is None else toolchain, found.writable)
+    return Library(laws, newest_seen(laws.laws.values()) if toolchain is None else toolchain, writable)
 
 
 def diff(before: Library, after: Library) -> Difference:

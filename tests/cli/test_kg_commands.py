@@ -11,7 +11,7 @@ import yaml
 
 from spak.cli.app import build, run
 from spak.cli.kg import COMMANDS
-from spak.cli.roots import cache_directory, installed_toolchain, toolchain_or_default
+from spak.cli.roots import asked_toolchain, cache_directory, installed_toolchain
 
 LAWS = Path(__file__).parents[2] / "laws"
 QUERY = ["query", "--hw", "NVIDIA GeForce RTX 5070", "--op", "Attention"]
@@ -76,7 +76,9 @@ def test_filters_reach_the_library(capsys):
         (["query", "--hw", "rtx5071", "--op", "fmha"], "unknown hardware 'rtx5071'; nearest: rtx5070"),
         (["query", "--hw", "rtx5070", "--op", "atention"], "unknown op 'atention'; nearest: attention"),
         ([*QUERY, "--kind", "negativ"], "unknown --kind 'negativ'; nearest: negative"),
-        ([*QUERY, "--problem", "causal"], "--problem: expected name=value"),
+        ([*QUERY, "--problem", "causal=true,head_dim"], "--problem: expected name=value"),
+        ([*QUERY, "--problem", "causal"], "unknown problem size 'causal'"),
+        (["why", "fmha", "--hw", "rtx5070", "--config", "tile_m=129"], "tile_m=129: tile_m of op 'fmha' is one of"),
         ([*QUERY, "--toolchain", "tileiras"], "a toolchain is"),
         (["explain", "no-such-law"], "unknown law 'no-such-law'"),
         (["lineage", "nanogtp"], "unknown system 'nanogtp'; nearest: nanogpt"),
@@ -122,6 +124,8 @@ def test_the_toolchain_is_the_given_one_else_the_installed_one(monkeypatch, tmp_
     (tmp_path / "nvidia_cuda_tileiras-99.1.2.dist-info").mkdir()
     monkeypatch.setattr("sys.path", [str(tmp_path)])
     assert installed_toolchain() == "tileiras 99.1.2"
-    assert toolchain_or_default("tileiras 13.4", None) == "tileiras 13.4"
+    assert asked_toolchain("tileiras 13.4") == "tileiras 13.4"
+    assert asked_toolchain("") == "tileiras 99.1.2"
     monkeypatch.setattr("sys.path", [str(tmp_path / "missing")])
     assert installed_toolchain() == ""
+    assert asked_toolchain("") is None

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spak.kg.files.loader import Laws
-from spak.tuner.report.choose import Request, choose
+from spak.tuner.report.choose import ReportRequest, choose
 from spak.tuner.report.document import Document
 from spak.tuner.report.html import page
 from spak.tuner.report.markdown import markdown
 from spak.tuner.report.tell import tell
 
-__all__ = ["Report", "Request", "report"]
+__all__ = ["Report", "ReportRequest", "report"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Report:
         return markdown(self.document)
 
 
-def report(request: Request, laws: Laws) -> Report:
+def report(request: ReportRequest, laws: Laws) -> Report:
     """The report of what `request` names, from the recorded runs of `laws`.
 
     Raises:

@@ -17,7 +17,7 @@ from spak.tuner.errors import TunerError
 
 
 @dataclass(frozen=True)
-class Request:
+class ReportRequest:
     """What was asked for, as typed.
 
     Attributes:
@@ -62,7 +62,7 @@ class Subject:
     others: tuple[Stage, ...]
 
 
-def choose(laws: Laws, request: Request) -> Subject:
+def choose(laws: Laws, request: ReportRequest) -> Subject:
     """The subject of a report.
 
     Raises:
@@ -111,7 +111,7 @@ def _tried(run: Run) -> bool:
     return any(trial.invalidity != "constraints" for trial in run.trials)
 
 
-def _recorded(laws: Laws, recorded: Iterable[Run], request: Request) -> list[Run]:
+def _recorded(laws: Laws, recorded: Iterable[Run], request: ReportRequest) -> list[Run]:
     """The measured runs of the op asked for and of its line on one hardware, and the computed ones of its kin."""
     hw = Taxonomy("hardware", laws.hardware).resolve(request.hw) if request.hw else ""
     measured = [run for run in recorded if run.tier == "measured" and _tried(run) and run.hw == (hw or run.hw)]

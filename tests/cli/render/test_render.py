@@ -171,7 +171,7 @@ def test_why_says_what_is_needed():
     assert "needs mask_value" in shown
     assert "only reorders: it is proposed" in shown
     assert "No law speaks about it." in account(
-        why(ROOT.with_laws(), Ask(hw="rtx5070", op="fmha"), {"tile_m": 1}), ROOT, PLAIN
+        why(ROOT.with_laws(), Ask(hw="rtx5070", op="fmha"), {"tile_m": 64}), ROOT, PLAIN
     )
 
 

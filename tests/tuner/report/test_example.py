@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spak.tuner.report import Report, Request, report
+from spak.tuner.report import Report, ReportRequest, report
 from tests.tuner.report import recorded
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
@@ -16,7 +16,7 @@ MAX_BYTES = 1_000_000
 
 @pytest.fixture(scope="module")
 def fresh() -> Report:
-    return report(Request(hw="h200"), recorded.laws())
+    return report(ReportRequest(hw="h200"), recorded.laws())
 
 
 def test_the_example_is_current(fresh):

@@ -12,7 +12,7 @@ import pytest
 
 from spak.kg.files.loader import Laws
 from spak.kg.model.run import Measurement, Run, Trial
-from spak.tuner.report import Report, Request, report
+from spak.tuner.report import Report, ReportRequest, report
 from spak.tuner.report.document import Bullets, Figure, Table
 from tests.tuner.report import recorded
 
@@ -24,7 +24,7 @@ def known() -> Laws:
 
 def of(known: Laws, folder: Path, *runs: Run) -> Report:
     """The report of runs that are files in `folder`."""
-    return report(Request([recorded.written(run, folder) for run in runs]), known)
+    return report(ReportRequest([recorded.written(run, folder) for run in runs]), known)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_earlier_steps_give_the_speed_up(known, tmp_path):
 
 def test_the_proof_counts_cases_that_keep_to_the_invariant(known):
     """Step 1 is computed runs: those that keep to the confirmed invariant are right."""
-    text = report(Request(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]), known).markdown
+    text = report(ReportRequest(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]), known).markdown
     assert "`computed-mask-floor-found`: 8 cases computed, 3 give right numbers" in text
     assert "`attention-finite-mask-floor` (confirmed)" in text
     assert "Of 1 case that keep to it 1 are right" in text
@@ -135,7 +135,7 @@ def test_only_cases_that_the_law_is_surely_about_are_counted(known, scope, words
     law = msgspec.structs.replace(law, scope=msgspec.structs.replace(law.scope, **scope))
     contents = msgspec.structs.replace(known.contents, laws={**known.laws, law.id: law})
     changed = replace(known, contents=contents)
-    text = report(Request(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]), changed).markdown
+    text = report(ReportRequest(["measured-h200-fmha-d64-s1024-causal", "computed-mask-floor-found"]), changed).markdown
     line = next(line for line in text.splitlines() if "bears out `attention-finite-mask-floor`" in line)
     assert words in line
 

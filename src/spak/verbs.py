@@ -1,0 +1,60 @@
+"""The verbs that meet a machine: what they need of it, taken from this one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from spak.kg.files.root import LawRoot
+from spak.library import Library
+from spak.tuner import verify as verification
+from spak.tuner.engine.surroundings import Surroundings
+from spak.tuner.verify import Verification
+
+
+def here(library: Library, *, cache: Path, local: Path | None = None) -> Surroundings:
+    """This machine, its clocks and its GPU, for `search` and `repeat`.
+
+    Args:
+        library: The laws.
+        cache: Folder that keeps what is compiled; safe to delete.
+        local: Folder for journals and for run files that no law root takes; None if nothing is to be written.
+    """
+    return Surroundings(
+        laws=library.laws,
+        root=LawRoot(library.root, library.writable),
+        now=lambda: datetime.now(UTC),
+        clock=time.monotonic,
+        cache=cache,
+        local=local,
+        workers=os.cpu_count() or 1,
+        device=_device,
+    )
+
+
+def _device() -> str:
+    """What the driver calls this machine's GPU; empty if there is none."""
+    from spak.tuner.backend.gpu.detect import detect  # noqa: PLC0415 - asks the driver
+
+    gpu = detect()
+    return "" if gpu is None else gpu.name
+
+
+def verify(library: Library, laws: Sequence[str] = ()) -> tuple[Verification, ...]:
+    """Judge laws by every recorded run that can speak of them, and their evidence by its runs.
+
+    Args:
+        library: The laws and their runs.
+        laws: Ids; empty means all.
+
+    Raises:
+        UnknownNameError: If there is no such law; carries the nearest.
+        InvalidFilesError: If a run file cannot be read.
+    """
+    for law in laws:
+        library.laws.path("law", law)
+    known = verification.witnesses(library.laws)
+    return tuple(verification.replay(library.laws.laws[law], known) for law in laws or library.laws.laws)
