@@ -18,7 +18,6 @@ class Problem:
         line: 1-based; 0 when the finding is about the whole file.
         column: 1-based; 0 when the finding is about the whole line.
         field: Dotted path of the field (`scope.hw`), empty for the whole file.
-        message: What is wrong (got X); what to do.
         severity: `error` (exit 2), `finding` (exit 1) or `note` (exit 0).
         check: Name of the check that found it, stable, kebab-case.
     """

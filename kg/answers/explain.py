@@ -27,8 +27,6 @@ class Side:
     """Trials of a run on one side of a claim.
 
     Attributes:
-        stance: What the claim says of them.
-        count: How many there are.
         trials: The best of them first, as many as asked for; failed ones last.
     """
 
@@ -42,7 +40,6 @@ class Witness:
     """One evidence entry with the run behind it.
 
     Attributes:
-        evidence: As the law's file has it.
         run: The run file; None if the root lacks it.
         outcomes: How the run's trials ended: invalidity -> count.
         sides: The trials by what the claim says of them; sides without trials are left out.
@@ -59,10 +56,6 @@ class Explanation:
     """A law whole.
 
     Attributes:
-        law: The law.
-        sentence: The law in words.
-        witnesses: One for each evidence entry, in file order.
-        used_by: Ids of systems that inherit it.
         referred_by: Ids of laws that relate to it -> how (`refines`, ...).
     """
 
@@ -74,13 +67,7 @@ class Explanation:
 
 
 def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], num_trials: int = 3) -> Explanation:
-    """Everything known about the law called `name`.
-
-    Args:
-        store: The collections of a law root.
-        name: Id of a law; former ids (`renamed-from`) work too.
-        load_run: Run id -> run file, None if there is none.
-        num_trials: Trials kept for each side of the claim.
+    """Everything known about the law called `name`, now or before a rename; of each side of its claim `num_trials` trials.
 
     Raises:
         UnknownNameError: If no law has that id.

@@ -49,11 +49,7 @@ def build(store: Store, conflicts: Iterable[Conflict] = ()) -> Graph:
     """The whole graph of `store`.
 
     Every node has `kind`, `name` (its id) and `title`; an edge's key and its `verb` are `is_a`, `part_of`, `applies_to`, `governs`,
-    `supports`, `refutes`, `derived_from`, `refines`, `supersedes`, `conflicts_with`, `inherits` or `implements`.
-
-    Args:
-        store: The collections of a law root.
-        conflicts: Between laws (`spak.kg.law.conflict`); their edge goes both ways, and its `note` says why.
+    `supports`, `refutes`, `derived_from`, `refines`, `supersedes`, `conflicts_with` (both ways; its `note` says why), `inherits` or `implements`.
     """
     graph: Graph = nx.MultiDiGraph()
     for identifier, hardware in store.hardware.items():

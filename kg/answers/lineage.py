@@ -22,7 +22,6 @@ class Step:
     """One system of a line.
 
     Attributes:
-        system: Its file.
         gained: Laws it inherits that none of its ancestors in the line does; None for a law that the root lacks.
         kept: Ids of laws it inherits that an ancestor inherits already.
         rewrites: Transformation laws that lead to it.
@@ -45,8 +44,9 @@ def lineage(store: Store, name: str) -> tuple[Step, ...]:
     derived, start = along(graph, "derived_from"), key("system", resolve(store.systems, name))
     with contextlib.suppress(nx.NetworkXNoCycle):
         circle = ids((edge[0] for edge in nx.find_cycle(derived, start)), "system")
-        msg = f"systems are derived from each other: {' -> '.join([*circle, circle[0]])}; remove one derived_from"
-        raise KgError(msg)
+        raise KgError(
+            f"systems are derived from each other: {' -> '.join([*circle, circle[0]])}; remove one derived_from"
+        )
     line = ids(nx.dfs_postorder_nodes(derived, start), "system")
     return tuple(_step(store, graph, system) for system in line if system in store.systems)
 

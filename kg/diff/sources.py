@@ -86,11 +86,9 @@ def _git(arguments: list[str], folder: Path, failure: str) -> bytes:
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError:
-        msg = "git is not installed; kg diff needs it to read revisions"
-        raise KgError(msg) from None
+        raise KgError("git is not installed; kg diff needs it to read revisions") from None
     except subprocess.TimeoutExpired:
-        msg = f"{failure} (git took more than {GIT_SECONDS} s)"
-        raise KgError(msg) from None
+        raise KgError(f"{failure} (git took more than {GIT_SECONDS} s)") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise KgError(f"{failure}{f' ({said[-1]})' if said else ''}")

@@ -25,11 +25,9 @@ def parse_assignments(text: str, *, what: str) -> dict[str, Scalar]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not (equals and name and value):
-            msg = f"{what}: expected name=value (got {part!r}); write it as name=64,other=true"
-            raise KgError(msg)
+            raise KgError(f"{what}: expected name=value (got {part!r}); write it as name=64,other=true")
         if name in found:
-            msg = f"{what}: {name} is set twice; keep one"
-            raise KgError(msg)
+            raise KgError(f"{what}: {name} is set twice; keep one")
         found[name] = parse_scalar(value)
     return found
 

@@ -58,11 +58,7 @@ class ExpressionError(KgError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression.
-
-    Attributes:
-        root: Its tree.
-    """
+    """A parsed expression."""
 
     root: tree.Node
 

@@ -15,12 +15,7 @@ def write(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace `path` by `data`: a temporary file in the same folder, renamed over it.
 
     A link is followed, so the file it names is replaced and the link stays; the mode of an existing file is kept.
-    Folders in between are made.
-
-    Args:
-        path: The file.
-        data: Its new content.
-        durable: Whether it must outlive a crash of the machine; what can be made again need not.
+    Folders in between are made. What can be made again need not be durable: outlive a crash of the machine.
 
     Raises:
         OSError: If the folder cannot be written or the disk is full; the old file is then untouched.

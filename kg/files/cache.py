@@ -42,8 +42,6 @@ class _Header(Model, frozen=True, kw_only=True):
 
     Attributes:
         code: Digest of this package's own files, so that another version of the model never reads the entry.
-        stat: Digest of the files' stat data.
-        content: Digest of the files' paths and bytes.
         young: Whether a file was young when the stat data were taken.
     """
 
@@ -60,7 +58,6 @@ class Stamp:
     Attributes:
         digest: Of path, size, modification and change time and inode of each file.
         young: Whether one of them changed less than two seconds before.
-        paths: Relative paths, sorted.
     """
 
     digest: bytes
@@ -70,11 +67,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Cache:
-    """The entries of every law root, one file each.
-
-    Attributes:
-        directory: Where entries lie; created on the first write.
-    """
+    """The entries of every law root, one file each."""
 
     directory: Path
 
@@ -147,8 +140,7 @@ def _open(raw: bytes) -> tuple[_Header, memoryview]:
     magic, crc, length = _HEAD.unpack_from(raw)
     body = memoryview(raw)[_HEAD.size :]
     if magic != _MAGIC or zlib.crc32(body) != crc:
-        msg = "not an entry of this layout, or damaged"
-        raise ValueError(msg)
+        raise ValueError("not an entry of this layout, or damaged")
     return msgspec.msgpack.decode(body[:length], type=_Header), body[length:]
 
 

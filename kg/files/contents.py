@@ -13,7 +13,6 @@ class Contents(Model, frozen=True, kw_only=True):
     """The files of a law root by kind and id.
 
     Attributes:
-        laws, hardware, ops, systems: Id -> the file's model.
         files: `law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root.
     """
 

@@ -25,9 +25,7 @@ class LawFile:
     """One law file, read for editing. Edits are made in memory; `save` writes them.
 
     Attributes:
-        path: The file.
         before: Its bytes when it was read.
-        tree: Its round-trip tree.
     """
 
     path: Path
@@ -77,12 +75,7 @@ class LawFile:
         self.set_key(("status",), new)
 
     def set_key(self, path: tuple[str, ...], value: Any) -> None:
-        """Set the value at a path of mapping keys (`("scope", "toolchain")`); mappings in between are made.
-
-        Args:
-            path: At least one key.
-            value: Plain values: scalars, lists, mappings.
-        """
+        """Set the value at a path of mapping keys (`("scope", "toolchain")`); mappings in between are made."""
         fmt.put(self.tree, path, value, str(self.path))
 
     def save(self) -> bool:
@@ -97,8 +90,7 @@ class LawFile:
         if text.encode() == self.before:
             return False
         if self.path.read_bytes() != self.before:
-            msg = f"{self.path}: changed since it was read; read it again and repeat the edit"
-            raise ChangedError(msg)
+            raise ChangedError(f"{self.path}: changed since it was read; read it again and repeat the edit")
         atomic.write_text(self.path, text)
         self.before = text.encode()
         return True
@@ -135,10 +127,8 @@ def withdraw(file: LawFile, *, date: str, reason: str) -> None:
         KgError: If it is withdrawn already, or the reason is empty.
     """
     if file.law.withdrawn is not None:
-        msg = f"{file.path}: withdrawn already, on {file.law.withdrawn.date}"
-        raise KgError(msg)
+        raise KgError(f"{file.path}: withdrawn already, on {file.law.withdrawn.date}")
     if not reason.strip():
-        msg = "--why: a reason is needed; whoever reads the law later must learn why it was withdrawn"
-        raise KgError(msg)
+        raise KgError("--why: a reason is needed; whoever reads the law later must learn why it was withdrawn")
     file.set_key(("withdrawn",), {"date": date, "reason": reason.strip()})
     file.set_status("withdrawn")

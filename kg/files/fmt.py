@@ -58,10 +58,6 @@ class FormatError(KgError):
 def formatted(document: yaml_reader.Document, kind: str) -> str:
     """The canonical form of a file: its own keys, comments and quotes in one order and layout.
 
-    Args:
-        document: The file as it was read.
-        kind: `law`, `hardware`, `op` or `system`.
-
     Raises:
         InvalidFilesError: If it holds no mapping.
         FormatError: If it cannot be rewritten without changing its meaning.
@@ -100,11 +96,6 @@ def text_of(root: tree.Branch, kind: str, path: str) -> str:
 
 def new_text(value: Mapping[str, Any], kind: str, path: str) -> str:
     """The canonical text of a new file.
-
-    Args:
-        value: What it holds, as scalars, lists and mappings.
-        kind: `law`, `hardware`, `op` or `system`.
-        path: Its name for messages.
 
     Raises:
         FormatError: If no file can hold a value, such as a number that is not finite.

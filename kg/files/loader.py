@@ -44,12 +44,7 @@ _RUN_ENDINGS = (".json", ".json.gz")
 
 @dataclass(frozen=True)
 class Laws:
-    """One law root, loaded. Run files are read when asked for.
-
-    Attributes:
-        root: The folder.
-        contents: What was read from it.
-    """
+    """One law root, loaded. Run files are read when asked for."""
 
     root: Path
     contents: Contents
@@ -202,8 +197,7 @@ def _unpacked(path: Path) -> bytes:
     with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw as file:
         data = file.read(MAX_RUN_BYTES + 1)
     if len(data) > MAX_RUN_BYTES:
-        message = f"more than {MAX_RUN_BYTES} bytes; split the run"
-        raise ValueError(message)
+        raise ValueError(f"more than {MAX_RUN_BYTES} bytes; split the run")
     return bytes(data)
 
 

@@ -38,8 +38,6 @@ class Versions:
 
     Attributes:
         base: The common ancestor; empty if both branches added the file.
-        ours: The current branch.
-        theirs: The branch that is merged in.
     """
 
     base: bytes

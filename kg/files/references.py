@@ -28,10 +28,7 @@ class Spot(NamedTuple):
     """One thing wrong inside a file.
 
     Attributes:
-        field: Dotted path.
-        message: What is wrong and what to do.
         offset: Column inside an expression; 0 for the whole field.
-        at_key: Whether it is the key that is wrong.
     """
 
     field: str
@@ -75,12 +72,7 @@ def problems(
 
 @dataclass(frozen=True)
 class _World:
-    """Everything a name can mean.
-
-    Attributes:
-        contents: The files that are right in themselves.
-        present: Kind -> stems of all its files.
-    """
+    """Everything a name can mean."""
 
     contents: Contents
     present: Mapping[str, Collection[str]]

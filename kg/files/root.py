@@ -24,7 +24,6 @@ class LawRoot:
     """A folder of laws.
 
     Attributes:
-        path: The folder.
         writable: Whether laws may be written back; the packaged ones may not.
     """
 
@@ -38,12 +37,11 @@ class LawRoot:
             KgError: If these are the packaged laws.
         """
         if not self.writable:
-            msg = f"{self.path}: the packaged laws are read-only; name a law root of your own with --laws DIR"
-            raise KgError(msg)
+            raise KgError(f"{self.path}: the packaged laws are read-only; name a law root of your own with --laws DIR")
 
 
 def find(given: str | Path | None, start: Path) -> LawRoot:
-    """The law root that is meant.
+    """The law root that is meant: `given` (`--laws`, `KG_LAWS`), else the nearest from `start` upwards.
 
     Args:
         given: What `--laws` or `KG_LAWS` says; None to look for one.
@@ -55,8 +53,7 @@ def find(given: str | Path | None, start: Path) -> LawRoot:
     if given is not None:
         path = Path(given)
         if not path.is_dir():
-            msg = f"{path}: no such folder of laws; check --laws and KG_LAWS"
-            raise KgError(msg)
+            raise KgError(f"{path}: no such folder of laws; check --laws and KG_LAWS")
         return LawRoot(path, writable=path.resolve() != PACKAGED.resolve())
     here = start.resolve()
     for folder in (here, *here.parents):
@@ -66,5 +63,6 @@ def find(given: str | Path | None, start: Path) -> LawRoot:
     for folder in (PACKAGED, CHECKOUT):
         if folder.is_dir():
             return LawRoot(folder, writable=False)
-    msg = f"no law root: no {_NAME}/ with a hardware/ or ops/ folder in {here} or above; name one with --laws DIR"
-    raise KgError(msg)
+    raise KgError(
+        f"no law root: no {_NAME}/ with a hardware/ or ops/ folder in {here} or above; name one with --laws DIR"
+    )

@@ -26,9 +26,6 @@ class Draft:
     """What a person says of a new law.
 
     Attributes:
-        kind: Kind of law.
-        title: One line.
-        scope: `hw`, `op`, and what else a scope has.
         claim: Claim fields by name; those that are empty are left out.
         identifier: Id; empty: made from hardware, op and title.
     """
@@ -57,8 +54,7 @@ def bounds(text: str) -> dict[str, dict[str, float]]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _BOUND.fullmatch(part)
         if match is None:
-            msg = f"--effect: write NAME>=NUMBER or NAME<=NUMBER (got {part!r})"
-            raise KgError(msg)
+            raise KgError(f"--effect: write NAME>=NUMBER or NAME<=NUMBER (got {part!r})")
         name, sign, number = match.groups()
         value = float(number)
         found.setdefault(name, {})["at_least" if sign == ">=" else "at_most"] = (
@@ -77,8 +73,7 @@ def law_text(draft: Draft) -> str:
     needed = KINDS[draft.kind].required() if draft.kind in KINDS else ()
     missing = [name for name in needed if name not in claim]
     if missing:
-        msg = f"a {draft.kind} law needs {', '.join('--' + name for name in missing)}"
-        raise KgError(msg)
+        raise KgError(f"a {draft.kind} law needs {', '.join('--' + name for name in missing)}")
     raw = {
         "id": identifier(draft),
         "title": draft.title,
@@ -104,26 +99,19 @@ def write_new(laws: Laws, draft: Draft) -> Path:
     text = law_text(draft)
     name = identifier(draft)
     if name in laws.laws:
-        msg = f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id"
-        raise KgError(msg)
+        raise KgError(f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id")
     relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
     path = laws.root / relative
     check_with(laws, relative, text)
     with locked(laws.root):
         if path.exists():
-            msg = f"{path}: exists already; give another id with --id"
-            raise KgError(msg)
+            raise KgError(f"{path}: exists already; give another id with --id")
         atomic.write_text(path, text)
     return path
 
 
 def check_with(laws: Laws, relative: str, text: str) -> None:
     """Check a new law file against the rest of the root as if it were there.
-
-    Args:
-        laws: A root that loads.
-        relative: Path of the file below the root.
-        text: Its content.
 
     Raises:
         InvalidFilesError: With everything wrong with the file.

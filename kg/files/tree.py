@@ -24,7 +24,6 @@ class Leaf:
     """A scalar.
 
     Attributes:
-        value: What it means.
         text: How it is written: one line, or the header of a block scalar.
         body: The lines of a block scalar without their indentation.
     """
@@ -39,7 +38,6 @@ class Entry:
     """One value in a mapping or list.
 
     Attributes:
-        value: What stands there.
         key: Its key; None in a list.
         before: Comments and blank lines in front of it.
         note: Comment behind it, with the space in front of that.
@@ -56,9 +54,7 @@ class Branch:
     """A mapping or a list.
 
     Attributes:
-        is_mapping: Whether its entries have keys.
         in_braces: Whether it stands on one line, unless there are comments in it.
-        entries: What it holds.
         before: Comments above the whole file; elsewhere none.
         after: Comments behind the last entry.
     """
@@ -87,10 +83,7 @@ class Branch:
     def put(self, key: str, value: Any, *, levels: int = 0) -> None:
         """Set `key` to plain values; comments around it stay, and so does its text if it holds `value` already.
 
-        Args:
-            key: An old or a new key.
-            value: Scalars, lists and mappings.
-            levels: How many levels of mappings and lists are spread over lines.
+        What is new is spread over lines to a depth of `levels`.
 
         Raises:
             AmbiguousError: If a value cannot be written.

@@ -52,7 +52,6 @@ class _Parsing:
     """One pass over the events of a file.
 
     Attributes:
-        source: Its text.
         done: Index behind the last token.
         held: Column and text of the comments and blank lines read since; a blank line has an empty text.
         last: The entry that a comment on this line belongs to.

@@ -35,7 +35,6 @@ class Import:
 
     Attributes:
         file: T4 file, Kernel Tuner cache, or run file.
-        hardware: Where it was measured.
         op: Op name; a new one is registered.
         space: T1 file that declares the op's space, if there is one.
         problem: Problem size, over what the file states.
@@ -53,7 +52,6 @@ class Imported:
     """What an import did.
 
     Attributes:
-        run: Id of the run file.
         trials: Number of distinct configurations; `failures` of them failed.
         written: Paths that were written, empty if the same results were there already.
         notes: Rules that were applied to the content.

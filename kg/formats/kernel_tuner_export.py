@@ -58,9 +58,6 @@ class Wanted:
     """What is exported.
 
     Attributes:
-        hw, op: Ids.
-        problem: What is known of the problem size.
-        toolchain: `name version`, or empty.
         soft: Whether laws that may only reorder become restrictions too.
     """
 

@@ -21,9 +21,6 @@ class Recording:
         parameters: Parameter -> values, in the file's parameter order.
         declared: True if the file itself lists the values a search may try; False if they are those seen.
         trials: One for each distinct configuration, in file order; times in microseconds.
-        device: Device name the file states, or empty.
-        kernel: Kernel name the file states, or empty.
-        problem: Problem size the file states.
         notes: Rules that were applied to the content, in words; empty for a clean file.
         created: Latest timestamp in the file, as written, or empty.
     """

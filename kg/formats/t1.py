@@ -49,9 +49,7 @@ class SearchSpace:
     """A declared search space.
 
     Attributes:
-        parameters: Parameter -> values.
         defaults: Parameter -> default, only where the file gives one that is among the values.
-        conditions: Expressions as the file has them.
     """
 
     parameters: Parameters

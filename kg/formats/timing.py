@@ -34,7 +34,6 @@ class Timing:
     """The timing of one trial as its file states it.
 
     Attributes:
-        field: Where in the file it stands.
         value: The stated time; None if only samples are given; a text where the trial failed.
         samples: Single launches, possibly none, in the unit of `value`.
         factor: Microseconds in one unit.

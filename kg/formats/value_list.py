@@ -36,22 +36,18 @@ def value_list(text: str) -> list[Scalar]:
         ValueListError: For anything else, and for lists beyond `MAX_VALUES`.
     """
     if len(text) > MAX_LENGTH:
-        msg = f"more than {MAX_LENGTH} characters"
-        raise ValueListError(msg)
+        raise ValueListError(f"more than {MAX_LENGTH} characters")
     try:
         found = _evaluate(ast.parse(text.strip(), mode="eval").body, {})
     except (SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError, ValueError) as error:
         if isinstance(error, ValueListError):
             raise
-        msg = f"cannot compute the values {_shortened(text)} ({error})"
-        raise ValueListError(msg) from None
+        raise ValueListError(f"cannot compute the values {_shortened(text)} ({error})") from None
     if not isinstance(found, list):
-        msg = f"not a list of values: {_shortened(text)}"
-        raise ValueListError(msg)
+        raise ValueListError(f"not a list of values: {_shortened(text)}")
     for value in found:
         if not isinstance(value, bool | int | float | str):
-            msg = f"a value is neither number nor text: {value!r}"
-            raise ValueListError(msg)
+            raise ValueListError(f"a value is neither number nor text: {value!r}")
     return found
 
 
@@ -77,35 +73,29 @@ def _evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
             return list(_evaluate(arg, names))
         case ast.ListComp(elt=element, generators=[ast.comprehension(ast.Name(id=name), values, [], 0)]):
             return [_evaluate(element, {**names, name: value}) for value in _evaluate(values, names)]
-    msg = f"cannot compute {_shortened(ast.unparse(node))}; list the values instead"
-    raise ValueListError(msg)
+    raise ValueListError(f"cannot compute {_shortened(ast.unparse(node))}; list the values instead")
 
 
 def _combine(op: ast.operator, left: Any, right: Any) -> Any:
     if isinstance(op, ast.Add) and isinstance(left, list) and isinstance(right, list):
         return _counted([*left, *right])
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
-        msg = "arithmetic on something that is no number"
-        raise ValueListError(msg)
+        raise ValueListError("arithmetic on something that is no number")
     if not isinstance(op, ast.Pow) and type(op) not in _ARITHMETIC:
-        msg = "an operator other than + - * / // % **"
-        raise ValueListError(msg)
+        raise ValueListError("an operator other than + - * / // % **")
     result = _power(left, right) if isinstance(op, ast.Pow) else _ARITHMETIC[type(op)](left, right)
     if abs(result) > MAX_MAGNITUDE:
-        msg = "a value beyond 64 bits"
-        raise ValueListError(msg)
+        raise ValueListError("a value beyond 64 bits")
     return result
 
 
 def _power(base: float, exponent: float) -> Any:
     if not 0 <= exponent < MAX_MAGNITUDE.bit_length() or abs(base) > MAX_MAGNITUDE:
-        msg = f"an exponent out of range ({exponent})"
-        raise ValueListError(msg)
+        raise ValueListError(f"an exponent out of range ({exponent})")
     return base**exponent
 
 
 def _counted(values: Any) -> list[Any]:
     if len(values) > MAX_VALUES:
-        msg = f"more than {MAX_VALUES} values"
-        raise ValueListError(msg)
+        raise ValueListError(f"more than {MAX_VALUES} values")
     return list(values)

@@ -61,8 +61,7 @@ def parse_requirement(text: str) -> Requirement:
     except InvalidSpecifier:
         specifiers = None
     if not name or not name[0].isalpha() or specifiers is None or set(name) & set("<>=!~,"):
-        msg = f"a toolchain is NAME >=LOW,<HIGH (got {text!r}); write it as tileiras >=13.4,<14"
-        raise ToolchainError(msg)
+        raise ToolchainError(f"a toolchain is NAME >=LOW,<HIGH (got {text!r}); write it as tileiras >=13.4,<14")
     return Requirement(name, specifiers)
 
 
@@ -77,8 +76,7 @@ def parse_toolchain(text: str) -> tuple[str, Version]:
     try:
         return name, Version(version.strip())
     except InvalidVersion:
-        msg = f"a toolchain is `name version` (got {text!r}); write it as `tileiras 13.4.92`"
-        raise ToolchainError(msg) from None
+        raise ToolchainError(f"a toolchain is `name version` (got {text!r}); write it as `tileiras 13.4.92`") from None
 
 
 def compiler_of(components: Mapping[str, str]) -> str:

@@ -39,7 +39,6 @@ class Taxonomy:
 
     Attributes:
         kind: What an unknown name is called in an error (`hardware`, `op`).
-        nodes: Id -> node.
     """
 
     kind: str

@@ -70,8 +70,6 @@ class Space:
     """Feasible configurations in canonical order (the last parameter varies fastest).
 
     Attributes:
-        op: The op's id.
-        setting: Problem size and hardware facts.
         names: (P,) parameter names in the op's order.
         values: (P,) the values of each.
         default: The op's default assignment; it may be infeasible.

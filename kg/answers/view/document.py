@@ -70,7 +70,6 @@ class RunLine(Model, frozen=True, kw_only=True):
 
     Attributes:
         toolchain: `tileiras 13.4.92, ...`.
-        outcomes: How the trials ended: invalidity -> count.
     """
 
     id: str
@@ -114,12 +113,9 @@ class LawLine(Model, frozen=True, kw_only=True):
 
     Attributes:
         claim: The claim after its verb.
-        sentence: The law in one sentence.
         reason: Why it has its status, or what is missing for more.
         bounds: Effect -> (least, most) that the claim states; None where it is open.
-        knobs: Tunable parameters that it is about.
         former: Ids it had before.
-        systems: Systems that inherit it.
         path: File, relative to the law root.
     """
 
@@ -155,9 +151,6 @@ class Page(Model, frozen=True, kw_only=True):
 
     Attributes:
         verbs: Kind -> what a law of it tells a person to do, safety first.
-        statuses: In the order in which a reader trusts them.
-        problems: Problem sizes that evidence rests on.
-        sources: Where facts come from.
     """
 
     verbs: Mapping[str, str]
@@ -186,14 +179,7 @@ def document(
     load_run: Callable[[str], Run | None],
     conflicts: Iterable[Conflict] = (),
 ) -> Page:
-    """The document of the page that shows `store`.
-
-    Args:
-        store: The collections of a law root.
-        paths: Id of a law -> its file, relative to the root.
-        load_run: Run id -> run file, None if there is none.
-        conflicts: Conflicts between laws (`spak.kg.law.conflict`).
-    """
+    """The document of the page that shows `store`; `paths` are the files of laws by id, relative to the root."""
     problems, sources = _Numbers(), _Numbers()
     graph = build(store, conflicts)
     laws = tuple(
