@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from spak.kg.expression import parse
 from spak.kg.files.loader import Laws, load
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
 from spak.kg.law.status import status
@@ -33,7 +34,7 @@ from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.loop import Hooks, Result, Search, run
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-from spak.tuner.learn.confirm.judge import in_scope, region_of
+from spak.tuner.learn.confirm.judge import in_scope
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
 from spak.tuner.learn.mining.candidates import Topic
 from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
@@ -94,7 +95,7 @@ def masks(laws: Sequence[Law], table: TrialTable) -> tuple[np.ndarray, np.ndarra
             continue
         if not in_scope(law, table.problems, {})[0]:
             continue
-        region = region_of(law.claim.avoid, table, 0, {})
+        region = table.holds(parse(law.claim.avoid), 0, {})
         every |= region
         if not any(name in law.claim.avoid for name in table.features):
             early |= region
@@ -280,7 +281,7 @@ def planted(laws: Laws, op_id: str, strategy: str = "random", count: int = 3) ->
                     "strategy": strategy,
                     "problem": text,
                     "planted": avoid,
-                    "removed": float(region_of(avoid, table, 0, {}).mean()),
+                    "removed": float(table.holds(parse(avoid), 0, {}).mean()),
                     "without_mean": usual,
                     "with_median": float(np.median([n if n is not None else np.inf for n, _ in found])),
                     "with_worst": float(np.max([n if n is not None else np.inf for n, _ in found])),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.condition import names_in
-from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict, decided, region_of
+from spak.kg.law.kinds.base import EffectTest, Meaning, Mention, Power, Region, Verdict, decided, region_of
 from spak.kg.model import law as model
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
@@ -46,6 +46,10 @@ class Avoid(Meaning[NegativeLaw]):
     @property
     def removal(self) -> Expression:
         return parse(self.law.claim.avoid)
+
+    @property
+    def test(self) -> EffectTest:
+        return EffectTest(self.removal)
 
     @property
     def subject(self) -> object:

@@ -77,6 +77,33 @@ class Region:
 
 
 @dataclass(frozen=True)
+class EffectTest:
+    """Trials can test a claim by whether every configuration for which `region` is true shows its effect."""
+
+    region: Expression
+
+
+@dataclass(frozen=True)
+class SettingTest:
+    """Trials can test a claim by the best with `setting` against the best with one of `over`; empty: with any other."""
+
+    setting: Mapping[str, Scalar]
+    over: tuple[Mapping[str, Scalar], ...] = ()
+
+
+@dataclass(frozen=True)
+class AxisTest:
+    """Trials can test a claim by configurations alike but for `name`: `values` differ in time by `margin` at most."""
+
+    name: str
+    values: tuple[Scalar, ...]
+    margin: float
+
+
+TrialTest = EffectTest | SettingTest | AxisTest
+
+
+@dataclass(frozen=True)
 class Mention:
     """A place in a claim that names something, for whoever checks that there is such a thing.
 
@@ -164,6 +191,11 @@ class Meaning(ABC, Generic[L_co]):
     @property
     def margin(self) -> float | None:
         """How much the claim leaves open besides its bounds, narrower is stronger; None if nothing."""
+        return None
+
+    @property
+    def test(self) -> TrialTest | None:
+        """How trials tell whether it is true; None if they cannot."""
         return None
 
     @property

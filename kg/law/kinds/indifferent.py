@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from spak.kg.expression.assignment import show_scalar
-from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict
+from spak.kg.law.kinds.base import AxisTest, Meaning, Mention, Power, Region, Verdict
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Claim, Law
 
@@ -50,6 +50,10 @@ class Indifferent(Meaning[IndifferentLaw]):
     def bounds(self) -> dict[str, Bound]:
         effect = self.law.claim.effect
         return effect if "change" in effect else {**effect, "change": Bound(at_most=self.margin)}
+
+    @property
+    def test(self) -> AxisTest:
+        return AxisTest(self.law.claim.over, self.law.claim.values, self.margin)
 
     @property
     def subject(self) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict
+from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, SettingTest, Verdict
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
 
@@ -47,6 +47,10 @@ class Prefer(Meaning[PositiveLaw]):
     @property
     def preferred(self) -> Mapping[str, Scalar]:
         return self.law.claim.prefer
+
+    @property
+    def test(self) -> SettingTest:
+        return SettingTest(self.law.claim.prefer, self.law.claim.over)
 
     @property
     def subject(self) -> object:

@@ -11,9 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from spak.kg.law.kinds.avoid import NegativeLaw
-from spak.kg.law.kinds.indifferent import IndifferentLaw
-from spak.kg.law.kinds.prefer import PositiveLaw
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest, TrialTest
 from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.status import size
 from spak.kg.law.toolchain import holds_for
@@ -23,7 +22,7 @@ from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.tuner.engine.audit import MIN_REFERENCES
-from spak.tuner.learn.confirm.judge import MIN_PROBLEMS, Judgement, judge, region_of
+from spak.tuner.learn.confirm.judge import MIN_PROBLEMS, Judgement, judge
 from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
 
 SPEAKING = frozenset({"measured", "compiled"})
@@ -69,14 +68,14 @@ class Witness:
 
     def covers(self, law: Law) -> bool:
         """Whether the run's hardware, op and toolchain are within the law's scope; the trials decide on problem sizes."""
-        if not isinstance(law, NegativeLaw | PositiveLaw | IndifferentLaw) or self.run.tier not in SPEAKING:
+        if meaning(law).test is None or self.run.tier not in SPEAKING:
             return False
         if self.table is None:
             return False
         if self.run.hw not in self.store.hardware or self.run.op not in self.store.ops:
             return False
         found = self._matcher.match(law)
-        if found is None or found.hw == "transferred" or found.op not in {"exact", "inherited"}:
+        if found is None or found.hw == "transferred" or not found.is_about_op:
             return False
         return not law.scope.toolchain or bool(self.toolchain and holds_for(law, self.toolchain))
 
@@ -100,23 +99,26 @@ class Witness:
 
         The same number as in a search's audit; see `spak.tuner.engine.audit.MIN_REFERENCES`.
         """
-        if said.verdict != "refutes" or not isinstance(law, NegativeLaw | PositiveLaw):
+        test = meaning(law).test
+        if said.verdict != "refutes" or isinstance(test, AxisTest):
             return True
-        if isinstance(law, NegativeLaw) and next(iter(law.claim.effect), "slowdown") != "slowdown":
+        if isinstance(test, EffectTest) and next(iter(law.claim.effect), "slowdown") != "slowdown":
             return True
         if {trial.origin for trial in self.run.trials} <= FAIR:
             return True
         assert self.table is not None  # noqa: S101 - `says` needed it
         rows = [row for row, problem in enumerate(self.table.problems) if problem_text(problem) in said.problems]
-        return all(self._compared(law, row) >= MIN_REFERENCES for row in rows)
+        return all(self._compared(test, row) >= MIN_REFERENCES for row in rows)
 
-    def _compared(self, law: NegativeLaw | PositiveLaw, row: int) -> int:
-        """Timed trials on the side that a refutation of `law` leans on least."""
+    def _compared(self, test: TrialTest | None, row: int) -> int:
+        """Timed trials on the side that a refutation leans on least."""
         assert self.table is not None  # noqa: S101 - see `is_fair`
-        seen = self.table.observed[row]
-        if isinstance(law, NegativeLaw):
-            return int((seen & ~region_of(law.claim.avoid, self.table, row, self.facts)).sum())
-        return int((seen & self.table.having(law.claim.prefer)).sum())
+        side = np.zeros(len(self.table.space), dtype=bool)
+        if isinstance(test, EffectTest):
+            side = ~self.table.holds(test.region, row, self.facts)
+        elif isinstance(test, SettingTest):
+            side = self.table.having(test.setting)
+        return int((self.table.observed[row] & side).sum())
 
     def _suggests(self, law: Law) -> bool:
         """Whether the law was found in this run and in no other before."""

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spak.kg.expression import parse
-from spak.kg.law.kinds.avoid import NegativeLaw
-from spak.kg.law.kinds.indifferent import IndifferentLaw
-from spak.kg.law.kinds.prefer import PositiveLaw
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.law.scope import inside
 from spak.kg.model.base import Problem, Scalar
-from spak.kg.model.law import Law, Verdict
+from spak.kg.model.law import Bound, Law, Verdict
 from spak.tuner.learn.mining.indifferent import matched
 from spak.tuner.learn.mining.table import Bools, Floats, TrialTable, problem_text
+
+Effect = Mapping[str, Bound]
+"""What a claim says of each effect."""
 
 MIN_TESTED = 3
 """Configurations of a region a problem size must show before it supports a negative law; fewer say nothing."""
@@ -113,29 +114,25 @@ def in_scope(law: Law, problems: Sequence[Problem], facts: Mapping[str, Scalar])
 
 
 def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> _Row | None:
-    if isinstance(law, NegativeLaw):
-        mask = region_of(law.claim.avoid, table, row, facts)
-        judges: Mapping[str, Callable[[NegativeLaw, TrialTable, int, Bools], _Row | None]] = {
-            "slowdown": _slowdown,
-            "failure_rate": _failure,
-        }
-        effect = next(iter(law.claim.effect), "slowdown")
-        return judges.get(effect, _feature)(law, table, row, mask)
-    if isinstance(law, PositiveLaw):
-        return _preferred(law, table, row)
-    if isinstance(law, IndifferentLaw):
-        return _tie(law, table, row)
+    effect = law.claim.effect
+    match meaning(law).test:
+        case EffectTest(region):
+            judges: Mapping[str, Callable[[Effect, TrialTable, int, Bools], _Row | None]] = {
+                "slowdown": _slowdown,
+                "failure_rate": _failure,
+            }
+            name = next(iter(effect), "slowdown")
+            return judges.get(name, _feature)(effect, table, row, table.holds(region, row, facts))
+        case SettingTest() as test:
+            return _preferred(test, effect, table, row)
+        case AxisTest() as test:
+            return _tie(test, table, row)
     return None
 
 
-def region_of(avoid: str, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> Bools:
-    """(N,): where an expression holds at one problem size; false where it needs a feature nobody knows."""
-    return table.holds(parse(avoid), row, facts)
-
-
-def _slowdown(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+def _slowdown(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
     """Against the best seen at this size, inside the region or not: a region that holds the best refutes itself."""
-    bound = law.claim.effect["slowdown"].at_least if "slowdown" in law.claim.effect else None
+    bound = effect["slowdown"].at_least if "slowdown" in effect else None
     far = 1.0 if bound is None else bound
     low, high = table.slowdown_bounds()
     seen = table.observed[row] & mask
@@ -163,8 +160,8 @@ def _measured_row(verdict: Verdict, table: TrialTable, row: int, seen: Bools) ->
     return _Row(verdict, effect, {"slowdown": (least, float(high[row, nearest]))})
 
 
-def _failure(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
-    del law
+def _failure(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+    del effect
     ran = int((mask & (table.observed[row] | _compiled(table, row)) & ~table.failed[row]).sum())
     broken = int((mask & table.failed[row]).sum())
     if ran + broken == 0 or (not ran and broken < MIN_TESTED):
@@ -179,9 +176,9 @@ def _compiled(table: TrialTable, row: int) -> Bools:
     return known
 
 
-def _feature(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
     """A claim about compiled code: exact, so one configuration that differs refutes."""
-    name, bound = next(iter(law.claim.effect.items()))
+    name, bound = next(iter(effect.items()))
     values: Floats | None = table.features.get(name)
     if values is None:
         return None
@@ -196,17 +193,17 @@ def _feature(law: NegativeLaw, table: TrialTable, row: int, mask: Bools) -> _Row
     return _Row("supports", {name: observed}, {}) if shown.size >= MIN_TESTED else None
 
 
-def _preferred(law: PositiveLaw, table: TrialTable, row: int) -> _Row | None:
+def _preferred(test: SettingTest, effect: Effect, table: TrialTable, row: int) -> _Row | None:
     """The best with the setting against the best of what it is said to beat, both of which must have been tried enough."""
-    mask = _having(law.claim.prefer, table)
+    mask = table.having(test.setting)
     if not mask.any():
         return None
-    others = [_having(setting, table) for setting in law.claim.over] or [~mask]
+    others = [table.having(setting) for setting in test.over] or [~mask]
     seen = table.observed[row]
     with_it, without = seen & mask, seen & np.logical_or.reduce(others) & ~mask
     if min(with_it.sum(), without.sum()) < MIN_TESTED:
         return None
-    bound = law.claim.effect.get("cost")
+    bound = effect.get("cost")
     within = bound.at_most if bound is not None and bound.at_most is not None else 0.0
     first = int(np.flatnonzero(with_it)[table.time[row, with_it].argmin()])
     other = int(np.flatnonzero(without)[table.time[row, without].argmin()])
@@ -217,21 +214,12 @@ def _preferred(law: PositiveLaw, table: TrialTable, row: int) -> _Row | None:
     return _Row(verdict, {"cost": cost}, {"cost": (low, high)})
 
 
-def _having(setting: Mapping[str, Scalar], table: TrialTable) -> Bools:
-    """(N,): configurations with every value of `setting`; none has a value that was never tried."""
-    mask = np.ones(len(table.codes), dtype=bool)
-    for name, value in setting.items():
-        values = table.parameters.get(name, ())
-        mask &= table.column(name) == values.index(value) if value in values else False
-    return mask
-
-
-def _tie(law: IndifferentLaw, table: TrialTable, row: int) -> _Row | None:
+def _tie(test: AxisTest, table: TrialTable, row: int) -> _Row | None:
     """Matched contexts, all other parameters equal: the median change and its interval against the margin."""
-    name = law.claim.over
+    name = test.name
     values = table.parameters.get(name, ())
-    codes = [values.index(value) for value in law.claim.values if value in values]
-    if len(codes) < len(law.claim.values):
+    codes = [values.index(value) for value in test.values if value in values]
+    if len(codes) < len(test.values):
         return None
     contexts, _ = matched(table, name, codes)
     times = table.time[row][contexts] if len(contexts) else np.empty((0, len(codes)))
@@ -239,7 +227,7 @@ def _tie(law: IndifferentLaw, table: TrialTable, row: int) -> _Row | None:
     if len(rows) < MIN_CONTEXTS:
         return None
     contexts, times = contexts[rows], times[rows]
-    within = float(law.claim.within.rstrip("%")) / 100
+    within = test.margin
     change = times.max(axis=1) / times.min(axis=1) - 1
     # per context: the most and the least that the intervals of its extremes allow
     most = table.high[row][contexts].max(axis=1) / table.low[row][contexts].min(axis=1) - 1

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.law.kinds.avoid import NegativeLaw
-from spak.kg.law.kinds.indifferent import IndifferentLaw
-from spak.kg.law.kinds.prefer import PositiveLaw
+from spak.kg.expression import Expression
+from spak.kg.law.kinds import meaning
+from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.law import Law
 from spak.kg.space.space import Space
-from spak.tuner.learn.confirm.judge import MIN_CONTEXTS, MIN_TESTED, in_scope, region_of
+from spak.tuner.learn.confirm.judge import MIN_CONTEXTS, MIN_TESTED, in_scope
 from spak.tuner.learn.mining.indifferent import matched
 from spak.tuner.learn.mining.table import Floats, TrialTable
 
@@ -121,28 +121,29 @@ def _test(
 ) -> list[Configuration]:
     found, places = ranked.found, ranked.places
     problem, pool = where
-    if isinstance(law, NegativeLaw):
-        mask = region_of(law.claim.avoid, found.at(problem), 0, facts)
-        inside = [int(index) for index in places if mask[index]]
-        fast = inside[: CHALLENGERS - RANDOM_CHALLENGERS]
-        rest = inside[len(fast) :]
-        drawn = rng.permutation(len(rest))[:RANDOM_CHALLENGERS]
-        chosen: list[Configuration] = [found.configuration(index) for index in [*fast, *(rest[int(i)] for i in drawn)]]
-        return [*chosen, *_strangers(law, (problem, pool), facts, rng)]
-    if isinstance(law, PositiveLaw):
-        has = found.having(law.claim.prefer)[places]
-        tested = [*places[has][: MIN_TESTED + 1], *places[~has][: MIN_TESTED + 1]]
-        return [found.configuration(int(index)) for index in tested]
-    if isinstance(law, IndifferentLaw):
-        values = found.parameters[law.claim.over]
-        contexts, _ = matched(found, law.claim.over, [values.index(value) for value in law.claim.values])
-        best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_CONTEXTS + 1]
-        return [found.configuration(int(index)) for context in contexts[best] for index in context]
+    match meaning(law).test:
+        case EffectTest(region):
+            mask = found.at(problem).holds(region, 0, facts)
+            inside = [int(index) for index in places if mask[index]]
+            fast = inside[: CHALLENGERS - RANDOM_CHALLENGERS]
+            rest = inside[len(fast) :]
+            drawn = [rest[int(i)] for i in rng.permutation(len(rest))[:RANDOM_CHALLENGERS]]
+            own = [found.configuration(index) for index in [*fast, *drawn]]
+            return [*own, *_strangers(region, (problem, pool), facts, rng)]
+        case SettingTest(setting, over):
+            has = found.having(setting)[places]
+            others = np.logical_or.reduce([found.having(other) for other in over])[places] & ~has if over else ~has
+            tested = [*places[has][: MIN_TESTED + 1], *places[others][: MIN_TESTED + 1]]
+            return [found.configuration(int(index)) for index in tested]
+        case AxisTest(name, values):
+            contexts, _ = matched(found, name, [found.parameters[name].index(value) for value in values])
+            best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_CONTEXTS + 1]
+            return [found.configuration(int(index)) for context in contexts[best] for index in context]
     return []
 
 
 def _strangers(
-    law: NegativeLaw,
+    region: Expression,
     where: tuple[Problem, Space | None],
     facts: Mapping[str, Scalar],
     rng: np.random.Generator,
@@ -151,5 +152,5 @@ def _strangers(
     problem, pool = where
     if pool is None:
         return []
-    inside = np.flatnonzero(region_of(law.claim.avoid, TrialTable.untried(pool, (problem,)), 0, facts))
+    inside = np.flatnonzero(TrialTable.untried(pool, (problem,)).holds(region, 0, facts))
     return [pool.config(int(index)) for index in rng.permutation(inside)[:RANDOM_CHALLENGERS]]
