@@ -31,7 +31,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Kernel, Run, Trial
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Request
-from spak.tuner.backend.compile.backend import CompileBackend, Target
+from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
 from spak.tuner.backend.compile.toolchain import Toolchain, find
 from spak.tuner.learn.confirm.judge import judge
@@ -103,7 +103,7 @@ def backend(laws: Laws, arch: str, toolchain: Toolchain, cache: Path) -> tuple[C
     specialises = [name for name, parameter in laws.ops[OP].problem.items() if parameter.specialises]
     identity = Identity(OP, source, arch, toolchain.versions, specialises)
     facts = hardware_facts(laws, DEVICES[arch])
-    target = Target(kernel, f"{SPECS[OP]}:SPEC", identity, facts)
+    target = CompileTarget(kernel, f"{SPECS[OP]}:SPEC", identity, facts)
     return CompileBackend(target, toolchain, CompileCache(cache), workers=os.cpu_count() or 1), source
 
 

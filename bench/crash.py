@@ -38,7 +38,7 @@ from spak.tuner.engine.budget import Budget
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.evidence import Witness, differences
+from spak.tuner.learn.confirm.evidence import RunWitness, differences
 from spak.tuner.learn.mining.table import problem_text
 from spak.tuner.replay import Recording, recorded_space
 from spak.tuner.strategy import registry
@@ -181,9 +181,9 @@ def child(place: Place) -> None:
     space = recorded_space(recording(runs[0]), op, "matmul", {})
     backend = Recorded(runs)
     provenance = backend.provenance()
-    subject = record.Subject("h200", "matmul", complete(op, space.setting.problem), SEARCHED, "0" * 64)
-    frame = record.Frame(
-        subject, record.Method("random", 0, "python -m bench.crash"), provenance, CREATED, hardware=laws.hardware
+    subject = record.RunSubject("h200", "matmul", complete(op, space.setting.problem), SEARCHED, "0" * 64)
+    frame = record.RunFrame(
+        subject, record.SearchMethod("random", 0, "python -m bench.crash"), provenance, CREATED, hardware=laws.hardware
     )
     print(READY, flush=True)
     diary, done = _diary(place, frame)
@@ -220,7 +220,7 @@ def _parameters(run: Run) -> dict[str, tuple[object, ...]]:
     }
 
 
-def _diary(place: Place, frame: record.Frame) -> tuple[journal.Journal, tuple[Trial, ...]]:
+def _diary(place: Place, frame: record.RunFrame) -> tuple[journal.Journal, tuple[Trial, ...]]:
     if place.journal.exists() and b"\n" in place.journal.read_bytes():
         return journal.Journal.reopen(place.journal), journal.read(place.journal).trials
     place.journal.unlink(missing_ok=True)
@@ -385,10 +385,10 @@ def wrong(place: Place, usual: Undisturbed) -> str:
         return f"{len(diary.trials)} lines of journal for {TRIALS + usual.tests} trials"
     if missing := [law for law in usual.laws if law not in laws.laws]:
         return f"new law missing: {missing[0]}"
-    return next((line for one in (run, tests) for line in _untrue(laws, Witness(one, laws), usual)), "")
+    return next((line for one in (run, tests) for line in _untrue(laws, RunWitness(one, laws), usual)), "")
 
 
-def _untrue(laws: Laws, witness: Witness, usual: Undisturbed) -> Iterator[str]:
+def _untrue(laws: Laws, witness: RunWitness, usual: Undisturbed) -> Iterator[str]:
     for law in laws.laws.values():
         own = [entry for entry in law.evidence if entry.run == witness.run.id]
         if len(own) != int(law.id in usual.laws or witness.entry(law) is not None):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spak.kernels.interface import Configuration, Problem
-from spak.tuner.backend.gpu.ahead import AheadCompiler, Target
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
 from spak.tuner.backend.gpu.clocks import open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
 from spak.tuner.backend.gpu.statistics import Interval, summarise
@@ -78,7 +78,7 @@ class Comparison:
 
     def compile_ahead(self, module: str, wanted: Sequence[tuple[Problem, Configuration]]) -> None:
         """Compile everything on all cores; what fails is found again, and named, when it is launched."""
-        target = Target(f"{module}:SPEC", self._arch, self._folder, "bench")
+        target = CubinTarget(f"{module}:SPEC", self._arch, self._folder, "bench")
         compiler = AheadCompiler(target, workers=self._workers)
         wait([compiler.start(problem, configuration) for problem, configuration in wanted], timeout=COMPILE_S)
         compiler.close()

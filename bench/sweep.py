@@ -35,8 +35,8 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Provenance, Request
-from spak.tuner.backend.gpu.ahead import Compiled
-from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, Method
+from spak.tuner.backend.gpu.ahead import CompiledFunctions
+from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.detect import Gpu, detect
 from spak.tuner.backend.gpu.open import Bench, open_compiler, open_gpu
 from spak.tuner.backend.gpu.timing import Plan
@@ -77,12 +77,12 @@ class Sweep:
     chosen: Mapping[str, tuple[Scalar, ...]]
     label: str = ""
 
-    def frame(self, name: str, problem: Problem, provenance: Provenance) -> record.Frame:
+    def frame(self, name: str, problem: Problem, provenance: Provenance) -> record.RunFrame:
         """What surrounds the trials of a measured run."""
-        subject = record.Subject(self.hw, self.op.id, problem, name, source_of(self.op.id), self.commit)
+        subject = record.RunSubject(self.hw, self.op.id, problem, name, source_of(self.op.id), self.commit)
         command = f"python -m bench.sweep measure {self.op.id} --only {name}{self.options}"
-        method = record.Method("exhaustive", None, command)
-        return record.Frame(subject, method, provenance, datetime.now(UTC), hardware=self.hardware)
+        method = record.SearchMethod("exhaustive", None, command)
+        return record.RunFrame(subject, method, provenance, datetime.now(UTC), hardware=self.hardware)
 
     def core(self, problem: Problem) -> list[Configuration]:
         """Feasible configurations of the declared core at `problem`."""
@@ -125,7 +125,7 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
     """Measure every problem size that fits the time budget; a run file each."""
     problems = sweep.problems(arguments.only)
     started = time.monotonic()
-    method = Method(batch_size=WHOLE_CORE, keep_samples=False, skip_baselines=tuple(arguments.skip))
+    method = TimingMethod(batch_size=WHOLE_CORE, keep_samples=False, skip_baselines=tuple(arguments.skip))
     backend = open_gpu(_bench(sweep, sweep.arch, arguments), method)
     try:
         for problem in problems.values():
@@ -214,7 +214,7 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
         compiler.close()
 
 
-def _compiled_trial(configuration: Configuration, future: Future[Compiled], inspect: Inspect) -> Trial:
+def _compiled_trial(configuration: Configuration, future: Future[CompiledFunctions], inspect: Inspect) -> Trial:
     code = future.result()
     if code.failure is not None:
         return Trial(configuration=dict(configuration), invalidity="compile", failure=code.failure, origin="sweep")

@@ -18,7 +18,7 @@ from typer.main import get_command
 from spak.cli import completion
 from spak.cli.arguments import make_light
 
-Examples = tuple[tuple[str, str], ...]
+CommandExamples = tuple[tuple[str, str], ...]
 """Command lines, each with what it shows. A command module's `EXAMPLES` end its `--help`; a test runs every one."""
 
 _EXAMPLE_WIDTH = 78
@@ -37,7 +37,7 @@ _OWN_OPTIONS = {"--help", "--version", "--show-completion", "--install-completio
 
 
 @dataclass(frozen=True)
-class Entry:
+class CommandEntry:
     """One command of an app.
 
     Attributes:
@@ -65,7 +65,7 @@ class Globals:
 class _Commands(MutableMapping[str, Any]):
     """Name -> command, where looking a command up is what imports it."""
 
-    def __init__(self, registry: Mapping[str, Entry]) -> None:
+    def __init__(self, registry: Mapping[str, CommandEntry]) -> None:
         self.registry = registry
         self.loaded: dict[str, Any] = {}
 
@@ -90,7 +90,7 @@ class _Commands(MutableMapping[str, Any]):
 class LightCommand(TyperCommand):
     """A command whose plain options, `--help` included, are read without pydantic, and whose help ends in examples."""
 
-    examples: Examples = ()
+    examples: CommandExamples = ()
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The command's parameters, made light."""
@@ -106,7 +106,7 @@ class LightCommand(TyperCommand):
 class LazyGroup(TyperGroup):
     """A command group that lists its commands without importing them, and may have a default command."""
 
-    registry: Mapping[str, Entry] = {}
+    registry: Mapping[str, CommandEntry] = {}
     default = ""
     """Command that runs when the first word is not a command; empty: none."""
 
@@ -181,7 +181,7 @@ def hoist(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return hoisted, rest
 
 
-def build(*, registry: Mapping[str, Entry], help_text: str, default: str = "") -> Any:
+def build(*, registry: Mapping[str, CommandEntry], help_text: str, default: str = "") -> Any:
     """The command group of an app.
 
     Args:
@@ -268,7 +268,7 @@ def _exit_code(command: Any, name: str, args: Sequence[str] | None) -> int:
     return 0
 
 
-def loaded(registry: Mapping[str, Entry], name: str) -> Any:
+def loaded(registry: Mapping[str, CommandEntry], name: str) -> Any:
     """The command `name`, built from its module's function `command`."""
     entry = registry[name]
     module = importlib.import_module(entry.module)

@@ -13,7 +13,7 @@ from spak.cli.app import Globals
 from spak.cli.progress import Progress
 from spak.cli.roots import cache_directory, open_library
 from spak.tuner.backend.base import Backend
-from spak.tuner.backend.registry import Entry, Task
+from spak.tuner.backend.registry import BackendEntry, Task
 from spak.tuner.engine.surroundings import Surroundings
 from spak.verbs import here
 
@@ -55,7 +55,7 @@ def surroundings(state: Globals) -> Iterator[Surroundings]:
         voice.end()
 
 
-def open_backend(entry: Entry, task: Task) -> Backend:
+def open_backend(entry: BackendEntry, task: Task) -> Backend:
     """What evaluates.
 
     Raises:

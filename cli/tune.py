@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from spak.cli.app import Entry, build, run
+from spak.cli.app import CommandEntry, build, run
 
-COMMANDS: dict[str, Entry] = {
-    "search": Entry("spak.cli.tune_commands.search", "Search a kernel's space (the default command)."),
-    "replay": Entry("spak.cli.tune_commands.replay", "Search recorded measurements as if they were live."),
-    "first": Entry("spak.cli.tune_commands.first", "What to try first on some hardware, new or known."),
-    "report": Entry("spak.cli.tune_commands.report", "Write a kernel's engineering report from recorded runs."),
+COMMANDS: dict[str, CommandEntry] = {
+    "search": CommandEntry("spak.cli.tune_commands.search", "Search a kernel's space (the default command)."),
+    "replay": CommandEntry("spak.cli.tune_commands.replay", "Search recorded measurements as if they were live."),
+    "first": CommandEntry("spak.cli.tune_commands.first", "What to try first on some hardware, new or known."),
+    "report": CommandEntry("spak.cli.tune_commands.report", "Write a kernel's engineering report from recorded runs."),
 }
 
 HELP = "Search a kernel's configurations under what is known, test it, and write back what was learned."

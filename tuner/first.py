@@ -18,7 +18,7 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space, build
 from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.gather import Target, described, gather, recorded
+from spak.tuner.knowledge.gather import SearchTarget, described, gather, recorded
 from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Context, restrict
@@ -78,7 +78,7 @@ def ranked(laws: Laws, whole: Space, context: Context) -> First:
     Raises:
         InvalidFilesError: If a run file cannot be read.
     """
-    target = Target(context.hw, "all", whole.setting.problem)
+    target = SearchTarget(context.hw, "all", whole.setting.problem)
     space = part(whole, recorded(laws, whole, target), stream(0, Purpose.PART))
     restriction = restrict(space, laws, context)
     knowledge = gather(laws, space, target, restriction)
@@ -86,7 +86,7 @@ def ranked(laws: Laws, whole: Space, context: Context) -> First:
     return First(context.hw, space, knowledge, order[~restriction.removed[order]])
 
 
-def _order(knowledge: Knowledge, sources: Sequence[Source], target: Target) -> Indices:
+def _order(knowledge: Knowledge, sources: Sequence[Source], target: SearchTarget) -> Indices:
     """Rows by expected slowdown, which is the recorded one where this very target has been tried; those first of equals."""
     expected, is_new = knowledge.expected.copy(), np.ones(len(knowledge.codes), np.bool_)
     for source in sources:

@@ -25,7 +25,7 @@ from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.opening import Manner, opening
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.gather import OwnRuns, Target
+from spak.tuner.knowledge.gather import OwnRuns, SearchTarget
 from spak.tuner.knowledge.known import Knowledge, named
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.strategy.asking import KNOWN
@@ -150,7 +150,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
     space = recorded_space(recording, op, what.op, hardware_facts(laws, hw) if laws else {})
     reasons = _Reasons()
     budget = Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0)
-    target = Target(hw, what.own_runs, space.setting.problem)
+    target = SearchTarget(hw, what.own_runs, space.setting.problem)
     begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed), reasons.note)
     search, reasons.known = begun.search, begun.knowledge
     started = time.perf_counter()

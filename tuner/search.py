@@ -24,7 +24,7 @@ from spak.tuner.engine import journal, loop, record, session, summary
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.knowledge import gather
-from spak.tuner.knowledge.gather import Target
+from spak.tuner.knowledge.gather import SearchTarget
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
@@ -110,10 +110,10 @@ class SearchResult:
         notes: What a person should know of how it ran.
     """
 
-    report: summary.Report
+    report: summary.SearchReport
     run: Run
     run_file: Path | None
-    changes: tuple[writeback.Change, ...]
+    changes: tuple[writeback.LawEdit, ...]
     journal: Path | None
     notes: tuple[str, ...]
 
@@ -130,10 +130,10 @@ class Field:
 
     space: Space
     feasible: int
-    known: Target | None
+    known: SearchTarget | None
 
 
-def field(laws: Laws, question: session.Question, request: SearchRequest, done: Sequence[Trial] = ()) -> Field:
+def field(laws: Laws, question: session.SearchTask, request: SearchRequest, done: Sequence[Trial] = ()) -> Field:
     """The space of `question`; of a large one the part that a strategy with an opinion on each configuration takes.
 
     Args:
@@ -146,7 +146,7 @@ def field(laws: Laws, question: session.Question, request: SearchRequest, done: 
     if not registry.entry(request.strategy).starts_from_knowledge:
         return Field(whole, len(whole), None)
     informed = request.use_laws and request.transfer
-    known = Target(question.hw, "other-problems", question.problem) if informed else None
+    known = SearchTarget(question.hw, "other-problems", question.problem) if informed else None
     sources = [] if known is None else gather.recorded(laws, whole, known)
     tried = [index for trial in done if (index := whole.index(trial.configuration)) is not None]
     return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried), len(whole), known)
@@ -236,11 +236,11 @@ class _Plan:
 
     request: SearchRequest
     around: Surroundings
-    question: session.Question
+    question: session.SearchTask
     choice: Choice
     where: Field
     notes: tuple[str, ...]
-    begun: journal.Contents | None
+    begun: journal.JournalContents | None
 
     @property
     def most(self) -> int | None:
@@ -270,7 +270,7 @@ class _Plan:
         try:
             hooks = loop.Hooks(around.clock, diary.add, around.watch(trials, request.seconds))
             result = loop.run(seeking, backend, hooks, searched)
-            subject = summary.Subject(
+            subject = summary.ReportSubject(
                 question.hw, question.op.id, backend.name, frame.provenance.objective, self.where.feasible
             )
             told = summary.build(subject, result)
@@ -284,9 +284,9 @@ class _Plan:
         finally:
             diary.close()
 
-    def _frame(self, provenance: Provenance) -> record.Frame:
+    def _frame(self, provenance: Provenance) -> record.RunFrame:
         question, request, around = self.question, self.request, self.around
-        subject = record.Subject(
+        subject = record.RunSubject(
             hw=question.hw,
             op=question.op.id,
             problem=question.problem,
@@ -294,11 +294,11 @@ class _Plan:
             source_sha256=source_of(question.op.id),
             commit=around.commit(),
         )
-        method = record.Method(request.strategy, request.seed, request.reproduce)
+        method = record.SearchMethod(request.strategy, request.seed, request.reproduce)
         created = around.now() if self.begun is None else datetime.fromisoformat(self.begun.header.created)
-        return record.Frame(subject, method, provenance, created, hardware=around.laws.hardware)
+        return record.RunFrame(subject, method, provenance, created, hardware=around.laws.hardware)
 
-    def _diary(self, frame: record.Frame) -> journal.Diary:
+    def _diary(self, frame: record.RunFrame) -> journal.Diary:
         """Where finished trials go."""
         source, toolchain = frame.subject.source_sha256, frame.provenance.toolchain
         if self.begun is not None:
@@ -337,14 +337,14 @@ class _Plan:
         )
         return learn.learn(found, lesson, backend, notebook)
 
-    def _written(self, run: Run, told: summary.Report, learned: learn.Learned | None) -> SearchResult:
+    def _written(self, run: Run, told: summary.SearchReport, learned: learn.Learned | None) -> SearchResult:
         """Write what the request allows. An interrupted search keeps its journal and writes nothing else."""
         request, around = self.request, self.around
         diary = None if request.write == "nothing" else self._journal_of(run.id)
         if told.interrupted or not run.trials:
             return SearchResult(told, run, None, (), diary, self.notes)
         into_laws = request.write == "laws" and around.root.writable
-        made: tuple[writeback.Change, ...] = ()
+        made: tuple[writeback.LawEdit, ...] = ()
         tests: tuple[Run, ...] = ()
         if learned is not None:
             run = msgspec.structs.replace(run, suggested=learned.candidates)

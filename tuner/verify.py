@@ -31,12 +31,12 @@ from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.evidence import SPEAKING, Witness, differences, entry_of
+from spak.tuner.learn.confirm.evidence import SPEAKING, RunWitness, differences, entry_of
 from spak.tuner.learn.confirm.judge import Judgement, in_scope
 from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
 from spak.tuner.learn.lesson import CONFIRM
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
-from spak.tuner.learn.writeback import Change
+from spak.tuner.learn.writeback import LawEdit
 
 MAX_PROBLEMS = 4
 """Problem sizes tried anew unless more are asked for."""
@@ -96,7 +96,7 @@ class Verification:
         return self.verdict == "supports" and not self.differing
 
 
-def replay(law: Law, witnesses: Sequence[Witness]) -> Verification:
+def replay_law(law: Law, witnesses: Sequence[RunWitness]) -> Verification:
     """Judge `law` by every run that can speak of it, and its evidence entries by their runs.
 
     Args:
@@ -116,21 +116,21 @@ def replay(law: Law, witnesses: Sequence[Witness]) -> Verification:
     return replace(_verified(law, witnesses, [*kept, *new], differing), unnoted=new)
 
 
-def witnesses(laws: Laws) -> list[Witness]:
+def witnesses(laws: Laws) -> list[RunWitness]:
     """Every run of the root that holds trials; of which laws they can speak is seen later.
 
     Raises:
         KgError: If a run file cannot be read.
     """
-    return [Witness(laws.run(run), laws) for run in laws.run_ids if laws.run(run).tier in SPEAKING]
+    return [RunWitness(laws.run(run), laws) for run in laws.run_ids if laws.run(run).tier in SPEAKING]
 
 
-def _recomputed(law: Law, entry: Evidence, witness: Witness) -> Evidence:
+def _recomputed(law: Law, entry: Evidence, witness: RunWitness) -> Evidence:
     return entry_of(witness.says(law, entry.problems), witness, role=entry.role)
 
 
 def _verified(
-    law: Law, witnesses: Sequence[Witness], evidence: Sequence[Evidence], differing: Sequence[tuple[str, str]] = ()
+    law: Law, witnesses: Sequence[RunWitness], evidence: Sequence[Evidence], differing: Sequence[tuple[str, str]] = ()
 ) -> Verification:
     noted = {entry.run for entry in law.evidence}
     lines = [line for witness in witnesses for line in _lines(law, witness, is_noted=witness.run.id in noted)]
@@ -138,7 +138,7 @@ def _verified(
     return Verification(law.id, tuple(lines), tuple(differing), law.status, after.status, after.reason)
 
 
-def _lines(law: Law, witness: Witness, *, is_noted: bool) -> Iterator[Line]:
+def _lines(law: Law, witness: RunWitness, *, is_noted: bool) -> Iterator[Line]:
     """Each problem size that says anything; what rests on too few trials to be fair is inconclusive."""
     if not (witness.covers(law) or is_noted) or witness.table is None:
         return
@@ -152,7 +152,7 @@ def _lines(law: Law, witness: Witness, *, is_noted: bool) -> Iterator[Line]:
 
 def verified(law: Law, run: Run, laws: Laws) -> Verification:
     """What a run that was made to test `law` says of it."""
-    witness = Witness(run, laws)
+    witness = RunWitness(run, laws)
     entry = witness.entry(law)
     return _verified(law, [witness], [*law.evidence, *([] if entry is None else [entry])])
 
@@ -192,7 +192,7 @@ class Repetition:
     found: Verification
     run: Run
     run_file: Path | None
-    changes: tuple[Change, ...]
+    changes: tuple[LawEdit, ...]
 
 
 def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
@@ -227,7 +227,7 @@ def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
     return Repetition(verified(law, run, laws), run, path, changes)
 
 
-def _question(law: Law, request: VerifyRequest, choice: Choice, laws: Laws) -> session.Question:
+def _question(law: Law, request: VerifyRequest, choice: Choice, laws: Laws) -> session.SearchTask:
     """Where the experiment is made: hardware and op as the law has them, unless another is named.
 
     Raises:
@@ -249,14 +249,14 @@ def _compiled_for(laws: Laws, hw: str) -> str:
 
 
 def _frame(
-    request: VerifyRequest, question: session.Question, provenance: Provenance, around: Surroundings
-) -> record.Frame:
-    subject = record.Subject(
+    request: VerifyRequest, question: session.SearchTask, provenance: Provenance, around: Surroundings
+) -> record.RunFrame:
+    subject = record.RunSubject(
         question.hw, question.op.id, {}, f"verify-{request.law}", source_of(question.op.id), flop_rule=""
     )
     words = f"kg verify {request.law} --backend {request.backend} --hw {question.hw}"
-    method = record.Method("", request.seed, f"{words} --problems {request.num_problems} --seed {request.seed}")
-    return record.Frame(subject, method, provenance, around.now(), hardware=around.laws.hardware)
+    method = record.SearchMethod("", request.seed, f"{words} --problems {request.num_problems} --seed {request.seed}")
+    return record.RunFrame(subject, method, provenance, around.now(), hardware=around.laws.hardware)
 
 
 def note(laws: Laws, found: Verification) -> int:

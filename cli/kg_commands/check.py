@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import EXIT_BAD_INPUT, Examples, globals_of
+from spak.cli.app import EXIT_BAD_INPUT, CommandExamples, globals_of
 
 Format = Literal["text", "json", "github", "sarif", "junit"]
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg check", "everything"),
     ("kg check laws/sm_120", "only what is below a folder"),
     ("kg check --format github", "annotations in a GitHub workflow"),

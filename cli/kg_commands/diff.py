@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import asked_toolchain, open_root
 
 Format = Literal["text", "markdown", "json", "github"]
 EXIT_DIFFERS = 1
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg diff HEAD", "what is not committed yet"),
     ("kg diff main~1 main --format markdown", "what a pull request shows"),
     ("kg diff main~1 --toolchain 'tileiras 13.4'", "as a search with this compiler would see it"),

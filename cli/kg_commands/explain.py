@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from spak.cli import completion
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import open_library
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg explain sm120-fmha-128x128-spills", "claim, evidence, trials"),
     ("kg explain sm120-fmha-128x128-spills --trials 0", "without the trials"),
 )

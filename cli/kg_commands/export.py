@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.kg.expression.assignment import parse_assignments
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg export --hw rtx5070 --op fmha", "tune_params and restrictions for tune_kernel"),
     (
         "kg export --hw h200 --op fmha --problem head_dim=64 --soft",

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from spak.cli.app import EXIT_BAD_INPUT, Examples, globals_of
+from spak.cli.app import EXIT_BAD_INPUT, CommandExamples, globals_of
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg fmt laws/systems", "rewrites what is out of order below a folder"),
     ("kg fmt --check laws/ops", "writes nothing, names the files"),
 )

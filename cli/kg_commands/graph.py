@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import open_library
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg graph --format mermaid", "for a Markdown page"),
     ("kg graph", "node-link JSON for NetworkX"),
 )

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.kg.expression.assignment import parse_assignments
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "kg import results.json --hw rtx3080 --op convolution --arch ampere --vendor nvidia",
         "a T4 file of a GPU and an op that are new here",

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from spak.cli import completion
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import open_library
 
-EXAMPLES: Examples = (("kg lineage nanogpt", "from naive attention to a trained model"),)
+EXAMPLES: CommandExamples = (("kg lineage nanogpt", "from naive attention to a trained model"),)
 
 
 def command(

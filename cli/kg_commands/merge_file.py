@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from spak.cli.app import Examples
+from spak.cli.app import CommandExamples
 
 EXIT_REFUSED = 1
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "kg merge-file base.yaml ours.yaml theirs.yaml laws/sm_120/fmha/law.yaml",
         "what git runs; the result is in ours.yaml",

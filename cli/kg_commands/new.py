@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli import completion
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 
 Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "kg new --kind negative --hw sm_90 --op fmha --title 'Tiny tiles are slow' --avoid 'tile_m * tile_n <= 2048' --effect 'slowdown>=1.5'",
         "a claim that waits for evidence",

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli import completion
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.choices import chosen
 from spak.cli.roots import asked_toolchain, open_library
 
 Format = Literal["table", "json", "yaml", "markdown"]
 STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg query --hw rtx5070 --op attention", "everything known, inherited and transferred laws included"),
     (
         "kg query --hw sm_120 --op fmha --problem head_dim=64,causal=true --kind negative",

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples
+from spak.cli.app import CommandExamples
 
 Kind = Literal["law", "hardware", "op", "system", "run"]
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg schema law", "what an editor checks a law file with"),
     ("kg schema --write laws/schema", "all five, where the law files name them"),
 )

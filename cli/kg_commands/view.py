@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import open_library
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("kg view", "kg-view.html, for any browser"),
     ("kg view --out laws.html", "add #law=ID or #hw=rtx5070 to its address for a link to that view"),
     ("kg view --format dot", "for Graphviz"),

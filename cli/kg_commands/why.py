@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from spak.cli import completion
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import asked_toolchain, open_library
 from spak.kg.expression.assignment import parse_assignments
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "kg why fmha --hw rtx5070 --config tile_m=128,tile_n=128,occupancy=2",
         "which laws are against it, and whether they may remove it",

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from spak.cli import completion
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "kg withdraw blackwell-fmha-v-latency-5 --why 'measured on another kernel'",
         "says when and why, and keeps the file",

@@ -11,7 +11,7 @@ import msgspec
 from spak.cli.render.text import WIDTH, Pen, wrap
 from spak.kg.expression.assignment import show_scalar
 from spak.kg.model.base import Scalar
-from spak.tuner.engine.summary import LawLine, Report, Row
+from spak.tuner.engine.summary import LawEffect, RankedRow, SearchReport
 from spak.tuner.learn.writeback import diff
 from spak.tuner.search import SearchResult
 
@@ -56,7 +56,7 @@ def table(found: SearchResult, pen: Pen) -> str:
     return "\n\n".join("\n".join(lines) for lines in map(list, blocks) if lines) + "\n"
 
 
-def _ranking(report: Report, pen: Pen) -> Iterator[str]:
+def _ranking(report: SearchReport, pen: Pen) -> Iterator[str]:
     word = "measured" if report.objective == "time" else "predicted"
     title = f"{report.op} on {report.hw}, {report.counts.tried} configurations, ranked by {word} time"
     yield from (pen(line, "bold") for line in wrap(title))
@@ -91,7 +91,7 @@ def _letters(names: Sequence[str]) -> dict[str, str]:
     return letters
 
 
-def _cells(row: Row, varying: Sequence[str], flags: Mapping[str, str]) -> list[str]:
+def _cells(row: RankedRow, varying: Sequence[str], flags: Mapping[str, str]) -> list[str]:
     time = f"{row.value:.1f}"
     if row.low is not None and row.high is not None:
         time += f"~{(row.high - row.low) / 2:.1f}"
@@ -102,7 +102,7 @@ def _cells(row: Row, varying: Sequence[str], flags: Mapping[str, str]) -> list[s
     return [str(row.rank), time, *settings, *features, _marks(row)]
 
 
-def _marks(row: Row) -> str:
+def _marks(row: RankedRow) -> str:
     origin = {"default": "d", "audit": "a"}.get(row.origin, "")
     return origin + ("*" if row.laws else "")
 
@@ -140,7 +140,7 @@ def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], pen: Pen) -> 
         yield " ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _laws(report: Report, pen: Pen) -> Iterator[str]:
+def _laws(report: SearchReport, pen: Pen) -> Iterator[str]:
     if not report.laws:
         return
     yield pen("What each law did", "bold")
@@ -152,12 +152,12 @@ def _laws(report: Report, pen: Pen) -> Iterator[str]:
         yield from wrap(f"{rest} more laws speak of {report.op} on {report.hw} but had no effect here.")
 
 
-def _did(law: LawLine) -> str:
+def _did(law: LawEffect) -> str:
     of = f"{law.named} configurations" if law.named is not None else f"{law.compiled} compiled configurations"
     return f"{law.power} {of}"
 
 
-def _audit(report: Report, pen: Pen) -> Iterator[str]:
+def _audit(report: SearchReport, pen: Pen) -> Iterator[str]:
     seen = [law for law in report.laws if law.tried]
     if not seen and not report.counts.audited:
         return
@@ -189,7 +189,7 @@ def _files(found: SearchResult, pen: Pen) -> Iterator[str]:
         yield f"interrupted; go on with: tune --resume {found.journal.stem}"
 
 
-def _answer(report: Report, pen: Pen) -> Iterator[str]:
+def _answer(report: SearchReport, pen: Pen) -> Iterator[str]:
     first = True
     for sentence in report.answer:
         for line in wrap(sentence):

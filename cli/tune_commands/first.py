@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "tune first --hw rtx5090 --op fmha --problem head_dim=64",
         "ten configurations, from what other hardware recorded",

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 from spak.tuner.strategy import registry
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     (
         "tune replay laws/evidence/measured-h200-fmha-d64-s1024-causal.json --hw h200 --op fmha --budget 30",
         "30 trials of a search, times from the record",

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from spak.cli.app import Examples, globals_of
+from spak.cli.app import CommandExamples, globals_of
 
 Format = Literal["files", "markdown", "html"]
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("tune report --format markdown", "the kernel with most measured trials, printed"),
     ("tune report --op matmul --hw h200 --out .", "two files, the page of which needs no network"),
 )

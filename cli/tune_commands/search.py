@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from spak.cli import completion
-from spak.cli.app import EXIT_INTERRUPTED, Examples, globals_of
+from spak.cli.app import EXIT_INTERRUPTED, CommandExamples, globals_of
 from spak.tuner.backend.registry import AUTO, making
 from spak.tuner.strategy import registry
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
     Backend = Literal[AUTO, *(entry.name for entry in making())]
 
-EXAMPLES: Examples = (
+EXAMPLES: CommandExamples = (
     ("tune --use-laws", "the default kernel on the GPU found, else by the compiler alone"),
     (
         "tune fmha --hw h200 --backend compile --use-laws --budget 2 --dry-run",

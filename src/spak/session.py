@@ -16,7 +16,7 @@ from spak.tuner.engine.audit import Finding
 from spak.tuner.engine.loop import Searcher
 from spak.tuner.engine.opening import Manner, Opening, opening
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.gather import Target, recorded
+from spak.tuner.knowledge.gather import SearchTarget, recorded
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Restriction
 
@@ -144,7 +144,7 @@ def begin(asked: Tunable, manner: Manner) -> Session:
         TunerError: If there is no such strategy.
     """
     whole, laws = asked.space, asked.laws
-    target = Target(asked.hw, "other-problems", asked.size)
+    target = SearchTarget(asked.hw, "other-problems", asked.size)
     is_bare = not laws.laws and not laws.run_ids
     space = whole if is_bare else part(whole, recorded(laws, whole, target), stream(manner.seed, Purpose.PART))
     budget = manner.budget if manner.budget.trials is not None else replace(manner.budget, trials=len(space))

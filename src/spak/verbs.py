@@ -57,4 +57,4 @@ def verify(library: Library, laws: Sequence[str] = ()) -> tuple[Verification, ..
     for law in laws:
         library.laws.path("law", law)
     known = verification.witnesses(library.laws)
-    return tuple(verification.replay(library.laws.laws[law], known) for law in laws or library.laws.laws)
+    return tuple(verification.replay_law(library.laws.laws[law], known) for law in laws or library.laws.laws)

@@ -27,7 +27,7 @@ LINES = {
     "strategy": ("STRATEGIES = {\n", '    "toy": StrategyEntry("spak.tuner.strategy.toy:Toy", "the last first"),\n'),
     "backend": (
         "    for entry in (\n",
-        '        Entry("toy", "make times up", "spak.tuner.backend.toy:open_task", "compiled", False, 4),\n',
+        '        BackendEntry("toy", "make times up", "spak.tuner.backend.toy:open_task", "compiled", False, 4),\n',
     ),
     "law kind": ('            "transform:Transform",\n', '            "toy:Toy",\n'),
 }

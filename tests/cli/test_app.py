@@ -12,27 +12,29 @@ import pytest
 import typer
 
 from spak.cli import app as machinery
-from spak.cli.app import Entry, build, globals_of, hoist, run
+from spak.cli.app import CommandEntry, build, globals_of, hoist, run
 from spak.kg.errors import KgError, UnknownNameError
 
 
 @pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Entry]]:
+def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, CommandEntry]]:
     """Register functions as commands of throw-away modules."""
 
-    def add(**functions: Any) -> dict[str, Entry]:
+    def add(**functions: Any) -> dict[str, CommandEntry]:
         for name, function in functions.items():
             module = types.ModuleType(f"fake_{name}")
             module.command = function  # type: ignore[attr-defined]
             monkeypatch.setitem(sys.modules, f"fake_{name}", module)
-        return {name: Entry(f"fake_{name}", f"Help of {name}.") for name in functions}
+        return {name: CommandEntry(f"fake_{name}", f"Help of {name}.") for name in functions}
 
     return add
 
 
 def test_listing_commands_imports_none_of_them(capsys):
     """`--help` reads names and one-line helps from the registry; a module that cannot even be imported is listed."""
-    code = run(build(registry={"broken": Entry("no.such.module", "Never loaded.")}, help_text="Top."), "kg", ["--help"])
+    code = run(
+        build(registry={"broken": CommandEntry("no.such.module", "Never loaded.")}, help_text="Top."), "kg", ["--help"]
+    )
     out = capsys.readouterr().out
     assert code == 0
     assert "Never loaded." in out
@@ -168,9 +170,9 @@ def test_plain_types_arrive_typed(register, capsys):
 def test_plain_options_import_neither_pydantic_nor_rich():
     """What typer would import for one option costs more than a whole query."""
     program = (
-        "import sys, types; from spak.cli.app import build, run, Entry; from tests.cli.test_app import _typed\n"
+        "import sys, types; from spak.cli.app import build, run, CommandEntry; from tests.cli.test_app import _typed\n"
         "module = types.ModuleType('plain'); module.command = _typed; sys.modules['plain'] = module\n"
-        "app = build(registry={'t': Entry('plain', '')}, help_text='')\n"
+        "app = build(registry={'t': CommandEntry('plain', '')}, help_text='')\n"
         "codes = [run(app, 'kg', words) for words in (['t', '--number', '4', '--word', 'a'], ['t', '--help'], ['--help'])]\n"
         "sys.exit(f\"{codes} {sorted({'pydantic', 'rich', 'numpy', 'networkx'} & set(sys.modules))}\")\n"
     )
@@ -197,11 +199,11 @@ def test_plain_types_refuse_what_they_are_not(register, capsys, words, complaint
 def test_a_reader_that_leaves_early_causes_no_noise():
     """`kg ... | head -1` ends without a traceback and with the code a shell shows for a closed pipe."""
     program = (
-        "import sys, types; from spak.cli.app import Entry, build, run\n"
+        "import sys, types; from spak.cli.app import CommandEntry, build, run\n"
         "module = types.ModuleType('many')\n"
         "def command() -> None:\n    for _ in range(100000): print('x' * 50)\n"
         "module.command = command; sys.modules['many'] = module\n"
-        "sys.exit(run(build(registry={'many': Entry('many', '')}, help_text=''), 'kg', ['many']))\n"
+        "sys.exit(run(build(registry={'many': CommandEntry('many', '')}, help_text=''), 'kg', ['many']))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from spak.tuner.backend.base import Request
-from spak.tuner.backend.gpu.ahead import AheadCompiler, Target
-from spak.tuner.backend.gpu.backend import GpuBackend, Method
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
+from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.backend.gpu.detect import detect
 from spak.tuner.backend.gpu.program import KernelProgram
 from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
@@ -23,10 +23,10 @@ N = 1 << 22
 def backend(tmp_path_factory):
     pytest.importorskip("torch", reason="needs torch")
     cubins = tmp_path_factory.mktemp("cubins")
-    compiler = AheadCompiler(Target(SPEC, GPU.arch, cubins, SOURCE), workers=2)
+    compiler = AheadCompiler(CubinTarget(SPEC, GPU.arch, cubins, SOURCE), workers=2)
     program = KernelProgram("scale", SPEC, cubins, SOURCE)
     supervisor = Supervisor(program, Limits(check_s=5, ready_s=5, time_s=5))
-    backend = GpuBackend(supervisor, compiler, lambda code: {}, Method(batch_size=16))
+    backend = GpuBackend(supervisor, compiler, lambda code: {}, TimingMethod(batch_size=16))
     backend.supervisor = supervisor
     yield backend
     backend.close()

@@ -8,8 +8,8 @@ import pytest
 from spak.kg.model.law import Evidence
 from spak.kg.model.run import Failure, Measurement, Run, Trial
 from spak.tuner.errors import TunerError
-from spak.tuner.learn.confirm.evidence import Witness
-from spak.tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay, trials, verified, witnesses
+from spak.tuner.learn.confirm.evidence import RunWitness
+from spak.tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay_law, trials, verified, witnesses
 from tests.tuner.searching import OP, avoid, spill, store, time_us
 from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured
 
@@ -28,7 +28,7 @@ class Root:
 
 def test_replay_judges_every_run_and_each_problem_size():
     root = Root(measured("one", SIZES[:2]), measured("two", SIZES[2:], hw="sm_2"), measured("three", tier="reported"))
-    found = replay(SPILLS, witnesses(root))
+    found = replay_law(SPILLS, witnesses(root))
     assert [(line.run, line.problem, line.is_noted) for line in found.lines] == [
         ("one", "dim=64,size=1024", False),
         ("one", "dim=64,size=512", False),
@@ -37,12 +37,12 @@ def test_replay_judges_every_run_and_each_problem_size():
 
 
 def test_replay_finds_an_entry_that_is_not_what_its_run_says():
-    honest = Witness(measured("one"), store()).entry(SPILLS)
+    honest = RunWitness(measured("one"), store()).entry(SPILLS)
     false = msgspec.structs.replace(
         honest, verdict="supports", effect={"slowdown": 7.0}, interval={"slowdown": (6.9, 7.1)}
     )
     other = Evidence(run="gone", verdict="supports", tier="reported", role="suggested")
-    found = replay(msgspec.structs.replace(SPILLS, evidence=(other, false)), witnesses(Root(measured("one"))))
+    found = replay_law(msgspec.structs.replace(SPILLS, evidence=(other, false)), witnesses(Root(measured("one"))))
     assert {run for run, _ in found.differing} == {"one"}
     assert found.verdict == "supports"
     assert not found.holds
@@ -50,12 +50,12 @@ def test_replay_finds_an_entry_that_is_not_what_its_run_says():
 
 def test_replay_of_a_refuted_law_refutes_and_of_an_unfair_one_cannot_tell():
     run = measured("one", time=flat)
-    assert replay(SPILLS, witnesses(Root(run))).verdict == "refutes"
-    found = replay(SPILLS, witnesses(Root(few(run, 4, 5))))
+    assert replay_law(SPILLS, witnesses(Root(run))).verdict == "refutes"
+    found = replay_law(SPILLS, witnesses(Root(few(run, 4, 5))))
     assert [line.said.reason for line in found.lines] == ["too few trials beside it"]
     assert found.verdict == "inconclusive"
     assert not found.holds
-    assert replay(SPILLS, []).lines == ()
+    assert replay_law(SPILLS, []).lines == ()
 
 
 class Formula:

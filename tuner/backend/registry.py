@@ -51,7 +51,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Entry:
+class BackendEntry:
     """One backend.
 
     Attributes:
@@ -83,14 +83,14 @@ class Entry:
         return opener(task)
 
 
-BACKENDS: Mapping[str, Entry] = {
+BACKENDS: Mapping[str, BackendEntry] = {
     entry.name: entry
     for entry in (
         # Trials without a budget: some ten minutes on a GPU; about a minute of compiling on two idle cores.
-        Entry(
+        BackendEntry(
             "gpu", "measure on the GPU of this machine", "spak.tuner.backend.gpu.open:open_task", "measured", True, 128
         ),
-        Entry(
+        BackendEntry(
             "compile",
             "compile only, for any hardware, and predict times",
             "spak.tuner.backend.compile.open:open_task",
@@ -98,13 +98,13 @@ BACKENDS: Mapping[str, Entry] = {
             False,
             16,
         ),
-        Entry("replay", "answer with recorded trials", "", None, False),
+        BackendEntry("replay", "answer with recorded trials", "", None, False),
     )
 }
 """Name -> backend; of those that run, the first is the one to take."""
 
 
-def making() -> tuple[Entry, ...]:
+def making() -> tuple[BackendEntry, ...]:
     """The backends that make trials, the first choice first."""
     return tuple(entry for entry in BACKENDS.values() if entry.opener)
 
@@ -114,7 +114,7 @@ def wants_device(name: str) -> bool:
     return name not in BACKENDS or BACKENDS[name].needs_device
 
 
-def choose(name: str, *, has_device: bool) -> Entry:
+def choose(name: str, *, has_device: bool) -> BackendEntry:
     """The backend called `name`; for `AUTO` the first that makes trials here.
 
     Raises:
@@ -130,5 +130,5 @@ def choose(name: str, *, has_device: bool) -> Entry:
     return BACKENDS[name]
 
 
-def _names(entries: Iterable[Entry]) -> str:
+def _names(entries: Iterable[BackendEntry]) -> str:
     return " or ".join(entry.name for entry in entries)

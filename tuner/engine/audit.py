@@ -16,7 +16,7 @@ from spak.kg.space.factors import Mask
 from spak.tuner.chance import Ties
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
-Outcome = Literal["agrees", "contradicts", "open"]
+Agreement = Literal["agrees", "contradicts", "open"]
 
 MIN_REFERENCES = 8
 """Trials outside what a law names before their best is what a slowdown is counted from.
@@ -43,7 +43,7 @@ class Finding:
     """
 
     law: str
-    outcome: Outcome
+    outcome: Agreement
     effect: dict[str, float]
     at_most: frozenset[str] = frozenset()
 
@@ -100,7 +100,7 @@ class Audits:
         return self._ties.first(rows)
 
 
-class Standing:
+class LawTally:
     """How one law stands in a search: the trials it names, and the best of those it does not.
 
     Every trial is judged once against each best there was, not against all after each trial.
@@ -140,10 +140,10 @@ class Standing:
 
     def _judge(self, trial: Trial) -> Finding:
         best = self._best if self._others >= MIN_REFERENCES else None
-        return judge(self.rule, trial, objective=self._objective, best=best)
+        return judge_trial(self.rule, trial, objective=self._objective, best=best)
 
 
-def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:
+def judge_trial(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:
     """What `trial`, whose configuration `rule` names, says of its law.
 
     Args:
@@ -152,7 +152,7 @@ def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None)
         objective: Measurement that ranks; a `slowdown` is judged only if it is `time`, never by a prediction.
         best: The best so far; None if nothing succeeded.
     """
-    effect, outcomes = {}, set[Outcome]()
+    effect, outcomes = {}, set[Agreement]()
     for name, bound in rule.law.claim.effect.items():
         low_high = _observed(name, trial, objective, best)
         if low_high is None:
@@ -161,7 +161,7 @@ def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None)
         low, high = low_high
         effect[name] = (low + high) / 2
         outcomes.add(_compare(bound, low, high))
-    outcome: Outcome = "open"
+    outcome: Agreement = "open"
     if "contradicts" in outcomes:
         outcome = "contradicts"
     elif outcomes == {"agrees"}:
@@ -170,7 +170,7 @@ def judge(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None)
     return Finding(rule.id, outcome, effect, at_most)
 
 
-def _compare(bound: Bound, low: float, high: float) -> Outcome:
+def _compare(bound: Bound, low: float, high: float) -> Agreement:
     """A bound is contradicted only if the whole interval lies beyond it, and agrees only if all of it is within."""
     if (bound.at_least is not None and high < bound.at_least) or (bound.at_most is not None and low > bound.at_most):
         return "contradicts"

@@ -40,7 +40,7 @@ class Header(Model, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Contents:
+class JournalContents:
     """What a journal holds.
 
     Attributes:
@@ -135,7 +135,7 @@ def path_of(folder: Path, run: str) -> Path:
     return folder / f"{Path(run).name}.jsonl"
 
 
-def recall(folder: Path, run: str) -> Contents:
+def recall(folder: Path, run: str) -> JournalContents:
     """What the journal of `run` in `folder` holds.
 
     Raises:
@@ -148,7 +148,7 @@ def recall(folder: Path, run: str) -> Contents:
     return read(path)
 
 
-def read(path: Path) -> Contents:
+def read(path: Path) -> JournalContents:
     """What the journal `path` holds; a last line without its end is dropped.
 
     Raises:
@@ -161,7 +161,7 @@ def read(path: Path) -> Contents:
     header = _decode(path, 1, lines[0], Header)
     if header.format != FORMAT:
         raise TunerError(f"{path}:1: journal format {header.format}, this version reads {FORMAT}; start a new search")
-    return Contents(header, tuple(_trials(path, lines[1:])), torn=bool(rest))
+    return JournalContents(header, tuple(_trials(path, lines[1:])), torn=bool(rest))
 
 
 def _trials(path: Path, lines: list[bytes]) -> Iterator[Trial]:

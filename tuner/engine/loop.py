@@ -15,7 +15,7 @@ from spak.kg.space.factors import Codes
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Indices, Purpose, stream
-from spak.tuner.engine.audit import Audits, Finding, Standing
+from spak.tuner.engine.audit import Audits, Finding, LawTally
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.lead import Lead
 from spak.tuner.knowledge.restriction import Restriction, Rule
@@ -178,7 +178,7 @@ class Searcher:
         self.restriction = self.search.restriction
         self.space = self.restriction.space
         audited = [rule for rule in self.restriction.live if rule.is_audited]
-        self.standings = {rule.id: Standing(rule, self.objective) for rule in audited}
+        self.standings = {rule.id: LawTally(rule, self.objective) for rule in audited}
         laws = self.restriction.order(self._stream(Purpose.LAW_ORDER)) if self.restriction.rules else None
         self.order = laws if self.search.order is None else self.search.order
         self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))

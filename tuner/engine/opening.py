@@ -8,7 +8,7 @@ from spak.kg.files.loader import Laws
 from spak.kg.space.space import Space
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.loop import Search
-from spak.tuner.knowledge.gather import Target, gather
+from spak.tuner.knowledge.gather import SearchTarget, gather
 from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
@@ -47,7 +47,9 @@ class Opening:
     knowledge: Knowledge | None
 
 
-def opening(laws: Laws | None, space: Space, target: Target, manner: Manner, explain: Explain | None = None) -> Opening:
+def opening(
+    laws: Laws | None, space: Space, target: SearchTarget, manner: Manner, explain: Explain | None = None
+) -> Opening:
     """A search of `space` that begins with what `laws` know of it.
 
     Args:

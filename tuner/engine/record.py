@@ -25,7 +25,7 @@ _MAX_ID = 100
 
 
 @dataclass(frozen=True)
-class Subject:
+class RunSubject:
     """What was searched, in canonical ids.
 
     Attributes:
@@ -48,7 +48,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Method:
+class SearchMethod:
     """How it was searched.
 
     Attributes:
@@ -64,7 +64,7 @@ class Method:
     note: str = ""
 
 
-def run_id(tier: str, subject: Subject, now: datetime) -> str:
+def run_id(tier: str, subject: RunSubject, now: datetime) -> str:
     """`compiled-rtx5070-fmha-d64-s1024-causal-20260101t120000123`: sorts by what it is about, then by time.
 
     To the millisecond, so that searches started together do not share a journal, nor run files of two machines a name.
@@ -78,7 +78,7 @@ def run_id(tier: str, subject: Subject, now: datetime) -> str:
 
 
 @dataclass(frozen=True)
-class Frame:
+class RunFrame:
     """What surrounds the trials of a run.
 
     Attributes:
@@ -90,8 +90,8 @@ class Frame:
         hardware: Every hardware node by id: what ran is recorded for the one it ran on, and for no other.
     """
 
-    subject: Subject
-    method: Method
+    subject: RunSubject
+    method: SearchMethod
     provenance: Provenance
     created: datetime
     references: Mapping[str, Measurement] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class Frame:
         return run_id(self.provenance.tier, self.subject, self.created)
 
 
-def build(frame: Frame, result: Result) -> Run:
+def build(frame: RunFrame, result: Result) -> Run:
     """The run file of a search that ended, whether its budget was spent or the user stopped it."""
     return msgspec.structs.replace(
         experiment(frame, result.trials),
@@ -112,7 +112,7 @@ def build(frame: Frame, result: Result) -> Run:
     )
 
 
-def experiment(frame: Frame, trials: Sequence[Trial]) -> Run:
+def experiment(frame: RunFrame, trials: Sequence[Trial]) -> Run:
     """The run file of any trials.
 
     Raises:

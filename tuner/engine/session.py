@@ -20,7 +20,7 @@ from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchTask:
     """What is searched, in canonical ids.
 
     Attributes:
@@ -63,7 +63,7 @@ def _usual(nodes: Mapping[str, Hardware] | Mapping[str, Op], kind: str) -> str:
     return found[0]
 
 
-def ask(store: Store, kernel: str, hw: str, problem: str) -> Question:
+def ask(store: Store, kernel: str, hw: str, problem: str) -> SearchTask:
     """The question that names and a problem as typed mean.
 
     Args:
@@ -83,7 +83,7 @@ def ask(store: Store, kernel: str, hw: str, problem: str) -> Question:
     node = Taxonomy("hardware", store.hardware).resolve(hw)
     op = store.ops[op_id]
     size = complete(op, stated([op], problem))
-    return Question(node, op, size, name_of(op, size), hardware_facts(store, node))
+    return SearchTask(node, op, size, name_of(op, size), hardware_facts(store, node))
 
 
 def name_of(op: Op, problem: Mapping[str, Scalar]) -> str:
@@ -95,7 +95,7 @@ def name_of(op: Op, problem: Mapping[str, Scalar]) -> str:
     return show_assignments(other, separator="-").replace("=", "") or "default"
 
 
-def space(question: Question) -> Space:
+def space(question: SearchTask) -> Space:
     """The feasible space."""
     return build(question.op, question.problem, question.facts)
 

@@ -22,7 +22,7 @@ TIE = 1.01
 """Predictions within 1 % are shown as ties: the model claims no more (see docs/decisions/0063)."""
 
 
-class Row(Model, frozen=True, kw_only=True, omit_defaults=False):
+class RankedRow(Model, frozen=True, kw_only=True, omit_defaults=False):
     """One ranked trial.
 
     Attributes:
@@ -46,7 +46,7 @@ class Row(Model, frozen=True, kw_only=True, omit_defaults=False):
     laws: tuple[str, ...]
 
 
-class LawLine(Model, frozen=True, kw_only=True, omit_defaults=False):
+class LawEffect(Model, frozen=True, kw_only=True, omit_defaults=False):
     """What one law did in this search.
 
     Attributes:
@@ -104,7 +104,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
     removed_after_compiling: int
 
 
-class Report(Model, frozen=True, kw_only=True, omit_defaults=False):
+class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     """The JSON form of a search's report. Stable: keys are added, never renamed.
 
     Attributes:
@@ -121,9 +121,9 @@ class Report(Model, frozen=True, kw_only=True, omit_defaults=False):
     backend: str
     objective: str
     counts: Counts
-    ranked: tuple[Row, ...]
-    default: Row | None
-    laws: tuple[LawLine, ...]
+    ranked: tuple[RankedRow, ...]
+    default: RankedRow | None
+    laws: tuple[LawEffect, ...]
     contradicted: tuple[str, ...]
     answer: tuple[str, ...]
     seconds: float
@@ -132,7 +132,7 @@ class Report(Model, frozen=True, kw_only=True, omit_defaults=False):
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReportSubject:
     """What the report is about, in canonical ids.
 
     Attributes:
@@ -146,14 +146,14 @@ class Subject:
     feasible: int
 
 
-def build(subject: Subject, result: Result) -> Report:
+def build(subject: ReportSubject, result: Result) -> SearchReport:
     """The report of a search."""
     ranked = tuple(_ranked(result, subject.objective))
     counts = _counts(subject, result)
     laws = tuple(_law_line(rule, result) for rule in result.restriction.rules)
     default = next((row for row in ranked if row.origin == "default"), None)
     against = tuple(sorted({f.law for f in result.findings if f.outcome == "contradicts"}))
-    return Report(
+    return SearchReport(
         hw=subject.hw,
         op=subject.op,
         problem=dict(result.restriction.space.setting.problem),
@@ -170,7 +170,7 @@ def build(subject: Subject, result: Result) -> Report:
     )
 
 
-def _ranked(result: Result, objective: str) -> Iterator[Row]:
+def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
     placed = zip(result.indices, result.trials, strict=True)
     rows = [(i, t) for i, t in placed if t.invalidity == "correct" and t.value(objective) is not None]
     rows.sort(key=lambda row: _rank_key(row[1], objective))
@@ -180,7 +180,7 @@ def _ranked(result: Result, objective: str) -> Iterator[Row]:
         if not leader or not _ties(leader, found.value, found.low):
             rank, leader = place, found.value if found.high is None else found.high
         rules = result.restriction.speaking_of(index)
-        yield Row(
+        yield RankedRow(
             rank=rank,
             configuration=trial.configuration,
             value=found.value,
@@ -202,7 +202,7 @@ def _ties(leader: float, value: float, low: float | None) -> bool:
     return value <= leader * TIE if low is None else low <= leader
 
 
-def _counts(subject: Subject, result: Result) -> Counts:
+def _counts(subject: ReportSubject, result: Result) -> Counts:
     restriction = result.restriction
     by_law = [t for t in result.trials if t.failure is not None and t.failure.type == REMOVED_BY_LAW]
     return Counts(
@@ -217,7 +217,7 @@ def _counts(subject: Subject, result: Result) -> Counts:
     )
 
 
-def _law_line(rule: Rule, result: Result) -> LawLine:
+def _law_line(rule: Rule, result: Result) -> LawEffect:
     own: Sequence[Finding] = [finding for finding in result.findings if finding.law == rule.id]
     prefix = f"{rule.id}:"
     cut = [
@@ -226,7 +226,7 @@ def _law_line(rule: Rule, result: Result) -> LawLine:
         if t.failure and t.failure.type == REMOVED_BY_LAW and t.failure.message.startswith(prefix)
     ]
     fallen = rule.id in result.restriction.contested
-    return LawLine(
+    return LawEffect(
         id=rule.id,
         kind=kind_of(rule.law),
         status=rule.law.status,
@@ -243,7 +243,9 @@ def _law_line(rule: Rule, result: Result) -> LawLine:
     )
 
 
-def _answer(subject: Subject, ranked: Sequence[Row], default: Row | None, result: Result) -> Iterator[str]:
+def _answer(
+    subject: ReportSubject, ranked: Sequence[RankedRow], default: RankedRow | None, result: Result
+) -> Iterator[str]:
     """Which configuration, why, what was not tried, and on whose evidence."""
     word = "measured" if subject.objective == "time" else "predicted"
     if not ranked:
@@ -264,7 +266,7 @@ def _verb(word: str) -> str:
     return "ran correctly" if word == "measured" else "compile"
 
 
-def _against(best: Row, default: Row | None) -> str:
+def _against(best: RankedRow, default: RankedRow | None) -> str:
     if default is None:
         return ""
     if default.configuration == best.configuration:

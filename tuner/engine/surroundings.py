@@ -13,8 +13,8 @@ from spak.kg.files.root import LawRoot
 from spak.kg.model.hardware import check_device
 from spak.kg.model.store import Store
 from spak.tuner.backend.base import Backend
-from spak.tuner.backend.registry import Entry, Task, choose, wants_device
-from spak.tuner.engine.session import Question
+from spak.tuner.backend.registry import BackendEntry, Task, choose, wants_device
+from spak.tuner.engine.session import SearchTask
 
 Show = Callable[[int, float], None]
 """Told how many trials are done after how many seconds."""
@@ -57,7 +57,7 @@ class Surroundings:
     commit: Callable[[], str] = str
     workers: int = 1
     device: Callable[[], str] = str
-    open: Callable[[Entry, Task], Backend] = Entry.open
+    open: Callable[[BackendEntry, Task], Backend] = BackendEntry.open
     say: Callable[[str], None] = _silent
     watch: Callable[[int | None, float | None], Show] = _unwatched
 
@@ -76,7 +76,7 @@ class Surroundings:
             raise KgError(f"no folder for {kind} was given; write nothing, or name one")
         return self.local / kind
 
-    def task(self, question: Question, seed: int) -> Task:
+    def task(self, question: SearchTask, seed: int) -> Task:
         """What a backend is opened for."""
         return Task(question.hw, question.op, question.facts, self.cache, self.workers, seed)
 
@@ -90,7 +90,7 @@ class Choice:
         device: Asked for the name of this machine's GPU if the backend runs on it; else empty.
     """
 
-    backend: Entry
+    backend: BackendEntry
     device: str
 
     def check(self, store: Store, hw: str) -> None:

@@ -27,7 +27,7 @@ UNSTATED_SLOWDOWN = 1.3
 
 
 @dataclass(frozen=True)
-class Target:
+class SearchTarget:
     """What is searched: a hardware id, which the law root need not know, and what of its own history counts."""
 
     hw: str
@@ -35,7 +35,7 @@ class Target:
     problem: Problem = field(default_factory=dict)
 
 
-def gather(laws: Laws, space: Space, target: Target, restriction: Restriction) -> Knowledge:
+def gather(laws: Laws, space: Space, target: SearchTarget, restriction: Restriction) -> Knowledge:
     """What the law root knows about `space`: runs of the same op elsewhere, and the laws that may only reorder.
 
     Raises:
@@ -46,7 +46,7 @@ def gather(laws: Laws, space: Space, target: Target, restriction: Restriction) -
     return knowledge(space.codes, space.cardinalities, found, close, list(advice(restriction)))
 
 
-def recorded(laws: Laws, space: Space, target: Target) -> list[Source]:
+def recorded(laws: Laws, space: Space, target: SearchTarget) -> list[Source]:
     """What runs of the same op say of configurations of `space`, as far as the target counts them.
 
     Raises:
@@ -58,14 +58,14 @@ def recorded(laws: Laws, space: Space, target: Target) -> list[Source]:
     return [s for s in found if s.hw != target.hw or dict(s.problem) != dict(target.problem)]
 
 
-def _runs(laws: Laws, op: str, target: Target) -> Iterator[Run]:
+def _runs(laws: Laws, op: str, target: SearchTarget) -> Iterator[Run]:
     for name in laws.run_ids:
         run = laws.run(name)
         if run.op == op and (run.hw != target.hw or target.own_runs != "none"):
             yield run
 
 
-def _near(source: Source, target: Target) -> float:
+def _near(source: Source, target: SearchTarget) -> float:
     """1 for the same problem size, less the further its numbers are; 1 where either is not stated."""
     ratios, differing = [], 0
     for name, value in source.problem.items():

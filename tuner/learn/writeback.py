@@ -24,14 +24,14 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, Related
 from spak.kg.model.run import LawVerdict, Run
 from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
-from spak.tuner.learn.confirm.evidence import Witness, differences, entry_of
+from spak.tuner.learn.confirm.evidence import RunWitness, differences, entry_of
 
 MIN_AGREEING = 3
 """Configurations a law names that must show its effect before the run speaks for it; one without it speaks against."""
 
 
 @dataclass(frozen=True)
-class Change:
+class LawEdit:
     """One law file before and after.
 
     Attributes:
@@ -55,7 +55,7 @@ class Change:
     refused: bool = False
 
 
-def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run] = ()) -> tuple[Change, ...]:
+def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run] = ()) -> tuple[LawEdit, ...]:
     """What `run` changes in the law files: evidence and status of laws it speaks of, and files of `new` laws.
 
     A new law that says what a law of the root says, or less, gets no file: the runs are evidence on the law there is.
@@ -71,7 +71,7 @@ def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run]
     """
     runs = (run, *others)
     named = {entry.run for law in new for entry in law.evidence} | {one.id for one in runs}
-    witnesses = [Witness(one, laws) for one in runs]
+    witnesses = [RunWitness(one, laws) for one in runs]
     suggested = [_as_seen(law, witnesses) for law in new]
     return (*_grown(witnesses, laws), *_new(_with_runs(laws, sorted(named)), suggested))
 
@@ -89,7 +89,7 @@ def _suggests(entry: Evidence, run: str) -> bool:
     return entry.run == run and entry.role == "suggested"
 
 
-def _as_seen(law: Law, witnesses: Sequence[Witness]) -> Law:
+def _as_seen(law: Law, witnesses: Sequence[RunWitness]) -> Law:
     """The law with its suggesting entries as the one judgement gives them; mining states a bound, not what was seen."""
     by_run = {witness.run.id: witness for witness in witnesses if witness.covers(law)}
     entries = [
@@ -109,7 +109,7 @@ def _with_runs(laws: Laws, runs: Sequence[str]) -> Laws:
     return Laws(laws.root, msgspec.structs.replace(laws.contents, files=files))
 
 
-def diff(made: Iterable[Change]) -> str:
+def diff(made: Iterable[LawEdit]) -> str:
     """The changes as a unified diff with paths from the folder of the law root; empty if there are none."""
     parts: list[str] = []
     for change in made:
@@ -120,7 +120,7 @@ def diff(made: Iterable[Change]) -> str:
     return "".join(parts)
 
 
-def apply(made: Iterable[Change]) -> None:
+def apply(made: Iterable[LawEdit]) -> None:
     """Write the changes, each file whole or not at all, to the files as they are now: what others added stays.
 
     Raises:
@@ -138,7 +138,7 @@ def apply(made: Iterable[Change]) -> None:
         raise KgError("\n".join(refused))
 
 
-def _write(change: Change) -> None:
+def _write(change: LawEdit) -> None:
     if not change.before:
         with locked(change.root):
             if not change.path.exists():
@@ -147,7 +147,7 @@ def _write(change: Change) -> None:
     grow.append(change.root, change.path, change.entries)
 
 
-def _grown(witnesses: Sequence[Witness], laws: Laws) -> Iterator[Change]:
+def _grown(witnesses: Sequence[RunWitness], laws: Laws) -> Iterator[LawEdit]:
     """Evidence for laws of the root, a change for each file."""
     for law in laws.laws.values():
         found = [_said(witness, law) for witness in witnesses]
@@ -156,7 +156,7 @@ def _grown(witnesses: Sequence[Witness], laws: Laws) -> Iterator[Change]:
             yield _change(laws, law, entries)
 
 
-def _said(witness: Witness, law: Law) -> Evidence | None:
+def _said(witness: RunWitness, law: Law) -> Evidence | None:
     """What a run says of a law that does not have it yet."""
     run = witness.run
     if any(entry.run == run.id for entry in law.evidence):
@@ -170,18 +170,18 @@ def _said(witness: Witness, law: Law) -> Evidence | None:
     return entry if entry is not None and entry.effect.keys() <= COMPILED_FEATURES.keys() else None
 
 
-def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> Change:
+def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
     path = laws.path("law", law.id)
     file = LawFile.read(path)
     before = file.before.decode("utf-8-sig")
     why = grow.conflict(path)
     if why:
-        return Change(law.id, laws.root, path, before, before, f"not written: {why}", entries, refused=True)
+        return LawEdit(law.id, laws.root, path, before, before, f"not written: {why}", entries, refused=True)
     file.append_evidence(*entries)
     after = file.law.status
     verdicts = " and ".join(dict.fromkeys(entry.verdict for entry in entries))
     words = f"evidence {verdicts}; " + (f"{law.status} -> {after}" if after != law.status else after)
-    return Change(law.id, laws.root, path, before, file.text, words, entries)
+    return LawEdit(law.id, laws.root, path, before, file.text, words, entries)
 
 
 def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
@@ -207,7 +207,7 @@ def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
     )
 
 
-def _new(laws: Laws, new: Sequence[Law]) -> Iterator[Change]:
+def _new(laws: Laws, new: Sequence[Law]) -> Iterator[LawEdit]:
     known = dict(laws.laws)
     for suggested in new:
         if suggested.id in known or any(covers(old, suggested, laws) for old in known.values()):
@@ -217,7 +217,7 @@ def _new(laws: Laws, new: Sequence[Law]) -> Iterator[Change]:
         relative = f"{law.scope.hw}/{law.scope.op}/{law.id}.yaml"
         text = law_text(law)
         check_with(laws, relative, text)
-        yield Change(law.id, laws.root, laws.root / relative, "", text, f"new, {law.status}", law.evidence)
+        yield LawEdit(law.id, laws.root, laws.root / relative, "", text, f"new, {law.status}", law.evidence)
 
 
 def _superseding(law: Law, laws: Laws) -> Law:

@@ -45,7 +45,7 @@ def test_a_journal_gives_back_every_trial(tmp_path):
         diary.add(trial)
         assert journal.read(path).trials[-1] == trial  # on disk before anything else happens
     diary.close()
-    assert journal.read(path) == journal.Contents(HEADER, tuple(TRIALS), torn=False)
+    assert journal.read(path) == journal.JournalContents(HEADER, tuple(TRIALS), torn=False)
 
 
 @given(cut=st.integers(1, 60))
@@ -109,8 +109,8 @@ def finished(*laws, backend=None, trials=30, audit=0.2, problem=None):
     return loop.run(search, backend, loop.Hooks(lambda: float(next(ticks)), lambda _: None, lambda *_: None)), backend
 
 
-SUBJECT = record.Subject("card", "toy", {"size": 1024, "dim": 64}, "usual", "ab" * 32, commit="c0ffee")
-METHOD = record.Method("random", 0, "tune toy --use-laws")
+SUBJECT = record.RunSubject("card", "toy", {"size": 1024, "dim": 64}, "usual", "ab" * 32, commit="c0ffee")
+METHOD = record.SearchMethod("random", 0, "tune toy --use-laws")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -119,7 +119,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
     result, backend = finished(
         avoid("slow", "m * n > 4096"), avoid("wrong", "m == 32"), avoid("spills", "m > 32", "spill_bytes", 1)
     )
-    frame = record.Frame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware)
+    frame = record.RunFrame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware)
     run = record.build(frame, result)
     path = record.write(run, tmp_path)
     assert read_run(path) == run
@@ -138,7 +138,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
 def test_what_a_run_cannot_tell_is_inconclusive():
     """A law about time is neither supported nor refuted by predictions."""
     result, backend = finished(avoid("slow", "m * n > 4096"), backend=Formula(objective="predicted_time"))
-    run = record.build(record.Frame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware), result)
+    run = record.build(record.RunFrame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware), result)
     assert [(item.law, item.verdict) for item in run.tested] == [("slow", "inconclusive")]
     assert run.tier == "compiled"
 
@@ -146,13 +146,13 @@ def test_what_a_run_cannot_tell_is_inconclusive():
 @pytest.mark.parametrize("name", ["A Name / with: everything!", "x" * 300, ""])
 def test_a_run_id_is_always_an_id(name):
     """Whatever a problem size is called, the run's id fits the format and ends in its time."""
-    made = record.run_id("compiled", record.Subject("card", "toy", {}, name, ""), NOW)
+    made = record.run_id("compiled", record.RunSubject("card", "toy", {}, name, ""), NOW)
     assert len(made) <= 100
     assert made.endswith("-20260102t030405000")
     assert all(sign in "abcdefghijklmnopqrstuvwxyz0123456789_.-" for sign in made)
 
 
-ABOUT = report.Subject("card", "toy", "gpu", "time", len(build(OP, {}, FACTS)))
+ABOUT = report.ReportSubject("card", "toy", "gpu", "time", len(build(OP, {}, FACTS)))
 
 
 def test_a_report_ranks_by_time_with_ties_inside_the_margin():
@@ -189,7 +189,7 @@ def test_a_report_says_what_each_law_did_and_on_whose_evidence():
 def test_a_predicted_answer_says_that_nothing_was_timed():
     """A predicted time is labelled so wherever it is spoken of."""
     result, _ = finished(backend=Formula(objective="predicted_time"))
-    told = report.build(report.Subject("card", "toy", "compile", "predicted_time", ABOUT.feasible), result)
+    told = report.build(report.ReportSubject("card", "toy", "compile", "predicted_time", ABOUT.feasible), result)
     text = " ".join(told.answer)
     assert "predicted time" in text
     assert "measured time" not in text

@@ -15,7 +15,7 @@ from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.space import Space, build
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
-from spak.tuner.engine.audit import MIN_REFERENCES, Standing, judge
+from spak.tuner.engine.audit import MIN_REFERENCES, LawTally, judge_trial
 from spak.tuner.engine.budget import Budget
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
@@ -319,7 +319,7 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
     """What is judged once against each best is what judging everything anew after every trial finds."""
     restriction = restrict(SPACE, store(avoid("rule", "m >= 64", at_least=1.5)), Context("card", TOOLCHAIN))
     (rule,) = restriction.live
-    standing, fell, falls = Standing(rule, "time"), False, False
+    standing, fell, falls = LawTally(rule, "time"), False, False
     named: list[Trial] = []
     others: list[Measurement] = []
     for is_named, value, half in trials:
@@ -329,7 +329,7 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
         named += [trial] if is_named else []
         others += [] if is_named else [time]
         best = min(others, key=lambda m: m.value) if len(others) >= MIN_REFERENCES else None
-        falls |= any(judge(rule, one, objective="time", best=best).outcome == "contradicts" for one in named)
+        falls |= any(judge_trial(rule, one, objective="time", best=best).outcome == "contradicts" for one in named)
         fell |= standing.is_contradicted()
         assert fell == falls
     assert len(list(standing.findings())) == len(named)

@@ -25,7 +25,7 @@ TIME_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Target:
+class CompileTarget:
     """What is compiled, and for what.
 
     Attributes:
@@ -52,7 +52,7 @@ class CompileBackend:
 
     name = "compile"
 
-    def __init__(self, target: Target, toolchain: Toolchain, cache: CompileCache, *, workers: int) -> None:
+    def __init__(self, target: CompileTarget, toolchain: Toolchain, cache: CompileCache, *, workers: int) -> None:
         """Start no process yet.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spak.kernels.registry import spec
-from spak.tuner.backend.compile.backend import CompileBackend, Target
+from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity
 from spak.tuner.backend.compile.toolchain import Toolchain, find
 from spak.tuner.backend.registry import Task
@@ -21,5 +21,5 @@ def open_task(task: Task, toolchain: Toolchain | None = None) -> CompileBackend:
     specialises = [name for name, parameter in task.op.problem.items() if parameter.specialises]
     source = source_of(task.op.id, with_spec=True)
     identity = Identity(task.op.id, source, arch, toolchain.versions, specialises or None)
-    target = Target(spec(task.op.id), spec_path(task.op.id), identity, task.facts)
+    target = CompileTarget(spec(task.op.id), spec_path(task.op.id), identity, task.facts)
     return CompileBackend(target, toolchain, CompileCache(task.cache / "compile"), workers=task.workers)

@@ -20,7 +20,7 @@ from spak.tuner.backend.gpu.orphan import end_with_parent
 
 
 @dataclass(frozen=True)
-class Target:
+class CubinTarget:
     """What all compilations of a search share.
 
     Attributes:
@@ -39,7 +39,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledFunctions:
     """Keys of the functions of one configuration, the hot one first; or why it did not compile."""
 
     keys: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Compiler(Protocol):
     toolchain: Mapping[str, str]
     """Component -> version."""
 
-    def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:
+    def start(self, problem: Problem, configuration: Configuration) -> Future[CompiledFunctions]:
         """Compile, or join the same request under way; does not wait."""
         ...
 
@@ -65,15 +65,15 @@ class Compiler(Protocol):
 class AheadCompiler:
     """A pool of compiling processes. What is in the store, from another problem size or search, is not compiled again."""
 
-    def __init__(self, target: Target, *, workers: int) -> None:
+    def __init__(self, target: CubinTarget, *, workers: int) -> None:
         """Compile for `target` in `workers` processes; none starts yet."""
         self._target = target
         self.toolchain: Mapping[str, str] = {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()}
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
-        self._asked: dict[tuple[object, ...], Future[Compiled]] = {}
+        self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
 
-    def start(self, problem: Problem, configuration: Configuration) -> Future[Compiled]:
+    def start(self, problem: Problem, configuration: Configuration) -> Future[CompiledFunctions]:
         """Compile, or join the same request under way; does not wait."""
         identity = (*sorted(problem.items()), None, *sorted(configuration.items()))
         if identity not in self._asked:
@@ -94,7 +94,7 @@ def tileiras_version() -> str:
     return found[1] if found else ""
 
 
-def _compile(target: Target, problem: Problem, configuration: Configuration) -> Compiled:
+def _compile(target: CubinTarget, problem: Problem, configuration: Configuration) -> CompiledFunctions:
     from cuda.tile import compiler_timeout
 
     started = time.perf_counter()
@@ -107,5 +107,5 @@ def _compile(target: Target, problem: Problem, configuration: Configuration) -> 
             keys = [compile_into(store, job, target.arch, target.source_sha256)[0] for job in jobs]
     except Exception as error:  # noqa: BLE001  # a configuration that does not compile is a trial, whatever it raises
         lines = str(error).strip().splitlines() or [""]
-        return Compiled(failure=Failure(type=type(error).__name__, message=lines[0][:500]))
-    return Compiled(tuple(keys), milliseconds=(time.perf_counter() - started) * 1e3)
+        return CompiledFunctions(failure=Failure(type=type(error).__name__, message=lines[0][:500]))
+    return CompiledFunctions(tuple(keys), milliseconds=(time.perf_counter() - started) * 1e3)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from spak.kg.model.base import Problem
 from spak.kg.model.run import Device, Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Provenance, Request
-from spak.tuner.backend.gpu.ahead import Compiled, Compiler
+from spak.tuner.backend.gpu.ahead import CompiledFunctions, Compiler
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
 from spak.tuner.backend.gpu.supervisor import Outcome, Supervisor
 from spak.tuner.backend.gpu.timing import Plan
 
-Inspect = Callable[[Compiled], Mapping[str, float]]
+Inspect = Callable[[CompiledFunctions], Mapping[str, float]]
 """Features of what was compiled (`registers`, `spill_bytes`, ...); empty where they cannot be read."""
 UNITS = dict.fromkeys(("spill_bytes", "smem_bytes", "loop_spill_bytes", "loop_shared_bytes"), "bytes")
 
@@ -25,7 +25,7 @@ MOST = 0.75
 
 
 @dataclass(frozen=True)
-class Method:
+class TimingMethod:
     """How a search measures.
 
     Attributes:
@@ -54,14 +54,14 @@ class GpuBackend:
 
     Attributes:
         name: `gpu`.
-        batch_size: See `Method`.
-        plan: See `Method`; a caller may change it between batches.
+        batch_size: See `TimingMethod`.
+        plan: See `TimingMethod`; a caller may change it between batches.
         failed_baselines: Baseline -> why it has no time.
     """
 
     name = "gpu"
 
-    def __init__(self, supervisor: Supervisor, compiler: Compiler, inspect: Inspect, method: Method) -> None:
+    def __init__(self, supervisor: Supervisor, compiler: Compiler, inspect: Inspect, method: TimingMethod) -> None:
         """Measure through `supervisor` what `compiler` compiled ahead."""
         self._supervisor, self._compiler, self._inspect, self._method = supervisor, compiler, inspect, method
         self.batch_size, self.plan = method.batch_size, method.plan
@@ -114,7 +114,7 @@ class GpuBackend:
         for request in requests:
             self._compiler.start(request.problem, request.configuration)
 
-    def compiled(self, requests: Sequence[Request]) -> Iterator[Compiled]:
+    def compiled(self, requests: Sequence[Request]) -> Iterator[CompiledFunctions]:
         """What each request compiled to, in order, as soon as it has."""
         for request in requests:
             yield self._compiler.start(request.problem, request.configuration).result()
@@ -188,7 +188,7 @@ class GpuBackend:
             return
         self._references.setdefault(_key(problem), {}).setdefault(name, []).extend(outcome.samples)
 
-    def _trial(self, request: Request, code: Compiled, outcome: Outcome) -> Trial:
+    def _trial(self, request: Request, code: CompiledFunctions, outcome: Outcome) -> Trial:
         features = self._features(code) or {}
         measurements = [Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in sorted(features.items())]
         if outcome.error is not None:
@@ -210,7 +210,7 @@ class GpuBackend:
             times=Times(compilation=code.milliseconds, validation=outcome.check_ms, runtimes=runtimes),
         )
 
-    def _features(self, code: Compiled) -> dict[str, float] | None:
+    def _features(self, code: CompiledFunctions) -> dict[str, float] | None:
         return None if code.failure is not None else dict(self._inspect(code))
 
 

@@ -13,8 +13,8 @@ from spak.tuner.backend.compile.errors import CompilerMissingError, CubinError
 from spak.tuner.backend.compile.features import disassemble, of_cubin, of_disassembly, resident
 from spak.tuner.backend.compile.occupancy import Limits as SmLimits
 from spak.tuner.backend.compile.toolchain import find
-from spak.tuner.backend.gpu.ahead import AheadCompiler, Compiled, Target
-from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, Method
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
+from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
 from spak.tuner.backend.gpu.program import KernelProgram
 from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
@@ -46,7 +46,7 @@ class Bench:
 
 def open_compiler(bench: Bench) -> tuple[AheadCompiler, Inspect]:
     """What compiles for `bench.arch`, and what reads the features of the result."""
-    target = Target(spec_path(bench.op), bench.arch, bench.cubins, source_of(bench.op))
+    target = CubinTarget(spec_path(bench.op), bench.arch, bench.cubins, source_of(bench.op))
     return AheadCompiler(target, workers=bench.workers), inspector(bench)
 
 
@@ -55,7 +55,7 @@ def inspector(bench: Bench) -> Inspect:
     store, limits = CubinStore(bench.cubins), SmLimits.of(bench.facts)
     loops: dict[str, dict[str, float]] = {}  # problem sizes share their code
 
-    def inspect(code: Compiled) -> Mapping[str, float]:
+    def inspect(code: CompiledFunctions) -> Mapping[str, float]:
         cubins = [cubin for key in code.keys if (cubin := store.get(key)) is not None]
         if not cubins:
             return {}
@@ -80,7 +80,7 @@ def hot_loop(cubin: Cubin) -> dict[str, float]:
     return {name: found[name] for name in PREDICTING if name in found}
 
 
-def open_gpu(bench: Bench, method: Method, limits: Limits | None = None) -> GpuBackend:
+def open_gpu(bench: Bench, method: TimingMethod, limits: Limits | None = None) -> GpuBackend:
     """A backend that measures on the GPU of this machine; no process starts before it is used."""
     compiler, inspect = open_compiler(bench)
     program = KernelProgram(bench.op, spec_path(bench.op), bench.cubins, source_of(bench.op))
@@ -94,4 +94,4 @@ def open_task(task: Task) -> GpuBackend:
         TunerError: If the hardware facts do not say what to compile for.
     """
     bench = Bench(task.op.id, task.arch, task.facts, task.cache / "cubins", task.workers)
-    return open_gpu(bench, Method(seed=task.seed))
+    return open_gpu(bench, TimingMethod(seed=task.seed))

@@ -33,7 +33,7 @@ FAIR = frozenset({"confirm"})
 
 
 @dataclass(frozen=True)
-class Witness:
+class RunWitness:
     """A run that can be asked about laws.
 
     Attributes:
@@ -126,7 +126,7 @@ class Witness:
         return not found_elsewhere and any(candidate.law.id == law.id for candidate in self.run.suggested)
 
 
-def entry_of(said: Judgement, witness: Witness, *, role: str) -> Evidence:
+def entry_of(said: Judgement, witness: RunWitness, *, role: str) -> Evidence:
     """The entry that a judgement is in a law's file."""
     return Evidence(
         run=witness.run.id,
@@ -140,7 +140,7 @@ def entry_of(said: Judgement, witness: Witness, *, role: str) -> Evidence:
     )
 
 
-def differences(law: Law, entry: Evidence, witness: Witness) -> tuple[str, ...]:
+def differences(law: Law, entry: Evidence, witness: RunWitness) -> tuple[str, ...]:
     """In what `entry` is not what the trials of its run say; nothing if it is true to them, or they cannot tell.
 
     A claim that `spak.tuner.learn.confirm.judge` has no way to judge (an occupancy ratio, a throughput) differs in nothing. An entry

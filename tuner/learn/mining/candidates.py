@@ -14,8 +14,8 @@ from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
 from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
 from spak.tuner.learn.mining.indifferent import Tie, ties
-from spak.tuner.learn.mining.negative import Region, Settings, slow_regions
-from spak.tuner.learn.mining.positive import Setting, settings
+from spak.tuner.learn.mining.negative import FarRegion, Settings, slow_regions
+from spak.tuner.learn.mining.positive import PreferredSetting, settings
 from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.table import TrialTable, problem_text
 from spak.tuner.learn.mining.words import in_words, mechanism, slug
@@ -178,7 +178,7 @@ class _Statement:
     interval: dict[str, float]
 
 
-def _slow(table: TrialTable, subject: Topic, region: Region, margins: Margins) -> NegativeLaw:
+def _slow(table: TrialTable, subject: Topic, region: FarRegion, margins: Margins) -> NegativeLaw:
     where = in_words(_avoid(region))
     far = margins.negative.far
     timed = region.mask & table.observed
@@ -196,7 +196,7 @@ def _slow(table: TrialTable, subject: Topic, region: Region, margins: Margins) -
     return _negative(table, subject, region, told)
 
 
-def _compiled(table: TrialTable, subject: Topic, claim: CompiledClaim, region: Region) -> NegativeLaw:
+def _compiled(table: TrialTable, subject: Topic, claim: CompiledClaim, region: FarRegion) -> NegativeLaw:
     least = claim.least(table, region.mask)
     title = f"{subject.op_title} on {subject.hw} {claim.words} where {in_words(_avoid(region))}"
     bound = {claim.effect: Bound(at_least=claim.at_least)}
@@ -204,13 +204,13 @@ def _compiled(table: TrialTable, subject: Topic, claim: CompiledClaim, region: R
     return _negative(table, subject, region, told)
 
 
-def _avoid(region: Region) -> str:
+def _avoid(region: FarRegion) -> str:
     """The region's conjunction without the kinds of problem, which go into the scope."""
     rest = [literal.text for literal in region.literals if literal.kind != "problem"]
     return " and ".join(sorted(rest, key=_reading_order)) or "True"
 
 
-def _negative(table: TrialTable, subject: Topic, region: Region, told: _Statement) -> NegativeLaw:
+def _negative(table: TrialTable, subject: Topic, region: FarRegion, told: _Statement) -> NegativeLaw:
     expression = _avoid(region)
     scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
     spoken = {name for literal in region.literals for name in literal.names}
@@ -227,7 +227,7 @@ def _negative(table: TrialTable, subject: Topic, region: Region, told: _Statemen
     )
 
 
-def _examples(table: TrialTable, region: Region) -> Examples:
+def _examples(table: TrialTable, region: FarRegion) -> Examples:
     """The first configuration inside, and one outside: the fastest where times are known."""
     inside = int(region.mask.any(axis=0).argmax())
     best = [int(index) for index in table.best() if index >= 0]
@@ -239,7 +239,7 @@ def _reading_order(text: str) -> tuple[bool, str]:
     return (text.split(" ", 1)[0] in FEATURES, text)
 
 
-def _positive(table: TrialTable, subject: Topic, setting: Setting, within: float) -> PositiveLaw:
+def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting, within: float) -> PositiveLaw:
     words = " and ".join(f"{name} = {value}" for name, value in setting.prefer.items())
     scope = _scope(table, subject)
     return PositiveLaw(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spak.tuner.learn.mining.negative import Badness, Region, Settings, regions
+from spak.tuner.learn.mining.negative import Badness, FarRegion, Settings, regions
 from spak.tuner.learn.mining.predicates import literals
 from spak.tuner.learn.mining.table import Bools, TrialTable
 
@@ -58,7 +58,7 @@ def _known(table: TrialTable) -> Bools:
 
 def compiled_regions(
     table: TrialTable, claim: CompiledClaim, settings: Settings, tiles: tuple[str, ...] | None = None
-) -> list[Region]:
+) -> list[FarRegion]:
     """The most general regions whose every configuration shows `claim`; predicates speak of parameters only."""
     relevant, shown = claim.shows(table)
     if not shown.any():

@@ -60,7 +60,7 @@ class Badness:
 
 
 @dataclass(frozen=True)
-class Region:
+class FarRegion:
     """A negative statement found in a table.
 
     Attributes:
@@ -115,14 +115,14 @@ def _truth(literals: Sequence[Literal], relevant: Bools, good: Bools) -> _Truth:
     return _Truth(everywhere, weight.astype(np.float32), on_good, worth)
 
 
-def slow_regions(table: TrialTable, literals: Sequence[Literal], settings: Settings) -> list[Region]:
+def slow_regions(table: TrialTable, literals: Sequence[Literal], settings: Settings) -> list[FarRegion]:
     """Regions whose every cell is slower than the best by `settings.far` and a little more, or did not run."""
     low, _ = table.slowdown_bounds()
     tried = table.observed | table.failed
     return regions(literals, Badness(tried, np.where(table.observed, low, np.inf), settings.far * SAFETY), settings)
 
 
-def regions(literals: Sequence[Literal], badness: Badness, settings: Settings) -> list[Region]:
+def regions(literals: Sequence[Literal], badness: Badness, settings: Settings) -> list[FarRegion]:
     """The most general minimal conjunctions that hold no good cell, most general first, each adding something new.
 
     Args:
@@ -137,7 +137,7 @@ def regions(literals: Sequence[Literal], badness: Badness, settings: Settings) -
     # among statements of equal reach the shorter, then the one that names a mechanism (a compiled feature)
     found.sort(key=lambda c: (-c.cells, len(c.chosen), [literals[i].kind != "feature" for i in c.chosen], c.chosen))
     covered = np.zeros_like(relevant)
-    kept: list[Region] = []
+    kept: list[FarRegion] = []
     for conjunction in found:
         if len(kept) >= settings.max_laws:
             break
@@ -189,7 +189,7 @@ def _conjunctions(truth: _Truth) -> tuple[list[_Conjunction], dict[int, int]]:
     return found, tried
 
 
-def _region(chosen: tuple[Literal, ...], mask: Bools, badness: Badness, tried: int) -> Region:
+def _region(chosen: tuple[Literal, ...], mask: Bools, badness: Badness, tried: int) -> FarRegion:
     """The region with its chance: configurations are the unit, since problem sizes repeat each other.
 
     What is asked is how likely a region of this size lies as low in the order as it does: all of it below the
@@ -202,4 +202,4 @@ def _region(chosen: tuple[Literal, ...], mask: Bools, badness: Badness, tried: i
     nearest = np.where(badness.relevant[rows], badness.value[rows], np.inf).min(axis=0)
     better = int((tried_here & ~covered & (nearest < badness.value[mask].min())).sum())
     chance = log_chance_of_avoiding(int(tried_here.sum()), better, int(covered.sum()))
-    return Region(chosen, mask, int(covered.sum()), exp(min(0.0, chance + log(max(tried, 1) * MAX_LITERALS))))
+    return FarRegion(chosen, mask, int(covered.sum()), exp(min(0.0, chance + log(max(tried, 1) * MAX_LITERALS))))

@@ -20,7 +20,7 @@ MIN_PROBLEMS = 2
 
 
 @dataclass(frozen=True)
-class Setting:
+class PreferredSetting:
     """A preferred setting.
 
     Attributes:
@@ -38,12 +38,14 @@ class Setting:
     chance: float
 
 
-def settings(table: TrialTable, *, within: float = 0.01, loss: float = 0.02, max_laws: int = 4) -> list[Setting]:
+def settings(
+    table: TrialTable, *, within: float = 0.01, loss: float = 0.02, max_laws: int = 4
+) -> list[PreferredSetting]:
     """Settings whose best is within `within` of the best and without which at least `loss` is lost, fewest names first."""
     if len(table.problems) < MIN_PROBLEMS:
         return []
     candidates = list(_candidates(table))
-    kept: list[Setting] = []
+    kept: list[PreferredSetting] = []
     for prefer, mask in candidates:
         found = _setting(table, prefer, mask, tried=len(candidates))
         if found is None or found.cost > within or found.loss < loss or found.chance > FAMILY_ERROR:
@@ -67,7 +69,7 @@ def _candidates(table: TrialTable) -> list[tuple[dict[str, Scalar], Bools]]:
     return found
 
 
-def _setting(table: TrialTable, prefer: dict[str, Scalar], mask: Bools, *, tried: int) -> Setting | None:
+def _setting(table: TrialTable, prefer: dict[str, Scalar], mask: Bools, *, tried: int) -> PreferredSetting | None:
     cost, loss, chance = 0.0, np.inf, 0.0
     for row in range(len(table.problems)):
         seen = table.observed[row]
@@ -84,4 +86,4 @@ def _setting(table: TrialTable, prefer: dict[str, Scalar], mask: Bools, *, tried
         winners = int((time[seen] < low[outside].min()).sum())
         chance += log_chance_of_avoiding(int(seen.sum()), max(winners, 1), int(outside.sum()))
     corrected = min(1.0, exp(min(0.0, chance + log(max(tried, 1)))))
-    return Setting(prefer, cost, float(loss), int((mask & table.observed.any(axis=0)).sum()), corrected)
+    return PreferredSetting(prefer, cost, float(loss), int((mask & table.observed.any(axis=0)).sum()), corrected)

@@ -14,7 +14,7 @@ from spak.kernels.attention.fmha.spec import SPEC
 from spak.kg.files.loader import load
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
-from spak.tuner.backend.compile.backend import CompileBackend, Target
+from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity
 from spak.tuner.backend.compile.errors import CompilerMissingError
 from spak.tuner.backend.compile.open import open_task
@@ -39,7 +39,10 @@ def backend(question, tmp_path):
     """A backend whose workers can only refuse, die or hang; what it knows comes from its cache."""
     identity = Identity("fmha", "ab" * 32, "sm_120", {}, ())
     made = CompileBackend(
-        Target(SPEC, f"{broken.__name__}:SPEC", identity, question.facts), TOOLS, CompileCache(tmp_path), workers=1
+        CompileTarget(SPEC, f"{broken.__name__}:SPEC", identity, question.facts),
+        TOOLS,
+        CompileCache(tmp_path),
+        workers=1,
     )
     yield made, lambda configuration, result: CompileCache(tmp_path).put(identity.key({}, configuration), result)
     made.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spak.tuner.backend.gpu.ahead import AheadCompiler, Target
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
 from spak.tuner.backend.gpu.cubins import CubinStore
 
 pytestmark = pytest.mark.compiler
@@ -13,7 +13,7 @@ SPEC = "tests.tuner.backend.gpu.scale_spec:SPEC"
 def compiler(tmp_path_factory):
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     folder = tmp_path_factory.mktemp("cubins")
-    compiler = AheadCompiler(Target(SPEC, "sm_90", folder, "source"), workers=1)
+    compiler = AheadCompiler(CubinTarget(SPEC, "sm_90", folder, "source"), workers=1)
     compiler.folder = folder
     yield compiler
     compiler.close()

@@ -7,8 +7,8 @@ import pytest
 
 from spak.kg.model.run import Failure
 from spak.tuner.backend.base import Request
-from spak.tuner.backend.gpu.ahead import Compiled
-from spak.tuner.backend.gpu.backend import GpuBackend, Method
+from spak.tuner.backend.gpu.ahead import CompiledFunctions
+from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
 from spak.tuner.backend.gpu.timing import Plan
 from tests.tuner.backend.gpu.fake_device import FakeProgram
@@ -28,7 +28,9 @@ class FakeCompiler:
         self.asked.append((dict(problem), dict(configuration)))
         future = Future()
         failure = Failure(type="ValueError", message="no") if configuration.get("kind") == "refused" else None
-        future.set_result(Compiled(failure=failure) if failure else Compiled((f"key-{len(self.asked)}",), None, 3.0))
+        future.set_result(
+            CompiledFunctions(failure=failure) if failure else CompiledFunctions((f"key-{len(self.asked)}",), None, 3.0)
+        )
         return future
 
     def close(self):
@@ -43,7 +45,7 @@ def make(tmp_path):
 
     def backend(**method):
         supervisor = Supervisor(FakeProgram(log), Limits(check_s=2, time_s=2, close_s=5))
-        method = Method(**{"plan": PLAN, **method})
+        method = TimingMethod(**{"plan": PLAN, **method})
         backends.append(GpuBackend(supervisor, FakeCompiler(), lambda code: {"spill_bytes": 8.0}, method))
         return backends[-1], log
 
@@ -145,7 +147,7 @@ class SlowCompiler(FakeCompiler):
         return self.futures[us]
 
     def finish(self, us):
-        self.futures[us].set_result(Compiled((f"key-{us}",), None, 3.0))
+        self.futures[us].set_result(CompiledFunctions((f"key-{us}",), None, 3.0))
 
 
 def test_a_search_goes_on_with_most_of_a_batch(tmp_path):
@@ -153,7 +155,7 @@ def test_a_search_goes_on_with_most_of_a_batch(tmp_path):
     asked = requests(*({"us": us} for us in (1.0, 2.0, 3.0, 4.0)))
     compiler = SlowCompiler({1.0, 3.0, 4.0})
     supervisor = Supervisor(FakeProgram(tmp_path / "steps"))
-    backend = GpuBackend(supervisor, compiler, lambda _: {}, Method(plan=PLAN, patience_s=0.01))
+    backend = GpuBackend(supervisor, compiler, lambda _: {}, TimingMethod(plan=PLAN, patience_s=0.01))
     assert backend.late(asked) == [1]
     compiler.finish(2.0)
     assert backend.late(asked) == []
@@ -165,7 +167,7 @@ def test_a_search_waits_until_most_of_a_batch_is_there(tmp_path):
     compiler = SlowCompiler({1.0, 3.0})
     compiler.start({}, {"us": 4.0})
     backend = GpuBackend(
-        Supervisor(FakeProgram(tmp_path / "steps")), compiler, lambda _: {}, Method(plan=PLAN, patience_s=0.01)
+        Supervisor(FakeProgram(tmp_path / "steps")), compiler, lambda _: {}, TimingMethod(plan=PLAN, patience_s=0.01)
     )
     later = Timer(0.2, compiler.finish, (4.0,))
     later.start()

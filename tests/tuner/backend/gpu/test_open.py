@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from spak.tuner.backend.gpu.ahead import Compiled
-from spak.tuner.backend.gpu.backend import Method
+from spak.tuner.backend.gpu.ahead import CompiledFunctions
+from spak.tuner.backend.gpu.backend import TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into
 from spak.tuner.backend.gpu.open import PREDICTING, Bench, hot_loop, inspector, open_gpu
 from spak.tuner.backend.source import source_of
@@ -33,7 +33,7 @@ def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
 
     [job] = SPEC.compile_jobs({"n": 1 << 16}, {"tile": 256, "kind": "good"})
     key, _ = compile_into(CubinStore(tmp_path), job, "sm_90", "source")
-    features = inspector(bench)(Compiled((key,)))
+    features = inspector(bench)(CompiledFunctions((key,)))
     loop = {name for name in features if name.startswith("loop_")}
     assert set(features) - loop == {"registers", "smem_bytes", "threads", "spill_bytes", "ctas_per_sm"}
     assert loop == set(PREDICTING)
@@ -45,7 +45,7 @@ def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
 
 
 def test_what_is_not_in_the_store_has_no_features(bench):
-    assert inspector(bench)(Compiled(("gone",))) == {}
+    assert inspector(bench)(CompiledFunctions(("gone",))) == {}
 
 
 def test_code_that_cannot_be_disassembled_only_lacks_the_hot_loop():
@@ -59,6 +59,6 @@ def test_the_source_hash_is_of_names_within_the_repository():
 @pytest.mark.compiler
 def test_opening_starts_nothing(bench):
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    backend = open_gpu(bench, Method())
+    backend = open_gpu(bench, TimingMethod())
     assert backend.provenance().device is None
     backend.close()
