@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from spak.kg.model.base import Configuration, Problem
 from spak.kg.model.run import Device, Measurement, Noise, Trial
@@ -25,6 +25,10 @@ class Request:
     problem: Problem
     origin: str
     index: int = -1
+
+    def trial(self, **found: Any) -> Trial:
+        """What was found of it, as the fields of a `Trial` besides its own."""
+        return Trial(configuration=dict(self.configuration), problem=dict(self.problem), origin=self.origin, **found)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Backend(Protocol):
 
         Fewer than all. What they need goes on meanwhile. Empty for a backend that never waits for one of many.
         """
-        ...
+        del requests
+        return ()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """Each request with its trial, failures included, in the order they finish."""
@@ -74,8 +79,9 @@ class Backend(Protocol):
 
     def references(self, problem: Problem) -> dict[str, Measurement]:
         """Times of library baselines at `problem`, from the rounds of the trials so far; empty if none was timed."""
-        ...
+        del problem
+        return {}
 
     def close(self) -> None:
         """Release workers; safe to call twice."""
-        ...
+        return

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from spak.kg.formats.recording import Recording
-from spak.kg.model.base import Configuration, Problem, Scalar
-from spak.kg.model.run import Failure, Measurement, Trial
-from spak.tuner.backend.base import Provenance, Request
+from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.run import Failure, Trial
+from spak.tuner.backend.base import Backend, Provenance, Request
 
 FEATURES = frozenset({"spill_bytes", "registers", "smem_bytes", "threads", "ctas_per_sm"})
 """Compiled features a record may hold; anything else in it (GFLOP/s) is known only after timing."""
@@ -18,7 +18,7 @@ MISS = "NotRecorded"
 """`Failure.type` of a trial whose configuration the record does not hold."""
 
 
-class ReplayBackend:
+class ReplayBackend(Backend):
     """Answers from one recording. Durations are those of the record, so costs are counted as if it were live."""
 
     name = "replay"
@@ -42,27 +42,15 @@ class ReplayBackend:
         """The compiled features that the record holds of each request, None where it holds none."""
         return [self._features(request) for request in requests]
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
-        """None: a record is there."""
-        del requests
-        return ()
-
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """The recorded trials, in the order asked for."""
         for request in requests:
             trial = self._find(request)
             if trial is None:
-                yield request, _miss(request)
+                failure = Failure(type=MISS, message="the record does not hold this configuration")
+                yield request, request.trial(invalidity="constraints", failure=failure)
             else:
                 yield request, msgspec.structs.replace(trial, origin=request.origin, problem=dict(request.problem))
-
-    def references(self, problem: Problem) -> dict[str, Measurement]:
-        """Nothing: a record's baselines are in its own file."""
-        del problem
-        return {}
-
-    def close(self) -> None:
-        """Nothing to release."""
 
     def _features(self, request: Request) -> dict[str, float] | None:
         trial = self._find(request)
@@ -76,13 +64,3 @@ class ReplayBackend:
 
     def _key(self, configuration: Configuration) -> tuple[Scalar, ...]:
         return tuple(configuration[name] for name in self._names)
-
-
-def _miss(request: Request) -> Trial:
-    return Trial(
-        configuration=dict(request.configuration),
-        problem=dict(request.problem),
-        invalidity="constraints",
-        failure=Failure(type=MISS, message="the record does not hold this configuration"),
-        origin=request.origin,
-    )

@@ -333,10 +333,7 @@ def _codes(space: Space, rows: Indices) -> Codes:
 
 def _removed(request: Request, rule: Rule, features: dict[str, float]) -> Trial:
     """A configuration that was compiled and, by its features, not evaluated."""
-    return Trial(
-        configuration=dict(request.configuration),
-        problem=dict(request.problem),
-        origin=request.origin,
+    return request.trial(
         invalidity="constraints",
         failure=Failure(type=REMOVED_BY_LAW, message=f"{rule.id}: {rule.law.title}"),
         measurements=tuple(Measurement(name=name, value=value) for name, value in features.items()),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spak.kernels.interface import KernelSpec
-from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Measurement, Times, Trial
-from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.cache import CompileCache, Identity
 from spak.tuner.backend.compile.features import UNITS, resident
 from spak.tuner.backend.compile.occupancy import Limits
@@ -41,7 +41,7 @@ class CompileTarget:
     facts: Mapping[str, Scalar]
 
 
-class CompileBackend:
+class CompileBackend(Backend):
     """Compiles in parallel worker processes, through a cache, and predicts times from what was compiled.
 
     Attributes:
@@ -83,20 +83,10 @@ class CompileBackend:
         found: dict[int, Compiled] = dict(self._compile(requests))
         return [self._features(found[i]) for i in range(len(requests))]
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
-        """None: what is compiled first is reported first."""
-        del requests
-        return ()
-
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """A trial for each request as its compilation finishes; its `predicted_time` is no `time`."""
         for index, compiled in self._compile(requests):
             yield requests[index], self._trial(requests[index], compiled)
-
-    def references(self, problem: Problem) -> dict[str, Measurement]:
-        """Nothing: library kernels are not compiled here."""
-        del problem
-        return {}
 
     def close(self) -> None:
         """End the workers; safe to call twice."""
@@ -139,10 +129,7 @@ class CompileBackend:
             measurements.append(Measurement(name="predicted_time", value=predicted, unit="us"))
         for name, value in (features or {}).items():
             measurements.append(Measurement(name=name, value=value, unit=UNITS.get(name, "1")))
-        return Trial(
-            configuration=dict(request.configuration),
-            problem=dict(request.problem),
-            origin=request.origin,
+        return request.trial(
             invalidity=invalidity,
             failure=failure,
             measurements=tuple(measurements),

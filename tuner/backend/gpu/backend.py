@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from spak.kg.model.base import Problem
 from spak.kg.model.run import Device, Measurement, Noise, Times, Trial
-from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.gpu.ahead import CompiledFunctions, Compiler
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
@@ -49,7 +49,7 @@ class TimingMethod:
     keep_samples: bool = True
 
 
-class GpuBackend:
+class GpuBackend(Backend):
     """Measures on the GPU of this machine.
 
     Attributes:
@@ -149,16 +149,7 @@ class GpuBackend:
             if code.failure is None:
                 contestants.append(Contestant(index, request.configuration))
             else:
-                yield (
-                    request,
-                    Trial(
-                        configuration=dict(request.configuration),
-                        problem=dict(request.problem),
-                        origin=request.origin,
-                        invalidity="compile",
-                        failure=code.failure,
-                    ),
-                )
+                yield request, request.trial(invalidity="compile", failure=code.failure)
         if not contestants:
             return
         problem = requests[0].problem
@@ -200,10 +191,7 @@ class GpuBackend:
             key = _key(request.problem)
             self._best_us[key] = min(self._best_us.get(key, math.inf), time.value)
             runtimes = tuple(us / 1e3 for us in outcome.samples) if self._method.keep_samples else ()
-        return Trial(
-            configuration=dict(request.configuration),
-            problem=dict(request.problem),
-            origin=request.origin,
+        return request.trial(
             invalidity=outcome.invalidity,
             failure=outcome.failure,
             measurements=tuple(measurements),
