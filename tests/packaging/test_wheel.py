@@ -51,9 +51,9 @@ CUTILE_TREE = {
 any installed package called `kernels` would take its place."""
 
 USER_FILE = """
-from spak.kg.model.op import Op
-def title(op: Op) -> str:
-    return op.id + 1
+import spak
+def worth(configurations: list[dict[str, int]]) -> int:
+    return spak.load().rank(configurations, op="fmha", hw="h200").num_removed + ""
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -139,7 +139,9 @@ def test_the_wheel_holds_the_package_and_no_other_name(wheels):
     here = [name for name in tracked if (ROOT / name).is_file()]
     code = {f"spak/{name}" for name in here if name.split("/")[0] in {"kg", "kernels", "tuner", "cli"}}
     laws = {f"spak/kg/packaged_laws/{name.removeprefix('laws/')}" for name in here if name.startswith("laws/")}
-    assert code | laws | {"spak/__init__.py", "spak/py.typed"} <= found
+    face = {name.removeprefix("src/") for name in here if name.startswith("src/spak/")}
+    assert {"spak/__init__.py", "spak/py.typed"} < face
+    assert code | laws | face <= found
     with zipfile.ZipFile(wheels["checkout"]) as archive:
         metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
     assert "License-Expression: Apache-2.0" in metadata
