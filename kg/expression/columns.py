@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,11 @@ def evaluate(node: tree.Node, columns: Mapping[str, Any], count: int) -> Values:
     if encoded and all(np.ndim(value) == 0 for value in plain.values()) and size * GRID_SHARE <= count:
         axes = np.indices([len(column.values) for column in encoded.values()]).reshape(len(encoded), -1)
         grid = {name: _array(column.values)[axis] for (name, column), axis in zip(encoded.items(), axes, strict=True)}
-        result = _full(_evaluate(node, {**plain, **grid}), size)
+        result = _full(scalar.evaluate(node, {**plain, **grid}, _COLUMNS), size)
         return np.asarray(result.take(_combined(list(encoded.values()), size), mode="clip"))  # every code is in range
     expanded = {name: column.expanded() for name, column in encoded.items()}
     given = {name: value if np.ndim(value) == 0 else _array(value) for name, value in plain.items()}
-    return _full(_evaluate(node, {**given, **expanded}), count)
+    return _full(scalar.evaluate(node, {**given, **expanded}, _COLUMNS), count)
 
 
 def _combined(columns: list[Column], size: int) -> npt.NDArray[np.integer[Any]]:
@@ -77,36 +78,6 @@ def _array(values: Any) -> Values:
 def _full(result: Any, count: int) -> Values:
     array = np.asarray(result)
     return np.broadcast_to(array, (count,)).copy() if array.ndim == 0 else array
-
-
-def _evaluate(node: tree.Node, values: Mapping[str, Any]) -> Any:
-    match node:
-        case tree.Const(value):
-            return value
-        case tree.Name(name):
-            return values[name]
-        case tree.Unary("not", operand):
-            return ~_truth(_evaluate(operand, values))
-        case tree.Unary(op, operand):
-            number = _numbers(_evaluate(operand, values))
-            return -number if op == "-" else number
-        case tree.Binary(op, left, right):
-            return _arithmetic(op, _numbers(_evaluate(left, values)), _numbers(_evaluate(right, values)))
-        case tree.Compare("in" | "not in" as op, left, tree.Members(items)):
-            wanted = _evaluate(left, values)
-            hits = [_compare("==", wanted, _evaluate(item, values)) for item in items]
-            return np.logical_or.reduce(np.broadcast_arrays(*hits)) == (op == "in")
-        case tree.Compare(op, left, right):
-            return _compare(op, _evaluate(left, values), _evaluate(right, values))
-        case tree.Junction(op, operands):
-            joined = np.logical_and if op == "and" else np.logical_or
-            result = _truth(_evaluate(operands[0], values))
-            for operand in operands[1:]:
-                result = joined(result, _truth(_evaluate(operand, values)))
-            return result
-        case tree.Call(function, arguments):
-            return _call(function, [_numbers(_evaluate(argument, values)) for argument in arguments])
-    raise AssertionError(node)  # pragma: no cover - a list outside `in` is refused by the parser
 
 
 def _is_text(value: Any) -> bool:
@@ -135,22 +106,11 @@ def _each(function: Callable[..., Any], dtype: Any) -> Callable[..., Values]:
 
 
 def _arithmetic(op: str, left: Any, right: Any) -> Any:
+    left, right = _numbers(left), _numbers(right)
+    if op == "**":
+        return _distinct(lambda base: scalar.arithmetic("**", base, float(right)), left)
     with np.errstate(all="ignore"):
-        match op:
-            case "+":
-                result = left + right
-            case "-":
-                result = left - right
-            case "*":
-                result = left * right
-            case "/":
-                result = left / right
-            case "//":
-                result = np.floor_divide(left, right)
-            case "%":
-                result = np.mod(left, right)
-            case _:
-                return _distinct(lambda base: scalar.arithmetic("**", base, float(right)), left)
+        result = scalar.ARITHMETIC[op](left, right)
     return np.where(np.isfinite(result), result, np.nan)
 
 
@@ -165,15 +125,7 @@ def _compare(op: str, left: Any, right: Any) -> Any:
     if _is_text(left) or _is_text(right):
         lifted = np.frompyfunc(lambda a, b: scalar.compare(op, a, b), 2, 1)
         return np.asarray(lifted(left, right)).astype(bool)
-    functions = {
-        "==": np.equal,
-        "!=": np.not_equal,
-        "<": np.less,
-        "<=": np.less_equal,
-        ">": np.greater,
-        ">=": np.greater_equal,
-    }
-    return functions[op](_comparable(left), _comparable(right))
+    return scalar.COMPARISONS[op](_comparable(left), _comparable(right))
 
 
 def _comparable(value: Any) -> Any:
@@ -181,21 +133,25 @@ def _comparable(value: Any) -> Any:
 
 
 def _call(function: str, arguments: list[Any]) -> Any:
+    numbers = [_numbers(argument) for argument in arguments]
     match function:
-        case "min":
-            return _fold(np.minimum, arguments)
-        case "max":
-            return _fold(np.maximum, arguments)
+        case "min" | "max":
+            return reduce(np.minimum if function == "min" else np.maximum, numbers)
         case "abs":
-            return np.abs(arguments[0])
+            return np.abs(numbers[0])
         case "log2":
-            return _distinct(lambda value: scalar.call("log2", [value]), arguments[0])
+            return _distinct(lambda value: scalar.call("log2", [value]), numbers[0])
         case _:
-            return -_arithmetic("//", -arguments[0], arguments[1])
+            return -_arithmetic("//", -numbers[0], numbers[1])
 
 
-def _fold(function: Any, arguments: list[Any]) -> Any:
-    result = arguments[0]
-    for argument in arguments[1:]:
-        result = function(result, argument)
-    return result
+_COLUMNS = scalar.Operations(
+    truth=_truth,
+    number=_numbers,
+    arithmetic=_arithmetic,
+    compare=_compare,
+    call=_call,
+    opposite=np.logical_not,
+    all=partial(reduce, np.logical_and),
+    any=partial(reduce, np.logical_or),
+)

@@ -68,11 +68,6 @@ class Expression:
         return frozenset(name for name in self.all_names if not name.startswith("hw."))
 
     @cached_property
-    def facts(self) -> frozenset[str]:
-        """Hardware facts it needs, without `hw.`."""
-        return frozenset(name.removeprefix("hw.") for name in self.all_names if name.startswith("hw."))
-
-    @cached_property
     def all_names(self) -> frozenset[str]:
         """Every free name, facts as `hw.<fact>`."""
         return frozenset(node.id for node in tree.walk(self.root) if isinstance(node, tree.Name))
@@ -129,10 +124,6 @@ class Expression:
     def negate(self) -> Expression:
         """An expression that is true exactly where this one is not, comparisons turned round where that is exact."""
         return Expression(scalar.negated(self.root))
-
-    def renamed(self, names: Mapping[str, str]) -> Expression:
-        """The same expression over other names."""
-        return Expression(scalar.renamed(self.root, names))
 
 
 @lru_cache(maxsize=4096)

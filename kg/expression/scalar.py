@@ -1,4 +1,4 @@
-"""Evaluation of one configuration, without NumPy; and rewriting of trees.
+"""Evaluation: the walk over a tree, and what its operations are for one configuration, without NumPy; rewriting of trees.
 
 Numbers are double precision throughout, so that one configuration and a whole column give the same result.
 """
@@ -6,43 +6,36 @@ Numbers are double precision throughout, so that one configuration and a whole c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from spak.kg.expression import tree
 from spak.kg.model.base import Scalar
 
 UNDEFINED = math.nan
 
+ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": math.pow,
+}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+"""Python's own operators, which NumPy's numbers and arrays take too."""
+
 _TURNED = {"==": "!=", "!=": "==", "in": "not in", "not in": "in"}
 """Comparisons whose negation is exact even for undefined numbers; `not (a < b)` is not `a >= b` there."""
-
-
-def evaluate(node: tree.Node, values: Mapping[str, Scalar]) -> Scalar:
-    """The value of `node`; every name has a value."""
-    match node:
-        case tree.Const(value):
-            return value
-        case tree.Name(name):
-            return values[name]
-        case tree.Unary("not", operand):
-            return not truth(evaluate(operand, values))
-        case tree.Unary(op, operand):
-            number = _number(evaluate(operand, values))
-            return -number if op == "-" else number
-        case tree.Binary(op, left, right):
-            return arithmetic(op, evaluate(left, values), evaluate(right, values))
-        case tree.Compare("in" | "not in" as op, left, tree.Members(items)):
-            wanted = evaluate(left, values)
-            return any(compare("==", wanted, evaluate(item, values)) for item in items) == (op == "in")
-        case tree.Compare(op, left, right):
-            return compare(op, evaluate(left, values), evaluate(right, values))
-        case tree.Junction("and", operands):
-            return all(truth(evaluate(operand, values)) for operand in operands)
-        case tree.Junction(_, operands):
-            return any(truth(evaluate(operand, values)) for operand in operands)
-        case tree.Call(function, arguments):
-            return call(function, [evaluate(argument, values) for argument in arguments])
-    raise AssertionError(node)  # pragma: no cover - a list outside `in` is refused by the parser
 
 
 def truth(value: Scalar) -> bool:
@@ -68,23 +61,8 @@ def _number(value: Scalar) -> float:
 
 def arithmetic(op: str, left: Scalar, right: Scalar) -> float:
     """`left op right`, UNDEFINED where mathematics has no finite answer."""
-    a, b = _number(left), _number(right)
     try:
-        match op:
-            case "+":
-                result = a + b
-            case "-":
-                result = a - b
-            case "*":
-                result = a * b
-            case "/":
-                result = a / b
-            case "//":
-                result = a // b
-            case "%":
-                result = a % b
-            case _:
-                result = math.pow(a, b)
+        result: float = ARITHMETIC[op](_number(left), _number(right))
     except (ZeroDivisionError, OverflowError, ValueError):
         return UNDEFINED
     return result if math.isfinite(result) else UNDEFINED
@@ -94,19 +72,7 @@ def compare(op: str, left: Scalar, right: Scalar) -> bool:
     """`left op right`; text and number are unequal and unordered."""
     if isinstance(left, str) != isinstance(right, str):
         return op == "!="
-    match op:
-        case "==":
-            return left == right
-        case "!=":
-            return left != right
-        case "<":
-            return left < right  # type: ignore[operator]
-        case "<=":
-            return left <= right  # type: ignore[operator]
-        case ">":
-            return left > right  # type: ignore[operator]
-        case _:
-            return left >= right  # type: ignore[operator]
+    return bool(COMPARISONS[op](left, right))
 
 
 def call(function: str, arguments: list[Scalar]) -> float:
@@ -114,17 +80,59 @@ def call(function: str, arguments: list[Scalar]) -> float:
     numbers = [_number(argument) for argument in arguments]
     if any(math.isnan(number) for number in numbers):
         return UNDEFINED
-    match function:
-        case "min":
-            return min(numbers)
-        case "max":
-            return max(numbers)
-        case "abs":
-            return abs(numbers[0])
-        case "log2":
-            return math.log2(numbers[0]) if numbers[0] > 0 else UNDEFINED
-        case _:
-            return -arithmetic("//", -numbers[0], numbers[1])
+    return _FUNCTIONS[function](*numbers)
+
+
+_FUNCTIONS: dict[str, Callable[..., float]] = {
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "log2": lambda value: math.log2(value) if value > 0 else UNDEFINED,
+    "ceil_div": lambda left, right: -arithmetic("//", -left, right),
+}
+
+
+class Operations(NamedTuple):
+    """What the parts of a tree do to values of some form."""
+
+    truth: Callable[[Any], Any]
+    number: Callable[[Any], Any]
+    arithmetic: Callable[[str, Any, Any], Any]
+    compare: Callable[[str, Any, Any], Any]
+    call: Callable[[str, list[Any]], Any]
+    opposite: Callable[[Any], Any] = operator.not_
+    all: Callable[[Iterable[Any]], Any] = all
+    any: Callable[[Iterable[Any]], Any] = any
+
+
+_SINGLE = Operations(truth, _number, arithmetic, compare, call)
+
+
+def evaluate(node: tree.Node, values: Mapping[str, Any], do: Operations = _SINGLE) -> Any:
+    """The value of `node`; every name has a value."""
+    match node:
+        case tree.Const(value):
+            return value
+        case tree.Name(name):
+            return values[name]
+        case tree.Unary("not", operand):
+            return do.opposite(do.truth(evaluate(operand, values, do)))
+        case tree.Unary(op, operand):
+            number = do.number(evaluate(operand, values, do))
+            return -number if op == "-" else number
+        case tree.Binary(op, left, right):
+            return do.arithmetic(op, evaluate(left, values, do), evaluate(right, values, do))
+        case tree.Compare("in" | "not in" as op, left, tree.Members(items)):
+            wanted = evaluate(left, values, do)
+            return do.any(do.compare("==", wanted, evaluate(item, values, do)) for item in items) == (op == "in")
+        case tree.Compare(op, left, right):
+            return do.compare(op, evaluate(left, values, do), evaluate(right, values, do))
+        case tree.Junction(op, operands):
+            joined = do.all if op == "and" else do.any
+            return joined(do.truth(evaluate(operand, values, do)) for operand in operands)
+        case tree.Call(function, arguments):
+            return do.call(function, [evaluate(argument, values, do) for argument in arguments])
+    raise AssertionError(node)  # pragma: no cover - a list outside `in` is refused by the parser
 
 
 def reduce(node: tree.Node, values: Mapping[str, Scalar]) -> tree.Node:
@@ -136,7 +144,7 @@ def reduce(node: tree.Node, values: Mapping[str, Scalar]) -> tree.Node:
             return _reduce_junction(op, operands, values)
         case tree.Const():
             return node
-    rebuilt = _rebuild(node, [reduce(child, values) for child in tree.children(node)])
+    rebuilt = tree.rebuilt(node, [reduce(child, values) for child in tree.children(node)])
     if all(isinstance(child, tree.Const) or _constant_list(child) for child in tree.children(rebuilt)):
         return rebuilt if isinstance(rebuilt, tree.Members) else tree.Const(plain(evaluate(rebuilt, {})))
     return rebuilt
@@ -160,24 +168,6 @@ def _reduce_junction(op: str, operands: tuple[tree.Node, ...], values: Mapping[s
     return rest[0] if len(rest) == 1 else tree.Junction(op, tuple(rest))
 
 
-def _rebuild(node: tree.Node, parts: list[tree.Node]) -> tree.Node:
-    match node:
-        case tree.Unary(op, _):
-            return tree.Unary(op, parts[0])
-        case tree.Binary(op, _, _):
-            return tree.Binary(op, parts[0], parts[1])
-        case tree.Compare(op, _, _):
-            return tree.Compare(op, parts[0], parts[1])
-        case tree.Members(_):
-            return tree.Members(tuple(parts))
-        case tree.Junction(op, _):
-            return tree.Junction(op, tuple(parts))
-        case tree.Call(function, _):
-            return tree.Call(function, tuple(parts))
-        case _:
-            return node
-
-
 def negated(node: tree.Node) -> tree.Node:
     """A tree that is true exactly where `node` is not."""
     match node:
@@ -191,10 +181,3 @@ def negated(node: tree.Node) -> tree.Node:
             return tree.Const(not truth(value))
         case _:
             return tree.Unary("not", node)
-
-
-def renamed(node: tree.Node, names: Mapping[str, str]) -> tree.Node:
-    """`node` with names replaced."""
-    if isinstance(node, tree.Name):
-        return tree.Name(names.get(node.id, node.id))
-    return _rebuild(node, [renamed(child, names) for child in tree.children(node)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spak.kg.model.base import Scalar
@@ -113,6 +113,25 @@ def children(node: Node) -> tuple[Node, ...]:
             return arguments
         case _:
             return ()
+
+
+def rebuilt(node: Node, parts: Sequence[Node]) -> Node:
+    """`node` with other direct parts, as `children` gives them."""
+    match node:
+        case Unary(op, _):
+            return Unary(op, parts[0])
+        case Binary(op, _, _):
+            return Binary(op, parts[0], parts[1])
+        case Compare(op, _, _):
+            return Compare(op, parts[0], parts[1])
+        case Members(_):
+            return Members(tuple(parts))
+        case Junction(op, _):
+            return Junction(op, tuple(parts))
+        case Call(function, _):
+            return Call(function, tuple(parts))
+        case _:
+            return node
 
 
 def walk(node: Node) -> Iterator[Node]:

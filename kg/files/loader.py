@@ -9,7 +9,6 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,17 +108,6 @@ class Laws:
 
         path = self.path(kind, identifier)
         return yaml_reader.read(path.read_bytes(), str(path))
-
-    @cached_property
-    def facts(self) -> Mapping[str, frozenset[str]]:
-        """Hardware id -> names of the facts that hold for it, its own and its ancestors'."""
-        from spak.kg.model.taxonomy import Taxonomy  # noqa: PLC0415 - only some callers need it
-
-        tree = Taxonomy("hardware", self.hardware)
-        return {
-            node: frozenset(n for up in tree.ancestors(node) if up in self.hardware for n in self.hardware[up].facts)
-            for node in self.hardware
-        }
 
 
 def load(root: Path) -> Laws:

@@ -7,7 +7,7 @@ become numbers, `ceil_div(a, b)` becomes `-(-a // b)`; what is left over is list
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse, tree
@@ -150,19 +150,11 @@ def _said(expression: Expression, values: Mapping[str, Scalar], op: Op) -> str:
 
 def _rewritten(node: tree.Node) -> tree.Node:
     """The same in functions that Kernel Tuner has."""
-    match node:
-        case tree.Call("ceil_div", (left, right)):
-            return tree.Unary("-", tree.Binary("//", tree.Unary("-", _rewritten(left)), _rewritten(right)))
-        case tree.Call(function, arguments):
-            if function not in SAYABLE:
-                raise _CannotSayError(f"{function} has no form in Kernel Tuner's language")
-            return replace(node, arguments=tuple(map(_rewritten, arguments)))
-        case tree.Unary(_, operand):
-            return replace(node, operand=_rewritten(operand))
-        case tree.Binary(_, left, right) | tree.Compare(_, left, right):
-            return replace(node, left=_rewritten(left), right=_rewritten(right))
-        case tree.Members(items):
-            return replace(node, items=tuple(map(_rewritten, items)))
-        case tree.Junction(_, operands):
-            return replace(node, operands=tuple(map(_rewritten, operands)))
-    return node
+    parts = [_rewritten(part) for part in tree.children(node)]
+    if not isinstance(node, tree.Call):
+        return tree.rebuilt(node, parts)
+    if node.function not in SAYABLE:
+        raise _CannotSayError(f"{node.function} has no form in Kernel Tuner's language")
+    if node.function == "ceil_div":
+        return tree.Unary("-", tree.Binary("//", tree.Unary("-", parts[0]), parts[1]))
+    return tree.rebuilt(node, parts)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spak.kg.errors import InvalidFilesError, KgError, UnknownNameError
 from spak.kg.files import loader, references, validate
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 
 
@@ -31,7 +32,7 @@ def test_a_sound_root_loads_into_typed_collections(law_root):
     assert laws.run("compiled-one") is laws.run("compiled-one")
     assert laws.path("law", "spills") == law_root / "sm_120/fmha/spills.yaml"
     assert laws.paths["op"]["fmha"] == "ops/fmha.yaml"
-    assert laws.facts["rtx5070"] >= {"num_sms", "smem_per_sm"}
+    assert hardware_facts(laws, "rtx5070").keys() >= {"num_sms", "smem_per_sm"}
     assert laws.document("law", "spills").place("scope.hw").line == 6
 
 
