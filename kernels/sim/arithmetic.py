@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,38 +41,26 @@ INT_BINARY: dict[str, Callable[[Values, Values], Values]] = {
     "c_mod": np.fmod,
 }
 PROPAGATING: dict[str, Callable[[Values, Values], Values]] = {"min": np.minimum, "max": np.maximum}
-COMPARISONS: dict[str, Callable[[Values, Values], Values]] = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
-BITWISE: dict[str, Callable[[Values, Values], Values]] = {
-    "and_": np.bitwise_and,
-    "or_": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "lshift": np.left_shift,
-    "rshift": np.right_shift,
-}
+AS_IN_NUMPY = (
+    "abs",
+    "exp",
+    "exp2",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "log",
+    "log2",
+    "sqrt",
+    "floor",
+    "ceil",
+)
 UNARY: dict[str, Callable[[Values], Values]] = {
-    "abs": np.abs,
+    **{name: getattr(np, name) for name in AS_IN_NUMPY},
     "neg": np.negative,
-    "exp": np.exp,
-    "exp2": np.exp2,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "log": np.log,
-    "log2": np.log2,
-    "sqrt": np.sqrt,
     "rsqrt": lambda x: np.divide(x.dtype.type(1), np.sqrt(x)),
-    "floor": np.floor,
-    "ceil": np.ceil,
     "invert": np.invert,
     "bitwise_not": np.invert,
 }
@@ -119,21 +108,21 @@ def unary(_: Machine, operation: Any, frame: Frame) -> Sequence[Values]:
 
 @handles("raw_cmp")
 def compare(_: Machine, operation: Any, frame: Frame) -> Sequence[Values]:
-    """Comparisons; with NaN only `!=` holds."""
+    """Comparisons, called as in Python's `operator`; with NaN only `!=` holds."""
     x, y = frame.get(operation.lhs), frame.get(operation.rhs)
     dtype = dtype_of(operation.lhs)
     if is_float(dtype):
         x, y = widen(x, dtype), widen(y, dtype)
-    return [COMPARISONS[operation.fn](x, y)]
+    return [getattr(operator, operation.fn)(x, y)]
 
 
 @handles("raw_binary_bitwise", "raw_bitwise_shift")
 def bitwise(_: Machine, operation: Any, frame: Frame) -> Sequence[Values]:
-    """Bit operations; the right shift keeps the sign of signed integers."""
+    """Bit operations, called as in Python's `operator`; the right shift keeps the sign of signed integers."""
     x, y = frame.get(operation.lhs), frame.get(operation.rhs)
     if operation.op == "raw_bitwise_shift" and ((y < 0) | (y >= x.dtype.itemsize * 8)).any():
         raise at(operation, "shift by a count that is negative or not less than the width: undefined")
-    return [BITWISE[operation.fn](x, y)]
+    return [getattr(operator, operation.fn)(x, y)]
 
 
 @handles("raw_where")
@@ -198,12 +187,10 @@ def product(x: Values, y: Values, accumulator: Values) -> Values:
     """X @ y + accumulator in float32 (float64 for float64); integers exactly."""
     if x.dtype.kind in "iu":
         exact = np.matmul(x.astype(np.float64), y.astype(np.float64))  # < 2**53: exact
-        whole: Values = accumulator + exact.astype(np.int64).astype(np.int32)
-        return whole
+        return np.asarray(accumulator + exact.astype(np.int64).astype(np.int32))
     wide: Any = np.float64 if x.dtype == np.float64 else np.float32
     total = np.matmul(x.astype(wide, copy=False), y.astype(wide, copy=False))
-    summed: Values = total + accumulator.astype(wide, copy=False)
-    return summed
+    return np.asarray(total + accumulator.astype(wide, copy=False))
 
 
 @handles("tile_mma")

@@ -14,20 +14,11 @@ from numpy.typing import NDArray
 
 from spak.kernels.sim.errors import UnsupportedOperationError
 
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NATIVE = {
-    "bool_": np.bool_,
-    "int8": np.int8,
-    "int16": np.int16,
-    "int32": np.int32,
-    "int64": np.int64,
-    "uint8": np.uint8,
-    "uint16": np.uint16,
-    "uint32": np.uint32,
-    "uint64": np.uint64,
-    "float16": np.float16,
-    "float32": np.float32,
-    "float64": np.float64,
-    "tfloat32": np.float32,  # stored as float32 with the last 13 bits zero
+    **{name: np.dtype(name) for name in (*INTEGERS, "float16", "float32", "float64")},
+    "bool_": np.dtype(np.bool_),
+    "tfloat32": np.dtype(np.float32),  # the last 13 bits are zero
 }
 ML_DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "float4_e2m1fn")
 NARROW = ("float16", "tfloat32", *ML_DTYPES)
@@ -47,7 +38,7 @@ def storage(dtype: Any) -> np.dtype[Any]:
     """
     name = str(dtype)
     if name in NATIVE:
-        return np.dtype(NATIVE[name])
+        return NATIVE[name]
     if name in ML_DTYPES:
         import ml_dtypes
 

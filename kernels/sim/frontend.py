@@ -49,11 +49,9 @@ def host_array(value: Any) -> HostArray | None:
     if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "data_ptr"):
         if value.device.type != "cpu":
             raise SimulatorError(f"array on {value.device}; the simulator takes arrays in host memory")
-        name = {"bool": "bool_"}.get(str(value.dtype).removeprefix("torch."), str(value.dtype).removeprefix("torch."))
-        strides, size = tuple(value.stride()), value.element_size()
-        return HostArray(
-            cutile_dtype(name), tuple(value.shape), strides, value.data_ptr(), size, writeable=True, owner=value
-        )
+        dtype, strides = cutile_dtype(str(value.dtype).removeprefix("torch.")), tuple(value.stride())
+        size = value.element_size()
+        return HostArray(dtype, tuple(value.shape), strides, value.data_ptr(), size, writeable=True, owner=value)
     return None
 
 
@@ -61,17 +59,17 @@ def numpy_array(value: np.ndarray[Any, Any]) -> HostArray:
     """A NumPy array argument."""
     if any(stride % value.itemsize or stride < 0 for stride in value.strides):
         raise SimulatorError(f"strides {value.strides} bytes of an array of {value.dtype}: not whole positive elements")
-    name = {"bool": "bool_"}.get(value.dtype.name, value.dtype.name)
     strides = tuple(stride // value.itemsize for stride in value.strides)
     address = value.__array_interface__["data"][0]
     writeable = bool(value.flags.writeable)
-    return HostArray(cutile_dtype(name), value.shape, strides, address, value.itemsize, writeable, value)
+    return HostArray(cutile_dtype(value.dtype.name), value.shape, strides, address, value.itemsize, writeable, value)
 
 
 def cutile_dtype(name: str) -> Any:
-    """CuTile's data type of that name."""
+    """CuTile's data type by its name in NumPy or torch."""
     import cuda.tile as ct
 
+    name = "bool_" if name == "bool" else name
     found = getattr(ct, name, None)
     if found is None or name not in (*NATIVE, "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"):
         raise SimulatorError(f"no cuTile array has elements of type {name}")

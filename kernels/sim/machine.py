@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spak.kernels.sim.errors import SimulatorError, at, place, unsupported
-from spak.kernels.sim.frame import Frame, Lanes, Outcome, merge
+from spak.kernels.sim.frame import Frame, Lanes, Outcome, merge, take
 from spak.kernels.sim.memory import Memory
 
 MAX_SPINS = 200_000
@@ -41,8 +41,8 @@ class Machine:
         for operation in block:
             kind = operation.op
             if kind in TERMINATORS:
-                values = tuple(frame.get(v) for v in TERMINATORS[kind](operation))
-                return [*left, Outcome(NAMES[kind], lanes, values)]
+                how, operands = TERMINATORS[kind]
+                return [*left, Outcome(how, lanes, tuple(frame.get(v) for v in operands(operation)))]
             if kind not in ("ifelse", "loop"):
                 frame.set(operation.result_vars, self.apply(operation, frame))
                 continue
@@ -107,10 +107,10 @@ class Machine:
                 running = index < stop
                 if not running.all():
                     gone = np.flatnonzero(~np.broadcast_to(running, (len(lanes),)))
-                    done.append(Outcome("yield", lanes[gone], tuple(_take(v, gone) for v in carried)))
+                    done.append(Outcome("yield", lanes[gone], tuple(take(v, gone) for v in carried)))
                     keep = np.flatnonzero(np.broadcast_to(running, (len(lanes),)))
-                    lanes, carried = lanes[keep], [_take(v, keep) for v in carried]
-                    index, stop, step = (_take(v, keep) for v in (index, stop, step))
+                    lanes, carried = lanes[keep], [take(v, keep) for v in carried]
+                    index, stop, step = (take(v, keep) for v in (index, stop, step))
                     if len(lanes) == 0:
                         break
             inner = frame.nested() if len(lanes) == frame.count else frame.only(lanes)
@@ -129,8 +129,8 @@ class Machine:
             position[keep] = np.arange(len(keep))
             carried = merge([Outcome(g.kind, position[g.lanes], g.values) for g in going], len(keep)) if going else []
             if counted and len(keep):
-                index = _take(index, keep) + _take(step, keep)
-                stop, step = _take(stop, keep), _take(step, keep)
+                index = take(index, keep) + take(step, keep)
+                stop, step = take(stop, keep), take(step, keep)
             lanes = lanes[keep]
             turns += 1
             if not counted and turns > MAX_SPINS:
@@ -138,19 +138,13 @@ class Machine:
         return done, exits
 
 
-def _take(value: Any, lanes: Lanes) -> Any:
-    from spak.kernels.sim.frame import take
-
-    return take(value, lanes)
-
-
-TERMINATORS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
-    "end_branch": lambda o: o.outputs,
-    "continue": lambda o: o.values,
-    "break": lambda o: o.values,
-    "return": lambda _: (),
+TERMINATORS: dict[str, tuple[str, Callable[[Any], Sequence[Any]]]] = {
+    "end_branch": ("yield", lambda o: o.outputs),
+    "continue": ("continue", lambda o: o.values),
+    "break": ("break", lambda o: o.values),
+    "return": ("return", lambda _: ()),
 }
-NAMES = {"end_branch": "yield", "continue": "continue", "break": "break", "return": "return"}
+"""IR operation that ends a block -> how the blocks leave it, and with what."""
 
 Handler = Callable[[Machine, Any, Frame], Sequence[Any]]
 HANDLERS: dict[str, Handler] = {}
