@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import spak.kernels as package
 from spak.kernels.registry import SPECS, spec
@@ -19,6 +20,21 @@ def spec_path(op: str) -> str:
 
 
 def source_of(op: str, *, with_spec: bool = False) -> str:
-    """SHA-256 of the source of the kernel for `op`; `with_spec` of what states its signature as well."""
+    """SHA-256 of the source of the kernel for `op`; `with_spec` of all that states its launches as well."""
     files = list(spec(op).source_files)
-    return source_sha256([*files, str(sys.modules[SPECS[op]].__file__)] if with_spec else files, ROOT)
+    return source_sha256([*files, *_stating(sys.modules[SPECS[op]])] if with_spec else files, ROOT)
+
+
+def _stating(module: ModuleType) -> list[str]:
+    """Files of a spec's module and of what it takes from other modules of the kernels."""
+    found: dict[str, ModuleType] = {}
+    open_: list[str] = [module.__name__]
+    while open_:
+        name = open_.pop()
+        if name not in found and name.startswith(f"{package.__name__}."):
+            found[name] = sys.modules[name]
+            taken = vars(found[name]).values()
+            open_ += [
+                str(one.__name__ if isinstance(one, ModuleType) else getattr(one, "__module__", "")) for one in taken
+            ]
+    return sorted(str(one.__file__) for one in found.values())
