@@ -5,8 +5,9 @@ The page's script reads this document as JSON and computes nothing about laws: s
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 
 import msgspec
 
@@ -19,10 +20,8 @@ from spak.kg.law.status import bounds, standing
 from spak.kg.model.base import Model, Reference, Scalar
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Evidence, Law, Status, Tier, Withdrawn
-from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
-from spak.kg.model.system import System
 
 STATUSES: tuple[Status, ...] = ("confirmed", "proposed", "contested", "refuted", "withdrawn")
 """In the order in which a reader trusts them."""
@@ -164,12 +163,8 @@ class Page(Model, frozen=True, kw_only=True):
     sources: tuple[str, ...]
 
 
-class _Numbers(dict[str, int]):
-    """Text -> number, in the order first asked for: what many laws repeat is stored once."""
-
-    def __missing__(self, text: str) -> int:
-        self[text] = len(self)
-        return self[text]
+_Numbers = defaultdict[str, int]
+"""Text -> number, in the order first asked for: what many laws repeat is stored once."""
 
 
 def document(
@@ -180,18 +175,15 @@ def document(
     conflicts: Iterable[Conflict] = (),
 ) -> Page:
     """The document of the page that shows `store`; `paths` are the files of laws by id, relative to the root."""
-    problems, sources = _Numbers(), _Numbers()
+    problems, sources = _Numbers(count().__next__), _Numbers(count().__next__)
     graph = build(store, conflicts)
-    laws = tuple(
-        _law(law, store, problems, (paths.get(law.id, ""), _links(graph, law.id), _inheritors(graph, law.id)))
-        for law in store.laws.values()
-    )
+    laws = tuple(_law(law, store, graph, problems, paths.get(law.id, "")) for law in store.laws.values())
     return Page(
         verbs={kind: means.verb for kind, means in sorted(KINDS.items(), key=lambda item: item[1].rank)},
         statuses=STATUSES,
         hardware=tuple(_hardware(node, sources) for node in store.hardware.values()),
-        ops=tuple(_op(op) for op in store.ops.values()),
-        systems=tuple(_system(system) for system in store.systems.values()),
+        ops=tuple(msgspec.convert(op, NodeLine, from_attributes=True) for op in store.ops.values()),
+        systems=tuple(msgspec.convert(system, SystemLine, from_attributes=True) for system in store.systems.values()),
         laws=laws,
         runs=tuple(_run(run) for run in map(load_run, ids(graph, "run")) if run is not None),
         problems=tuple(problems),
@@ -204,10 +196,8 @@ def to_json(page: Page) -> str:
     return msgspec.json.encode(page).decode()
 
 
-def _law(law: Law, store: Store, problems: _Numbers, around: tuple[str, list[Link], list[str]]) -> LawLine:
-    """The line of `law`; `around` is its file, its links and the systems that inherit it."""
+def _law(law: Law, store: Store, graph: Graph, problems: _Numbers, path: str) -> LawLine:
     hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
-    path, links, systems = around
     return LawLine(
         id=law.id,
         title=law.title,
@@ -228,9 +218,9 @@ def _law(law: Law, store: Store, problems: _Numbers, around: tuple[str, list[Lin
         avoided=tuple(map(show_assignments, law.examples.avoided)),
         admitted=tuple(map(show_assignments, law.examples.admitted)),
         evidence=tuple(_evidence(entry, problems) for entry in law.evidence),
-        links=tuple(links),
+        links=tuple(_links(graph, law.id)),
         former=tuple(link.id for link in law.related if link.type == "renamed-from"),
-        systems=tuple(systems),
+        systems=tuple(ids(along(graph, "inherits").predecessors(key("law", law.id)), "system")),
         withdrawn=law.withdrawn,
         references=law.references,
         acknowledges=law.acknowledges,
@@ -238,17 +228,8 @@ def _law(law: Law, store: Store, problems: _Numbers, around: tuple[str, list[Lin
 
 
 def _evidence(entry: Evidence, problems: _Numbers) -> EvidenceLine:
-    return EvidenceLine(
-        run=entry.run,
-        verdict=entry.verdict,
-        tier=entry.tier,
-        role=entry.role,
-        effect=entry.effect,
-        interval=entry.interval,
-        problems=tuple(problems[text] for text in entry.problems),
-        toolchain=entry.toolchain,
-        note=entry.note,
-    )
+    numbered = tuple(problems[text] for text in entry.problems)
+    return EvidenceLine(**msgspec.structs.asdict(entry) | {"problems": numbered})
 
 
 _BACKWARD = {"derived_from": "leads to", "refines": "refined by", "supersedes": "superseded by"}
@@ -270,11 +251,6 @@ def _links(graph: Graph, law: str) -> list[Link]:
     ]
 
 
-def _inheritors(graph: Graph, law: str) -> list[str]:
-    """Ids of the systems that inherit it."""
-    return ids(along(graph, "inherits").predecessors(key("law", law)), "system")
-
-
 def _hardware(node: Hardware, sources: _Numbers) -> NodeLine:
     return NodeLine(
         id=node.id,
@@ -287,14 +263,6 @@ def _hardware(node: Hardware, sources: _Numbers) -> NodeLine:
             for name, fact in node.facts.items()
         ),
     )
-
-
-def _op(op: Op) -> NodeLine:
-    return NodeLine(id=op.id, title=op.title, is_a=op.is_a, part_of=op.part_of, aliases=op.aliases)
-
-
-def _system(system: System) -> SystemLine:
-    return SystemLine(id=system.id, title=system.title, state=system.state)
 
 
 def _run(run: Run) -> RunLine:
