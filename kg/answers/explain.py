@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from spak.kg.errors import UnknownNameError
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Stance
 from spak.kg.law.scope import inside
@@ -16,7 +15,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
-from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.model.taxonomy import plain, resolved
 
 _OBJECTIVES = ("time", "predicted_time")
 """Measurements that rank trials, lower is better; the first one a run has is used."""
@@ -99,9 +98,7 @@ def resolve(store: Store, name: str) -> str:
         for link in law.related:
             if link.type == "renamed-from":
                 names.setdefault(plain(link.id), law.id)
-    if plain(name) not in names:
-        raise UnknownNameError("law", name, nearest(name, names.items()))
-    return names[plain(name)]
+    return resolved("law", name, names)
 
 
 def _witness(law: Law, evidence: Evidence, run: Run | None, facts: Mapping[str, Scalar], num_trials: int) -> Witness:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 else:
     Graph = nx.MultiDiGraph
 
-_EVIDENCE_VERBS = {"supports": "supports", "refutes": "refutes"}
-_RELATED_VERBS = {"derived-from": "derived_from", "supersedes": "supersedes", "refines": "refines"}
-
 
 def key(kind: NodeKind, identifier: str) -> str:
     """The graph's name of a node: ids are unique only within their kind (fmha is an op and a kernel)."""
@@ -104,17 +101,16 @@ def _add_law(graph: Graph, law: Law, store: Store) -> None:
     for evidence in law.evidence:
         _add_evidence(graph, node, evidence)
     for related in law.related:
-        if related.type in _RELATED_VERBS:
-            _connect(graph, node, _RELATED_VERBS[related.type], [key("law", related.id)])
+        if related.type != "renamed-from":
+            _connect(graph, node, related.type.replace("-", "_"), [key("law", related.id)])
 
 
 def _add_evidence(graph: Graph, law: str, evidence: Evidence) -> None:
-    verb = _EVIDENCE_VERBS.get(evidence.verdict)
     run = key("run", evidence.run)
     if run not in graph or "kind" not in graph.nodes[run]:
         graph.add_node(run, kind="run", name=evidence.run, title=evidence.run, tier=evidence.tier)
-    if verb:
-        graph.add_edge(run, law, key=verb, verb=verb, tier=evidence.tier, role=evidence.role)
+    if evidence.verdict != "inconclusive":
+        graph.add_edge(run, law, key=evidence.verdict, verb=evidence.verdict, tier=evidence.tier, role=evidence.role)
 
 
 def _connect(graph: Graph, start: str, verb: str, ends: Iterable[str], **data: str) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import networkx as nx
 
 from spak.kg.answers.graph import Graph, along, build, ids, key
-from spak.kg.errors import KgError, UnknownNameError
+from spak.kg.errors import KgError
 from spak.kg.law.kinds import meaning
 from spak.kg.model.law import Law
 from spak.kg.model.store import Store
 from spak.kg.model.system import System
-from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.model.taxonomy import by_plain_name, resolved
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def lineage(store: Store, name: str) -> tuple[Step, ...]:
         KgError: If systems are derived from each other in a circle.
     """
     graph = build(store)
-    derived, start = along(graph, "derived_from"), key("system", resolve(store.systems, name))
+    derived, start = along(graph, "derived_from"), key("system", resolved("system", name, by_plain_name(store.systems)))
     with contextlib.suppress(nx.NetworkXNoCycle):
         circle = ids((edge[0] for edge in nx.find_cycle(derived, start)), "system")
         raise KgError(
@@ -49,21 +49,6 @@ def lineage(store: Store, name: str) -> tuple[Step, ...]:
         )
     line = ids(nx.dfs_postorder_nodes(derived, start), "system")
     return tuple(_step(store, graph, system) for system in line if system in store.systems)
-
-
-def resolve(systems: Mapping[str, System], name: str) -> str:
-    """The id of the system called `name`, whatever its case, spaces, hyphens and underscores.
-
-    Raises:
-        UnknownNameError: If there is none.
-    """
-    names: dict[str, str] = {}
-    for identifier, system in systems.items():
-        for other in (identifier, *system.aliases, system.title):
-            names.setdefault(plain(other), identifier)
-    if plain(name) not in names:
-        raise UnknownNameError("system", name, nearest(name, names.items()))
-    return names[plain(name)]
 
 
 def _step(store: Store, graph: Graph, name: str) -> Step:

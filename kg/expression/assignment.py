@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.model.base import Scalar
-from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.model.taxonomy import alike
 
 _WORDS: Mapping[str, Scalar] = {"true": True, "false": False}
 
@@ -63,4 +63,4 @@ def check_names(names: Iterable[str], known: Iterable[str], *, kind: str) -> Non
     known = sorted(known)
     for name in names:
         if name not in known:
-            raise UnknownNameError(kind, name, nearest(name, ((plain(other), other) for other in known)))
+            raise UnknownNameError(kind, name, alike(name, known))

@@ -21,7 +21,7 @@ from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.system import System
-from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.model.taxonomy import alike
 from spak.kg.space.completion import completed
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Laws:
         """
         files = self.contents.files[kind]
         if identifier not in files:
-            raise UnknownNameError(kind, identifier, nearest(identifier, [(plain(name), name) for name in files]))
+            raise UnknownNameError(kind, identifier, alike(identifier, files))
         return self.root / files[identifier]
 
     def run(self, identifier: str) -> Run:

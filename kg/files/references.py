@@ -17,7 +17,7 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Law
 from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.system import System
-from spak.kg.model.taxonomy import Taxonomy, nearest, plain
+from spak.kg.model.taxonomy import Taxonomy, alike, plain
 
 if TYPE_CHECKING:
     from spak.kg.files.contents import Contents
@@ -107,7 +107,7 @@ class _World:
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """`; nearest: a, b`, or nothing where nothing is known."""
-    found = nearest(name, [(plain(other), other) for other in known])
+    found = alike(name, known)
     return f"; nearest: {', '.join(found)}" if found else ""
 
 

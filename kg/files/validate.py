@@ -11,7 +11,7 @@ import msgspec
 
 from spak.kg.files.schema import MODELS, file_schema, law_schema
 from spak.kg.law.kinds import KINDS
-from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.model.taxonomy import alike
 
 _SHOWN = 60
 _PATH = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
@@ -115,7 +115,7 @@ def _own_flaw(value: Any, kind: str) -> Flaw:
 
 
 def _suggest(key: str, known: list[str]) -> str:
-    found = nearest(str(key), [(plain(name), name) for name in known])
+    found = alike(str(key), known)
     return f"; there are {', '.join(known)}" if len(known) <= len(found) else f"; nearest: {', '.join(found)}"
 
 

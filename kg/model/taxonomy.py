@@ -17,8 +17,8 @@ Path = tuple[str, ...]
 """Node ids from where a walk began to where it ended, both included."""
 
 
-class Node(Protocol):
-    """What a node of a taxonomy has (hardware and op files do)."""
+class Named(Protocol):
+    """What people call a node by, besides its id."""
 
     @property
     def title(self) -> str:
@@ -27,6 +27,10 @@ class Node(Protocol):
     @property
     def aliases(self) -> tuple[str, ...]:
         """Other names, such as the string a driver reports."""
+
+
+class Node(Named, Protocol):
+    """What a node of a taxonomy has (hardware and op files do)."""
 
     @property
     def is_a(self) -> tuple[str, ...]:
@@ -60,14 +64,7 @@ class Taxonomy:
         """
         if name in self.nodes:
             return name
-        found = self._by_plain_name().get(plain(name))
-        if found is None:
-            raise UnknownNameError(self.kind, name, self.nearest(name))
-        return found
-
-    def nearest(self, name: str) -> list[str]:
-        """The ids whose names look most like `name`, best first."""
-        return nearest(name, self._by_plain_name().items())
+        return resolved(self.kind, name, by_plain_name(self.nodes))
 
     def ancestors(self, start: str) -> dict[str, Path]:
         """Every node that `start` is, itself first: id -> shortest path from `start`, nearest first."""
@@ -86,14 +83,31 @@ class Taxonomy:
         top = min(common, key=lambda node: len(up[node]) + len(down[node]))
         return up[top] + down[top][-2::-1]
 
-    def _by_plain_name(self) -> dict[str, str]:
-        """Plain name -> id; where two nodes share a name, an id beats an alias and an alias beats a title."""
-        names: dict[str, str] = {}
-        for names_of in (lambda i, _: (i,), lambda _, n: n.aliases, lambda _, n: (n.title,)):
-            for identifier, node in self.nodes.items():
-                for name in names_of(identifier, node):
-                    names.setdefault(plain(name), identifier)
-        return names
+
+def by_plain_name(nodes: Mapping[str, Named]) -> dict[str, str]:
+    """Plain name -> id; where two nodes share a name, an id beats an alias and an alias beats a title."""
+    names: dict[str, str] = {}
+    for names_of in (lambda i, _: (i,), lambda _, n: n.aliases, lambda _, n: (n.title,)):
+        for identifier, node in nodes.items():
+            for name in names_of(identifier, node):
+                names.setdefault(plain(name), identifier)
+    return names
+
+
+def resolved(kind: str, name: str, names: Mapping[str, str]) -> str:
+    """The id that `name` means among `names` (plain name -> id).
+
+    Raises:
+        UnknownNameError: If there is none; carries the nearest ids.
+    """
+    if plain(name) not in names:
+        raise UnknownNameError(kind, name, nearest(name, names.items()))
+    return names[plain(name)]
+
+
+def alike(name: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the `known` names that look most like `name`, best first."""
+    return nearest(name, ((plain(other), other) for other in known))
 
 
 def plain(name: str) -> str:

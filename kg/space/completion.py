@@ -10,7 +10,7 @@ from spak.kg.expression import parse
 from spak.kg.expression.assignment import parse_assignments, show_assignments, show_scalar
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.op import PROBLEM_TYPES, Op, ProblemParameter
-from spak.kg.model.taxonomy import nearest, plain
+from spak.kg.model.taxonomy import alike
 
 
 def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
@@ -54,7 +54,7 @@ def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str
         for name, size in op.problems.items():
             sizes.setdefault(name, (op, size))
     if text not in sizes:
-        raise UnknownNameError("problem size", text, nearest(text, [(plain(name), name) for name in sizes]))
+        raise UnknownNameError("problem size", text, alike(text, sizes))
     return complete(*sizes[text])
 
 

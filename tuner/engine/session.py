@@ -12,7 +12,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
-from spak.kg.model.taxonomy import Taxonomy, nearest, plain
+from spak.kg.model.taxonomy import Taxonomy, alike
 from spak.kg.space.completion import complete, stated
 from spak.kg.space.space import Space, build
 from spak.tuner.errors import TunerError
@@ -76,10 +76,9 @@ def ask(store: Store, kernel: str, hw: str, problem: str) -> SearchTask:
         UnknownNameError: If a name is unknown; carries the nearest.
         TunerError: If no kernel implements the op, or the hardware is no device.
     """
-    known = [(plain(name), name) for name in SPECS]
     op_id = Taxonomy("op", store.ops).resolve(kernel)
     if op_id not in SPECS:
-        raise UnknownNameError("kernel", kernel, nearest(plain(kernel), known) or sorted(SPECS))
+        raise UnknownNameError("kernel", kernel, alike(kernel, SPECS) or sorted(SPECS))
     node = Taxonomy("hardware", store.hardware).resolve(hw)
     op = store.ops[op_id]
     size = complete(op, stated([op], problem))

@@ -204,14 +204,9 @@ def _law(law: Law, store: Store, graph: Graph, problems: _Numbers, path: str) ->
         kind=kind_of(law),
         status=law.status,
         reason=standing(law).reason,
-        hw=law.scope.hw,
-        op=law.scope.op,
         claim=meaning(law).text,
         sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
         path=path,
-        dtype=law.scope.dtype,
-        when=law.scope.when,
-        toolchain=law.scope.toolchain,
         because=law.claim.because,
         bounds={name: (bound.at_least, bound.at_most) for name, bound in bounds(law).items() if name},
         knobs=knobs(law, op.parameters if op else ()),
@@ -224,6 +219,7 @@ def _law(law: Law, store: Store, graph: Graph, problems: _Numbers, path: str) ->
         withdrawn=law.withdrawn,
         references=law.references,
         acknowledges=law.acknowledges,
+        **msgspec.structs.asdict(law.scope),
     )
 
 
