@@ -35,10 +35,10 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Provenance, Request
-from spak.tuner.backend.gpu.ahead import CompiledFunctions
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions
 from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.detect import Gpu, detect
-from spak.tuner.backend.gpu.open import Bench, open_compiler, open_gpu
+from spak.tuner.backend.gpu.open import inspector, open_gpu, target_of
 from spak.tuner.backend.gpu.timing import Plan
 from spak.tuner.backend.source import source_of
 from spak.tuner.engine import record
@@ -126,7 +126,8 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
     problems = sweep.problems(arguments.only)
     started = time.monotonic()
     method = TimingMethod(batch_size=WHOLE_CORE, keep_samples=False, skip_baselines=tuple(arguments.skip))
-    backend = open_gpu(_bench(sweep, sweep.arch, arguments), method)
+    target = target_of(sweep.op.id, sweep.arch, arguments.cubins)
+    backend = open_gpu(target, sweep.facts, method, workers=arguments.workers)
     try:
         for problem in problems.values():
             backend.start(_requests(sweep, problem))
@@ -184,7 +185,8 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
     kinds: dict[tuple[tuple[str, Scalar], ...], Problem] = {}
     for problem in sweep.problems(arguments.only).values():
         kinds.setdefault(sweep.kind(problem), problem)
-    compiler, inspect = open_compiler(_bench(sweep, arch, arguments))
+    compiler = AheadCompiler(target_of(sweep.op.id, arch, arguments.cubins), workers=arguments.workers)
+    inspect = inspector(arguments.cubins, sweep.facts)
     try:
         pending = {
             kind: [(c, compiler.start(problem, c)) for c in sweep.core(problem)] for kind, problem in kinds.items()
@@ -225,10 +227,6 @@ def _compiled_trial(configuration: Configuration, future: Future[CompiledFunctio
 
 def _requests(sweep: Sweep, problem: Problem) -> list[Request]:
     return [Request(configuration, problem, "sweep") for configuration in sweep.core(problem)]
-
-
-def _bench(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> Bench:
-    return Bench(sweep.op.id, arch, sweep.facts, arguments.cubins, arguments.workers)
 
 
 def _kind_name(kind: Sequence[tuple[str, Scalar]]) -> str:

@@ -76,7 +76,6 @@ REPEATED = frozenset(
         "UNITS",
         "Value",
         "Verdict",
-        "WARP_THREADS",
         "bounds",
         "build",
         "choose",

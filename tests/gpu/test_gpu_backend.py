@@ -1,6 +1,7 @@
 """The backend on a real GPU: what is good is measured, what hangs, faults, exits or is wrong costs one trial."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from spak.tuner.backend.base import Request
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.backend.gpu.detect import detect
-from spak.tuner.backend.gpu.program import KernelProgram
+from spak.tuner.backend.gpu.program import CudaDevice
 from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
 
 GPU = detect()
@@ -23,9 +24,9 @@ N = 1 << 22
 def backend(tmp_path_factory):
     pytest.importorskip("torch", reason="needs torch")
     cubins = tmp_path_factory.mktemp("cubins")
-    compiler = AheadCompiler(CubinTarget(SPEC, GPU.arch, cubins, SOURCE), workers=2)
-    program = KernelProgram("scale", SPEC, cubins, SOURCE)
-    supervisor = Supervisor(program, Limits(check_s=5, ready_s=5, time_s=5))
+    target = CubinTarget(SPEC, GPU.arch, cubins, SOURCE)
+    compiler = AheadCompiler(target, workers=2)
+    supervisor = Supervisor(partial(CudaDevice, target), Limits(check_s=5, ready_s=5, time_s=5))
     backend = GpuBackend(supervisor, compiler, lambda code: {}, TimingMethod(batch_size=16))
     backend.supervisor = supervisor
     yield backend

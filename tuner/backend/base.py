@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spak.kg.model.base import Configuration, Problem
-from spak.kg.model.run import Device, Measurement, Noise, Trial
+from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
+
+MESSAGE_LIMIT = 500
+"""Characters of an exception's message that a run file keeps."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,12 @@ class Request:
     def trial(self, **found: Any) -> Trial:
         """What was found of it, as the fields of a `Trial` besides its own."""
         return Trial(configuration=dict(self.configuration), problem=dict(self.problem), origin=self.origin, **found)
+
+
+def exception_failure(error: Exception) -> Failure:
+    """What a trial records of an exception: its class, and the first line of its message."""
+    lines = str(error).strip().splitlines() or [""]
+    return Failure(type=type(error).__name__, message=lines[0][:MESSAGE_LIMIT])
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from spak.kg.model.base import Scalar
@@ -78,8 +78,7 @@ class BackendEntry:
         """
         if not self.opener:
             raise TunerError(f"--backend {self.name} makes no trials; use --backend {_names(making())}")
-        module, _, function = self.opener.partition(":")
-        opener: Callable[[Task], Backend] = getattr(import_module(module), function)
+        opener: Callable[[Task], Backend] = pkgutil.resolve_name(self.opener)
         return opener(task)
 
 

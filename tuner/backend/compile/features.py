@@ -9,8 +9,9 @@ from pathlib import Path
 
 from spak.tuner.backend.compile.cubin import resources
 from spak.tuner.backend.compile.errors import CubinError
-from spak.tuner.backend.compile.occupancy import WARP_THREADS, Footprint, Limits, ctas_per_sm
-from spak.tuner.backend.compile.sass import InstructionMix, mix
+from spak.tuner.backend.compile.occupancy import Limits, ctas_per_sm
+from spak.tuner.backend.compile.sass import mix
+from spak.tuner.knowledge.predict import WARP_THREADS
 
 UNITS: Mapping[str, str] = {
     "spill_bytes": "bytes",
@@ -52,7 +53,7 @@ def of_disassembly(text: str, symbol: str) -> dict[str, float]:
     moves to and from shared memory, `loop_tensor_flops` the warp's share of the products; `loop_found` is 0 where
     nothing loops and the counts are the whole function's.
     """
-    found: InstructionMix = mix(text, symbol)
+    found = mix(text, symbol)
     counts = {f"loop_{kind}": float(count) for kind, count in found.counts.items()}
     return {
         "loop_found": float(found.loops),
@@ -83,11 +84,7 @@ def disassemble(cubin: bytes, nvdisasm: str, *, time_limit_s: float) -> str:
 
 def resident(features: Mapping[str, float], limits: Limits) -> dict[str, float]:
     """`ctas_per_sm`, and `warp_occupancy`: resident warps of the most an SM holds (0 to 1)."""
-    footprint = Footprint(
-        registers=int(features["registers"]),
-        threads=int(features["threads"]),
-        smem_bytes=int(features["smem_bytes"]),
-    )
-    ctas = ctas_per_sm(footprint, limits)
-    warps = -(-footprint.threads // WARP_THREADS)
+    registers, threads, smem_bytes = (int(features[name]) for name in ("registers", "threads", "smem_bytes"))
+    ctas = ctas_per_sm(registers, threads, smem_bytes, limits)
+    warps = -(-threads // WARP_THREADS)
     return {"ctas_per_sm": ctas, "warp_occupancy": ctas * warps / limits.max_warps_per_sm}

@@ -7,9 +7,7 @@ from dataclasses import dataclass, fields
 
 from spak.kg.model.base import Scalar
 from spak.tuner.errors import TunerError
-
-WARP_THREADS = 32
-"""Source: CUDA C++ Programming Guide, Hardware Multithreading."""
+from spak.tuner.knowledge.predict import WARP_THREADS
 
 SMEM_ALLOCATION_UNIT = 128
 """Bytes. Source: CUDA Occupancy Calculator, shared memory allocation unit size, compute capability 8.0 and newer."""
@@ -46,35 +44,26 @@ class Limits:
         return cls(**{field.name: int(facts[field.name]) for field in fields(cls)})
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What one CTA takes; `smem_bytes` is the kernel's own, without what the system reserves for each CTA."""
-
-    registers: int
-    threads: int
-    smem_bytes: int
-
-
-def ctas_per_sm(footprint: Footprint, limits: Limits) -> int:
+def ctas_per_sm(registers: int, threads: int, smem_bytes: int, limits: Limits) -> int:
     """CTAs that are resident on one SM at a time; 0 if not even one fits.
 
     Source: CUDA Occupancy Calculator; registers are allotted to whole warps in units of `register_allocation_unit`.
+
+    Args:
+        registers: Of a thread.
+        threads: Of a CTA.
+        smem_bytes: The kernel's own of a CTA, without what the system reserves for each.
+        limits: What the SM has.
     """
-    if footprint.smem_bytes > limits.max_smem_per_cta:
+    if smem_bytes > limits.max_smem_per_cta:
         return 0
-    warps = -(-footprint.threads // WARP_THREADS)
-    by_warps = limits.max_warps_per_sm // warps
-    taken = _round_up(footprint.smem_bytes + limits.smem_reserved_per_cta, SMEM_ALLOCATION_UNIT)
-    by_smem = limits.smem_per_sm // taken if taken else limits.max_ctas_per_sm
-    return min(limits.max_ctas_per_sm, by_warps, _by_registers(footprint.registers, warps, limits), by_smem)
-
-
-def _by_registers(registers: int, warps: int, limits: Limits) -> int:
-    if registers == 0:
-        return limits.max_ctas_per_sm
-    per_warp = _round_up(registers * WARP_THREADS, limits.register_allocation_unit)
-    warps_that_fit = limits.registers_per_sm // per_warp
-    return warps_that_fit // WARP_ALLOCATION_UNIT * WARP_ALLOCATION_UNIT // warps
+    warps = -(-threads // WARP_THREADS)
+    fits = [limits.max_ctas_per_sm, limits.max_warps_per_sm // warps]
+    if taken := _round_up(smem_bytes + limits.smem_reserved_per_cta, SMEM_ALLOCATION_UNIT):
+        fits.append(limits.smem_per_sm // taken)
+    if per_warp := _round_up(registers * WARP_THREADS, limits.register_allocation_unit):
+        fits.append(limits.registers_per_sm // per_warp // WARP_ALLOCATION_UNIT * WARP_ALLOCATION_UNIT // warps)
+    return min(fits)
 
 
 def _round_up(value: int, unit: int) -> int:

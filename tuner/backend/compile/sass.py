@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import networkx as nx
 
+from spak.tuner.knowledge.predict import WARP_THREADS
+
 KINDS = {
     "tensor": "HMMA HGMMA IMMA IGMMA QMMA QGMMA OMMA DMMA BMMA BGMMA UTCHMMA UTCQMMA UTCIMMA UTCOMMA",
     "mufu": "MUFU",
@@ -33,7 +35,6 @@ _GROUP_SHAPE = re.compile(r"\.(\d+)x(\d+)x(\d+)")
 _WARP_SHAPE = re.compile(r"\.(16|8)(8)(128|256|64|32|16|8|4)(?:\.|$)")
 _WORD_BYTES = 4
 _MATRIX_BYTES = 128
-_WARP_THREADS = 32
 _WARPS_OF_A_GROUP = 4
 
 
@@ -136,7 +137,7 @@ def _width(modifiers: str) -> int:
 def _shared_bytes(one: Instruction) -> int:
     """Bytes of a warp. LDSM and STSM move 8 x 8 matrices of 16 bits, as many as their last modifier says."""
     if one.opcode in {"LDS", "STS"}:
-        return _width(one.modifiers) * _WARP_THREADS
+        return _width(one.modifiers) * WARP_THREADS
     if one.opcode in {"LDSM", "STSM"}:
         last = one.modifiers.rpartition(".")[2]
         return _MATRIX_BYTES * (int(last) if last in {"2", "4"} else 1)
@@ -209,15 +210,10 @@ def _dominates(head: int, block: int | None, dominator: dict[int, int | None]) -
 
 
 def _body(graph: nx.DiGraph[int], tail: int, head: int) -> set[int]:
-    """Blocks from which `tail` is reached without passing `head`."""
-    seen = {head}
-    stack = [tail]
-    while stack:
-        block = stack.pop()
-        if block not in seen:
-            seen.add(block)
-            stack.extend(graph.predecessors(block))
-    return seen
+    """Blocks from which `tail` is reached without passing `head`, and `head` itself."""
+    if tail == head:
+        return {head}
+    return {head, tail, *nx.ancestors(nx.restricted_view(graph, [head], []), tail)}
 
 
 def _leaders(instructions: Sequence[Instruction], labels: dict[str, int]) -> list[int]:

@@ -6,9 +6,9 @@ It may crash, hang or run out of memory; the pool that started it counts that as
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import os
+import pkgutil
 import re
 import resource
 import subprocess
@@ -71,8 +71,7 @@ class _ToolError(Exception):
 
 
 def _compile(setup: Setup, order: Order) -> Compiled:
-    module, _, attribute = setup.spec.partition(":")
-    spec = getattr(importlib.import_module(module), attribute)
+    spec = pkgutil.resolve_name(setup.spec)
     try:
         jobs = spec.compile_jobs(order.problem, order.configuration)
     except ValueError as error:

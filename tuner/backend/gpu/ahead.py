@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
+import pkgutil
 import re
 import time
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from typing import Protocol
 
 from spak.kg.model.base import Configuration, Problem
 from spak.kg.model.run import Failure
+from spak.tuner.backend.base import exception_failure
 from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
 from spak.tuner.backend.gpu.orphan import end_with_parent
 
@@ -98,14 +99,12 @@ def _compile(target: CubinTarget, problem: Problem, configuration: Configuration
     from cuda.tile import compiler_timeout
 
     started = time.perf_counter()
-    module, _, attribute = target.spec.partition(":")
-    spec = getattr(importlib.import_module(module), attribute)
+    spec = pkgutil.resolve_name(target.spec)
     store = CubinStore(target.cubins)
     try:
         with compiler_timeout(target.timeout_s):
             jobs = spec.compile_jobs(problem, configuration)
             keys = [compile_into(store, job, target.arch, target.source_sha256)[0] for job in jobs]
     except Exception as error:  # noqa: BLE001  # a configuration that does not compile is a trial, whatever it raises
-        lines = str(error).strip().splitlines() or [""]
-        return CompiledFunctions(failure=Failure(type=type(error).__name__, message=lines[0][:500]))
+        return CompiledFunctions(failure=exception_failure(error))
     return CompiledFunctions(tuple(keys), milliseconds=(time.perf_counter() - started) * 1e3)

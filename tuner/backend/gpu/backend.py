@@ -7,9 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed, wait
 from dataclasses import dataclass, field
 
+import msgspec
+
 from spak.kg.model.base import Problem
-from spak.kg.model.run import Device, Measurement, Noise, Times, Trial
+from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
+from spak.tuner.backend.compile.features import UNITS
 from spak.tuner.backend.gpu.ahead import CompiledFunctions, Compiler
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
@@ -18,7 +21,6 @@ from spak.tuner.backend.gpu.timing import Plan
 
 Inspect = Callable[[CompiledFunctions], Mapping[str, float]]
 """Features of what was compiled (`registers`, `spill_bytes`, ...); empty where they cannot be read."""
-UNITS = dict.fromkeys(("spill_bytes", "smem_bytes", "loop_spill_bytes", "loop_shared_bytes"), "bytes")
 
 MOST = 0.75
 """Share of a batch that is worth timing before the rest has compiled: preparing a batch takes seconds as well."""
@@ -73,21 +75,13 @@ class GpuBackend(Backend):
     def provenance(self) -> Provenance:
         """Machine and method; the machine is known once the first batch has run."""
         plan, machine = self.plan, self._supervisor.machine
-        noise, device = Noise(rounds=plan.rounds, repeats=1, interleaved=True), None
+        noise = Noise(rounds=plan.rounds, repeats=1, interleaved=True)
         toolchain = dict(self._compiler.toolchain)
-        if machine is not None:
-            few = f"{plan.slow_rounds} rounds where the median is then above {plan.slow_ratio:g}x the best"
-            timer = f"{machine.timer}; {few}"
-            noise = Noise(rounds=plan.rounds, repeats=1, interleaved=True, l2=machine.l2, timer=timer)
-            device = Device(
-                name=machine.name,
-                driver=machine.driver,
-                sm_clock_mhz_min=machine.sm_clock_mhz_min,
-                sm_clock_mhz_max=machine.sm_clock_mhz_max,
-                throttled=machine.throttled,
-            )
-            toolchain |= dict(machine.toolchain)
-        return Provenance("measured", toolchain, device, noise, "time")
+        if machine is None:
+            return Provenance("measured", toolchain, None, noise, "time")
+        few = f"{plan.slow_rounds} rounds where the median is then above {plan.slow_ratio:g}x the best"
+        noise = msgspec.structs.replace(noise, l2=machine.l2, timer=f"{machine.timer}; {few}")
+        return Provenance("measured", toolchain | dict(machine.toolchain), machine.device, noise, "time")
 
     @property
     def compiled_here(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from spak.kg.model.run import Failure
 from spak.tuner.errors import TunerError
 
 
 class DeviceUnusableError(TunerError):
     """The worker fails outside any configuration: no device, no driver, no memory for the inputs."""
 
-    def __init__(self, stage: str, kind: str, message: str) -> None:
+    def __init__(self, stage: str, failure: Failure) -> None:
         """Say in which stage it failed, how, and what to try."""
-        super().__init__(f"the GPU cannot be used: {stage} failed ({kind}: {message}); check nvidia-smi")
+        super().__init__(
+            f"the GPU cannot be used: {stage} failed ({failure.type}: {failure.message}); check nvidia-smi"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spak.kg.model.base import Scalar
@@ -16,8 +16,8 @@ from spak.tuner.backend.compile.toolchain import find
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
-from spak.tuner.backend.gpu.program import KernelProgram
-from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.gpu.program import CudaDevice
+from spak.tuner.backend.gpu.supervisor import Supervisor
 from spak.tuner.backend.registry import Task
 from spak.tuner.backend.source import source_of, spec_path
 
@@ -25,34 +25,19 @@ PREDICTING = ("loop_instructions", "loop_shared_bytes", "loop_spill_bytes", "loo
 """What `spak.tuner.knowledge.predict` takes from the hot loop; the rest of the instruction mix would triple a run file."""
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What measuring or compiling a kernel needs to know besides how.
+def target_of(op: str, arch: str, cubins: Path) -> CubinTarget:
+    """The kernel for `op`, to be compiled for `arch` into the folder `cubins`, which may be kept from one search to the next."""
+    return CubinTarget(spec_path(op), arch, cubins, source_of(op))
 
-    Attributes:
-        op: Op id of the kernel.
-        arch: `sm_90`.
+
+def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
+    """Reads the features of compiled configurations: the hot function's, and the most that any of them spills.
+
+    Args:
+        cubins: Folder of what was compiled.
         facts: Hardware facts without `hw.`.
-        cubins: Folder for what is compiled; keeps it from one search to the next.
-        workers: Compiling processes.
     """
-
-    op: str
-    arch: str
-    facts: Mapping[str, Scalar]
-    cubins: Path
-    workers: int
-
-
-def open_compiler(bench: Bench) -> tuple[AheadCompiler, Inspect]:
-    """What compiles for `bench.arch`, and what reads the features of the result."""
-    target = CubinTarget(spec_path(bench.op), bench.arch, bench.cubins, source_of(bench.op))
-    return AheadCompiler(target, workers=bench.workers), inspector(bench)
-
-
-def inspector(bench: Bench) -> Inspect:
-    """Reads the features of compiled configurations: the hot function's, and the most that any of them spills."""
-    store, limits = CubinStore(bench.cubins), SmLimits.of(bench.facts)
+    store, limits = CubinStore(cubins), SmLimits.of(facts)
     loops: dict[str, dict[str, float]] = {}  # problem sizes share their code
 
     def inspect(code: CompiledFunctions) -> Mapping[str, float]:
@@ -80,11 +65,10 @@ def hot_loop(cubin: Cubin) -> dict[str, float]:
     return {name: found[name] for name in PREDICTING if name in found}
 
 
-def open_gpu(bench: Bench, method: TimingMethod, limits: Limits | None = None) -> GpuBackend:
+def open_gpu(target: CubinTarget, facts: Mapping[str, Scalar], method: TimingMethod, *, workers: int) -> GpuBackend:
     """A backend that measures on the GPU of this machine; no process starts before it is used."""
-    compiler, inspect = open_compiler(bench)
-    program = KernelProgram(bench.op, spec_path(bench.op), bench.cubins, source_of(bench.op))
-    return GpuBackend(Supervisor(program, limits), compiler, inspect, method)
+    compiler = AheadCompiler(target, workers=workers)
+    return GpuBackend(Supervisor(partial(CudaDevice, target)), compiler, inspector(target.cubins, facts), method)
 
 
 def open_task(task: Task) -> GpuBackend:
@@ -93,5 +77,5 @@ def open_task(task: Task) -> GpuBackend:
     Raises:
         TunerError: If the hardware facts do not say what to compile for.
     """
-    bench = Bench(task.op.id, task.arch, task.facts, task.cache / "cubins", task.workers)
-    return open_gpu(bench, TimingMethod(seed=task.seed))
+    target = target_of(task.op.id, task.arch, task.cache / "cubins")
+    return open_gpu(target, task.facts, TimingMethod(seed=task.seed), workers=task.workers)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spak.kernels.interface import KernelSpec
 from spak.kg.model.base import Problem
+from spak.kg.model.run import Device
+from spak.tuner.backend.gpu.ahead import CubinTarget
 from spak.tuner.backend.gpu.clocks import open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
 from spak.tuner.backend.gpu.detect import detect
@@ -18,42 +18,21 @@ from spak.tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputErro
 from spak.tuner.backend.gpu.timing import CudaTimer, Launch
 
 
-@dataclass(frozen=True)
-class KernelProgram:
-    """Opens the device for one kernel; picklable, so that a fresh process can.
-
-    Attributes:
-        op: Op id of the kernel.
-        spec: `module:attribute` of its spec.
-        cubins: Folder of kernels compiled ahead.
-        source_sha256: Hash of the kernel's source, part of every cubin's key.
-    """
-
-    op: str
-    spec: str
-    cubins: Path
-    source_sha256: str
-
-    def __call__(self) -> CudaDevice:  # pragma: no cover
-        """Import the kernel and open the current CUDA device."""
-        module, _, attribute = self.spec.partition(":")
-        return CudaDevice(self, getattr(importlib.import_module(module), attribute))
-
-
 class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
     """The `Device` of protocol.py on a real GPU. Inputs, outputs and reference live as long as a problem size does."""
 
-    def __init__(self, program: KernelProgram, spec: KernelSpec) -> None:
-        """Open the current CUDA device and let cuTile load what was compiled ahead."""
+    def __init__(self, target: CubinTarget) -> None:
+        """Import the kernel, open the current CUDA device and let cuTile load what was compiled ahead."""
         import torch
 
-        self._torch, self._spec = torch, spec
+        self._torch = torch
+        self._spec: KernelSpec = pkgutil.resolve_name(target.spec)
         torch.cuda.init()
         self._timer = CudaTimer()
         self._clocks = open_clock_log()
         gpu = detect()
         self._driver = gpu.driver if gpu is not None else ""
-        self._loaded = load_ahead_of_time(CubinStore(program.cubins), program.source_sha256)
+        self._loaded = load_ahead_of_time(CubinStore(target.cubins), target.source_sha256)
         self._problem: Problem = {}
         self._ready: dict[int, Launch] = {}
 
@@ -117,11 +96,13 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         l2, timer = self._timer.describe()
         clocks = self._clocks.sm_mhz or (None, None)
         return Machine(
-            name=self._torch.cuda.get_device_name(),
-            driver=self._driver,
-            sm_clock_mhz_min=clocks[0],
-            sm_clock_mhz_max=clocks[1],
-            throttled=self._clocks.throttled,
+            device=Device(
+                name=self._torch.cuda.get_device_name(),
+                driver=self._driver,
+                sm_clock_mhz_min=clocks[0],
+                sm_clock_mhz_max=clocks[1],
+                throttled=self._clocks.throttled,
+            ),
             l2=l2,
             timer=timer,
             toolchain=(("torch", str(self._torch.__version__)), ("cuda", str(self._torch.version.cuda))),

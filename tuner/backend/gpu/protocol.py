@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from spak.kg.model.base import Configuration, Problem
-from spak.kg.model.run import Invalidity
+from spak.kg.model.run import Device, Failure, Invalidity
 from spak.tuner.backend.gpu.timing import Plan
 
 Stage = Literal["open", "prepare", "check", "ready", "time", "close"]
@@ -96,8 +96,7 @@ class Failed:
 
     index: int
     invalidity: Invalidity
-    type: str
-    message: str
+    failure: Failure
     fatal: bool = False
 
 
@@ -121,13 +120,9 @@ Message = Opened | Step | Prepared | Checked | Failed | Timed | Done
 
 @dataclass(frozen=True)
 class Machine:
-    """The device as the worker sees it. Clocks in MHz over all that was timed so far; None where it cannot be read."""
+    """The device as the worker sees it; its clocks are those of all that was timed so far."""
 
-    name: str
-    driver: str = ""
-    sm_clock_mhz_min: float | None = None
-    sm_clock_mhz_max: float | None = None
-    throttled: bool | None = None
+    device: Device
     l2: str = ""
     timer: str = ""
     toolchain: tuple[tuple[str, str], ...] = ()
@@ -139,7 +134,7 @@ class WrongOutputError(Exception):
     """A launch ran and its outputs are wrong; the message says how wrong."""
 
 
-class Device(Protocol):
+class DeviceProgram(Protocol):
     """What runs inside the worker. Every method returns only when the device has finished."""
 
     def prepare(self, problem: Problem, seed: int) -> Sequence[str]:
@@ -176,5 +171,5 @@ class Device(Protocol):
         ...
 
 
-Opener = Callable[[], Device]
+Opener = Callable[[], DeviceProgram]
 """Opens the device inside the worker; picklable."""

@@ -64,7 +64,6 @@ class Outcome:
         check_ms: Wall time of the check.
         invalidity: `correct`, or the stage that failed.
         failure: Why, unless correct.
-        alone: Timed on its own after a batch that it was suspected to have ended.
     """
 
     contestant: Contestant
@@ -73,7 +72,6 @@ class Outcome:
     check_ms: float = 0.0
     invalidity: Invalidity = "correct"
     failure: Failure | None = None
-    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class Supervisor:
                 return
             if end.step.index == NOBODY:
                 if lost_before:
-                    raise DeviceUnusableError(end.step.stage, end.failed.type, end.failed.message)
+                    raise DeviceUnusableError(end.step.stage, end.failed.failure)
                 lost_before = True
                 continue
             lost_before = False
@@ -129,10 +127,9 @@ class Supervisor:
             alone = _Attempt(replace(attempt.batch, contestants=(suspect,)))
             again = self._play(alone)
             if again is None:
-                return replace(next(iter(alone.take())), alone=True)
+                return alone.take()[0]
             end = again
-        failure = Failure(type=end.failed.type, message=end.failed.message)
-        return Outcome(suspect, invalidity=end.failed.invalidity, failure=failure)
+        return Outcome(suspect, invalidity=end.failed.invalidity, failure=end.failed.failure)
 
     def _play(self, attempt: _Attempt) -> _End | None:
         """One go at all that waits; None if it went through."""
@@ -156,11 +153,12 @@ class Supervisor:
                 else:
                     attempt.hear(message)
         except TimeoutError:
-            limit = self._limits.of(step.stage)
             self._discard()
-            return _End(step, Failed(step.index, "timeout", "TimeLimit", f"{step.stage} took more than {limit:g} s"))
+            said = f"{step.stage} took more than {self._limits.of(step.stage):g} s"
+            return _End(step, Failed(step.index, "timeout", Failure(type="TimeLimit", message=said)))
         except (EOFError, OSError):
-            return _End(step, Failed(step.index, "runtime", "WorkerDied", self._discard()))
+            failure = Failure(type="WorkerDied", message=self._discard())
+            return _End(step, Failed(step.index, "runtime", failure))
 
     def _receive(self, connection: Connection, stage: Stage) -> Message:
         if not connection.poll(self._limits.of(stage)):
@@ -204,7 +202,8 @@ class Supervisor:
         connection.close()
         code = process.exitcode
         if code is None:
-            raise DeviceUnusableError("close", "WorkerStuck", "the driver does not release a killed worker")
+            stuck = Failure(type="WorkerStuck", message="the driver does not release a killed worker")
+            raise DeviceUnusableError("close", stuck)
         return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
 
     def close(self) -> None:
@@ -239,8 +238,8 @@ class _Attempt:
             outcome = Outcome(self.remove(message.index), message.samples, check.error, check.wall_ms)
             self._finished.append(outcome)
         elif isinstance(message, Failed):
-            failure = Failure(type=message.type, message=message.message)
-            self._finished.append(Outcome(self.remove(message.index), invalidity=message.invalidity, failure=failure))
+            contestant = self.remove(message.index)
+            self._finished.append(Outcome(contestant, invalidity=message.invalidity, failure=message.failure))
 
     def remove(self, index: int) -> Contestant:
         """Take a contestant out."""

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Final
 
 from spak.kg.model.run import Invalidity
+from spak.tuner.backend.base import exception_failure
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.backend.gpu.protocol import (
     FIRST_BASELINE,
@@ -22,7 +22,7 @@ from spak.tuner.backend.gpu.protocol import (
     Batch,
     Checked,
     Contestant,
-    Device,
+    DeviceProgram,
     Done,
     Failed,
     Message,
@@ -34,9 +34,6 @@ from spak.tuner.backend.gpu.protocol import (
     WrongOutputError,
 )
 from spak.tuner.backend.gpu.timing import interleave
-
-MESSAGE_LIMIT: Final = 500
-"""Characters of an exception's message that a run file keeps."""
 
 
 def serve(opener: Opener, connection: Connection) -> None:
@@ -60,7 +57,7 @@ def serve(opener: Opener, connection: Connection) -> None:
 class _Round:
     """One batch: which contestants are still in it, and where to report."""
 
-    def __init__(self, device: Device, connection: Connection) -> None:
+    def __init__(self, device: DeviceProgram, connection: Connection) -> None:
         self._device = device
         self._connection = connection
         self._lost = False
@@ -141,5 +138,4 @@ class _Round:
 
 def _failed(index: int, error: Exception, *, fatal: bool) -> Failed:
     invalidity: Invalidity = "correctness" if isinstance(error, WrongOutputError) else "runtime"
-    lines = str(error).strip().splitlines() or [""]
-    return Failed(index, invalidity, type(error).__name__, lines[0][:MESSAGE_LIMIT], fatal)
+    return Failed(index, invalidity, exception_failure(error), fatal)

@@ -18,7 +18,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
 from spak.tuner.backend.compile.errors import CubinError
 from spak.tuner.backend.compile.features import of_cubin, of_disassembly, resident
-from spak.tuner.backend.compile.occupancy import Footprint, Limits, ctas_per_sm
+from spak.tuner.backend.compile.occupancy import Limits, ctas_per_sm
 from spak.tuner.backend.compile.sass import mix, parse
 from spak.tuner.errors import TunerError
 
@@ -178,19 +178,19 @@ def laws():
 @pytest.mark.parametrize(
     ("hw", "footprint", "expected"),
     [
-        ("rtx5070", Footprint(128, 256, 49284), 2),  # registers and shared memory both allow two
-        ("rtx5070", Footprint(128, 256, 50308), 1),  # 2 x (50,308 + 1,024), rounded, is above 102,400
-        ("rtx5070", Footprint(32, 64, 0), 24),  # the limit of CTAs
-        ("rtx5070", Footprint(32, 1024, 0), 1),  # 48 warps hold one CTA of 32
-        ("rtx5070", Footprint(255, 128, 0), 2),  # 255 registers round to 256
-        ("rtx5070", Footprint(64, 128, 101_377), 0),  # more than a CTA may have
-        ("h200", Footprint(128, 128, 58480), 3),
-        ("h200", Footprint(0, 32, 0), 32),
+        ("rtx5070", (128, 256, 49284), 2),  # registers and shared memory both allow two
+        ("rtx5070", (128, 256, 50308), 1),  # 2 x (50,308 + 1,024), rounded, is above 102,400
+        ("rtx5070", (32, 64, 0), 24),  # the limit of CTAs
+        ("rtx5070", (32, 1024, 0), 1),  # 48 warps hold one CTA of 32
+        ("rtx5070", (255, 128, 0), 2),  # 255 registers round to 256
+        ("rtx5070", (64, 128, 101_377), 0),  # more than a CTA may have
+        ("h200", (128, 128, 58480), 3),
+        ("h200", (0, 32, 0), 32),
     ],
 )
 def test_ctas_per_sm(laws, hw, footprint, expected):
     """What fits follows from registers, warps, shared memory and the CTA limit of the shipped facts, computed by hand."""
-    assert ctas_per_sm(footprint, Limits.of(hardware_facts(laws, hw))) == expected
+    assert ctas_per_sm(*footprint, Limits.of(hardware_facts(laws, hw))) == expected
 
 
 def test_resident_features(laws):

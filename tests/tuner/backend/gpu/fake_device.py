@@ -1,4 +1,4 @@
-"""A device program without a GPU: it implements `Device`, and configurations really hang, crash, exit or raise.
+"""A device program without a GPU: it implements `DeviceProgram`, and configurations really hang, crash, exit or raise.
 
 `kind` in a configuration says what it does; `when` says in which stage (`check` or `time`).
 """
@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from spak.kg.model.run import Device
 from spak.tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
 
 
@@ -62,7 +63,7 @@ class FakeDevice:
         return not self._poisoned
 
     def machine(self) -> Machine:
-        return Machine(name="Fake GPU", sm_clock_mhz_min=1000.0, sm_clock_mhz_max=1000.0 + self._observed)
+        return Machine(Device(name="Fake GPU", sm_clock_mhz_min=1000.0, sm_clock_mhz_max=1000.0 + self._observed))
 
     def _act(self, contestant, stage):
         configuration = contestant.configuration

@@ -7,7 +7,7 @@ import pytest
 from spak.tuner.backend.gpu.ahead import CompiledFunctions
 from spak.tuner.backend.gpu.backend import TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into
-from spak.tuner.backend.gpu.open import PREDICTING, Bench, hot_loop, inspector, open_gpu
+from spak.tuner.backend.gpu.open import PREDICTING, hot_loop, inspector, open_gpu, target_of
 from spak.tuner.backend.source import source_of
 
 H200 = {
@@ -21,19 +21,14 @@ H200 = {
 }
 
 
-@pytest.fixture
-def bench(tmp_path):
-    return Bench("fmha", "sm_90", H200, tmp_path, 1)
-
-
 @pytest.mark.compiler
-def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
+def test_features_are_those_of_the_cubin_that_is_launched(tmp_path):
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     from tests.tuner.backend.gpu.scale_spec import SPEC
 
     [job] = SPEC.compile_jobs({"n": 1 << 16}, {"tile": 256, "kind": "good"})
     key, _ = compile_into(CubinStore(tmp_path), job, "sm_90", "source")
-    features = inspector(bench)(CompiledFunctions((key,)))
+    features = inspector(tmp_path, H200)(CompiledFunctions((key,)))
     loop = {name for name in features if name.startswith("loop_")}
     assert set(features) - loop == {"registers", "smem_bytes", "threads", "spill_bytes", "ctas_per_sm"}
     assert loop == set(PREDICTING)
@@ -44,8 +39,8 @@ def test_features_are_those_of_the_cubin_that_is_launched(bench, tmp_path):
     assert features["ctas_per_sm"] >= 1
 
 
-def test_what_is_not_in_the_store_has_no_features(bench):
-    assert inspector(bench)(CompiledFunctions(("gone",))) == {}
+def test_what_is_not_in_the_store_has_no_features(tmp_path):
+    assert inspector(tmp_path, H200)(CompiledFunctions(("gone",))) == {}
 
 
 def test_code_that_cannot_be_disassembled_only_lacks_the_hot_loop():
@@ -57,8 +52,8 @@ def test_the_source_hash_is_of_names_within_the_repository():
 
 
 @pytest.mark.compiler
-def test_opening_starts_nothing(bench):
+def test_opening_starts_nothing(tmp_path):
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    backend = open_gpu(bench, TimingMethod())
+    backend = open_gpu(target_of("fmha", "sm_90", tmp_path), H200, TimingMethod(), workers=1)
     assert backend.provenance().device is None
     backend.close()

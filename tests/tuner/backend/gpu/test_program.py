@@ -1,11 +1,13 @@
 """What of the device program needs no GPU: finding the tensors of whatever a spec returns."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from spak.tuner.backend.gpu.program import KernelProgram, tensors
+from spak.tuner.backend.gpu.ahead import CubinTarget
+from spak.tuner.backend.gpu.program import CudaDevice, tensors
 
 
 class Tensor:
@@ -38,8 +40,11 @@ def test_every_tensor_is_found_in_order(value, found):
     assert list(tensors(value)) == found
 
 
-def test_a_program_travels_to_another_process():
+def test_what_opens_the_device_travels_to_another_process():
     import pickle
 
-    program = KernelProgram("fmha", "spak.kernels.attention.fmha.spec:SPEC", Path("cubins"), "source")
-    assert pickle.loads(pickle.dumps(program)) == program  # noqa: S301
+    opener = partial(
+        CudaDevice, CubinTarget("spak.kernels.attention.fmha.spec:SPEC", "sm_90", Path("cubins"), "source")
+    )
+    again = pickle.loads(pickle.dumps(opener))  # noqa: S301
+    assert (again.func, again.args) == (opener.func, opener.args)
