@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from spak.kg.errors import InvalidFilesError, KgError
+from spak.kg.errors import KgError
 from spak.kg.files import atomic, fmt, tree, validate, yaml_reader
 from spak.kg.law.status import status
 from spak.kg.model.law import Evidence, Law, Status
@@ -111,12 +111,7 @@ def law_in(document: yaml_reader.Document) -> Law:
     Raises:
         InvalidFilesError: With everything that is wrong with it.
     """
-    try:
-        law: Law = validate.convert(document.value, _MODEL)
-    except msgspec.ValidationError:
-        flaws = validate.flaws(document.value, _MODEL)
-        problems = [document.problem(flaw.field, flaw.message, at_key=flaw.at_key) for flaw in flaws]
-        raise InvalidFilesError(problems) from None
+    law: Law = validate.model_of(document, _MODEL)
     return law
 
 

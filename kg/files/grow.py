@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -28,13 +29,10 @@ def append(root: Path, path: Path, entries: Sequence[Evidence]) -> bool:
         OSError: If it cannot be written.
     """
     with locked(root):
-        for attempt in range(ATTEMPTS):
-            try:
+        for _ in range(ATTEMPTS - 1):
+            with suppress(ChangedError):
                 return _once(path, entries)
-            except ChangedError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-    raise AssertionError
+        return _once(path, entries)
 
 
 def _once(path: Path, entries: Sequence[Evidence]) -> bool:

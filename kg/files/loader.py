@@ -123,11 +123,11 @@ def load(root: Path) -> Laws:
     with no_collection():
         for relative in sorted(path for path, _ in files(os.fspath(root))):
             loading.take(relative)
-        contents = loading.contents()
-        problems = [*loading.problems, *references.problems(contents, loading.stems, loading.reread)]
+        laws = Laws(root, loading.contents())
+        problems = [*loading.problems, *references.problems(laws.contents, loading.stems, laws.document)]
     if problems:
         raise InvalidFilesError(problems)
-    return Laws(root, contents)
+    return laws
 
 
 @contextlib.contextmanager
@@ -241,14 +241,9 @@ class _Loading:
         self.stems[kind].add(stem)
         try:
             document = yaml_reader.read(path.read_bytes(), str(path))
+            model = validate.model_of(document, kind)
         except InvalidFilesError as error:
             self.problems += error.problems
-            return
-        try:
-            model = validate.convert(document.value, kind)
-        except msgspec.ValidationError:
-            flaws = validate.flaws(document.value, kind)
-            self.problems += [document.problem(flaw.field, flaw.message, at_key=flaw.at_key) for flaw in flaws]
             return
         if model.id != stem:
             self.problems.append(
@@ -268,13 +263,6 @@ class _Loading:
 
     def _note(self, relative: str, where: str, message: str) -> None:
         self.problems.append(Problem(str(self.root / relative), 0, 0, where, message))
-
-    def reread(self, kind: str, identifier: str) -> yaml_reader.Document:
-        """The file of a model with the places of its values."""
-        from spak.kg.files import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
-
-        path = self.root / self.files[kind][identifier]
-        return yaml_reader.read(path.read_bytes(), str(path))
 
     def contents(self) -> Contents:
         """What was right."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
 
 from spak.kg.errors import Problem
 from spak.kg.expression import ExpressionError, parse
+from spak.kg.files.validate import Flaw
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Mention
 from spak.kg.law.toolchain import ToolchainError, parse_requirement, parse_toolchain
 from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.system import System
@@ -24,28 +27,7 @@ if TYPE_CHECKING:
     from spak.kg.files.yaml_reader import Document
 
 
-class Spot(NamedTuple):
-    """One thing wrong inside a file.
-
-    Attributes:
-        offset: Column inside an expression; 0 for the whole field.
-    """
-
-    field: str
-    message: str
-    offset: int = 0
-    at_key: bool = False
-
-
-class Flaw(NamedTuple):
-    """One thing wrong, and the file it is in: its kind and id."""
-
-    kind: str
-    identifier: str
-    spot: Spot
-
-
-Found = Iterator[Spot]
+Found = Iterator[Flaw]
 
 
 def problems(
@@ -59,15 +41,17 @@ def problems(
         reread: Kind and id -> the file with places, asked for only where there is a problem.
     """
     world = _World(contents, present)
-    flaws = [*_laws(world), *_ops(world), *_systems(world), *_hardware(world), *_cycles(contents)]
-    documents: dict[tuple[str, str], Document] = {}
-    found = []
-    for flaw in flaws:
-        key = (flaw.kind, flaw.identifier)
-        document = documents.get(key) or documents.setdefault(key, reread(*key))
-        spot = flaw.spot
-        found.append(document.problem(spot.field, spot.message, offset=spot.offset, at_key=spot.at_key))
-    return found
+    checks: tuple[tuple[str, Mapping[str, Any], Callable[[_World, Any], Found]], ...] = (
+        ("law", contents.laws, _law),
+        ("op", contents.ops, _op),
+        ("system", contents.systems, _system),
+        ("hardware", contents.hardware, _hardware),
+    )
+    found = [
+        (kind, name, flaw) for kind, nodes, check in checks for name in nodes for flaw in check(world, nodes[name])
+    ]
+    documents = cache(reread)
+    return [documents(kind, name).problem(**flaw._asdict()) for kind, name, flaw in (*found, *_cycles(contents))]
 
 
 @dataclass(frozen=True)
@@ -85,6 +69,12 @@ class _World:
     @cached_property
     def ops(self) -> Taxonomy:
         return Taxonomy("op", self.contents.ops)
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Alias of hardware -> the first node that has it."""
+        nodes = self.contents.hardware.values()
+        return {plain(alias): node.id for node in reversed(nodes) for alias in node.aliases}
 
     @cached_property
     def _names(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
@@ -111,12 +101,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; nearest: {', '.join(found)}" if found else ""
 
 
-def _laws(world: _World) -> Iterator[Flaw]:
-    for identifier, law in world.contents.laws.items():
-        for spot in _law(world, law):
-            yield Flaw("law", identifier, spot)
-
-
 def _law(world: _World, law: Law) -> Found:
     scope = law.scope
     yield from _ids(world, "hardware", {"scope.hw": scope.hw})
@@ -130,7 +114,7 @@ def _law(world: _World, law: Law) -> Found:
     for mention in meaning(law).mentions():
         yield from _mentioned(world, law, mention)
     if (law.status == "withdrawn") != (law.withdrawn is not None):
-        yield Spot("status", "a law is withdrawn if and only if it says when and why; use kg withdraw")
+        yield Flaw("status", "a law is withdrawn if and only if it says when and why; use kg withdraw")
 
 
 def _law_names(world: _World, law: Law) -> Found:
@@ -155,7 +139,7 @@ def _mentioned(world: _World, law: Law, mention: Mention) -> Found:
         elif mention.at_key:
             yield from _keys(mention.field, [mention.value], parameters)
         elif mention.value not in parameters:
-            yield Spot(mention.field, f"unknown parameter {mention.value!r}{suggestion(mention.value, parameters)}")
+            yield Flaw(mention.field, f"unknown parameter {mention.value!r}{suggestion(mention.value, parameters)}")
 
 
 def _toolchains(law: Law) -> Found:
@@ -163,26 +147,26 @@ def _toolchains(law: Law) -> Found:
         if law.scope.toolchain:
             parse_requirement(law.scope.toolchain)
     except ToolchainError as error:
-        yield Spot("scope.toolchain", str(error))
+        yield Flaw("scope.toolchain", str(error))
     for index, entry in enumerate(law.evidence):
         try:
             if entry.toolchain:
                 parse_toolchain(entry.toolchain)
         except ToolchainError as error:
-            yield Spot(f"evidence[{index}].toolchain", str(error))
+            yield Flaw(f"evidence[{index}].toolchain", str(error))
 
 
 def _ids(world: _World, kind: str, names: Mapping[str, str]) -> Found:
     for field, name in names.items():
         message = world.unknown(kind, name)
         if message is not None:
-            yield Spot(field, message)
+            yield Flaw(field, message)
 
 
 def _keys(field: str, setting: Iterable[str], known: Collection[str]) -> Found:
     for name in setting:
         if name not in known:
-            yield Spot(f"{field}.{name}", f"unknown parameter {name!r}{suggestion(name, known)}", at_key=True)
+            yield Flaw(f"{field}.{name}", f"unknown parameter {name!r}{suggestion(name, known)}", at_key=True)
 
 
 def expression(field: str, text: str, known: Collection[str], noun: str) -> Found:
@@ -190,11 +174,11 @@ def expression(field: str, text: str, known: Collection[str], noun: str) -> Foun
     try:
         names = parse(text).all_names
     except ExpressionError as error:
-        yield Spot(field, error.message, error.column)
+        yield Flaw(field, error.message, error.column)
         return
     for name in sorted(names - set(known)):
         kind = "hardware fact" if name.startswith("hw.") else noun
-        yield Spot(field, f"unknown {kind} {name!r}{suggestion(name, known)}", _column(text, name))
+        yield Flaw(field, f"unknown {kind} {name!r}{suggestion(name, known)}", _column(text, name))
 
 
 def _column(text: str, name: str) -> int:
@@ -203,23 +187,17 @@ def _column(text: str, name: str) -> int:
     return found.start() + 1 if found else 0
 
 
-def _ops(world: _World) -> Iterator[Flaw]:
-    for identifier, op in world.contents.ops.items():
-        for spot in _op(world, op):
-            yield Flaw("op", identifier, spot)
-
-
 def _op(world: _World, op: Op) -> Found:
     yield from _ids(world, "op", {f"is_a[{i}]": name for i, name in enumerate(op.is_a)})
     yield from _ids(world, "op", {f"part_of[{i}]": name for i, name in enumerate(op.part_of)})
     for name in op.parameters.keys() & op.problem.keys():
-        yield Spot(f"problem.{name}", f"{name} is a tunable parameter too; a name means one thing", at_key=True)
+        yield Flaw(f"problem.{name}", f"{name} is a tunable parameter too; a name means one thing", at_key=True)
     for name, parameter in op.parameters.items():
         if parameter.default not in parameter.values:
-            yield Spot(f"parameters.{name}.default", f"{parameter.default!r} is not one of the values")
+            yield Flaw(f"parameters.{name}.default", f"{parameter.default!r} is not one of the values")
         for index, value in enumerate(parameter.core):
             if value not in parameter.values:
-                yield Spot(f"parameters.{name}.core[{index}]", f"{value!r} is not one of the values")
+                yield Flaw(f"parameters.{name}.core[{index}]", f"{value!r} is not one of the values")
     for name, size in op.problem.items():
         yield from _typed(f"problem.{name}.default", size.type, size.default)
     names = op.parameters.keys() | op.problem.keys() | world.facts
@@ -239,13 +217,7 @@ def _op(world: _World, op: Op) -> Found:
 
 def _typed(field: str, wanted: str, value: object) -> Found:
     if type(value) not in PROBLEM_TYPES[wanted]:
-        yield Spot(field, f"expected {wanted} (got {value!r})")
-
-
-def _systems(world: _World) -> Iterator[Flaw]:
-    for identifier, system in world.contents.systems.items():
-        for spot in _system(world, system):
-            yield Flaw("system", identifier, spot)
+        yield Flaw(field, f"expected {wanted} (got {value!r})")
 
 
 def _system(world: _World, system: System) -> Found:
@@ -263,22 +235,18 @@ def _system(world: _World, system: System) -> Found:
             for place, name in enumerate(part.parameters):
                 if name not in known:
                     field = f"tuning_space[{index}].parameters[{place}]"
-                    yield Spot(field, f"unknown parameter {name!r}{suggestion(name, known)}")
+                    yield Flaw(field, f"unknown parameter {name!r}{suggestion(name, known)}")
 
 
-def _hardware(world: _World) -> Iterator[Flaw]:
-    owner: dict[str, str] = {}
-    for identifier, node in world.contents.hardware.items():
-        for spot in _ids(world, "hardware", {f"is_a[{i}]": name for i, name in enumerate(node.is_a)}):
-            yield Flaw("hardware", identifier, spot)
-        for index, alias in enumerate(node.aliases):
-            first = owner.setdefault(plain(alias), identifier)
-            if first != identifier:
-                spot = Spot(f"aliases[{index}]", f"{alias!r} is an alias of {first} already")
-                yield Flaw("hardware", identifier, spot)
+def _hardware(world: _World, node: Hardware) -> Found:
+    yield from _ids(world, "hardware", {f"is_a[{i}]": name for i, name in enumerate(node.is_a)})
+    for index, alias in enumerate(node.aliases):
+        first = world.owners[plain(alias)]
+        if first != node.id:
+            yield Flaw(f"aliases[{index}]", f"{alias!r} is an alias of {first} already")
 
 
-def _cycles(contents: Contents) -> Iterator[Flaw]:
+def _cycles(contents: Contents) -> Iterator[tuple[str, str, Flaw]]:
     """Each circle once, at the member with the least id."""
     edges: dict[tuple[str, str], Mapping[str, tuple[str, ...]]] = {
         ("hardware", "is_a"): {name: node.is_a for name, node in contents.hardware.items()},
@@ -293,30 +261,20 @@ def _cycles(contents: Contents) -> Iterator[Flaw]:
     for (kind, field), graph in edges.items():
         for circle in circles(graph):
             shown = " -> ".join([*circle, circle[0]])
-            spot = Spot(field, f"goes in a circle: {shown}; remove one link", at_key=True)
-            yield Flaw(kind, circle[0], spot)
+            yield kind, circle[0], Flaw(field, f"goes in a circle: {shown}; remove one link", at_key=True)
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """One circle of every set of nodes that reach each other, each from its least member on. Iterative: chains are long."""
+    """One circle of every set of nodes that reach each other, at least, each from its least member on."""
+    left = {node: [end for end in ends if end in graph] for node, ends in sorted(graph.items())}
     found = []
-    state: dict[str, int] = {}  # 1: on the way down, 2: done
-    for start in sorted(graph):
-        if start in state:
-            continue
-        path, pending = [start], [iter(graph[start])]
-        state[start] = 1
-        while path:
-            following = next(pending[-1], None)
-            if following is None:
-                state[path.pop()] = 2
-                pending.pop()
-            elif following in graph and following not in state:
-                state[following] = 1
-                path.append(following)
-                pending.append(iter(graph[following]))
-            elif state.get(following) == 1:
-                circle = path[path.index(following) :]
-                least = circle.index(min(circle))
-                found.append(circle[least:] + circle[:least])
-    return found
+    while True:
+        try:
+            TopologicalSorter(left).prepare()
+        except CycleError as error:
+            circle = error.args[1][:0:-1]  # it goes from what is named to who names it, and ends where it begins
+            least = circle.index(min(circle))
+            found.append(circle[least:] + circle[:least])
+            left[circle[0]].remove(circle[1 % len(circle)])
+        else:
+            return found

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from spak.kg.errors import InvalidFilesError
 from spak.kg.files.schema import MODELS, file_schema, law_schema
 from spak.kg.law.kinds import KINDS
 from spak.kg.model.taxonomy import alike
+
+if TYPE_CHECKING:
+    from spak.kg.files.yaml_reader import Document
 
 _SHOWN = 60
 _PATH = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
@@ -26,19 +29,32 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Flaw:
-    """One thing wrong with a value.
+class Flaw(NamedTuple):
+    """One thing wrong inside a file.
 
     Attributes:
-        field: Dotted path.
         message: What is wrong (got X); what to do.
-        at_key: Whether the key is wrong, not its value.
+        offset: Column inside an expression; 0 for the whole field.
+        at_key: Whether it is the key that is wrong.
     """
 
     field: str
     message: str
+    offset: int = 0
     at_key: bool = False
+
+
+def model_of(document: Document, kind: str) -> Any:
+    """What a file holds as the model of `kind` (a key of `spak.kg.files.schema.MODELS`).
+
+    Raises:
+        InvalidFilesError: With everything that is wrong with it.
+    """
+    try:
+        return convert(document.value, kind)
+    except msgspec.ValidationError:
+        found = flaws(document.value, kind)
+        raise InvalidFilesError([document.problem(**flaw._asdict()) for flaw in found]) from None
 
 
 def convert(value: Any, kind: str) -> Any:

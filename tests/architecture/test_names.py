@@ -36,7 +36,6 @@ REPEATED = frozenset(
         "FEATURES",
         "FORMAT",
         "FORMATS",
-        "Flaw",
         "Floats",
         "Format",
         "GIT_SECONDS",
