@@ -24,6 +24,7 @@ CODE = re.compile(r"`([^`]+)`")
 TABLE = {found["what"]: found for found in ROW.finditer((ROOT / "docs/architecture.md").read_text())}
 
 LINES = {
+    "kernel": ("SPECS = {\n", '    "toy": "spak.kernels.toy.spec",\n'),
     "strategy": ("STRATEGIES = {\n", '    "toy": StrategyEntry("spak.tuner.strategy.toy:Toy", "the last first"),\n'),
     "backend": (
         "    for entry in (\n",
@@ -137,3 +138,32 @@ def test_a_backend_is_chosen_by_its_name(tree):
     tree.add("backend")
     out = tree.run("-m", "spak.cli.tune", "matmul", "--hw", "h200", "--backend", "toy", "--budget", "3", "--dry-run")
     assert "the lowest of 2" in out, out
+
+
+SIMULATE = """
+import torch
+from spak.kernels.registry import spec
+from spak.kernels import sim
+found = spec("toy")
+problem, configuration = {"size": 1001, "dtype": "fp16"}, {"tile": 128}
+inputs, out = found.make_inputs(problem, seed=0, device="cpu"), found.make_outputs(problem, device="cpu")
+(call,) = found.calls(problem, configuration)
+sim.launch(None, call.grid, found.kernel(call.function, configuration), (inputs.x, out, *call.constants))
+print("right" if torch.equal(out.double(), found.reference(inputs, problem)) else out)
+"""
+
+
+def test_a_kernel_runs_on_the_simulator(tree):
+    """Its own source, launched as its spec says, gives what its reference gives."""
+    pytest.importorskip("cuda.tile")
+    pytest.importorskip("torch")
+    tree.add("kernel")
+    assert tree.run("-c", SIMULATE) == "right\n"
+
+
+@pytest.mark.compiler
+def test_a_kernel_is_searched_by_the_compiler(tree):
+    """Its op's space is searched; no other file knows its name."""
+    tree.add("kernel")
+    out = tree.run("-m", "spak.cli.tune", "toy", "--hw", "h200", "--backend", "compile", "--budget", "2", "--dry-run")
+    assert "Use tile=" in out, out

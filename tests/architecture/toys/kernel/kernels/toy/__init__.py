@@ -1,0 +1,1 @@
+"""A toy kernel: twice a vector."""
