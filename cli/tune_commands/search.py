@@ -26,47 +26,50 @@ EXAMPLES: CommandExamples = (
     ),
 )
 
+Kernel = Annotated[
+    str, typer.Argument(autocompletion=completion.ops, help="Kernel to search; else the default of the laws.")
+]
+Hardware = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completion.hardware,
+        help="Hardware to search for; else the GPU found, else the default of the laws.",
+    ),
+]
+BackendName = Annotated[
+    Backend,
+    typer.Option(
+        help=f"{'; '.join(f'{e.name}: {e.description}' for e in making())}; {AUTO}: the first that runs here."
+    ),
+]
+UseLaws = Annotated[
+    bool, typer.Option("--use-laws/--no-laws", help="Obey what is known, or search as if nothing were.")
+]
+NoTransfer = Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of related hardware, and recorded runs.")]
+Problem = Annotated[str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")]
+Audit = Annotated[float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")]
+StrategyName = Annotated[
+    str,
+    typer.Option(
+        help=f"How to choose what to try next: {registry.listed()}; else {registry.default(informed=True)} "
+        f"under laws, {registry.default(informed=False)} without or with --no-transfer."
+    ),
+]
+
 
 def command(
     ctx: typer.Context,
-    kernel: Annotated[
-        str, typer.Argument(autocompletion=completion.ops, help="Kernel to search; else the default of the laws.")
-    ] = "",
-    hw: Annotated[
-        str,
-        typer.Option(
-            autocompletion=completion.hardware,
-            help="Hardware to search for; else the GPU found, else the default of the laws.",
-        ),
-    ] = "",
-    backend: Annotated[
-        Backend,
-        typer.Option(
-            help=f"{'; '.join(f'{e.name}: {e.description}' for e in making())}; {AUTO}: the first that runs here."
-        ),
-    ] = AUTO,
-    use_laws: Annotated[
-        bool, typer.Option("--use-laws/--no-laws", help="Obey what is known, or search as if nothing were.")
-    ] = False,
-    no_transfer: Annotated[
-        bool, typer.Option("--no-transfer", help="Ignore laws of related hardware, and recorded runs.")
-    ] = False,
-    problem: Annotated[
-        str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")
-    ] = "",
+    kernel: Kernel = "",
+    hw: Hardware = "",
+    backend: BackendName = AUTO,
+    use_laws: UseLaws = False,
+    no_transfer: NoTransfer = False,
+    problem: Problem = "",
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds.")] = None,
-    strategy: Annotated[
-        str,
-        typer.Option(
-            help=f"How to choose what to try next: {registry.listed()}; else {registry.default(informed=True)} "
-            f"under laws, {registry.default(informed=False)} without or with --no-transfer."
-        ),
-    ] = "",
+    strategy: StrategyName = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
-    audit: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")
-    ] = 0.05,
+    audit: Audit = 0.05,
     confirm: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the trials kept for testing what the search suggests.")
     ] = 0.25,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from spak.kg.law.status import status
+from spak.kg.law.toolchain import compiler_of, parse_toolchain
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Evidence, Law, Scope
@@ -259,11 +260,10 @@ def _key(configuration: Configuration, problem: Problem) -> tuple[str, str]:
 def subject_of(run: Run, store: Store) -> Topic:
     """What a run's trials are about: laws from it are for the compute capability, with this compiler's release."""
     op = store.ops[run.op]
-    version = run.toolchain.get("tileiras", "")
-    major, _, minor = version.partition(".")
-    release = f"tileiras >={major}.{minor.partition('.')[0]},<{int(major) + 1}" if major.isdigit() else ""
+    seen = compiler_of(run.toolchain)
+    name, version = parse_toolchain(seen) if seen else ("", None)
+    release = f"{name} >={version.major}.{version.minor},<{version.major + 1}" if version else ""
     topic = Topic.of(op, compute_capability(store, run.hw) or run.hw, run.id)
-    seen = f"tileiras {version}" if version else ""
     return replace(topic, toolchain=release, tier=run.tier, toolchain_seen=seen)
 
 

@@ -20,6 +20,7 @@ from spak.kg.files.loader import EVIDENCE, Laws
 from spak.kg.files.lock import locked
 from spak.kg.files.scaffold import check_with
 from spak.kg.law.status import status
+from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, Related
 from spak.kg.model.run import LawVerdict, Run
@@ -202,7 +203,7 @@ def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
         role="independent",
         effect=effect,
         problems=verdict.problems,
-        toolchain=f"tileiras {run.toolchain['tileiras']}" if "tileiras" in run.toolchain else "",
+        toolchain=compiler_of(run.toolchain),
         note=f"{verdict.count} configurations that the law names",
     )
 

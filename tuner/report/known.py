@@ -12,6 +12,7 @@ from spak.kg.expression import ExpressionError
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.scope import Matcher, Question
+from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.base import Scalar
 from spak.kg.model.figures import counted, digits
 from spak.kg.model.law import Verdict
@@ -44,8 +45,7 @@ class Bearing:
 def bearings(subject: Subject, kernel: Kernel, facts: Mapping[str, Scalar]) -> tuple[Bearing, ...]:
     """Every law that speaks of the op on the hardware, nearest first, held against the runs."""
     found: dict[str, Bearing] = {}
-    compiler = subject.runs[0].toolchain.get("tileiras", "")
-    context = Context(subject.hw, f"tileiras {compiler}" if compiler else "")
+    context = Context(subject.hw, compiler_of(subject.runs[0].toolchain))
     seen: set[str] = set()
     for size in kernel.sizes:
         matcher = Matcher(subject.laws, Question(subject.hw, subject.op.id, size.problem))

@@ -5,9 +5,8 @@ The page's script reads this document as JSON and computes nothing about laws: s
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
 
 import msgspec
 
@@ -17,7 +16,7 @@ from spak.kg.law.conflict import Conflict
 from spak.kg.law.kinds import KINDS, kind_of, meaning
 from spak.kg.law.statement import knobs, sentence
 from spak.kg.law.status import bounds, standing
-from spak.kg.model.base import Model, Reference, Scalar
+from spak.kg.model.base import Model, Reference
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Evidence, Law, Status, Tier, Withdrawn
 from spak.kg.model.run import Run
@@ -27,33 +26,14 @@ STATUSES: tuple[Status, ...] = ("confirmed", "proposed", "contested", "refuted",
 """In the order in which a reader trusts them."""
 
 
-class FactLine(Model, frozen=True, kw_only=True):
-    """One fact of a hardware node.
-
-    Attributes:
-        source: Index into `Page.sources`; many facts share one document.
-    """
-
-    name: str
-    value: Scalar
-    source: int
-    confirmed: bool = True
-
-
-class NodeLine(Model, frozen=True, kw_only=True):
-    """A hardware node or an op.
-
-    Attributes:
-        level: `device`, `architecture`, ...; empty for an op.
-    """
+class OpLine(Model, frozen=True, kw_only=True):
+    """An op without its space."""
 
     id: str
     title: str
-    level: str = ""
     is_a: tuple[str, ...] = ()
     part_of: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
-    facts: tuple[FactLine, ...] = ()
 
 
 class SystemLine(Model, frozen=True, kw_only=True):
@@ -83,20 +63,6 @@ class RunLine(Model, frozen=True, kw_only=True):
     source: str = ""
     note: str = ""
     outcomes: Mapping[str, int] = {}
-
-
-class EvidenceLine(Model, frozen=True, kw_only=True):
-    """One verdict; `problems` are indices into `Page.problems`."""
-
-    run: str
-    verdict: str
-    tier: Tier
-    role: str
-    effect: Mapping[str, float] = {}
-    interval: Mapping[str, tuple[float, float]] = {}
-    problems: tuple[int, ...] = ()
-    toolchain: str = ""
-    note: str = ""
 
 
 class Link(Model, frozen=True, kw_only=True):
@@ -136,7 +102,7 @@ class LawLine(Model, frozen=True, kw_only=True):
     knobs: tuple[str, ...] = ()
     avoided: tuple[str, ...] = ()
     admitted: tuple[str, ...] = ()
-    evidence: tuple[EvidenceLine, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     links: tuple[Link, ...] = ()
     former: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
@@ -154,17 +120,11 @@ class Page(Model, frozen=True, kw_only=True):
 
     verbs: Mapping[str, str]
     statuses: tuple[Status, ...]
-    hardware: tuple[NodeLine, ...]
-    ops: tuple[NodeLine, ...]
+    hardware: tuple[Hardware, ...]
+    ops: tuple[OpLine, ...]
     systems: tuple[SystemLine, ...]
     laws: tuple[LawLine, ...]
     runs: tuple[RunLine, ...]
-    problems: tuple[str, ...]
-    sources: tuple[str, ...]
-
-
-_Numbers = defaultdict[str, int]
-"""Text -> number, in the order first asked for: what many laws repeat is stored once."""
 
 
 def document(
@@ -175,19 +135,19 @@ def document(
     conflicts: Iterable[Conflict] = (),
 ) -> Page:
     """The document of the page that shows `store`; `paths` are the files of laws by id, relative to the root."""
-    problems, sources = _Numbers(count().__next__), _Numbers(count().__next__)
     graph = build(store, conflicts)
-    laws = tuple(_law(law, store, graph, problems, paths.get(law.id, "")) for law in store.laws.values())
+    laws = tuple(
+        _law(law, store, (paths.get(law.id, ""), _links(graph, law.id), _inheritors(graph, law.id)))
+        for law in store.laws.values()
+    )
     return Page(
         verbs={kind: means.verb for kind, means in sorted(KINDS.items(), key=lambda item: item[1].rank)},
         statuses=STATUSES,
-        hardware=tuple(_hardware(node, sources) for node in store.hardware.values()),
-        ops=tuple(msgspec.convert(op, NodeLine, from_attributes=True) for op in store.ops.values()),
-        systems=tuple(msgspec.convert(system, SystemLine, from_attributes=True) for system in store.systems.values()),
+        hardware=tuple(store.hardware.values()),
+        ops=msgspec.convert(tuple(store.ops.values()), tuple[OpLine, ...], from_attributes=True),
+        systems=msgspec.convert(tuple(store.systems.values()), tuple[SystemLine, ...], from_attributes=True),
         laws=laws,
         runs=tuple(_run(run) for run in map(load_run, ids(graph, "run")) if run is not None),
-        problems=tuple(problems),
-        sources=tuple(sources),
     )
 
 
@@ -196,36 +156,37 @@ def to_json(page: Page) -> str:
     return msgspec.json.encode(page).decode()
 
 
-def _law(law: Law, store: Store, graph: Graph, problems: _Numbers, path: str) -> LawLine:
+def _law(law: Law, store: Store, around: tuple[str, list[Link], list[str]]) -> LawLine:
+    """The line of `law`; `around` is its file, its links and the systems that inherit it."""
     hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
+    path, links, systems = around
     return LawLine(
         id=law.id,
         title=law.title,
         kind=kind_of(law),
         status=law.status,
         reason=standing(law).reason,
+        hw=law.scope.hw,
+        op=law.scope.op,
         claim=meaning(law).text,
         sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
         path=path,
+        dtype=law.scope.dtype,
+        when=law.scope.when,
+        toolchain=law.scope.toolchain,
         because=law.claim.because,
         bounds={name: (bound.at_least, bound.at_most) for name, bound in bounds(law).items() if name},
         knobs=knobs(law, op.parameters if op else ()),
         avoided=tuple(map(show_assignments, law.examples.avoided)),
         admitted=tuple(map(show_assignments, law.examples.admitted)),
-        evidence=tuple(_evidence(entry, problems) for entry in law.evidence),
-        links=tuple(_links(graph, law.id)),
+        evidence=law.evidence,
+        links=tuple(links),
         former=tuple(link.id for link in law.related if link.type == "renamed-from"),
-        systems=tuple(ids(along(graph, "inherits").predecessors(key("law", law.id)), "system")),
+        systems=tuple(systems),
         withdrawn=law.withdrawn,
         references=law.references,
         acknowledges=law.acknowledges,
-        **msgspec.structs.asdict(law.scope),
     )
-
-
-def _evidence(entry: Evidence, problems: _Numbers) -> EvidenceLine:
-    numbered = tuple(problems[text] for text in entry.problems)
-    return EvidenceLine(**msgspec.structs.asdict(entry) | {"problems": numbered})
 
 
 _BACKWARD = {"derived_from": "leads to", "refines": "refined by", "supersedes": "superseded by"}
@@ -247,18 +208,9 @@ def _links(graph: Graph, law: str) -> list[Link]:
     ]
 
 
-def _hardware(node: Hardware, sources: _Numbers) -> NodeLine:
-    return NodeLine(
-        id=node.id,
-        title=node.title,
-        level=node.kind,
-        is_a=node.is_a,
-        aliases=node.aliases,
-        facts=tuple(
-            FactLine(name=name, value=fact.value, source=sources[fact.source], confirmed=fact.confirmed)
-            for name, fact in node.facts.items()
-        ),
-    )
+def _inheritors(graph: Graph, law: str) -> list[str]:
+    """Ids of the systems that inherit it."""
+    return ids(along(graph, "inherits").predecessors(key("law", law)), "system")
 
 
 def _run(run: Run) -> RunLine:

@@ -15,7 +15,7 @@ from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest, TrialTest
 from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.status import size
-from spak.kg.law.toolchain import holds_for
+from spak.kg.law.toolchain import compiler_of, holds_for
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
@@ -58,9 +58,8 @@ class RunWitness:
 
     @cached_property
     def toolchain(self) -> str:
-        """`tileiras VERSION`, empty if the run does not say."""
-        version = self.run.toolchain.get("tileiras", "")
-        return f"tileiras {version}" if version else ""
+        """The compiler and its version, empty if the run does not say."""
+        return compiler_of(self.run.toolchain)
 
     @cached_property
     def _matcher(self) -> Matcher:

@@ -64,7 +64,7 @@ function evidenceSection(law) {
 
 function evidenceItem(entry, law, axes) {
   const run = RUNS.get(entry.run);
-  const problems = (entry.problems || []).map((index) => DATA.problems[index]);
+  const problems = entry.problems || [];
   const effects = Object.entries(entry.effect || {}).map(([name, value]) => {
     const interval = (entry.interval || {})[name];
     const range = interval ? ` (${precise.format(interval[0])} to ${precise.format(interval[1])}, 95 %)` : "";
@@ -120,12 +120,12 @@ function overview(state, found) {
 
 function nodeCard(node, up) {
   const above = [...up.get(node.id)].slice(1).join(" \u203a ");
-  const rows = (node.facts || []).map((fact) => make("tr", {},
-    make("th", { scope: "row" }, code(fact.name)),
+  const rows = Object.entries(node.facts || {}).map(([name, fact]) => make("tr", {},
+    make("th", { scope: "row" }, code(name)),
     make("td", { class: "value" }, typeof fact.value === "number" ? number.format(fact.value) : String(fact.value), fact.confirmed === false ? " (not confirmed)" : ""),
-    make("td", { class: "note" }, DATA.sources[fact.source])));
+    make("td", { class: "note" }, fact.source)));
   return make("section", { class: "card" }, make("h2", {}, node.title),
-    facts([["Level", node.level && words(node.level)], ["Is a", above], ["Part of", (node.part_of || []).join(", ")], ["Also called", (node.aliases || []).join(", ")]]),
+    facts([["Level", node.kind && words(node.kind)], ["Is a", above], ["Part of", (node.part_of || []).join(", ")], ["Also called", (node.aliases || []).join(", ")]]),
     rows.length ? make("table", { class: "facts" }, make("thead", {}, make("tr", {}, ["Fact", "Value", "Source"].map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, rows)) : "");
 }
 
@@ -141,20 +141,17 @@ function standings(found) {
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Kind"), [...used, "all"].map((name) => make("th", { scope: "col" }, name)))), make("tbody", {}, rows)));
 }
 
-const MEANINGS = {
-  kind: { invariant: "never break this", positive: "use this", negative: "avoid this", indifferent: "not worth searching", transformation: "rewrite like this" },
-  status: {
-    confirmed: "an independent run of the tier that the claim needs agrees, on sizes it was not found on",
-    proposed: "reported, or seen only in the run that suggested it",
-    contested: "credible evidence for and against",
-    refuted: "credible evidence against and none for",
-    withdrawn: "retired by hand, with a reason",
-  },
+const STANDINGS = {
+  confirmed: "an independent run of the tier that the claim needs agrees, on sizes it was not found on",
+  proposed: "reported, or seen only in the run that suggested it",
+  contested: "credible evidence for and against",
+  refuted: "credible evidence against and none for",
+  withdrawn: "retired by hand, with a reason",
 };
 
 function legend() {
-  const kinds = KINDS.map((kind) => make("li", {}, mark(kind, "confirmed"), make("b", {}, kind), ` ${MEANINGS.kind[kind]}`));
-  const statuses = DATA.statuses.map((status) => make("li", {}, mark("negative", status), make("b", {}, status), ` ${MEANINGS.status[status]}`));
+  const kinds = KINDS.map((kind) => make("li", {}, mark(kind, "confirmed"), make("b", {}, kind), ` ${DATA.verbs[kind]}`));
+  const statuses = DATA.statuses.map((status) => make("li", {}, mark("negative", status), make("b", {}, status), ` ${STANDINGS[status]}`));
   return make("section", { class: "card" }, make("h2", {}, "How to read it"),
     make("p", {}, "A square is a law: its colour and sign are the kind, how it is filled is the status, which follows from the evidence alone. Choose a law for its claim, scope and evidence; choose a cell, a row or a column of the map to see only its laws."),
     make("ul", { class: "legend" }, kinds), make("ul", { class: "legend" }, statuses));

@@ -27,7 +27,7 @@ const find = (id) => document.getElementById(id);
 
 /** The square that stands for a law: its colour and sign are the kind, how it is filled is the status. */
 function mark(kind, status) {
-  return make("span", { class: `mark k-${kind} s-${status}`, "aria-hidden": "true" }, GLYPHS[kind]);
+  return make("span", { class: `mark k-${kind} s-${status}`, "aria-hidden": "true" }, KINDS.includes(kind) ? GLYPHS[kind] ?? "\u2022" : "");
 }
 
 const pill = (status) => make("span", { class: `pill s-${status}` }, status);

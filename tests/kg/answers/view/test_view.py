@@ -87,14 +87,13 @@ def test_a_law_carries_its_claim_scope_and_why_it_has_its_status():
 
 
 def test_evidence_keeps_effects_intervals_and_problem_sizes():
-    """Problem sizes are stored once and referred to by number."""
-    page = shown()
+    """As they stand in the law file."""
     entry = law("spills")["evidence"][1]
     assert (entry["run"], entry["verdict"], entry["tier"], entry["role"]) == (
         "run-b", "supports", "measured", "independent"
     )  # fmt: skip
     assert (entry["effect"], entry["interval"]) == ({"slowdown": 2.5}, {"slowdown": [2.4, 2.6]})
-    assert [page["problems"][number] for number in entry["problems"]] == ["head_dim=64", "head_dim=128"]
+    assert entry["problems"] == ["head_dim=64", "head_dim=128"]
 
 
 def test_runs_that_evidence_names_are_summed_up_without_their_trials():
@@ -116,13 +115,11 @@ def test_links_between_laws_read_from_both_ends():
     assert "links" not in shown(ROOT.with_laws(alone))["laws"][0]
 
 
-def test_facts_share_their_sources():
-    """Each fact has a value and a source that many facts may share."""
-    page = shown()
-    facts = {node["id"]: node.get("facts") for node in page["hardware"]}
-    assert facts["sm_120"] == [{"name": "smem_per_sm", "value": 102400, "source": 0}]
+def test_facts_carry_their_sources():
+    """A node without facts says nothing of them."""
+    facts = {node["id"]: node.get("facts") for node in shown()["hardware"]}
+    assert facts["sm_120"] == {"smem_per_sm": {"value": 102400, "source": "test"}}
     assert facts["rtx5090"] is None
-    assert page["sources"] == ["test"]
 
 
 def test_the_page_contains_the_whole_document():
