@@ -26,29 +26,31 @@ EXAMPLES: CommandExamples = (
     ),
 )
 
-Kernel = Annotated[
+_Kernel = Annotated[
     str, typer.Argument(autocompletion=completion.ops, help="Kernel to search; else the default of the laws.")
 ]
-Hardware = Annotated[
+_Hardware = Annotated[
     str,
     typer.Option(
         autocompletion=completion.hardware,
         help="Hardware to search for; else the GPU found, else the default of the laws.",
     ),
 ]
-BackendName = Annotated[
+_BackendName = Annotated[
     Backend,
     typer.Option(
         help=f"{'; '.join(f'{e.name}: {e.description}' for e in making())}; {AUTO}: the first that runs here."
     ),
 ]
-UseLaws = Annotated[
+_UseLaws = Annotated[
     bool, typer.Option("--use-laws/--no-laws", help="Obey what is known, or search as if nothing were.")
 ]
-NoTransfer = Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of related hardware, and recorded runs.")]
-Problem = Annotated[str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")]
-Audit = Annotated[float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")]
-StrategyName = Annotated[
+_NoTransfer = Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of related hardware, and recorded runs.")]
+_Problem = Annotated[
+    str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")
+]
+_Audit = Annotated[float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")]
+_StrategyName = Annotated[
     str,
     typer.Option(
         help=f"How to choose what to try next: {registry.listed()}; else {registry.default(informed=True)} "
@@ -59,17 +61,17 @@ StrategyName = Annotated[
 
 def command(
     ctx: typer.Context,
-    kernel: Kernel = "",
-    hw: Hardware = "",
-    backend: BackendName = AUTO,
-    use_laws: UseLaws = False,
-    no_transfer: NoTransfer = False,
-    problem: Problem = "",
+    kernel: _Kernel = "",
+    hw: _Hardware = "",
+    backend: _BackendName = AUTO,
+    use_laws: _UseLaws = False,
+    no_transfer: _NoTransfer = False,
+    problem: _Problem = "",
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials.")] = None,
     seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds.")] = None,
-    strategy: StrategyName = "",
+    strategy: _StrategyName = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
-    audit: Audit = 0.05,
+    audit: _Audit = 0.05,
     confirm: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the trials kept for testing what the search suggests.")
     ] = 0.25,
