@@ -39,8 +39,9 @@ def command(
 
     from spak.cli.roots import open_laws
     from spak.kg.errors import KgError
-    from spak.kg.formats.kernel_tuner_export import Wanted, export
+    from spak.kg.formats.kernel_tuner_export import export
     from spak.kg.formats.t4_writer import write_t4
+    from spak.kg.law.scope import Question
     from spak.kg.model.taxonomy import Taxonomy
 
     laws = open_laws(globals_of(ctx))
@@ -53,11 +54,10 @@ def command(
         raise KgError("--format kernel-tuner: name the search with --hw and --op")
     op_id = Taxonomy("op", laws.ops).resolve(op)
     defaults = {name: parameter.default for name, parameter in laws.ops[op_id].problem.items()}
-    wanted = Wanted(
+    question = Question(
         hw=Taxonomy("hardware", laws.hardware).resolve(hw),
         op=op_id,
         problem={**defaults, **parse_assignments(problem, what="--problem")},
         toolchain=toolchain,
-        soft=soft,
     )
-    typer.echo(msgspec.json.format(msgspec.json.encode(export(laws, wanted)), indent=2).decode())
+    typer.echo(msgspec.json.format(msgspec.json.encode(export(laws, question, soft=soft)), indent=2).decode())

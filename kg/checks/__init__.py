@@ -37,6 +37,6 @@ def run(laws: Laws) -> list[Problem]:
     )
 
 
-def finding(laws: Laws, name: str, law: str, field: str, message: str) -> Problem:
-    """A finding of the check `name` about a `field` of the law whose id is `law`, with its place."""
-    return replace(laws.document("law", law).problem(field, message), severity="finding", check=name)
+def finding(laws: Laws, name: str, identifier: str, field: str, message: str, *, kind: str = "law") -> Problem:
+    """A finding of the check `name` about a `field` of the file of a law, or of another kind, with its place."""
+    return replace(laws.document(kind, identifier).problem(field, message), severity="finding", check=name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from spak.kg.checks import finding
 from spak.kg.errors import Problem
 from spak.kg.files.loader import Laws
 
@@ -14,11 +14,15 @@ def check(laws: Laws) -> Iterator[Problem]:
     for kind, nodes in (("hardware", laws.hardware), ("op", laws.ops)):
         first, *others = sorted(name for name, node in nodes.items() if node.default) or [""]
         for name in others:
-            yield _finding(laws, kind, name, f"{first} is the default already; one {kind} at most is")
+            yield finding(
+                laws, "defaults", name, "default", f"{first} is the default already; one {kind} at most is", kind=kind
+            )
         if kind == "hardware" and first and laws.hardware[first].kind != "device":
-            yield _finding(laws, kind, first, "only a device can be compiled for; make one of its kind the default")
-
-
-def _finding(laws: Laws, kind: str, name: str, message: str) -> Problem:
-    problem = laws.document(kind, name).problem("default", message)
-    return replace(problem, severity="finding", check="defaults")
+            yield finding(
+                laws,
+                "defaults",
+                first,
+                "default",
+                "only a device can be compiled for; make one of its kind the default",
+                kind=kind,
+            )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from spak.kg.checks import finding
 from spak.kg.errors import Problem
 from spak.kg.files.loader import Laws
 from spak.kg.model.hardware import hardware_facts
@@ -20,7 +20,14 @@ def check(laws: Laws) -> Iterator[Problem]:
     for identifier, node in laws.hardware.items():
         for name, fact in node.facts.items():
             if not fact.source.strip():
-                yield _finding(laws, identifier, f"facts.{name}.source", "no source; name the document and table")
+                yield finding(
+                    laws,
+                    "hardware-facts",
+                    identifier,
+                    f"facts.{name}.source",
+                    "no source; name the document and table",
+                    kind="hardware",
+                )
         facts = hardware_facts(laws, identifier)
         numbers = [facts.get(name) for name in (*_FACTORS, "fp16_tflops")]
         if node.kind != "device" or not all(isinstance(value, int | float) for value in numbers):
@@ -29,9 +36,4 @@ def check(laws: Laws) -> Iterator[Problem]:
         derived = sms * clock * per_clock / 1e3  # GHz x FLOPs = GFLOPS
         if abs(derived - peak) > TOLERANCE * peak:
             message = f"{sms:g} SMs x {clock:g} GHz x {per_clock:g} FLOPs give {derived:.1f} TFLOPS, not {peak:g}; one is wrong"
-            yield _finding(laws, identifier, "facts.fp16_tflops", message)
-
-
-def _finding(laws: Laws, identifier: str, field: str, message: str) -> Problem:
-    problem = laws.document("hardware", identifier).problem(field, message)
-    return replace(problem, severity="finding", check="hardware-facts")
+            yield finding(laws, "hardware-facts", identifier, "facts.fp16_tflops", message, kind="hardware")

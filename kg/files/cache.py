@@ -21,8 +21,7 @@ from typing import TypeVar
 import msgspec
 
 from spak.kg.files import atomic, loader
-from spak.kg.files.contents import Contents
-from spak.kg.files.loader import Laws, no_collection
+from spak.kg.files.loader import Contents, Laws, no_collection
 from spak.kg.model.base import Model
 
 _MAGIC = b"spakkg01"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem, UnknownNameError
-from spak.kg.files.contents import Contents
+from spak.kg.law.kinds import AnyLaw
+from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -39,6 +40,20 @@ _FOLDERS = {"hardware": "hardware", "ops": "op", "systems": "system"}
 _IGNORED = {"schema", EVIDENCE}
 _COLLECTIONS = {"law": "laws", "hardware": "hardware", "op": "ops", "system": "systems"}
 _RUN_ENDINGS = (".json", ".json.gz")
+
+
+class Contents(Model, frozen=True, kw_only=True):
+    """The files of a law root by kind and id.
+
+    Attributes:
+        files: `law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root.
+    """
+
+    laws: dict[str, AnyLaw]
+    hardware: dict[str, Hardware]
+    ops: dict[str, Op]
+    systems: dict[str, System]
+    files: dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ evidence, since that is what a status is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -32,35 +31,23 @@ class MergeRefusedError(KgError):
         super().__init__("\n".join(f"{path}: {part}" for part in parts))
 
 
-@dataclass(frozen=True)
-class Versions:
-    """The three texts of one file.
-
-    Attributes:
-        base: The common ancestor; empty if both branches added the file.
-    """
-
-    base: bytes
-    ours: bytes
-    theirs: bytes
-
-
-def merge(versions: Versions, path: str) -> str:
+def merge(base: bytes, ours: bytes, theirs: bytes, path: str) -> str:
     """The merged text, with the comments of our branch, and of theirs on what only they have.
+
+    `base` is the common ancestor; empty if both branches added the file.
 
     Raises:
         InvalidFilesError: If a version is not a law.
         MergeRefusedError: If a person must decide.
     """
-    roots = [_root(text, path) for text in (versions.base, versions.ours, versions.theirs)]
-    base, ours, theirs = (values(root) for root in roots)
-    result, added = roots[1:]
+    ancestor, result, added = (_root(text, path) for text in (base, ours, theirs))
+    sides = values(ancestor), values(result), values(added)
     refused: list[str] = []
-    for key in dict.fromkeys([*ours, *theirs, *base]):
+    for key in dict.fromkeys([*sides[1], *sides[2], *sides[0]]):
         if key == EVIDENCE:
-            _merge_evidence((base, ours, theirs), result, added, refused)
+            _merge_evidence(sides, result, added, refused)
             continue
-        before, mine, other = (side.get(key, _MISSING) for side in (base, ours, theirs))
+        before, mine, other = (side.get(key, _MISSING) for side in sides)
         if other in (mine, before):
             continue
         if mine == before:
@@ -71,7 +58,7 @@ def merge(versions: Versions, path: str) -> str:
             )
     if refused:
         raise MergeRefusedError(path, refused)
-    _settle_status(result, (base, ours, theirs))
+    _settle_status(result, sides)
     return fmt.text_of(result, "law", path)
 
 

@@ -19,11 +19,11 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import PROBLEM_TYPES, Op
+from spak.kg.model.store import Store
 from spak.kg.model.system import System
 from spak.kg.model.taxonomy import Taxonomy, alike, plain
 
 if TYPE_CHECKING:
-    from spak.kg.files.contents import Contents
     from spak.kg.files.yaml_reader import Document
 
 
@@ -31,7 +31,7 @@ Found = Iterator[Flaw]
 
 
 def problems(
-    contents: Contents, present: Mapping[str, Collection[str]], reread: Callable[[str, str], Document]
+    contents: Store, present: Mapping[str, Collection[str]], reread: Callable[[str, str], Document]
 ) -> list[Problem]:
     """Every problem between files.
 
@@ -58,7 +58,7 @@ def problems(
 class _World:
     """Everything a name can mean."""
 
-    contents: Contents
+    contents: Store
     present: Mapping[str, Collection[str]]
 
     @cached_property
@@ -73,7 +73,7 @@ class _World:
     @cached_property
     def owners(self) -> dict[str, str]:
         """Alias of hardware -> the first node that has it."""
-        nodes = self.contents.hardware.values()
+        nodes = list(self.contents.hardware.values())
         return {plain(alias): node.id for node in reversed(nodes) for alias in node.aliases}
 
     @cached_property
@@ -246,7 +246,7 @@ def _hardware(world: _World, node: Hardware) -> Found:
             yield Flaw(f"aliases[{index}]", f"{alias!r} is an alias of {first} already")
 
 
-def _cycles(contents: Contents) -> Iterator[tuple[str, str, Flaw]]:
+def _cycles(contents: Store) -> Iterator[tuple[str, str, Flaw]]:
     """Each circle once, at the member with the least id."""
     edges: dict[tuple[str, str], Mapping[str, tuple[str, ...]]] = {
         ("hardware", "is_a"): {name: node.is_a for name, node in contents.hardware.items()},

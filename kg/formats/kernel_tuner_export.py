@@ -7,14 +7,13 @@ become numbers, `ceil_div(a, b)` becomes `-(-a // b)`; what is left over is list
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse, tree
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
-from spak.kg.law.power import Search, bearing
-from spak.kg.law.scope import Match, Matcher, Question
+from spak.kg.law.power import Bearing, Search, bearing
+from spak.kg.law.scope import Matcher, Question
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import hardware_facts
@@ -53,54 +52,41 @@ class Export(Model, frozen=True, kw_only=True, omit_defaults=False):
     cannot_say: tuple[Unsaid, ...]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is exported.
-
-    Attributes:
-        soft: Whether laws that may only reorder become restrictions too.
-    """
-
-    hw: str
-    op: str
-    problem: Mapping[str, Scalar]
-    toolchain: str = ""
-    soft: bool = False
-
-
 class _CannotSayError(Exception):
     """Carries why a claim has no form in Kernel Tuner's language."""
 
 
-def export(store: Store, wanted: Wanted) -> Export:
-    """The restrictions for a search of `wanted.op` on `wanted.hw`.
+def export(store: Store, question: Question, *, soft: bool = False) -> Export:
+    """The restrictions for a search of an op on hardware; `soft`: those of laws that may only reorder, too.
 
     Raises:
         KgError: If the op has no parameters, or one of its conditions cannot be said: the space would be another one.
     """
-    op = store.ops[wanted.op]
+    op = store.ops[question.op]
     if not op.parameters:
         raise KgError(f"op {op.id!r} has no tunable parameters; it only groups others")
-    facts = {f"hw.{name}": value for name, value in hardware_facts(store, wanted.hw).items()}
-    values = {**facts, **wanted.problem}
+    facts = {f"hw.{name}": value for name, value in hardware_facts(store, question.hw).items()}
+    values = {**facts, **question.problem}
     said = list(_conditions(op, values))
     unsaid = []
-    matcher = Matcher(store, Question(wanted.hw, wanted.op, wanted.problem))
+    search = Search(store, question.hw, question.toolchain)
+    matcher = Matcher(store, question)
     for law in sorted(store.laws.values(), key=lambda law: law.id):
         match = matcher.match(law)
         if match is None or law.status == "withdrawn":
             continue
         try:
-            text = _claim(law, match, store, wanted, values)
+            removal = _removal(law, bearing(law, search, match), soft=soft)
+            text = _said(removal.negate(), values, op)
         except _CannotSayError as error:
             unsaid.append(Unsaid(law=law.id, reason=str(error)))
         else:
             if text:
                 said.append(Restriction(expression=text, source=law.id, because=law.title))
     return Export(
-        hw=wanted.hw,
-        op=wanted.op,
-        problem=dict(wanted.problem),
+        hw=question.hw,
+        op=question.op,
+        problem=dict(question.problem),
         tune_params={name: parameter.values for name, parameter in op.parameters.items()},
         restrictions=tuple(restriction.expression for restriction in said),
         sources=tuple(said),
@@ -120,17 +106,16 @@ def _conditions(op: Op, values: Mapping[str, Scalar]) -> list[Restriction]:
     return found
 
 
-def _claim(law: Law, match: Match, store: Store, wanted: Wanted, values: Mapping[str, Scalar]) -> str:
-    """The restriction that `law` means; empty if it restricts nothing here."""
+def _removal(law: Law, bearing: Bearing, *, soft: bool) -> Expression:
+    """What `law` forbids here."""
     removal = meaning(law).removal
     if removal is None:
         raise _CannotSayError(f"a {kind_of(law)} law orders a search; a restriction can only forbid")
-    found = bearing(law, Search(store, wanted.hw, wanted.toolchain), match)
-    if found.power is Power.NOTHING:
-        raise _CannotSayError(found.reason)
-    if not found.removes and not wanted.soft:
-        raise _CannotSayError(f"it may only reorder: {found.reason}")
-    return _said(removal.negate(), values, store.ops[wanted.op])
+    if bearing.power is Power.NOTHING:
+        raise _CannotSayError(bearing.reason)
+    if not bearing.removes and not soft:
+        raise _CannotSayError(f"it may only reorder: {bearing.reason}")
+    return removal
 
 
 def _said(expression: Expression, values: Mapping[str, Scalar], op: Op) -> str:

@@ -16,8 +16,8 @@ from bench.generate_laws import generate
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import fmt, scaffold, tree, tree_reader, yaml_reader
 from spak.kg.files.edit import LawFile, withdraw
-from spak.kg.files.merge import Versions, merge
-from spak.kg.formats.node_files import updated_op, yaml_text
+from spak.kg.files.merge import merge
+from spak.kg.formats.importing import updated_op, yaml_text
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Reference
 from spak.kg.model.hardware import Fact, Hardware
@@ -314,7 +314,7 @@ def test_the_merge_of_two_branches(law: Law, entries: list[Evidence], title: str
     theirs = msgspec.structs.replace(base, title=title, evidence=tuple(entries))
     mine = [entry for entry in law.evidence if (entry.run, entry.role) not in {(e.run, e.role) for e in entries}]
     ours = msgspec.structs.replace(law, evidence=tuple(mine))
-    merged = merge(Versions(*(law_text(one).encode() for one in (base, ours, theirs))), "f")
+    merged = merge(*(law_text(one).encode() for one in (base, ours, theirs)), "f")
     held = read(merged).value
     check(merged, "law", held)
     assert held["title"] == title
@@ -326,7 +326,7 @@ def test_what_stood_in_braces_is_spread_where_an_edit_or_a_merge_needs_it() -> N
     entry = "run: r, verdict: supports, tier: compiled, role: suggested, note: "
     base = ours = f"{start}evidence: [{{{entry}old}}]\n"
     theirs = start.replace("quoted", "changed") + "evidence:\n  - " + entry.replace(", ", "\n    ") + "a, [b]\n"
-    merged = merge(Versions(base.encode(), ours.encode(), theirs.encode()), "f")
+    merged = merge(base.encode(), ours.encode(), theirs.encode(), "f")
     check(merged, "law", read(theirs).value)
     root = tree_reader.parse("a: {b: 1}\n")
     fmt.put(root, ("a", "c", "d"), "x, y", "f")

@@ -14,7 +14,8 @@ from spak.cli.app import build, run
 from spak.kg.errors import KgError
 from spak.kg.expression import parse
 from spak.kg.files.loader import load
-from spak.kg.formats.kernel_tuner_export import Wanted, export
+from spak.kg.formats.kernel_tuner_export import export
+from spak.kg.law.scope import Question
 
 HARDWARE = """\
 id: gpu
@@ -87,12 +88,12 @@ def admitted_by_us(laws):
     ]
 
 
-def wanted(**changes):
-    return Wanted(**{"hw": "gpu", "op": "conv", "problem": {"n": 100}, "soft": True, **changes})
+def exported(laws, *, soft=True, **changes):
+    return export(laws, Question(**{"hw": "gpu", "op": "conv", "problem": {"n": 100}, **changes}), soft=soft)
 
 
 def test_what_cannot_be_said_is_listed_with_the_reason(laws):
-    found = {item.law: item.reason for item in export(laws, wanted()).cannot_say}
+    found = {item.law: item.reason for item in exported(laws).cannot_say}
     assert found == {
         "best": "a positive law orders a search; a restriction can only forbid",
         "compiled": "spill_bytes is known only after compiling",
@@ -101,7 +102,7 @@ def test_what_cannot_be_said_is_listed_with_the_reason(laws):
 
 
 def test_laws_that_may_only_reorder_forbid_nothing_unless_asked_for(laws):
-    found = export(laws, wanted(soft=False))
+    found = exported(laws, soft=False)
     assert {item.source for item in found.sources} == {"condition"}
     assert {item.law: item.reason for item in found.cannot_say}["facts"].startswith(
         "it may only reorder: it is proposed"
@@ -109,14 +110,14 @@ def test_laws_that_may_only_reorder_forbid_nothing_unless_asked_for(laws):
 
 
 def test_facts_and_problem_sizes_are_numbers(laws):
-    texts = export(laws, wanted()).restrictions
+    texts = exported(laws).restrictions
     assert not any("hw." in text or "ceil_div" in text for text in texts)
     assert any("4096" in text for text in texts)
 
 
 def test_the_real_kernel_tuner_admits_exactly_what_the_laws_admit(laws, tmp_path):
     kernel_tuner = pytest.importorskip("kernel_tuner.interface", reason="needs kernel_tuner (pip install kernel_tuner)")
-    found = export(laws, wanted())
+    found = exported(laws)
     names = list(found.tune_params)
     entries = {}
     for place, values in enumerate(product(*found.tune_params.values())):
@@ -158,16 +159,16 @@ def test_the_real_kernel_tuner_admits_exactly_what_the_laws_admit(laws, tmp_path
 
 
 def test_a_law_that_holds_everywhere_here_and_unknown_sizes_are_told_apart(laws):
-    never = {item.law: item.reason for item in export(laws, wanted(problem={"n": 1000})).cannot_say}
+    never = {item.law: item.reason for item in exported(laws, problem={"n": 1000}).cannot_say}
     assert "ceil" not in never
     with pytest.raises(KgError, match="n is no parameter"):
-        export(laws, wanted(problem={}))
+        exported(laws, problem={})
 
 
 def test_an_op_without_parameters_has_no_restrictions(laws, tmp_path):
     (laws.root / "ops" / "group.yaml").write_text("id: group\ntitle: A group\n")
     with pytest.raises(KgError, match="only groups others"):
-        export(load(laws.root), wanted(op="group"))
+        exported(load(laws.root), op="group")
 
 
 def command(*args):
