@@ -41,7 +41,6 @@ def command(
     from spak.kg.errors import KgError
     from spak.kg.formats.kernel_tuner_export import export
     from spak.kg.formats.t4_writer import write_t4
-    from spak.kg.law.scope import Question
     from spak.kg.model.taxonomy import Taxonomy
 
     laws = open_laws(globals_of(ctx))
@@ -54,10 +53,7 @@ def command(
         raise KgError("--format kernel-tuner: name the search with --hw and --op")
     op_id = Taxonomy("op", laws.ops).resolve(op)
     defaults = {name: parameter.default for name, parameter in laws.ops[op_id].problem.items()}
-    question = Question(
-        hw=Taxonomy("hardware", laws.hardware).resolve(hw),
-        op=op_id,
-        problem={**defaults, **parse_assignments(problem, what="--problem")},
-        toolchain=toolchain,
-    )
-    typer.echo(msgspec.json.format(msgspec.json.encode(export(laws, question, soft=soft)), indent=2).decode())
+    hardware = Taxonomy("hardware", laws.hardware).resolve(hw)
+    known = {**defaults, **parse_assignments(problem, what="--problem")}
+    found = export(laws, hardware, op_id, known, toolchain=toolchain, soft=soft)
+    typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())

@@ -14,7 +14,7 @@ from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.power import Bearing, Search, bearing
 from spak.kg.law.scope import Matcher, Question
-from spak.kg.model.base import Model, Scalar
+from spak.kg.model.base import Model, Problem, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
@@ -56,38 +56,38 @@ class _CannotSayError(Exception):
     """Carries why a claim has no form in Kernel Tuner's language."""
 
 
-def export(store: Store, question: Question, *, soft: bool = False) -> Export:
+def export(store: Store, hw: str, op: str, problem: Problem, *, toolchain: str = "", soft: bool = False) -> Export:
     """The restrictions for a search of an op on hardware; `soft`: those of laws that may only reorder, too.
 
     Raises:
         KgError: If the op has no parameters, or one of its conditions cannot be said: the space would be another one.
     """
-    op = store.ops[question.op]
-    if not op.parameters:
-        raise KgError(f"op {op.id!r} has no tunable parameters; it only groups others")
-    facts = {f"hw.{name}": value for name, value in hardware_facts(store, question.hw).items()}
-    values = {**facts, **question.problem}
-    said = list(_conditions(op, values))
+    node = store.ops[op]
+    if not node.parameters:
+        raise KgError(f"op {op!r} has no tunable parameters; it only groups others")
+    facts = {f"hw.{name}": value for name, value in hardware_facts(store, hw).items()}
+    values = {**facts, **problem}
+    said = list(_conditions(node, values))
     unsaid = []
-    search = Search(store, question.hw, question.toolchain)
-    matcher = Matcher(store, question)
+    search = Search(store, hw, toolchain)
+    matcher = Matcher(store, Question(hw, op, problem))
     for law in sorted(store.laws.values(), key=lambda law: law.id):
         match = matcher.match(law)
         if match is None or law.status == "withdrawn":
             continue
         try:
             removal = _removal(law, bearing(law, search, match), soft=soft)
-            text = _said(removal.negate(), values, op)
+            text = _said(removal.negate(), values, node)
         except _CannotSayError as error:
             unsaid.append(Unsaid(law=law.id, reason=str(error)))
         else:
             if text:
                 said.append(Restriction(expression=text, source=law.id, because=law.title))
     return Export(
-        hw=question.hw,
-        op=question.op,
-        problem=dict(question.problem),
-        tune_params={name: parameter.values for name, parameter in op.parameters.items()},
+        hw=hw,
+        op=op,
+        problem=dict(problem),
+        tune_params={name: parameter.values for name, parameter in node.parameters.items()},
         restrictions=tuple(restriction.expression for restriction in said),
         sources=tuple(said),
         cannot_say=tuple(unsaid),

@@ -15,7 +15,6 @@ from spak.kg.errors import KgError
 from spak.kg.expression import parse
 from spak.kg.files.loader import load
 from spak.kg.formats.kernel_tuner_export import export
-from spak.kg.law.scope import Question
 
 HARDWARE = """\
 id: gpu
@@ -88,8 +87,8 @@ def admitted_by_us(laws):
     ]
 
 
-def exported(laws, *, soft=True, **changes):
-    return export(laws, Question(**{"hw": "gpu", "op": "conv", "problem": {"n": 100}, **changes}), soft=soft)
+def exported(laws, **changes):
+    return export(laws, **{"hw": "gpu", "op": "conv", "problem": {"n": 100}, "soft": True, **changes})
 
 
 def test_what_cannot_be_said_is_listed_with_the_reason(laws):
