@@ -7,7 +7,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -62,31 +62,6 @@ class Globals:
     colour: bool
 
 
-class _Commands(MutableMapping[str, Any]):
-    """Name -> command, where looking a command up is what imports it."""
-
-    def __init__(self, registry: Mapping[str, CommandEntry]) -> None:
-        self.registry = registry
-        self.loaded: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.loaded:
-            self.loaded[name] = loaded(self.registry, name)
-        return self.loaded[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self.loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        raise NotImplementedError
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.registry)
-
-    def __len__(self) -> int:
-        return len(self.registry)
-
-
 class LightCommand(TyperCommand):
     """A command whose plain options, `--help` included, are read without pydantic, and whose help ends in examples."""
 
@@ -111,10 +86,13 @@ class LazyGroup(TyperGroup):
     """Command that runs when the first word is not a command; empty: none."""
 
     def __init__(self, **attrs: Any) -> None:
-        attrs["commands"] = None
+        attrs["commands"] = dict.fromkeys(self.registry)  # the names; `get_command` has the commands
         attrs["no_args_is_help"] = not self.default
         super().__init__(**attrs)
-        self.commands = _Commands(self.registry)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the overridden method's signature
+        """The command, imported now."""
+        return loaded(self.registry, cmd_name) if cmd_name in self.registry else None
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The group's parameters, made light."""
@@ -138,7 +116,7 @@ class LazyGroup(TyperGroup):
         """Commands and options that start with `incomplete`; the default command's own as well."""
         found = super().shell_complete(ctx, incomplete)
         if self.default:
-            command = self.commands[self.default]
+            command = self.get_command(ctx, self.default)
             with command.make_context(self.default, [], parent=ctx, resilient_parsing=True) as inner:
                 found += [item for item in command.shell_complete(inner, incomplete) if item.value not in _OWN_OPTIONS]
         return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -50,36 +50,24 @@ def _known(shell: str) -> str:
     return shell
 
 
-def hardware(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of hardware that start with `incomplete`."""
-    return _stems(ctx, "hardware/*.yaml", incomplete)
+def _ids(pattern: str) -> Callable[[typer.Context, str], list[str]]:
+    """Completes ids from the names of the law root's files, so that a key press reads none; without a root there are none."""
+
+    def ids(ctx: typer.Context, incomplete: str) -> list[str]:
+        from spak.kg.errors import KgError
+        from spak.kg.files.root import find
+
+        try:
+            root = find(ctx.find_root().params.get("laws"), Path.cwd()).path
+        except KgError:
+            return []
+        return sorted(path.stem for path in root.glob(pattern) if path.stem.startswith(incomplete))
+
+    return ids
 
 
-def ops(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of ops that start with `incomplete`."""
-    return _stems(ctx, "ops/*.yaml", incomplete)
-
-
-def systems(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of systems that start with `incomplete`."""
-    return _stems(ctx, "systems/*.yaml", incomplete)
-
-
-def laws(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of laws that start with `incomplete`."""
-    return _stems(ctx, "*/*/*.yaml", incomplete)
-
-
-def _stems(ctx: Any, pattern: str, incomplete: str) -> list[str]:
-    """File names tell the ids, so that a key press reads no file; without a law root there are none."""
-    from spak.kg.errors import KgError
-    from spak.kg.files.root import find
-
-    try:
-        root = find(ctx.find_root().params.get("laws"), Path.cwd()).path
-    except KgError:
-        return []
-    return sorted(path.stem for path in root.glob(pattern) if path.stem.startswith(incomplete))
+hardware, ops = _ids("hardware/*.yaml"), _ids("ops/*.yaml")
+systems, laws = _ids("systems/*.yaml"), _ids("*/*/*.yaml")
 
 
 def mechanisms(incomplete: str) -> list[str]:

@@ -1,13 +1,16 @@
-"""What a command line is about: the law root it uses, the cache beside it, the toolchain it is asked for."""
+"""What a command line is about: the law root it uses and which of its files, the cache beside it, the toolchain it is asked for."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spak.cli.app import Globals
+from spak.kg.errors import KgError
 from spak.kg.files import root
 
 if TYPE_CHECKING:
@@ -25,6 +28,44 @@ def open_root(state: Globals) -> root.LawRoot:
         KgError: If there is none.
     """
     return root.find(state.laws, Path.cwd())
+
+
+def root_of(state: Globals) -> root.LawRoot:
+    """The law root of this command line, relative to where the person stands if it is below.
+
+    Raises:
+        KgError: If there is none.
+    """
+    found, here = open_root(state), Path.cwd()
+    return replace(found, path=found.path.relative_to(here)) if found.path.is_relative_to(here) else found
+
+
+def chosen_files(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
+    """The YAML files at or below `paths`, each with its kind; all of the root's without any. Schemas are not among them.
+
+    Raises:
+        KgError: If a path does not exist or lies outside the root.
+    """
+    from spak.kg.files.loader import files, kind_of
+
+    found = sorted(relative for relative, _ in files(str(folder)) if relative.endswith(".yaml") and kind_of(relative))
+    return {path: kind_of(relative) for relative in found if is_chosen(path := folder / relative, folder, paths)}
+
+
+def is_chosen(path: Path, folder: Path, paths: Sequence[Path]) -> bool:
+    """Whether `path` is at or below one of `paths`; without any, everything is.
+
+    Raises:
+        KgError: If one of `paths` does not exist or lies outside the root.
+    """
+    for wanted in paths:
+        if not wanted.exists():
+            msg = f"{wanted}: no such file or folder"
+            raise KgError(msg)
+        if not wanted.resolve().is_relative_to(folder.resolve()):
+            msg = f"{wanted}: outside the law root {folder}; name another root with --laws DIR"
+            raise KgError(msg)
+    return not paths or any(path.resolve().is_relative_to(wanted.resolve()) for wanted in paths)
 
 
 def open_laws(state: Globals) -> Laws:

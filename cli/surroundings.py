@@ -12,8 +12,6 @@ from pathlib import Path
 from spak.cli.app import Globals
 from spak.cli.progress import Progress
 from spak.cli.roots import cache_directory, open_library
-from spak.tuner.backend.base import Backend
-from spak.tuner.backend.registry import BackendEntry, Task
 from spak.tuner.engine.surroundings import Surroundings
 from spak.verbs import here
 
@@ -50,18 +48,9 @@ def surroundings(state: Globals) -> Iterator[Surroundings]:
     voice = _Voice()
     try:
         machine = here(open_library(state), cache=cache_directory(), local=LOCAL)
-        yield replace(machine, commit=_commit, open=open_backend, say=voice.say, watch=voice.watch)
+        yield replace(machine, commit=_commit, say=voice.say, watch=voice.watch)
     finally:
         voice.end()
-
-
-def open_backend(entry: BackendEntry, task: Task) -> Backend:
-    """What evaluates.
-
-    Raises:
-        TunerError: If the compiler is missing, or the hardware is nothing to compile for.
-    """
-    return entry.open(task)
 
 
 def _commit() -> str:

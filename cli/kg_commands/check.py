@@ -30,8 +30,8 @@ def command(
     Exit code 0: nothing found (notes are no findings); 1: findings; 2: files that cannot be used.
     """
     from spak import InvalidFilesError, load
-    from spak.cli.law_files import is_chosen, root_of
     from spak.cli.render.findings import FORMATS
+    from spak.cli.roots import is_chosen, root_of
 
     root = root_of(globals_of(ctx)).path
     wanted = paths or []

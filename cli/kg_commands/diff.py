@@ -35,9 +35,9 @@ def command(
     Exit 0: nothing, 1: something, 2: it cannot be said. A reformatted file is no change.
     """
     from spak import diff, revision
-    from spak.cli.law_files import root_of
     from spak.cli.render import diff as render_diff
     from spak.cli.render.text import Pen
+    from spak.cli.roots import root_of
 
     state = globals_of(ctx)
     root, compiler = open_root(state).path, asked_toolchain(toolchain)

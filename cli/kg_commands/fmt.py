@@ -27,7 +27,7 @@ def command(
 
     Names of files that change (or would, with --check) go to stdout.
     """
-    from spak.cli.law_files import chosen_files, root_of
+    from spak.cli.roots import chosen_files, root_of
     from spak.kg.errors import KgError
     from spak.kg.files import atomic, fmt
     from spak.kg.files.lock import locked

@@ -56,7 +56,7 @@ def command(
     A law root with the new file in it must load; otherwise nothing is written.
     """
     from spak import Draft, load
-    from spak.cli.law_files import root_of
+    from spak.cli.roots import root_of
     from spak.kg.expression.assignment import parse_assignments, parse_scalar
     from spak.kg.files.scaffold import bounds
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import typer
 
 from spak.cli import completion
 from spak.cli.app import CommandExamples, globals_of
-from spak.cli.choices import chosen
 from spak.cli.roots import asked_toolchain, open_library
+from spak.kg.expression.assignment import check_names
 
 Format = Literal["table", "json", "yaml", "markdown"]
 STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
@@ -61,9 +62,9 @@ def command(
     answer = library.query(
         hw=hw,
         op=op,
-        kinds=chosen(kind, tuple(KINDS), what="--kind"),
-        statuses=chosen(status, STATUSES, what="--status"),
-        params=[name for name in map(str.strip, param.split(",")) if name],
+        kinds=_chosen(kind, KINDS, what="--kind"),
+        statuses=_chosen(status, STATUSES, what="--status"),
+        params=_names(param),
         problem=problem,
     )
     if form == "json":
@@ -79,3 +80,14 @@ def command(
         typer.echo(render_query.markdown(answer, library.laws), nl=False)
     else:
         typer.echo(render_query.yaml_text(answer), nl=False)
+
+
+def _chosen(text: str, choices: Collection[str], *, what: str) -> frozenset[str]:
+    """The choices named in `text` (`negative,positive`); empty means none was made."""
+    names = _names(text)
+    check_names(names, choices, kind=what)
+    return frozenset(names)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in map(str.strip, text.split(",")) if name]

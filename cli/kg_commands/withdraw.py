@@ -27,7 +27,7 @@ def command(
     from datetime import UTC, datetime
 
     from spak import load
-    from spak.cli.law_files import root_of
+    from spak.cli.roots import root_of
 
     root = root_of(globals_of(ctx))
     root.require_writable()

@@ -28,9 +28,7 @@ NOT_YET: dict[str, set[str]] = {
     "kg_commands.schema": {"kg.files"},
     "kg_commands.verify": {"tuner.backend", "tuner.learn"},
     "kg_commands.why": {"kg.answers"},
-    "law_files": {"kg.files"},
     "roots": {"kg.files"},
-    "surroundings": {"tuner.backend"},
     "tune_commands.replay": {"tuner.strategy"},
     "tune_commands.search": {"tuner.backend", "tuner.strategy"},
 }

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spak.cli import surroundings
 from spak.cli.app import build, run
 from spak.cli.kg import COMMANDS
 from spak.kg.files.edit import LawFile
@@ -147,7 +146,7 @@ class Compiler:
 @pytest.fixture
 def compiler(monkeypatch):
     backend = Compiler()
-    monkeypatch.setattr(surroundings, "open_backend", lambda entry, task: backend)
+    monkeypatch.setattr("spak.tuner.backend.compile.open.open_task", lambda task: backend)
     return backend
 
 
