@@ -17,7 +17,8 @@ def test_gpu_and_simulator_agree(case: Case) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     from spak.kernels.attention.fmha.kernel import fmha_kernel
-    from spak.kernels.attention.fmha.spec import SPEC, Inputs
+    from spak.kernels.attention.fmha.spec import SPEC
+    from spak.kernels.attention.problem import Inputs
 
     x = draw(case)
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}[case.dtype]
