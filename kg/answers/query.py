@@ -13,8 +13,8 @@ from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.power import DEAD
 from spak.kg.law.scope import Match, Matcher, Question, op_relations, overridden
 from spak.kg.law.statement import claim_document
-from spak.kg.model.base import Model, Scalar
-from spak.kg.model.law import Law, Role, Status, Tier, Verdict
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -30,7 +30,6 @@ class Ask:
         kinds: Only laws of these kinds; empty means all.
         statuses: Only laws of these statuses; empty means all but withdrawn ones.
         params: Only laws whose claim is about one of these names; empty means all.
-        problem: What is known of the problem.
         toolchain: `name version` the answer is for; empty if nobody knows.
     """
 
@@ -56,8 +55,6 @@ class Conflict:
     """Two matched laws that contradict each other.
 
     Attributes:
-        laws: Their ids.
-        reason: Why, in words.
         nearer: The one that wins because it is nearer to the question; None if both are as near.
     """
 
@@ -71,9 +68,6 @@ class Answer:
     """What is known, nearest laws first.
 
     Attributes:
-        hw: Canonical id.
-        op: Canonical id.
-        hits: Laws that passed the filters.
         conflicts: Between laws that matched, if at least one of the two is among `hits`.
         num_withdrawn: Laws left out because they were withdrawn.
         toolchain: What staleness was judged against; empty if nobody knows.
@@ -85,37 +79,6 @@ class Answer:
     conflicts: tuple[Conflict, ...]
     num_withdrawn: int
     toolchain: str
-
-
-class EvidenceEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """One evidence of a law as the JSON form states it."""
-
-    run: str
-    tier: Tier
-    role: Role
-    verdict: Verdict
-    effect: dict[str, float]
-
-
-class LawEntry(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """One law as the JSON form states it; `claim` as in the file."""
-
-    id: str
-    kind: str
-    status: Status
-    title: str
-    claim: dict[str, object]
-    match: Match
-    evidence: tuple[EvidenceEntry, ...]
-
-
-class Document(Model, frozen=True, kw_only=True, omit_defaults=False):
-    """The JSON form of an answer. Stable: keys are added, never renamed."""
-
-    hw: str
-    op: str
-    laws: tuple[LawEntry, ...]
-    conflicts: tuple[dict[str, object], ...]
 
 
 def query(store: Store, ask: Ask) -> Answer:
@@ -170,14 +133,10 @@ def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
     return parameters.union(*(meaning(hit.law).names for hit in hits))
 
 
-def document(answer: Answer) -> Document:
-    """The answer in the form that `--format json` prints."""
-    return Document(
-        hw=answer.hw,
-        op=answer.op,
-        laws=tuple(_entry(hit) for hit in answer.hits),
-        conflicts=tuple({"laws": list(c.laws), "reason": c.reason, "nearer": c.nearer} for c in answer.conflicts),
-    )
+def document(answer: Answer) -> dict[str, object]:
+    """The answer in the form that `--format json` prints. Stable: keys are added, never renamed."""
+    laws = [_entry(hit) for hit in answer.hits]
+    return {"hw": answer.hw, "op": answer.op, "laws": laws, "conflicts": answer.conflicts}
 
 
 def to_json(answer: Answer) -> str:
@@ -185,19 +144,18 @@ def to_json(answer: Answer) -> str:
     return msgspec.json.format(msgspec.json.encode(document(answer)), indent=2).decode() + "\n"
 
 
-def _entry(hit: Hit) -> LawEntry:
+def _entry(hit: Hit) -> dict[str, object]:
     law = hit.law
-    return LawEntry(
-        id=law.id,
-        kind=kind_of(law),
-        status=law.status,
-        title=law.title,
-        claim=claim_document(law),
-        match=hit.match,
-        evidence=tuple(
-            EvidenceEntry(run=e.run, tier=e.tier, role=e.role, verdict=e.verdict, effect=e.effect) for e in law.evidence
-        ),
-    )
+    shown = ("run", "tier", "role", "verdict", "effect")
+    return {
+        "id": law.id,
+        "kind": kind_of(law),
+        "status": law.status,
+        "title": law.title,
+        "claim": claim_document(law),
+        "match": hit.match,
+        "evidence": [{name: getattr(entry, name) for name in shown} for entry in law.evidence],
+    }
 
 
 def _wanted(hit: Hit, ask: Ask) -> bool:

@@ -24,9 +24,6 @@ class Opinion:
     """One law's verdict on the configuration asked about.
 
     Attributes:
-        law: The law.
-        match: How it matched.
-        verdict: What its claim says.
         permission: What it may do to a search here, and why no more.
     """
 
@@ -41,9 +38,6 @@ class Account:
     """Every matching law's opinion, `against` first, nearest first within a stance.
 
     Attributes:
-        hw: Canonical id.
-        op: Canonical id.
-        configuration: As asked.
         opinions: One for each law that is not withdrawn or refuted.
     """
 

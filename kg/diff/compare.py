@@ -26,8 +26,6 @@ class Change:
         aspects: What changed, most important first.
         before: None if it was added.
         after: None if it was removed.
-        gained: Evidence that came.
-        lost: Evidence that went.
     """
 
     id: str

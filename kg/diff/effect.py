@@ -46,7 +46,6 @@ class Best:
     Attributes:
         run: Run that recorded it.
         problem: Problem size as `name=value,...`.
-        configuration: The configuration.
         time: Its time and unit, as recorded.
     """
 
@@ -61,15 +60,10 @@ class Effect:
     """What one changed law covers of one op's space on one piece of hardware, before and after.
 
     Attributes:
-        op: Op id.
-        hw: Hardware id of the law's scope.
         total: Feasible configurations, over the op's named problem sizes in either scope (the largest space).
         before: Configurations it spoke against; None: it was not there, or needs compiled features to say.
-        after: The same, now.
         power_before: What it did to them in a search.
         power_after: What it does to them now.
-        lost_bests: Recorded bests it speaks against now and did not before.
-        regained_bests: Recorded bests it spoke against before and does not now.
     """
 
     op: str
@@ -89,14 +83,7 @@ class Effect:
 
 
 def effects(change: Change, roots: tuple[Root, Root], toolchain: str, spaces: Spaces) -> tuple[Effect, ...]:
-    """What `change` does on the spaces it is about: its op, or the kinds of it that have parameters.
-
-    Args:
-        change: One changed law.
-        roots: The law roots before and after.
-        toolchain: `name version` that decides whether a law may remove; empty if nobody knows.
-        spaces: Where spaces are enumerated.
-    """
+    """What `change` does on the spaces it is about: its op, or the kinds of it that have parameters."""
     old, new = roots
     law = change.after or change.before
     assert law is not None  # noqa: S101 - a change has one of the two
@@ -119,7 +106,6 @@ class _Cover:
     Attributes:
         space: Feasible configurations of the widest problem size in scope.
         mask: (N,) what it speaks against; None if it cannot be said without compiling.
-        power: What it does to a search.
         bests: Recorded bests it speaks against, by run and problem.
     """
 
@@ -162,8 +148,6 @@ class _Search:
     """What a law's cover depends on besides the law and its root.
 
     Attributes:
-        toolchain: As in `effects`.
-        spaces: As in `effects`.
         recorded: The root whose runs say what was best; the later one, so that only the law makes a difference.
     """
 

@@ -18,8 +18,6 @@ class Item:
     """One changed law with its effects.
 
     Attributes:
-        change: What changed.
-        effects: On each space it is about.
         conflicts: Conflicts it is part of now and that were not there before.
     """
 
@@ -41,8 +39,6 @@ class Difference:
         items: Changed laws, those a reviewer must look at first.
         spaces: What all laws together leave of each space, where that changed.
         nodes: Hardware, op and system files that differ: `hardware/rtx5070` -> added, removed or changed.
-        new_conflicts: Conflicts that appear.
-        gone_conflicts: Conflicts that disappear.
     """
 
     items: tuple[Item, ...]
@@ -56,12 +52,7 @@ class Difference:
 
 
 def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
-    """What changed from the first law root to the second.
-
-    Args:
-        roots: Law roots before and after.
-        toolchain: `name version` that decides what may remove; empty if nobody knows.
-    """
+    """What changed from the first law root to the second; `toolchain` (`name version`) decides what may remove."""
     old, new = roots
     changes = compare(old.laws, new.laws)
     spaces = Spaces()

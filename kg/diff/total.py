@@ -25,12 +25,8 @@ class SpaceChange:
     """What all laws together leave of one op's space on one piece of hardware, before and after.
 
     Attributes:
-        op: Op id.
-        hw: Hardware id.
         problems: Names of the problem sizes at which the numbers are these.
-        total: Feasible configurations.
         before: Configurations a search under laws still tries, besides its audit.
-        after: The same, now.
     """
 
     op: str
@@ -44,14 +40,7 @@ class SpaceChange:
 def space_changes(
     changes: Iterable[Change], roots: tuple[Root, Root], toolchain: str, spaces: Spaces
 ) -> tuple[SpaceChange, ...]:
-    """For each op and piece of hardware a change is about: what the removing laws together leave.
-
-    Args:
-        changes: Changed laws.
-        roots: The law roots before and after.
-        toolchain: `name version` that decides whether a law may remove; empty if nobody knows.
-        spaces: Where spaces are enumerated.
-    """
+    """For each op and piece of hardware a change is about: what the removing laws together leave."""
     old, new = roots
     subjects = sorted({(law.scope.op, law.scope.hw) for c in changes for law in (c.before, c.after) if law is not None})
     found: dict[tuple[str, str], tuple[SpaceChange, ...]] = {}

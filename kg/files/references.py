@@ -35,10 +35,8 @@ def problems(
 ) -> list[Problem]:
     """Every problem between files.
 
-    Args:
-        contents: The files that are right in themselves.
-        present: Kind -> stems of all its files, also of those that are not: a reference to them is no second problem.
-        reread: Kind and id -> the file with places, asked for only where there is a problem.
+    `present` has the stems of all files of a kind, also of those that are wrong in themselves: a reference to them is no
+    second problem. `reread` gives a file with its places, and is asked only where there is a problem.
     """
     world = _World(contents, present)
     checks: tuple[tuple[str, Mapping[str, Any], Callable[[_World, Any], Found]], ...] = (

@@ -37,8 +37,6 @@ class Place:
     """Where a value stands; lines and columns are 1-based.
 
     Attributes:
-        line: Line of the value's first character.
-        column: Its column.
         key_line: Line of the key in front of it; the value's own for list items and the whole file.
         key_column: Column of that key.
         text_column: Column of the first character of its text (after a quote); 0 if the text spans lines.
@@ -56,7 +54,6 @@ class Document:
     """One YAML file, read.
 
     Attributes:
-        path: Name of the file for messages.
         text: Its text without a byte order mark.
         value: Dicts, lists, strings, integers, floats, booleans and None.
     """
@@ -101,10 +98,6 @@ def parent(field: str) -> str:
 
 def read(data: bytes, path: str) -> Document:
     """Read one file.
-
-    Args:
-        data: Its bytes, UTF-8, with or without a byte order mark.
-        path: Its name for messages.
 
     Raises:
         InvalidFilesError: With every problem found; after a syntax error nothing further can be.

@@ -140,9 +140,7 @@ def spelled(value: float, text: str = ".") -> str:
 def written(value: Scalar | None, *, in_braces: bool) -> str:
     """`value` in one line of YAML that every loader reads as `value`: bare where that is safe, else in double quotes.
 
-    Args:
-        value: A boolean, a number, a text, or nothing.
-        in_braces: Whether it will stand between braces or brackets, where commas end a word.
+    Between braces or brackets commas end a word.
 
     Raises:
         AmbiguousError: If no file can hold it: a number that is not finite or has more than 64 bits, a NUL character,

@@ -53,7 +53,6 @@ class Imported:
     Attributes:
         trials: Number of distinct configurations; `failures` of them failed.
         written: Paths that were written, empty if the same results were there already.
-        notes: Rules that were applied to the content.
     """
 
     run: str

@@ -39,7 +39,6 @@ class Conflict:
 
     Attributes:
         laws: Their ids; a preferring law stands first.
-        reason: Why, in words.
         problem: The problem size (a name of the op's `problems`, or `default`) where they do.
     """
 
@@ -214,7 +213,6 @@ class Space:
     """The part of an op that two laws can be compared on.
 
     Attributes:
-        op: The op.
         hw: Id of the hardware that both speak about; empty where no facts are asked for.
         facts: `hw.<fact>` -> value, of that hardware.
     """

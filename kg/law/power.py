@@ -24,7 +24,6 @@ class Bearing:
     """What a law does to a search.
 
     Attributes:
-        power: The answer.
         reason: Why it may remove, or why it does no more than it does.
     """
 
@@ -42,8 +41,6 @@ class Search:
     """Where a law is to act.
 
     Attributes:
-        store: Where the hardware nodes are.
-        hw: Id of the hardware searched for.
         toolchain: `name version` of the search; empty if nobody knows.
     """
 
@@ -53,16 +50,11 @@ class Search:
 
 
 def bearing(law: Law, search: Search, match: Match | None = None, *, granted: bool = False) -> Bearing:
-    """What `law` does to `search`.
+    """What `law` does to `search`; `granted`: where what is left of its condition holds.
 
     It removes if it forbids, is confirmed, is stated for this compute capability, is about time, failure to run or wrong
     numbers, and was seen with this toolchain; else it only orders. Where its condition is undecided it does nothing.
-
-    Args:
-        law: Any law.
-        search: Where it is to act.
-        match: How it came to speak there; None if that is known to be so, its condition and dtypes included.
-        granted: What it does where what is left of its condition holds.
+    Without a `match` it is known to speak there, its condition and dtypes included.
 
     Raises:
         ToolchainError: If a toolchain cannot be read.

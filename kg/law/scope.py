@@ -140,8 +140,6 @@ class Question:
     """What is asked, in canonical ids.
 
     Attributes:
-        hw: Id of a hardware node.
-        op: Id of an op node.
         problem: What is known of the problem; names that are missing are undecided.
         toolchain: `name version` that laws are stale for or not; empty asks nothing.
     """

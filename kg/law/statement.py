@@ -18,13 +18,7 @@ def knobs(law: Law, parameters: Iterable[str]) -> tuple[str, ...]:
 
 
 def sentence(law: Law, *, hw: str, op: str) -> str:
-    """The law as one English sentence.
-
-    Args:
-        law: Any law.
-        hw: Title of the hardware it is scoped to.
-        op: Title of the op it is scoped to.
-    """
+    """The law as one English sentence; `hw` and `op` are the titles of what it is scoped to."""
     condition = f" when {law.scope.when}" if law.scope.when else ""
     dtypes = f" in {' or '.join(law.scope.dtype)}" if law.scope.dtype else ""
     return f"On {hw}, for {op}{dtypes}{condition}: {meaning(law).advice}{_because(law)}."

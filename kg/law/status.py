@@ -45,7 +45,6 @@ class Standing:
     """A status and why.
 
     Attributes:
-        status: Computed from the evidence.
         reason: What makes it so, or what is missing for more; one line.
     """
 

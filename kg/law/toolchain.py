@@ -29,7 +29,6 @@ class Requirement:
     """Versions of one component.
 
     Attributes:
-        name: Component (`tileiras`).
         versions: PEP 440 specifiers (`>=13.4,<14`); empty means any.
     """
 

@@ -136,17 +136,13 @@ def document(
 ) -> Page:
     """The document of the page that shows `store`; `paths` are the files of laws by id, relative to the root."""
     graph = build(store, conflicts)
-    laws = tuple(
-        _law(law, store, (paths.get(law.id, ""), _links(graph, law.id), _inheritors(graph, law.id)))
-        for law in store.laws.values()
-    )
     return Page(
         verbs={kind: means.verb for kind, means in sorted(KINDS.items(), key=lambda item: item[1].rank)},
         statuses=STATUSES,
         hardware=tuple(store.hardware.values()),
         ops=msgspec.convert(tuple(store.ops.values()), tuple[OpLine, ...], from_attributes=True),
         systems=msgspec.convert(tuple(store.systems.values()), tuple[SystemLine, ...], from_attributes=True),
-        laws=laws,
+        laws=tuple(_law(law, store, graph, paths.get(law.id, "")) for law in store.laws.values()),
         runs=tuple(_run(run) for run in map(load_run, ids(graph, "run")) if run is not None),
     )
 
@@ -156,36 +152,30 @@ def to_json(page: Page) -> str:
     return msgspec.json.encode(page).decode()
 
 
-def _law(law: Law, store: Store, around: tuple[str, list[Link], list[str]]) -> LawLine:
-    """The line of `law`; `around` is its file, its links and the systems that inherit it."""
+def _law(law: Law, store: Store, graph: Graph, path: str) -> LawLine:
     hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
-    path, links, systems = around
     return LawLine(
         id=law.id,
         title=law.title,
         kind=kind_of(law),
         status=law.status,
         reason=standing(law).reason,
-        hw=law.scope.hw,
-        op=law.scope.op,
         claim=meaning(law).text,
         sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
         path=path,
-        dtype=law.scope.dtype,
-        when=law.scope.when,
-        toolchain=law.scope.toolchain,
         because=law.claim.because,
         bounds={name: (bound.at_least, bound.at_most) for name, bound in bounds(law).items() if name},
         knobs=knobs(law, op.parameters if op else ()),
         avoided=tuple(map(show_assignments, law.examples.avoided)),
         admitted=tuple(map(show_assignments, law.examples.admitted)),
         evidence=law.evidence,
-        links=tuple(links),
+        links=tuple(_links(graph, law.id)),
         former=tuple(link.id for link in law.related if link.type == "renamed-from"),
-        systems=tuple(systems),
+        systems=tuple(ids(along(graph, "inherits").predecessors(key("law", law.id)), "system")),
         withdrawn=law.withdrawn,
         references=law.references,
         acknowledges=law.acknowledges,
+        **msgspec.structs.asdict(law.scope),
     )
 
 
@@ -206,11 +196,6 @@ def _links(graph: Graph, law: str) -> list[Link]:
         for _, end, data in graph.out_edges(node, data=True)
         if "status" in graph.nodes[end]
     ]
-
-
-def _inheritors(graph: Graph, law: str) -> list[str]:
-    """Ids of the systems that inherit it."""
-    return ids(along(graph, "inherits").predecessors(key("law", law)), "system")
 
 
 def _run(run: Run) -> RunLine:

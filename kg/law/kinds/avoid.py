@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spak.kg.expression import Expression, parse
-from spak.kg.expression.condition import names_in
 from spak.kg.law.kinds.base import EffectTest, Meaning, Mention, Power, Region, Verdict, decided, region_of
 from spak.kg.model import law as model
 from spak.kg.model.base import Scalar
@@ -41,7 +40,7 @@ class Avoid(Meaning[NegativeLaw]):
 
     @property
     def names(self) -> frozenset[str]:
-        return names_in(self.law.claim.avoid)
+        return parse(self.law.claim.avoid).all_names
 
     @property
     def removal(self) -> Expression:

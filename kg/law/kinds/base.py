@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 import msgspec
 
 from spak.kg.expression import Expression, parse
-from spak.kg.expression.condition import decide, names_in
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound, Law, Tier
@@ -44,8 +43,6 @@ class Verdict:
     """What one claim says of values, whatever its scope.
 
     Attributes:
-        stance: See `Stance`.
-        reason: In words.
         needs: Names whose values would decide it; empty unless `undecided`.
     """
 
@@ -110,7 +107,6 @@ class Mention:
     Attributes:
         field: Where, as in a law file.
         what: `expression`: a text over parameters, problem parameters, features and facts; `parameter`, `system`: a name.
-        value: The text or the name.
         at_key: Whether the name is a key of the mapping at `field`, not its value.
     """
 
@@ -248,11 +244,11 @@ def negated(text: str) -> Expression:
 
 def decided(text: str, known: Mapping[str, Scalar], *, true: Verdict, false: Verdict) -> Verdict:
     """The verdict of a claim that the expression `text` decides."""
-    value = decide(text, known)
-    if isinstance(value, bool):
-        return true if value else false
-    condition = f"against it {'if' if true.stance == 'against' else 'unless'} {value}"
-    return Verdict("undecided", condition, tuple(sorted(names_in(value))))
+    rest = parse(text).partial(known)
+    if isinstance(rest, bool):
+        return true if rest else false
+    condition = f"against it {'if' if true.stance == 'against' else 'unless'} {rest.text}"
+    return Verdict("undecided", condition, tuple(sorted(rest.all_names)))
 
 
 def region_of(expression: Expression, space: Space) -> Region:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from spak.kg.expression import Expression
-from spak.kg.expression.condition import names_in
+from spak.kg.expression import Expression, parse
 from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict, decided, negated, region_of
 from spak.kg.model import law as model
 from spak.kg.model.base import Scalar
@@ -42,7 +41,7 @@ class Require(Meaning[InvariantLaw]):
 
     @property
     def names(self) -> frozenset[str]:
-        return names_in(self.law.claim.require)
+        return parse(self.law.claim.require).all_names
 
     @property
     def removal(self) -> Expression:
