@@ -38,12 +38,7 @@ _OWN_OPTIONS = {"--help", "--version", "--show-completion", "--install-completio
 
 @dataclass(frozen=True)
 class CommandEntry:
-    """One command of an app.
-
-    Attributes:
-        module: Module that defines `command`, a typed function that typer turns into the command.
-        help: One line for the list of commands; shown without importing the module.
-    """
+    """One command of an app: the module that defines its function `command`, and a line to list it without importing that."""
 
     module: str
     help: str
@@ -160,13 +155,7 @@ def hoist(args: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def build(*, registry: Mapping[str, CommandEntry], help_text: str, default: str = "") -> Any:
-    """The command group of an app.
-
-    Args:
-        registry: Command name -> where it is.
-        help_text: First lines of `--help`.
-        default: Command that runs when none is named.
-    """
+    """The command group of an app: its commands by name, the first lines of its `--help`, what runs when none is named."""
     group = type("Group", (LazyGroup,), {"registry": registry, "default": default})
     app = typer.Typer(
         cls=group, help=help_text, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
@@ -215,12 +204,9 @@ def globals_of(ctx: typer.Context) -> Globals:
 
 
 def run(command: Any, name: str, args: Sequence[str] | None = None) -> int:
-    """Run `command` as the program `name` and return its exit code; bad input ends in one line on stderr.
+    """Run what `build` returned as the program `name`, on `args` or the process's own words, and return its exit code.
 
-    Args:
-        command: What `build` returned.
-        name: Program name for usage lines.
-        args: Words of the command line; None: those of the process.
+    Bad input ends in one line on stderr.
     """
     try:
         code = _exit_code(command, name, args)

@@ -12,13 +12,7 @@ class Progress:
     """Shows trials done, and the time left as the trials so far suggest."""
 
     def __init__(self, stream: TextIO, trials: int | None, seconds: float | None) -> None:
-        """Show nothing yet.
-
-        Args:
-            stream: Where to.
-            trials: Most trials, None if only the time is limited.
-            seconds: Most seconds, None if only the trials are.
-        """
+        """Show nothing yet; a limit that is not set is None."""
         self._stream, self._trials, self._seconds = stream, trials, seconds
         self._live = stream.isatty()
         self._shown = False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar
@@ -38,7 +40,6 @@ class Call:
 
     Attributes:
         function: Its name in kernel.py, and in the cubin.
-        grid: Blocks.
         arrays: Arguments by name, in order; inputs and `OUTPUT` may be given in another shape, all others are scratch.
         scalars: Arguments after them: a float is passed as fp32, an int as int32.
         constants: Arguments after those, compiled in.
@@ -65,6 +66,11 @@ class CutileSpec:
     """
 
     inputs: type
+
+    @property
+    def source_files(self) -> Sequence[str]:
+        """The kernel.py beside the spec."""
+        return (str(Path(str(sys.modules[type(self).__module__].__file__)).with_name("kernel.py")),)
 
     def arrays(self, problem: Problem) -> Mapping[str, Array]:
         """Inputs in the order they are drawn, and `OUTPUT`."""

@@ -31,7 +31,6 @@ class Work:
     """What a launch makes the machine do; the predicted-time model's view of a kernel. Counts are exact, not fitted.
 
     Attributes:
-        ctas: Number of thread blocks of the grid.
         iterations: Hot-loop iterations of each distinct kind of CTA: (count of CTAs, iterations), heaviest first.
         tensor_flops_per_iteration: Multiply and add counted as two, for one CTA.
         exp2_per_iteration: Special-function evaluations, for one CTA.
@@ -60,8 +59,11 @@ class KernelSpec(Protocol):
 
     op: str
     """Op id; also the kernel's name."""
-    source_files: Sequence[str]
-    """Files whose text identifies the kernel, for the hash in a run file."""
+
+    @property
+    def source_files(self) -> Sequence[str]:
+        """Files whose text identifies the kernel, for the hash in a run file."""
+        ...
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
         """The functions one launch needs, the hot one first. Needs cuda.tile, no GPU.

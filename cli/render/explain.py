@@ -39,13 +39,7 @@ _SIDE_TITLES = {
 
 
 def explanation(found: Explanation, reason: str, pen: Pen) -> str:
-    """The whole story of one law.
-
-    Args:
-        found: What is known.
-        reason: Why the law has its status, in words; empty if nobody says.
-        pen: How to write.
-    """
+    """The whole story of one law; `reason` says why it has its status, empty if nobody does."""
     law = found.law
     lines = with_right(pen, wrap(law.id, width=66), law.status, *STATUS_STYLES[law.status])
     lines += [pen(line, "bold") for line in wrap(law.title)]

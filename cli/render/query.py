@@ -36,14 +36,7 @@ _SYSTEMS = "from one system to the next"
 
 
 def table(answer: Answer, store: Store, pen: Pen, *, max_relatives: int | None = MAX_RELATIVES) -> str:
-    """The answer as text of 80 columns.
-
-    Args:
-        answer: What is known.
-        store: The law root it is from.
-        pen: How to write.
-        max_relatives: Transferred laws shown, the nearest; None shows all. The rest is counted.
-    """
+    """The answer as text of 80 columns; of transferred laws the nearest `max_relatives` (None: all), the rest counted."""
     here = [hit for hit in answer.hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
     relatives = [hit for hit in answer.hits if hit.match.hw == "transferred" and hit.law.status != "refuted"]
     refuted = [hit for hit in answer.hits if hit.law.status == "refuted"]

@@ -42,11 +42,7 @@ VERB_STYLES = {
 
 @dataclass(frozen=True)
 class Pen:
-    """Writes with colour or without; what it writes is otherwise the same.
-
-    Attributes:
-        colour: Whether ANSI styles are written.
-    """
+    """Writes with ANSI styles or without; what it writes is otherwise the same."""
 
     colour: bool
 

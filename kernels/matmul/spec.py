@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from spak.kernels.cutile import OUTPUT, Array, Call, CutileSpec, ceil_div, resident
@@ -45,7 +44,6 @@ class MatmulSpec(CutileSpec):
 
     op = "matmul"
     inputs = Inputs
-    source_files = (str(Path(__file__).with_name("kernel.py")),)
 
     def arrays(self, problem: Problem) -> Mapping[str, Array]:
         """A, B and their product."""

@@ -25,13 +25,7 @@ COMPILED: WeakKeyDictionary[FunctionType, dict[str, Program]] = WeakKeyDictionar
 
 @dataclass(frozen=True)
 class Program:
-    """A kernel specialised to the types and constants of its arguments.
-
-    Attributes:
-        body: The IR.
-        annotations: cuTile's annotation of each parameter.
-        names: Of the parameters.
-    """
+    """A kernel specialised to the types and constants of its arguments."""
 
     body: Any
     annotations: Sequence[Any]

@@ -22,10 +22,8 @@ class Machine:
     """One launch: its memory, its grid, and the ids of the blocks that run now.
 
     Attributes:
-        grid: Blocks along x, y, z.
         block_ids: (count, 3), of the frame at the top.
         used: Names of the variables that some operation reads.
-        write: Where `print` goes.
     """
 
     memory: Memory

@@ -25,12 +25,7 @@ class HostArray:
     """An array argument: its cuTile type and where its elements lie in host memory.
 
     Attributes:
-        dtype: cuTile data type.
-        shape: In elements.
         strides: In elements, not negative.
-        address: Of element zero.
-        writeable: Whether a kernel may store to it.
-        owner: Keeps the memory alive.
     """
 
     dtype: Any

@@ -18,8 +18,6 @@ class Request:
     """One evaluation asked for.
 
     Attributes:
-        configuration: What is tried.
-        problem: At which size.
         origin: Why (`Trial.origin`).
         index: Place of the configuration in the space that is searched; -1 outside a search.
     """
@@ -46,7 +44,6 @@ class Provenance:
 
     Attributes:
         tier: `measured`, `compiled`; a replay says the tier of what it replays.
-        toolchain: Component -> version.
         device: None when nothing ran.
         noise: How times were taken; None when nothing was timed.
         objective: Measurement that ranks trials, lower is better: `time` or `predicted_time`.

@@ -22,11 +22,8 @@ class Task:
     """What a backend is opened for.
 
     Attributes:
-        hw: Hardware node.
-        op: The op whose kernel is tried.
         facts: Hardware facts without `hw.`.
         cache: Folder that keeps what is compiled from one search to the next.
-        workers: Compiling processes.
         seed: Draws inputs and orders.
     """
 
@@ -55,8 +52,6 @@ class BackendEntry:
     """One backend.
 
     Attributes:
-        name: What a person types.
-        description: One line of help.
         opener: `module:function` that takes a `Task`; empty: it makes no trials, `spak.tuner.replay` gives it recorded ones.
         tier: Of the evidence that its trials are; None: that of what was recorded.
         needs_device: Whether it runs only where the hardware is.

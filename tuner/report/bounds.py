@@ -45,8 +45,6 @@ class Bound:
     """The best of one problem size against the roofs.
 
     Attributes:
-        size: The problem size.
-        best: Its best configuration.
         intensity: FLOP per byte of least traffic.
         arithmetic: Share of the time that the arithmetic takes at the peak.
         traffic: Share of the time that the least traffic takes at the full bandwidth.

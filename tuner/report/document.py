@@ -5,7 +5,6 @@ Texts may hold `code` between backticks and nothing else: everything is escaped 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -36,9 +35,6 @@ class Table:
     """A table; its first column names the row.
 
     Attributes:
-        caption: What it shows, with units.
-        header: A name for each column.
-        rows: Cells, one text for each column.
         left: Columns besides the first that are words, not figures.
         heat: How dark a page makes each cell, in percent; empty: none.
     """
@@ -84,8 +80,3 @@ class Document:
     title: str
     subtitle: str
     sections: tuple[Section, ...]
-
-    def blocks(self) -> Iterator[Block]:
-        """Every block in reading order."""
-        for section in self.sections:
-            yield from section.blocks

@@ -28,9 +28,6 @@ class Effect:
     """One parameter from one value to the next, at one problem size.
 
     Attributes:
-        label: `parameter before->after`.
-        size: Place of the problem size.
-        contexts: Matched contexts.
         change: Median over contexts of the time after over the time before, minus 1.
         verdict: `faster`, `slower` or `tie` where the 95 % interval of the change says so, else `open`.
         best: The best of all with the value after over the best of all with the value before, minus 1.

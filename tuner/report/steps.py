@@ -37,8 +37,6 @@ class Steps:
     """The steps at one problem size of the subject.
 
     Attributes:
-        size: The problem size.
-        rows: Kernel steps in order.
         first: The line's first kernel beside the subject, of the same rounds where a run holds both; None if unmeasured.
     """
 

@@ -127,7 +127,6 @@ class Size:
 
     Attributes:
         name: The size's name in the op's list, or its values.
-        problem: In full.
         flops: Operations of the runs' FLOP rule; 0 if the op does not say.
         bytes: Least traffic to device memory; 0 if the op does not say.
         rounds: At least one, most trials first.

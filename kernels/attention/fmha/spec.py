@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from spak.kernels.attention.problem import AttentionSpec, Shape, online_work
 from spak.kernels.cutile import Array, Call, ceil_div, resident
@@ -22,7 +21,6 @@ class FmhaSpec(AttentionSpec):
     """`fmha`: see kernel.py."""
 
     op = "fmha"
-    source_files = (str(Path(__file__).with_name("kernel.py")),)
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
         """One, without log-sum-exp."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from spak.kernels.attention.problem import AttentionSpec, Shape, online_work
 from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div
@@ -14,7 +13,6 @@ class FusedSpec(AttentionSpec):
     """`fused-attention`: one launch, one head a CTA, neither mask nor GQA."""
 
     op = "fused-attention"
-    source_files = (str(Path(__file__).with_name("kernel.py")),)
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One; the heads of all sequences are one dimension."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from spak.kernels.attention.problem import AttentionSpec, Shape
 from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div
@@ -17,7 +16,6 @@ class NaiveSpec(AttentionSpec):
     """`naive-attention`: three launches, S and P in global memory."""
 
     op = "naive-attention"
-    source_files = (str(Path(__file__).with_name("kernel.py")),)
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """The product of Q and K, the weights, and their product with V."""

@@ -40,8 +40,13 @@ def map_of(text: str) -> str:
 
 def steps_of(found: Report) -> dict[str, tuple[str, ...]]:
     """The table of steps: label -> the other cells."""
-    table = next(b for b in found.document.blocks() if isinstance(b, Table) and b.header[0] == "Step")
+    table = next(b for b in blocks(found) if isinstance(b, Table) and b.header[0] == "Step")
     return {row[0]: row[1:] for row in table.rows}
+
+
+def blocks(found):
+    """Every block in reading order."""
+    return [block for section in found.document.sections for block in section.blocks]
 
 
 def test_figures_are_those_of_the_run(usual):
@@ -64,7 +69,7 @@ def test_the_report_leads_with_the_best_recorded_configuration(known, tmp_path):
         measurements=(Measurement(name="time", value=50.0, unit="us", low=49.0, high=51.0),),
     )
     found = of(known, tmp_path, recorded.run(), recorded.run("quick", trials=(quick,)))
-    first = next(block for block in found.document.blocks() if isinstance(block, Bullets)).items
+    first = next(block for block in blocks(found) if isinstance(block, Bullets)).items
     assert "takes 50.00 [49.00, 51.00] us" in first[0]
     assert "`tile_m=128, num_worker_warps=8`, the rest default, in `quick`" in first[0]
     assert "2.00x [1.96, 2.04] the speed of the default configuration (timed in other rounds)" in first[1]
@@ -205,7 +210,7 @@ def test_the_page_is_one_accessible_file(usual):
     assert "@import" not in html
     assert len(found.ids) == len(set(found.ids))
     assert set(found.scopes) == {"col", "row"}
-    figures = [block for block in usual.document.blocks() if isinstance(block, Figure)]
+    figures = [block for block in blocks(usual) if isinstance(block, Figure)]
     assert {figure.name for figure in figures} == {"roofline"}
     assert found.tags.count("figcaption") == found.tags.count("figure") == len(figures)
     assert all(figure.alternative and figure.caption for figure in figures)

@@ -29,9 +29,7 @@ class CompileTarget:
     """What is compiled, and for what.
 
     Attributes:
-        spec: The kernel, for its work counts.
         spec_path: `module:attribute` of it, for the workers.
-        identity: What compiled code depends on.
         facts: Hardware facts without `hw.`.
     """
 
@@ -45,8 +43,6 @@ class CompileBackend(Backend):
     """Compiles in parallel worker processes, through a cache, and predicts times from what was compiled.
 
     Attributes:
-        name: `compile`.
-        batch_size: Twice the workers, so that none waits while a batch ends.
         compiled: How many configurations were compiled, not found in the cache.
     """
 
@@ -71,7 +67,7 @@ class CompileBackend(Backend):
         )
         self._pool = Pool(setup, workers=workers)
         self._known: dict[str, Compiled] = {}
-        self.batch_size = 2 * workers
+        self.batch_size = 2 * workers  # so that none waits while a batch ends
         self.compiled = 0
 
     def provenance(self) -> Provenance:

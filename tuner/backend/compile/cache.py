@@ -23,9 +23,6 @@ class Identity:
     """What all compilations of a search share, as far as their result depends on it.
 
     Attributes:
-        kernel: The kernel's name.
-        source_sha256: Hash of its source.
-        arch: `sm_120`.
         versions: Component of the toolchain -> version.
         specialises: Problem parameters on which the code depends; None for all of them.
     """

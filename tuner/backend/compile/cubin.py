@@ -37,7 +37,6 @@ class Resources:
         static_smem_bytes: Shared memory of one CTA as `cuobjdump -res-usage` prints it. cuTile allots all of it
             statically; the cubin records no dynamic part.
         reserved_bytes: The part of it that the system reserves for each CTA; 0 before sm_90, whose cubins leave it out.
-        threads: Threads of one CTA.
     """
 
     registers: int

@@ -58,13 +58,7 @@ class Pool:
     """Compiles orders on a fixed number of processes, which start when first needed and live until `close`."""
 
     def __init__(self, setup: Setup, *, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start nothing yet.
-
-        Args:
-            setup: What every compilation shares.
-            workers: Processes at a time.
-            clock: Seconds that never go back.
-        """
+        """Start nothing yet."""
         self._setup = setup
         self._size = max(1, workers)
         self._clock = clock

@@ -11,9 +11,6 @@ class Setup(Model, frozen=True, kw_only=True):
 
     Attributes:
         spec: `module:attribute` of the kernel's spec.
-        arch: `sm_120`.
-        tileiras: Path of the compiler.
-        nvdisasm: Path of the disassembler.
         time_limit_s: Seconds one run of a tool may take.
         memory_limit_bytes: Address space of the worker and of each tool it runs.
     """
@@ -38,9 +35,6 @@ class Compiled(Model, frozen=True, kw_only=True):
 
     Attributes:
         features: Feature -> value (see `spak.tuner.backend.compile.features`); empty after a failure.
-        invalidity: `correct`, `compile`, `timeout`, or `constraints` where the spec refused the configuration.
-        failure: Why, unless correct.
-        seconds: Wall time of the compilation.
         lasting: False if the failure may be the machine's doing (time, memory): then it is not cached.
     """
 

@@ -43,7 +43,6 @@ class Instruction:
     """One line of disassembly.
 
     Attributes:
-        opcode: Without modifiers.
         modifiers: As written, each with its leading dot.
         target: Label it may jump to; empty if it does not jump.
         conditional: False if it always jumps or ends.
@@ -60,9 +59,6 @@ class InstructionMix:
     """What one warp executes in one pass of the hot loop; of the whole function where nothing loops.
 
     Attributes:
-        loops: Whether a loop was found.
-        instructions: All of them.
-        counts: By kind (`KINDS`).
         spill_bytes: Bytes one thread moves to and from local memory.
         shared_bytes: Bytes the warp moves to and from shared memory, its share of what wgmma reads there included.
         tensor_flops: Multiply and add of its tensor-core instructions, counted as two; 0 where their shape is not in

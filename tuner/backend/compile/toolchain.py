@@ -21,11 +21,9 @@ _RELEASE = re.compile(r"\bV(\d+(?:\.\d+)+)")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What compiles and what reads the result.
+    """Paths of what compiles TileIR bytecode and of what disassembles the result.
 
     Attributes:
-        tileiras: The compiler from TileIR bytecode to a cubin.
-        nvdisasm: The disassembler.
         versions: Component -> version, `unknown` where it does not say.
     """
 

@@ -26,10 +26,6 @@ class CubinTarget:
 
     Attributes:
         spec: `module:attribute` of the kernel's spec.
-        arch: `sm_90`.
-        cubins: Folder of the store.
-        source_sha256: Hash of the kernel's source.
-        timeout_s: Limit of one compilation.
     """
 
     spec: str

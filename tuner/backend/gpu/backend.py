@@ -31,14 +31,11 @@ class TimingMethod:
     """How a search measures.
 
     Attributes:
-        plan: Samples of each configuration.
-        batch_size: Configurations that are timed together.
         patience_s: How long a search waits for all of a batch to compile before it goes on with most of it.
             Source: `times.compilation` of laws/evidence/measured-h200-*: in each, nine in ten took less than 6.4 s;
             single ones took 60 s.
         seed: Draws inputs and orders; each batch its own.
         baselines: Whether the kernel's library baselines are timed in the rounds of every batch.
-        skip_baselines: Those that are not.
         keep_samples: Whether trials carry every sample, not only median and interval.
     """
 
@@ -55,8 +52,6 @@ class GpuBackend(Backend):
     """Measures on the GPU of this machine.
 
     Attributes:
-        name: `gpu`.
-        batch_size: See `TimingMethod`.
         plan: See `TimingMethod`; a caller may change it between batches.
         failed_baselines: Baseline -> why it has no time.
     """

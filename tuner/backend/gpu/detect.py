@@ -14,8 +14,6 @@ class Gpu:
 
     Attributes:
         name: As the driver says it, an alias in laws/hardware (`NVIDIA H200`).
-        driver: Driver version.
-        arch: `sm_90`.
     """
 
     name: str

@@ -21,14 +21,7 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Contestant:
-    """What takes part in a batch: a configuration, or a library baseline by name.
-
-    Attributes:
-        index: Unique in its batch.
-        configuration: Empty for a baseline.
-        baseline: Name of the library implementation; empty for a configuration.
-        checked: It passed its correctness check before the worker was replaced.
-    """
+    """What takes part in a batch: a configuration, or a library baseline by name; `checked` if it need not be once more."""
 
     index: int
     configuration: Configuration = field(default_factory=dict)
@@ -38,13 +31,9 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is checked and then timed together.
+    """What is checked in this order and then timed together in random ones, at one problem size.
 
     Attributes:
-        problem: The problem size of all of them.
-        contestants: Checked in this order, timed in random orders.
-        seed: Draws the inputs and the orders.
-        plan: How often each is timed.
         best_us: The best median of earlier batches of this problem.
         with_baselines: Whether the worker adds the kernel's library baselines, which it names in `Prepared`.
         skip: Baselines it leaves out.

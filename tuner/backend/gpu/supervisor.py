@@ -59,11 +59,8 @@ class Outcome:
     """What became of one contestant.
 
     Attributes:
-        samples: Microseconds; empty if it failed.
         error: Relative error of the check; None if there was none.
-        check_ms: Wall time of the check.
         invalidity: `correct`, or the stage that failed.
-        failure: Why, unless correct.
     """
 
     contestant: Contestant

@@ -33,7 +33,6 @@ class Plan:
     """How often each contestant is timed.
 
     Attributes:
-        rounds: Samples of each contestant.
         slow_rounds: Samples of a contestant that is slow by then; at least `MIN_SAMPLES`, so it has an interval too.
         slow_ratio: Slow means a median above this multiple of the best.
         warmups: Untimed launches of each contestant before the first round.
@@ -60,14 +59,9 @@ def interleave(
     *,
     best_us: float = math.inf,
 ) -> dict[Key, list[float]]:
-    """Samples of every contestant, one a round, each round in a new random order.
+    """Samples of every contestant, in microseconds, one a round, each round in a new random order.
 
-    Args:
-        contestants: What to time.
-        sample: Times one launch, in microseconds; its exceptions are the caller's.
-        plan: How many rounds, and when a slow contestant leaves.
-        rng: Draws the orders.
-        best_us: The best median known from earlier batches of the same problem.
+    The exceptions of `sample` are the caller's; `best_us` is the best median known from earlier batches of the problem.
     """
     samples: dict[Key, list[float]] = {key: [] for key in contestants}
     active = list(contestants)
