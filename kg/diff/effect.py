@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spak.kg.diff.compare import Change
 from spak.kg.diff.spaces import Spaces
 from spak.kg.expression import parse
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.power import Search, bearing
@@ -23,7 +24,6 @@ from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
-from spak.kg.space.space import Space
 
 Mask = npt.NDArray[np.bool_]
 
@@ -87,15 +87,23 @@ def effects(change: Change, roots: tuple[Root, Root], toolchain: str, spaces: Sp
     old, new = roots
     law = change.after or change.before
     assert law is not None  # noqa: S101 - a change has one of the two
-    store = new if change.after is not None else old
     found = []
-    for op in concrete(store, law.scope.op):
-        search = _Search(toolchain, spaces, new)
-        before = _cover(change.before, old, op, search)
-        after = _cover(change.after, new, op, search)
-        if before is None and after is None:
-            continue
-        found.append(_effect(law, op, (before, after)))
+    for op in concrete(new if change.after is not None else old, law.scope.op):
+        before = _cover(change.before, old, op, toolchain, spaces, new)
+        after = _cover(change.after, new, op, toolchain, spaces, new)
+        if before.total or after.total:
+            effect = Effect(
+                op=op,
+                hw=law.scope.hw,
+                total=max(before.total, after.total),
+                before=before.against,
+                after=after.against,
+                power_before=before.power,
+                power_after=after.power,
+                lost_bests=tuple(best for key, best in sorted(after.bests.items()) if key not in before.bests),
+                regained_bests=tuple(best for key, best in sorted(before.bests.items()) if key not in after.bests),
+            )
+            found.append(effect)
     return tuple(found)
 
 
@@ -104,36 +112,15 @@ class _Cover:
     """What one law says of one op's space.
 
     Attributes:
-        space: Feasible configurations of the widest problem size in scope.
-        mask: (N,) what it speaks against; None if it cannot be said without compiling.
+        total: Feasible configurations of the widest problem size in scope; 0 if it says nothing of the op.
+        against: How many of them it speaks against; None if it cannot be said without compiling.
         bests: Recorded bests it speaks against, by run and problem.
     """
 
-    space: Space
-    mask: Mask | None
-    power: Power
-    bests: dict[tuple[str, str], Best]
-
-
-def _effect(law: Law, op: str, covers: tuple[_Cover | None, _Cover | None]) -> Effect:
-    before, after = covers
-    old = before.bests if before is not None else {}
-    new = after.bests if after is not None else {}
-    return Effect(
-        op=op,
-        hw=law.scope.hw,
-        total=max(len(cover.space) for cover in covers if cover is not None),
-        before=_count(before),
-        after=_count(after),
-        power_before=Power.NOTHING if before is None else before.power,
-        power_after=Power.NOTHING if after is None else after.power,
-        lost_bests=tuple(best for key, best in sorted(new.items()) if key not in old),
-        regained_bests=tuple(best for key, best in sorted(old.items()) if key not in new),
-    )
-
-
-def _count(cover: _Cover | None) -> int | None:
-    return None if cover is None or cover.mask is None else int(cover.mask.sum())
+    total: int = 0
+    against: int | None = None
+    power: Power = Power.NOTHING
+    bests: Mapping[tuple[str, str], Best] = field(default_factory=dict)
 
 
 def concrete(store: Store, op: str) -> Iterator[str]:
@@ -143,32 +130,20 @@ def concrete(store: Store, op: str) -> Iterator[str]:
             yield found
 
 
-@dataclass(frozen=True)
-class _Search:
-    """What a law's cover depends on besides the law and its root.
-
-    Attributes:
-        recorded: The root whose runs say what was best; the later one, so that only the law makes a difference.
-    """
-
-    toolchain: str
-    spaces: Spaces
-    recorded: Root
-
-
-def _cover(law: Law | None, root: Root, op: str, search: _Search) -> _Cover | None:
+def _cover(law: Law | None, root: Root, op: str, toolchain: str, spaces: Spaces, recorded: Root) -> _Cover:
+    """What `law` of `root` covers; the runs of `recorded` say what was best, so that only the law makes a difference."""
     if law is None or op not in root.ops or law.status == "withdrawn":
-        return None
+        return _Cover()
     facts = hardware_facts(root, law.scope.hw)
-    found = [search.spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
+    found = [spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
     if not found:
-        return None
+        return _Cover()
     masks = [meaning(law).against(space) for space in found]
     sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, found, strict=True)]
-    widest = max(range(len(found)), key=lambda place: sizes[place])
-    power = bearing(law, Search(root, law.scope.hw, search.toolchain)).power
-    bests = {} if power is Power.NOTHING else dict(_bests(law, search.recorded, op, facts))
-    return _Cover(found[widest], masks[widest], power, bests)
+    against, total = max(sizes)
+    power = bearing(law, Search(root, law.scope.hw, toolchain)).power
+    bests = {} if power is Power.NOTHING else dict(_bests(law, recorded, op, facts))
+    return _Cover(total, None if against < 0 else against, power, bests)
 
 
 def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
@@ -197,28 +172,18 @@ def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterat
         run = root.run(identifier)
         if run.op != op or run.tier != "measured" or compute_capability(root, run.hw) != capability:
             continue
-        for time, problem, trial in _fastest(run):
-            text = ",".join(f"{n}={str(v).lower() if isinstance(v, bool) else v}" for n, v in sorted(problem.items()))
+        for trial in run.trials:
+            time = trial.value("time")
+            if time is None or trial.invalidity != "correct":
+                continue
+            problem = {**run.problem, **trial.problem}
+            text = show_assignments(dict(sorted(problem.items())), separator=",")
             if text not in best or time < best[text][0]:
                 best[text] = (time, run.id, problem, trial)
     for text, (_, run_id, problem, trial) in best.items():
         if is_about(law, problem, facts) and _speaks_against(law, problem, trial, facts):
             measured = next(m for m in trial.measurements if m.name == "time")
             yield (run_id, text), Best(run_id, text, trial.configuration, f"{measured.value:.4g} {measured.unit}")
-
-
-def _fastest(run: Run) -> Iterator[tuple[float, dict[str, Scalar], Trial]]:
-    """The fastest correct trial of each problem size of a run."""
-    best: dict[str, tuple[float, dict[str, Scalar], Trial]] = {}
-    for trial in run.trials:
-        time = trial.value("time")
-        if time is None or trial.invalidity != "correct":
-            continue
-        problem = {**run.problem, **trial.problem}
-        key = repr(sorted(problem.items()))
-        if key not in best or time < best[key][0]:
-            best[key] = (time, problem, trial)
-    yield from best.values()
 
 
 def _speaks_against(law: Law, problem: Mapping[str, Scalar], trial: Trial, facts: Mapping[str, Scalar]) -> bool:

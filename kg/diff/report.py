@@ -10,7 +10,6 @@ from spak.kg.diff.effect import Effect, Root, effects
 from spak.kg.diff.spaces import Spaces
 from spak.kg.diff.total import SpaceChange, space_changes
 from spak.kg.law.conflict import Conflict, Conflicts
-from spak.kg.model.law import Law
 
 
 @dataclass(frozen=True)
@@ -95,16 +94,13 @@ def _nodes(roots: tuple[Root, Root]) -> dict[str, str]:
     return found
 
 
-def verdict_reason(before: Law | None, after: Law | None) -> str:
+def verdict_reason(change: Change) -> str:
     """Why a status changed, in words: which evidence moved it."""
+    before, after = change.before, change.after
     if after is None or before is None or before.status == after.status:
         return ""
     if after.withdrawn is not None and before.withdrawn is None:
         return f"withdrawn on {after.withdrawn.date}: {after.withdrawn.reason}"
-    gained = [item for item in after.evidence if item not in before.evidence]
-    lost = [item for item in before.evidence if item not in after.evidence]
-    parts = [f"{item.run} {item.verdict} it ({item.tier}, {item.role})" for item in gained]
-    parts += [f"{item.run} no longer counts ({item.tier}, {item.role})" for item in lost]
-    if not parts:
-        return "by hand: no evidence came or went"
-    return "; ".join(parts)
+    parts = [f"{item.run} {item.verdict} it ({item.tier}, {item.role})" for item in change.gained]
+    parts += [f"{item.run} no longer counts ({item.tier}, {item.role})" for item in change.lost]
+    return "; ".join(parts) or "by hand: no evidence came or went"

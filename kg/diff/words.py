@@ -115,7 +115,7 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found += [("now", after)] if after else []
     if change.before is not None and change.after is not None:
         found += _rewritten(change.before, change.after)
-    reason = verdict_reason(change.before, change.after)
+    reason = verdict_reason(change)
     if reason:
         found.append(("because", reason))
     found += [("evidence", f"+ {said}") for said in _evidence_lines(change.gained)]

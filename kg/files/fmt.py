@@ -25,20 +25,8 @@ _TOP = {
     ),
     "hardware": ("id", "title", "kind", "is_a", "aliases", "default", "facts", "references"),
     "op": (
-        *(
-            "id",
-            "title",
-            "is_a",
-            "part_of",
-            "aliases",
-            "default",
-            "einsum",
-            "parameters",
-            "problem",
-            "limits",
-            "conditions",
-        ),
-        *("flops", "bytes", "problems", "references"),
+        *("id", "title", "is_a", "part_of", "aliases", "default", "einsum", "parameters", "problem"),
+        *("limits", "conditions", "flops", "bytes", "problems", "references"),
     ),
     "system": (
         *("id", "title", "level", "state", "aliases", "built_from", "derived_from", "delta", "inherits"),

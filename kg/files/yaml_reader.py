@@ -249,30 +249,28 @@ class _Reading:
         """Put `value` where the innermost open container expects one."""
         if not self.stack:
             self.result = value
-            if self.places is not None:
-                self._note(event, None)
+            self._note(event, None)
             return
         frame = self.stack[-1]
         if not frame.keyed:
             frame.container.append(value)
-            if self.places is not None:
-                self._note(event, None)
+            self._note(event, None)
         elif frame.pending:
             frame.container[frame.key] = value
-            if self.places is not None:
-                self._note(event, frame.key_mark)
+            self._note(event, frame.key_mark)
             frame.pending = False
         else:  # an alias as a key: already refused
             raise _Stop
 
     def _note(self, event: Any, key_mark: Any) -> None:
+        if self.places is None:
+            return
         mark, end = event.start_mark, event.end_mark
         key = key_mark or mark
         one_line = type(event) is yaml.ScalarEvent and mark.line == end.line
         text_column = mark.column + (1 if event.implicit[0] else 2) if one_line else 0
         place = Place(mark.line + 1, mark.column + 1, key.line + 1, key.column + 1, text_column)
-        if self.places is not None:
-            self.places.setdefault(self._field(), place)
+        self.places.setdefault(self._field(), place)
 
     def _field(self) -> str:
         """Dotted path of where the reading stands."""

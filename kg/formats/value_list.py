@@ -15,15 +15,6 @@ MAX_VALUES = 100_000
 """Most values one parameter may have; no public space has more than a few dozen."""
 MAX_MAGNITUDE = 1 << 63
 
-_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-    ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
-}
-
 
 class ValueListError(ValueError):
     """The text is no list this module computes."""
@@ -81,9 +72,9 @@ def _combine(op: ast.operator, left: Any, right: Any) -> Any:
         return _counted([*left, *right])
     if not (isinstance(left, int | float) and isinstance(right, int | float)):
         raise ValueListError("arithmetic on something that is no number")
-    if not isinstance(op, ast.Pow) and type(op) not in _ARITHMETIC:
+    if type(op) not in _ARITHMETIC:
         raise ValueListError("an operator other than + - * / // % **")
-    result = _power(left, right) if isinstance(op, ast.Pow) else _ARITHMETIC[type(op)](left, right)
+    result = _ARITHMETIC[type(op)](left, right)
     if abs(result) > MAX_MAGNITUDE:
         raise ValueListError("a value beyond 64 bits")
     return result
@@ -93,6 +84,17 @@ def _power(base: float, exponent: float) -> Any:
     if not 0 <= exponent < MAX_MAGNITUDE.bit_length() or abs(base) > MAX_MAGNITUDE:
         raise ValueListError(f"an exponent out of range ({exponent})")
     return base**exponent
+
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
+    ast.Pow: _power,
+}
 
 
 def _counted(values: Any) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,30 +23,9 @@ class ToolchainError(KgError):
     """A specifier or version that cannot be read."""
 
 
-@dataclass(frozen=True)
-class Requirement:
-    """Versions of one component.
-
-    Attributes:
-        versions: PEP 440 specifiers (`>=13.4,<14`); empty means any.
-    """
-
-    name: str
-    versions: SpecifierSet
-
-    def admits(self, toolchain: str) -> bool | None:
-        """Whether the `name version` pair satisfies this; None if it is about another component.
-
-        Raises:
-            ToolchainError: If it is not `name version`.
-        """
-        name, version = parse_toolchain(toolchain)
-        return self.versions.contains(version, prereleases=True) if name == self.name else None
-
-
 @lru_cache(maxsize=1024)
-def parse_requirement(text: str) -> Requirement:
-    """The requirement that `NAME >=LOW,<HIGH` states.
+def parse_requirement(text: str) -> tuple[str, SpecifierSet]:
+    """Component and versions (PEP 440) that `NAME >=LOW,<HIGH` states; none means any.
 
     Raises:
         ToolchainError: If it has no name, or its versions are not specifiers.
@@ -61,7 +39,7 @@ def parse_requirement(text: str) -> Requirement:
         specifiers = None
     if not name or not name[0].isalpha() or specifiers is None or set(name) & set("<>=!~,"):
         raise ToolchainError(f"a toolchain is NAME >=LOW,<HIGH (got {text!r}); write it as tileiras >=13.4,<14")
-    return Requirement(name, specifiers)
+    return name, specifiers
 
 
 @lru_cache(maxsize=1024)
@@ -84,12 +62,15 @@ def compiler_of(components: Mapping[str, str]) -> str:
 
 
 def holds_for(law: Law, toolchain: str) -> bool:
-    """Whether `toolchain` is inside the law's scope; a law without one holds for any.
+    """Whether `toolchain` is inside the law's scope; a law without one, or one of another component, holds for any.
 
     Raises:
         ToolchainError: If either cannot be read.
     """
-    return not law.scope.toolchain or parse_requirement(law.scope.toolchain).admits(toolchain) is not False
+    if not law.scope.toolchain:
+        return True
+    (wanted, versions), (name, version) = parse_requirement(law.scope.toolchain), parse_toolchain(toolchain)
+    return name != wanted or versions.contains(version, prereleases=True)
 
 
 def newest_seen(laws: Iterable[Law]) -> str:
