@@ -17,7 +17,8 @@ from spak.cli.render.text import (
     with_right,
     wrap,
 )
-from spak.kg.answers.query import Answer, Conflict, Hit, document
+from spak.kg.answers.query import Answer, document
+from spak.kg.law.conflict import Dispute, Hit
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import Match, op_relations
 from spak.kg.law.statement import evidence_text, observed_text
@@ -151,10 +152,10 @@ def _section(title: str, hits: Sequence[Hit], answer: Answer, store: Store, pen:
     return lines
 
 
-def _conflict(conflict: Conflict, store: Store, pen: Pen) -> list[str]:
+def _conflict(conflict: Dispute, store: Store, pen: Pen) -> list[str]:
     """Two laws side by side, and which of them is nearer."""
     columns = [_column(store.laws[law]) for law in conflict.laws]
-    verdict = f"{conflict.nearer} is nearer and wins" if conflict.nearer else "both are as near: measure"
+    verdict = f"{conflict.nearer} is nearer and wins" if conflict.nearer else "neither overrides the other: measure"
     heading = pen("── Conflict " + "─" * (WIDTH - 12), "red")
     return ["", heading, *side_by_side(*columns), *wrap(f"{conflict.reason}; {verdict}")]
 
@@ -202,7 +203,7 @@ def markdown(answer: Answer, store: Store) -> str:
     if answer.conflicts:
         lines += ["", "Conflicts:", ""]
     for c in answer.conflicts:
-        verdict = f"`{c.nearer}` is nearer and wins" if c.nearer else "both are as near"
+        verdict = f"`{c.nearer}` is nearer and wins" if c.nearer else "neither overrides the other"
         lines.append(f"- `{c.laws[0]}` and `{c.laws[1]}`: {c.reason}; {verdict}")
     return "\n".join([*lines, ""])
 

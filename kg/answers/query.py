@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 import msgspec
 
 from spak.kg.expression.assignment import check_names
-from spak.kg.law.conflict import Conflicts
+from spak.kg.law.conflict import Dispute, Hit, answering
 from spak.kg.law.kinds import kind_of, meaning
-from spak.kg.law.power import DEAD
-from spak.kg.law.scope import Match, Matcher, Question, op_relations, overridden
+from spak.kg.law.scope import Question, op_relations
 from spak.kg.law.statement import claim_document
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -43,27 +41,6 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Hit:
-    """One law and how it matched."""
-
-    law: Law
-    match: Match
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Two matched laws that contradict each other.
-
-    Attributes:
-        nearer: The one that wins because it is nearer to the question; None if both are as near.
-    """
-
-    laws: tuple[str, str]
-    reason: str
-    nearer: str | None
-
-
-@dataclass(frozen=True)
 class Answer:
     """What is known, nearest laws first.
 
@@ -76,7 +53,7 @@ class Answer:
     hw: str
     op: str
     hits: tuple[Hit, ...]
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[Dispute, ...]
     num_withdrawn: int
     toolchain: str
 
@@ -88,22 +65,17 @@ def query(store: Store, ask: Ask) -> Answer:
         UnknownNameError: If the hardware, the op, a problem parameter or a filtered name is unknown.
     """
     question = resolve(store, ask)
-    matcher = Matcher(store, question)
-    matched = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
+    found, disputes = answering(store, question)
     if ask.params:
-        check_names(sorted(ask.params), governed_names(store, question.op, matched), kind="parameter")
-    withdrawn = sum(hit.law.status == "withdrawn" for hit in matched)
-    live = [hit for hit in matched if hit.law.status != "withdrawn"]
-    conflicts = find_conflicts(store, live)
-    losers = {law: c.nearer for c in conflicts if c.nearer is not None for law in c.laws if law != c.nearer}
-    marked = [_overridden(hit, losers.get(hit.law.id)) for hit in matched]
-    hits = tuple(sorted((hit for hit in marked if _wanted(hit, ask)), key=_order))
+        check_names(sorted(ask.params), governed_names(store, question.op, found), kind="parameter")
+    withdrawn = sum(hit.law.status == "withdrawn" for hit in found)
+    hits = tuple(sorted((hit for hit in found if _wanted(hit, ask)), key=_order))
     shown = {hit.law.id for hit in hits}
     return Answer(
         hw=question.hw,
         op=question.op,
         hits=hits,
-        conflicts=tuple(c for c in conflicts if shown.intersection(c.laws)),
+        conflicts=tuple(c for c in disputes if shown.intersection(c.laws)),
         num_withdrawn=0 if "withdrawn" in ask.statuses else withdrawn,
         toolchain=ask.toolchain,
     )
@@ -170,20 +142,3 @@ def _wanted(hit: Hit, ask: Ask) -> bool:
 
 def _order(hit: Hit) -> tuple[tuple[bool, int, int], int, str]:
     return hit.match.distance, meaning(hit.law).rank, hit.law.id
-
-
-def _overridden(hit: Hit, winner: str | None) -> Hit:
-    return hit if winner is None else Hit(hit.law, overridden(hit.match, winner))
-
-
-def find_conflicts(store: Store, hits: Sequence[Hit]) -> tuple[Conflict, ...]:
-    """The conflicts between preferring and removing laws that hold here: what relatives say conflicts with nothing."""
-    here = {hit.law.id: hit for hit in hits if hit.match.hw != "transferred" and hit.law.status not in DEAD}
-    found = Conflicts(store).contradictions([hit.law for hit in here.values()])
-    return tuple(Conflict(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
-
-
-def _nearer(one: Hit, other: Hit) -> str | None:
-    if one.match.distance == other.match.distance:
-        return None
-    return min(one, other, key=lambda hit: hit.match.distance).law.id

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse, tree
+from spak.kg.law.conflict import answering
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.power import Bearing, Search, bearing
-from spak.kg.law.scope import Matcher, Question
+from spak.kg.law.scope import Question
 from spak.kg.model.base import Model, Problem, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import hardware_facts
@@ -70,10 +71,9 @@ def export(store: Store, hw: str, op: str, problem: Problem, *, toolchain: str =
     said = list(_conditions(node, values))
     unsaid = []
     search = Search(store, hw, toolchain)
-    matcher = Matcher(store, Question(hw, op, problem))
-    for law in sorted(store.laws.values(), key=lambda law: law.id):
-        match = matcher.match(law)
-        if match is None or law.status == "withdrawn":
+    hits, _ = answering(store, Question(hw, op, problem))
+    for law, match in sorted(((hit.law, hit.match) for hit in hits), key=lambda pair: pair[0].id):
+        if law.status == "withdrawn":
             continue
         try:
             removal = _removal(law, bearing(law, search, match), soft=soft)

@@ -15,7 +15,7 @@ from math import prod
 from spak.kg.expression import Expression, parse
 from spak.kg.law.kinds import meaning
 from spak.kg.law.power import DEAD
-from spak.kg.law.scope import inside, reduced
+from spak.kg.law.scope import Match, Matcher, Question, inside, overridden, reduced
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
@@ -47,12 +47,66 @@ class Conflict:
     problem: str
 
 
+@dataclass(frozen=True)
+class Hit:
+    """One law and how it matched."""
+
+    law: Law
+    match: Match
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """Two laws that answer one question and contradict each other.
+
+    Attributes:
+        laws: Their ids.
+        reason: Why, in words.
+        nearer: The one that wins because it is nearer to the question; None if neither overrides the other.
+    """
+
+    laws: tuple[str, str]
+    reason: str
+    nearer: str | None
+
+
+def answering(store: Store, question: Question) -> tuple[list[Hit], tuple[Dispute, ...]]:
+    """Every law that answers `question`, those that a nearer one overrides marked, and what is disputed among them.
+
+    Laws of relatives and laws that nobody follows dispute nothing.
+
+    Raises:
+        ToolchainError: If a toolchain cannot be read.
+    """
+    matcher = Matcher(store, question)
+    hits = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
+    here = {hit.law.id: hit for hit in hits if hit.match.hw != "transferred" and hit.law.status not in DEAD}
+    found = Conflicts(store, matcher.known).contradictions([hit.law for hit in here.values()])
+    disputes = tuple(Dispute(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
+    losers = {law: one.nearer for one in disputes if one.nearer is not None for law in one.laws if law != one.nearer}
+    return [
+        Hit(hit.law, overridden(hit.match, losers[hit.law.id])) if hit.law.id in losers else hit for hit in hits
+    ], disputes
+
+
+def _nearer(one: Hit, other: Hit) -> str | None:
+    """The law that overrides the other.
+
+    None overrides a law about safety, and a law about a kind of the op none that is about the op.
+    """
+    near, far = sorted((one, other), key=lambda hit: hit.match.distance)
+    if near.match.distance == far.match.distance or meaning(far.law).is_safety:
+        return None
+    return near.law.id if near.match.is_about_op or not far.match.is_about_op else None
+
+
 class Conflicts:
     """Finds conflicts between laws of one store; what both sides need is worked out once."""
 
-    def __init__(self, store: Store) -> None:
-        """Keep `store`'s taxonomies."""
+    def __init__(self, store: Store, known: Mapping[str, Scalar] | None = None) -> None:
+        """Keep `store`'s taxonomies, and what is known of the problem; the rest is as in each named problem size."""
         self._store = store
+        self._known = known or {}
         self._hardware = Taxonomy("hardware", store.hardware)
         self._ops = Taxonomy("op", store.ops)
         self._shared: dict[tuple[str, str], bool] = {}
@@ -138,7 +192,7 @@ class Conflicts:
             return None
         key = (op, self._lower(one.scope.hw, other.scope.hw))
         if key not in self._spaces:
-            self._spaces[key] = Space(self._store.ops[op], key[1], self._facts(key[1]))
+            self._spaces[key] = Space(self._store.ops[op], key[1], self._facts(key[1]), self._known)
         return self._spaces[key]
 
     def _lower_op(self, one: str, other: str) -> str | None:
@@ -215,17 +269,20 @@ class Space:
     Attributes:
         hw: Id of the hardware that both speak about; empty where no facts are asked for.
         facts: `hw.<fact>` -> value, of that hardware.
+        known: Values by name that hold at every problem size.
     """
 
     op: Op
     hw: str = ""
     facts: Mapping[str, Scalar] = field(default_factory=dict)
+    known: Mapping[str, Scalar] = field(default_factory=dict)
 
     @cached_property
     def problems(self) -> dict[str, dict[str, Scalar]]:
         """Named problem sizes, each complete and with the facts; `default` where the op names none."""
         defaults = {**self.facts, **{name: size.default for name, size in self.op.problem.items()}}
-        return {name: defaults | given for name, given in self.op.problems.items()} or {"default": defaults}
+        named = self.op.problems or {"default": {}}
+        return {name: {**defaults, **given, **self.known} for name, given in named.items()}
 
     def probes(self) -> list[dict[str, Scalar]]:
         """The default configuration and those of the first, second, ... value of every parameter; without infeasible ones."""

@@ -151,7 +151,12 @@ class Question:
 
 
 class Matcher:
-    """Matches laws against one question; walks each taxonomy once, however many laws there are."""
+    """Matches laws against one question; walks each taxonomy once, however many laws there are.
+
+    Attributes:
+        question: What is asked.
+        known: Values by name: facts of the hardware as `hw.<fact>`, and what is known of the problem.
+    """
 
     def __init__(self, store: Store, question: Question) -> None:
         """Walk up and down from the question's nodes."""
@@ -161,7 +166,7 @@ class Matcher:
         self._relatives: dict[str, Path | None] = {}
         self._ops = op_relations(store, question.op)
         facts = hardware_facts(store, question.hw)
-        self._known = {f"hw.{name}": value for name, value in facts.items()} | dict(question.problem)
+        self.known = {f"hw.{name}": value for name, value in facts.items()} | dict(question.problem)
         self._decided: dict[tuple[str, tuple[str, ...]], Inside] = {}
 
     def match(self, law: Law) -> Match | None:
@@ -191,7 +196,7 @@ class Matcher:
         """`inside`, once for each distinct condition."""
         key = (scope.when, scope.dtype)
         if key not in self._decided:
-            self._decided[key] = inside(scope, self._known)
+            self._decided[key] = inside(scope, self.known)
         return self._decided[key]
 
     def _hw(self, scope: str) -> tuple[HwMatch, Path] | None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from spak.kg.answers.explain import Explanation as Explanation
     from spak.kg.answers.lineage import Step as Step
     from spak.kg.answers.query import Answer as Answer
-    from spak.kg.answers.query import Hit as Hit
     from spak.kg.answers.why import Account as Account
     from spak.kg.answers.why import Opinion as Opinion
     from spak.kg.diff.report import Difference as Difference
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from spak.kg.formats.nodes import HardwareName as HardwareName
     from spak.kg.formats.reader import read_recording as read_recording
     from spak.kg.formats.recording import Recording as Recording
+    from spak.kg.law.conflict import Hit as Hit
     from spak.kg.model.law import Law as Law
     from spak.kg.model.op import Op as Op
     from spak.kg.model.run import Trial as Trial
@@ -124,7 +124,7 @@ _HOMES = {
     "spak.candidates": ("Filtered", "LeftOut", "Ranking"),
     "spak.kg.answers.explain": ("Explanation",),
     "spak.kg.answers.lineage": ("Step",),
-    "spak.kg.answers.query": ("Answer", "Hit"),
+    "spak.kg.answers.query": ("Answer",),
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
@@ -133,6 +133,7 @@ _HOMES = {
     "spak.kg.formats.nodes": ("HardwareName",),
     "spak.kg.formats.reader": ("read_recording",),
     "spak.kg.formats.recording": ("Recording",),
+    "spak.kg.law.conflict": ("Hit",),
     "spak.kg.model.law": ("Law",),
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),

@@ -28,7 +28,6 @@ REPEATED = frozenset(
         "COMMANDS",
         "Candidate",
         "Codes",
-        "Conflict",
         "Device",
         "Document",
         "Effect",

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spak.kg.expression import Expression
+from spak.kg.law.conflict import answering
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power, Region
 from spak.kg.law.power import Search, bearing
-from spak.kg.law.scope import Match, Matcher, Question
+from spak.kg.law.scope import Match, Question
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Law
@@ -194,15 +195,13 @@ def restrict(space: Space, store: Store, context: Context) -> Restriction:
         UnknownNameError: If the hardware or the op is unknown.
     """
     question = Question(context.hw, space.op, space.setting.problem, context.toolchain)
-    matcher = Matcher(store, question)
     rules = []
-    for law in store.laws.values():
-        match = matcher.match(law)
-        if match is None or not match.is_about_op or law.status == "withdrawn":
+    for hit in answering(store, question)[0]:
+        if not hit.match.is_about_op or hit.law.status == "withdrawn":
             continue
-        if match.hw == "transferred" and not context.transfer:
+        if hit.match.hw == "transferred" and not context.transfer:
             continue
-        rules.append(_rule(law, match, Search(store, context.hw, context.toolchain), space))
+        rules.append(_rule(hit.law, hit.match, Search(store, context.hw, context.toolchain), space))
     return Restriction(space, tuple(sorted(rules, key=lambda rule: (rule.match.distance, rule.id))))
 
 

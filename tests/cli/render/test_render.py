@@ -116,7 +116,7 @@ def test_conflicts_stand_side_by_side_and_the_nearer_law_wins():
     assert "confirmed, overridden" in shown
     assert shown.count("── Conflict ") == 2
     assert "use-128 is nearer and wins" in shown.replace("\n", " ")
-    assert "both are as near: measure" in shown.replace("\n", " ")
+    assert "neither overrides the other: measure" in shown.replace("\n", " ")
     assert re.search(r"^use tile_m=128 +avoid tile_m >= 128$", shown, re.MULTILINE)
 
 
