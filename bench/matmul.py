@@ -21,7 +21,7 @@ import yaml
 
 from bench import attention_candidates
 from bench.gpu_comparison import FINAL, Comparison, Row
-from spak.kernels.matmul.spec import SPEC, Sizes
+from spak.kernels.matmul.spec import SPEC, sizes
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "matmul.yaml"
 SIZES = ("m2048", "m4096", "m8192", "b8-m2048")
@@ -43,8 +43,7 @@ def main() -> int:
         wanted = [(problems[size], c) for size in SIZES for c in [naive, *candidates]]
         comparison.compile_ahead("spak.kernels.matmul.spec", wanted)
         for size in SIZES:
-            sizes = Sizes.of(problems[size])
-            flops = 2.0 * sizes.batch * sizes.m * sizes.n * sizes.k
+            flops = 2.0 * math.prod(sizes(problems[size]))
             rows.append(comparison.compare(size, SPEC, problems[size], candidates, flops=flops))
             print(rows[-1].line(), flush=True)
         row = next(row for row in rows if row.name == NAIVE_SIZE)

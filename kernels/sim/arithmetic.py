@@ -18,27 +18,25 @@ Values = NDArray[Any]
 NEAREST = ("nearest_even", "full", "approx")
 """Modes computed to nearest: the last two name a hardware approximation, whose error is not modelled."""
 
-FLOAT_BINARY: dict[str, Callable[[Values, Values], Values]] = {
+BINARY: dict[str, Callable[[Values, Values], Values]] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
+    "c_mod": np.fmod,
+}
+FLOAT_BINARY = BINARY | {
     "truediv": np.divide,
     "floordiv": lambda x, y: np.floor(np.divide(x, y)),
     "pow": np.power,
     "atan2": np.arctan2,
     "min": np.fmin,
     "max": np.fmax,
-    "c_mod": np.fmod,
 }
-INT_BINARY: dict[str, Callable[[Values, Values], Values]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
+INT_BINARY = BINARY | {
     "floordiv": np.floor_divide,
     "cdiv": lambda x, y: np.floor_divide(x, y) + (np.remainder(x, y) != 0).astype(x.dtype),
     "min": np.minimum,
     "max": np.maximum,
-    "c_mod": np.fmod,
 }
 PROPAGATING: dict[str, Callable[[Values, Values], Values]] = {"min": np.minimum, "max": np.maximum}
 AS_IN_NUMPY = (

@@ -6,7 +6,7 @@ same code does it. The simulator interprets the IR that would go to the assemble
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from types import FunctionType
 from typing import Any
@@ -93,14 +93,18 @@ def array_constraint(array: HostArray, annotation: Any) -> Any:
     )
 
 
+def nodes(value: tuple[Any, ...], annotation: Any) -> Sequence[Any]:
+    """The annotation of each item of a tuple."""
+    return getattr(annotation, "items", None) or [getattr(annotation, "each", annotation)] * len(value)
+
+
 def constraint(value: Any, annotation: Any) -> Any:
     """CuTile's constraint for one argument."""
     import cuda.tile as ct
     from cuda.tile.compilation import ConstantConstraint, ListConstraint, ScalarConstraint, TupleConstraint
 
     if isinstance(value, tuple):
-        nodes = getattr(annotation, "items", None) or [getattr(annotation, "each", annotation)] * len(value)
-        return TupleConstraint(tuple(constraint(v, n) for v, n in zip(value, nodes, strict=True)))
+        return TupleConstraint(tuple(constraint(v, n) for v, n in zip(value, nodes(value, annotation), strict=True)))
     if is_dataclass(value) and not isinstance(value, type):
         from cuda.tile.compilation._signature import DataclassConstraint
 
@@ -170,28 +174,24 @@ def compile_kernel(kernel: Any, args: Sequence[Any]) -> Program:
 
 def flat_values(program: Program, args: Sequence[Any], memory: Memory) -> list[Any]:
     """The values of the IR's parameters, in order; constants have none."""
-    values: list[Any] = []
-    for name, value, annotation in zip(program.names, args, program.annotations, strict=True):
-        append_flat(name, value, annotation, (memory, values))
-    return values
+    told = zip(program.names, args, program.annotations, strict=True)
+    return [part for name, value, annotation in told for part in flat(name, value, annotation, memory)]
 
 
-def append_flat(name: str, value: Any, annotation: Any, into: tuple[Memory, list[Any]]) -> None:
-    """Append what one argument becomes."""
-    memory, values = into
+def flat(name: str, value: Any, annotation: Any, memory: Memory) -> Iterator[Any]:
+    """What one argument becomes."""
     if isinstance(value, tuple):
-        nodes = getattr(annotation, "items", None) or [getattr(annotation, "each", annotation)] * len(value)
-        for i, (item, node) in enumerate(zip(value, nodes, strict=True)):
-            append_flat(f"{name}[{i}]", item, node, into)
+        for i, (item, node) in enumerate(zip(value, nodes(value, annotation), strict=True)):
+            yield from flat(f"{name}[{i}]", item, node, memory)
     elif is_dataclass(value):
         for f in fields(value):
-            append_flat(f"{name}.{f.name}", getattr(value, f.name), annotation, into)
+            yield from flat(f"{name}.{f.name}", getattr(value, f.name), annotation, memory)
     elif getattr(annotation, "constant", False):
         return
     elif isinstance(value, list):
         arrays = [a for a in map(host_array, value) if a is not None]
-        values += [memory.add_list(name, arrays), len(value)]
+        yield from (memory.add_list(name, arrays), len(value))
     elif (array := host_array(value)) is not None:
-        values += [memory.add(name, array), *array.shape, *array.strides]
+        yield from (memory.add(name, array), *array.shape, *array.strides)
     else:
-        values.append(value)
+        yield value

@@ -10,7 +10,6 @@ from pathlib import Path
 from spak.tuner.backend.compile.cubin import resources
 from spak.tuner.backend.compile.errors import CubinError
 from spak.tuner.backend.compile.occupancy import Limits, ctas_per_sm
-from spak.tuner.backend.compile.sass import mix
 from spak.tuner.knowledge.predict import WARP_THREADS
 
 UNITS: Mapping[str, str] = {
@@ -43,25 +42,6 @@ def of_cubin(cubin: bytes, symbol: str) -> dict[str, float]:
         "static_smem_bytes": static,
         "dynamic_smem_bytes": 0,  # cuTile allots all of it statically, and a cubin records no other
         "smem_bytes": static,
-    }
-
-
-def of_disassembly(text: str, symbol: str) -> dict[str, float]:
-    """`loop_<kind>` for each kind of instruction in one pass of the hot loop, counted for one warp.
-
-    `loop_spill_bytes` is what one thread moves to and from local memory in that pass, `loop_shared_bytes` what the warp
-    moves to and from shared memory, `loop_tensor_flops` the warp's share of the products; `loop_found` is 0 where
-    nothing loops and the counts are the whole function's.
-    """
-    found = mix(text, symbol)
-    counts = {f"loop_{kind}": float(count) for kind, count in found.counts.items()}
-    return {
-        "loop_found": float(found.loops),
-        "loop_instructions": float(found.instructions),
-        **counts,
-        "loop_spill_bytes": float(found.spill_bytes),
-        "loop_shared_bytes": float(found.shared_bytes),
-        "loop_tensor_flops": float(found.tensor_flops),
     }
 
 

@@ -54,25 +54,6 @@ class Instruction:
     conditional: bool
 
 
-@dataclass(frozen=True)
-class InstructionMix:
-    """What one warp executes in one pass of the hot loop; of the whole function where nothing loops.
-
-    Attributes:
-        spill_bytes: Bytes one thread moves to and from local memory.
-        shared_bytes: Bytes the warp moves to and from shared memory, its share of what wgmma reads there included.
-        tensor_flops: Multiply and add of its tensor-core instructions, counted as two; 0 where their shape is not in
-            the code (tcgen05 takes it from a descriptor).
-    """
-
-    loops: bool
-    instructions: int
-    counts: dict[str, int]
-    spill_bytes: int
-    shared_bytes: int
-    tensor_flops: int
-
-
 def parse(text: str, symbol: str) -> tuple[list[Instruction], dict[str, int]]:
     """The instructions of the function `symbol` in `nvdisasm -c` output, and label -> index of what follows it."""
     instructions: list[Instruction] = []
@@ -97,32 +78,29 @@ def _instruction(found: re.Match[str]) -> Instruction:
     return Instruction(opcode, modifiers, target[1] if target else "", bool(predicate or condition))
 
 
-def mix(text: str, symbol: str) -> InstructionMix:
-    """The instruction mix of the hot loop of `symbol`.
+def of_disassembly(text: str, symbol: str) -> dict[str, float]:
+    """What one warp executes in one pass of the hot loop of `symbol` in the output of `nvdisasm -c`.
 
     The hot loop is the innermost loop with the most tensor-core instructions, or without any the most arithmetic; of
-    equals the shortest.
-
-    Args:
-        text: Output of `nvdisasm -c`.
-        symbol: Name of the kernel.
+    equals the shortest. `loop_found` is 0 where nothing loops and the counts are the whole function's.
+    `loop_instructions` are all of them, `loop_<kind>` those of a kind (`KINDS`).
+    `loop_spill_bytes` is what one thread moves to and from local memory, `loop_shared_bytes` what the warp moves to and
+    from shared memory, its share of what wgmma reads there included.
+    `loop_tensor_flops` are multiply and add of the warp's share of the products, counted as two; 0 where their shape is
+    not in the code (tcgen05 takes it from a descriptor).
     """
     instructions, labels = parse(text, symbol)
-    loops = list(_loops(instructions, labels)) if instructions else []
-    hot = _hottest(loops, instructions)
-    return _count([instructions[i] for i in sorted(hot)] if hot else instructions, loops=bool(hot))
-
-
-def _count(instructions: Sequence[Instruction], *, loops: bool) -> InstructionMix:
-    counts = Counter(kind for one in instructions if (kind := _KIND_OF.get(one.opcode)))
-    return InstructionMix(
-        loops=loops,
-        instructions=len(instructions),
-        counts={kind: counts[kind] for kind in KINDS},
-        spill_bytes=sum(_width(one.modifiers) for one in instructions if one.opcode in {"LDL", "STL"}),
-        shared_bytes=sum(_shared_bytes(one) for one in instructions),
-        tensor_flops=sum(_tensor_flops(one) for one in instructions),
-    )
+    hot = _hottest(list(_loops(instructions, labels)) if instructions else [], instructions)
+    executed = [instructions[i] for i in sorted(hot)] if hot else instructions
+    counts = Counter(kind for one in executed if (kind := _KIND_OF.get(one.opcode)))
+    return {
+        "loop_found": float(bool(hot)),
+        "loop_instructions": float(len(executed)),
+        **{f"loop_{kind}": float(counts[kind]) for kind in KINDS},
+        "loop_spill_bytes": float(sum(_width(one.modifiers) for one in executed if one.opcode in {"LDL", "STL"})),
+        "loop_shared_bytes": float(sum(map(_shared_bytes, executed))),
+        "loop_tensor_flops": float(sum(map(_tensor_flops, executed))),
+    }
 
 
 def _width(modifiers: str) -> int:

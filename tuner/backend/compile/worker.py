@@ -23,6 +23,7 @@ import msgspec
 from spak.tuner.backend.compile import features
 from spak.tuner.backend.compile.errors import CubinError
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
+from spak.tuner.backend.compile.sass import of_disassembly
 
 DEFAULT_OPT_LEVEL = 3
 """What cuTile passes when a kernel does not say. Source: cuda.tile 1.7, CompilerOptions.opt_level."""
@@ -81,7 +82,7 @@ def _compile(setup: Setup, order: Order) -> Compiled:
     found = features.of_cubin(hot, symbol)
     with contextlib.suppress(CubinError):  # what cannot be disassembled only lacks the features of its hot loop
         text = features.disassemble(hot, setup.nvdisasm, time_limit_s=setup.time_limit_s)
-        found |= features.of_disassembly(text, symbol)
+        found |= of_disassembly(text, symbol)
     for job, other in zip(jobs[1:], others, strict=True):
         found["spill_bytes"] = max(found["spill_bytes"], features.of_cubin(other, job.symbol)["spill_bytes"])
     return Compiled(features=found)

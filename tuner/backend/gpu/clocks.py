@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from spak.tuner.backend.gpu.detect import smi
 
 THROTTLE_BITS = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """Software power cap, hardware slowdown, software and hardware thermal slowdown, hardware power brake.
@@ -15,7 +16,6 @@ HwThermalSlowdown 0x40, HwPowerBrakeSlowdown 0x80).
 """
 SMI_INTERVAL_S = 2.0
 """Least time between two starts of nvidia-smi, which take tens of milliseconds each."""
-SMI_QUERY = ("nvidia-smi", "--query-gpu=clocks.sm,clocks_event_reasons.active", "--format=csv,noheader,nounits")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClockLog:
 
 
 def parse_smi(line: str) -> Reading | None:
-    """A line of `SMI_QUERY`'s output, such as `1980, 0x0000000000000004`; None if the card does not say."""
+    """A line of what `read_smi` asks for, such as `1980, 0x0000000000000004`; None if the card does not say."""
     clock, _, reasons = line.partition(",")
     try:
         return Reading(float(clock), int(reasons.strip(), 16))
@@ -72,12 +72,7 @@ def parse_smi(line: str) -> Reading | None:
 
 def read_smi() -> Reading | None:
     """Ask nvidia-smi; None if it is not there or says nothing."""
-    try:
-        done = subprocess.run(SMI_QUERY, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    lines = done.stdout.splitlines()
-    return parse_smi(lines[0]) if lines else None
+    return parse_smi(smi("clocks.sm,clocks_event_reasons.active", timeout_s=10).partition("\n")[0])
 
 
 def open_clock_log() -> ClockLog:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
-QUERY = ("nvidia-smi", "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader")
-
 
 @dataclass(frozen=True)
 class Gpu:
@@ -23,17 +21,22 @@ class Gpu:
 
 def detect() -> Gpu | None:
     """The first GPU, or None if there is no driver or no card."""
+    return parse(smi("name,driver_version,compute_cap", timeout_s=30))
+
+
+def smi(query: str, *, timeout_s: float) -> str:
+    """What nvidia-smi says of these properties, a line for each card; empty if it is not there or fails."""
+    command = ("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits")
     try:
-        done = subprocess.run(QUERY, capture_output=True, text=True, check=True, timeout=30)
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout_s).stdout
     except (OSError, subprocess.SubprocessError):
-        return None
-    return parse(done.stdout)
+        return ""
 
 
 def parse(output: str) -> Gpu | None:
-    """The first line of `QUERY`'s output: `NVIDIA H200, 580.159.03, 9.0`."""
+    """The first card of what `detect` asks for: `NVIDIA H200, 580.159.03, 9.0`."""
     fields = [field.strip() for field in next(iter(output.splitlines()), "").split(",")]
-    if len(fields) != 3:  # noqa: PLR2004  # the three that QUERY asks for
+    if len(fields) != 3:  # noqa: PLR2004  # the three that `detect` asks for
         return None
     name, driver, capability = fields
     return Gpu(name, driver, f"sm_{capability.replace('.', '')}")

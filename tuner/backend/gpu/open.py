@@ -10,8 +10,9 @@ from pathlib import Path
 from spak.kg.model.base import Scalar
 from spak.tuner.backend.compile.backend import TIME_LIMIT_S
 from spak.tuner.backend.compile.errors import CompilerMissingError, CubinError
-from spak.tuner.backend.compile.features import disassemble, of_cubin, of_disassembly, resident
+from spak.tuner.backend.compile.features import disassemble, of_cubin, resident
 from spak.tuner.backend.compile.occupancy import Limits as SmLimits
+from spak.tuner.backend.compile.sass import of_disassembly
 from spak.tuner.backend.compile.toolchain import find
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod

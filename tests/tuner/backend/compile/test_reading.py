@@ -17,9 +17,9 @@ from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
 from spak.tuner.backend.compile.errors import CubinError
-from spak.tuner.backend.compile.features import of_cubin, of_disassembly, resident
+from spak.tuner.backend.compile.features import of_cubin, resident
 from spak.tuner.backend.compile.occupancy import Limits, ctas_per_sm
-from spak.tuner.backend.compile.sass import mix, parse
+from spak.tuner.backend.compile.sass import of_disassembly, parse
 from spak.tuner.errors import TunerError
 
 DATA = Path(__file__).parents[3] / "data" / "cubins.json"
@@ -107,14 +107,14 @@ def test_the_hot_loop_is_the_one_with_the_products():
         jump(".L_outer", "@P1"),
         "EXIT",
     )
-    found = mix(text, "k")
-    assert found.loops
-    assert found.instructions == 10
-    assert found.counts["tensor"] == 2
-    assert (found.counts["mufu"], found.counts["fp32"], found.counts["barriers"]) == (1, 1, 1)
-    assert (found.counts["local_loads"], found.counts["local_stores"], found.spill_bytes) == (1, 1, 8 + 4)
-    assert (found.counts["shared_loads"], found.shared_bytes) == (2, 512 + 512)
-    assert found.tensor_flops == 2 * 2 * 16 * 8 * 16
+    found = of_disassembly(text, "k")
+    assert found["loop_found"]
+    assert found["loop_instructions"] == 10
+    assert found["loop_tensor"] == 2
+    assert (found["loop_mufu"], found["loop_fp32"], found["loop_barriers"]) == (1, 1, 1)
+    assert (found["loop_local_loads"], found["loop_local_stores"], found["loop_spill_bytes"]) == (1, 1, 8 + 4)
+    assert (found["loop_shared_loads"], found["loop_shared_bytes"]) == (2, 512 + 512)
+    assert found["loop_tensor_flops"] == 2 * 2 * 16 * 8 * 16
 
 
 def test_a_wait_out_of_line_is_no_loop_around_everything():
@@ -131,10 +131,10 @@ def test_a_wait_out_of_line_is_no_loop_around_everything():
         jump(".L_wait", "@!P0"),
         jump(".L_on"),
     )
-    found = mix(text, "k")
-    assert not found.loops  # so the whole function counts
-    assert found.counts["tensor"] == 2
-    assert found.instructions == 8
+    found = of_disassembly(text, "k")
+    assert not found["loop_found"]  # so the whole function counts
+    assert found["loop_tensor"] == 2
+    assert found["loop_instructions"] == 8
 
 
 def test_of_two_loops_with_the_same_products_the_shorter_counts():
@@ -143,10 +143,10 @@ def test_of_two_loops_with_the_same_products_the_shorter_counts():
     text = code(
         ".L_masked", *body, "FSEL R1, R2, R3, P0", jump(".L_masked", "@P0"), ".L_plain", *body, jump(".L_plain", "@P0"), "EXIT"
     )  # fmt: skip
-    found = mix(text, "k")
-    assert found.instructions == 3
-    assert found.tensor_flops == 2 * 64 * 128 * 16 // 4
-    assert found.shared_bytes == 2 * 128 * 16 // 4
+    found = of_disassembly(text, "k")
+    assert found["loop_instructions"] == 3
+    assert found["loop_tensor_flops"] == 2 * 64 * 128 * 16 // 4
+    assert found["loop_shared_bytes"] == 2 * 128 * 16 // 4
 
 
 def test_without_products_the_loop_with_most_arithmetic_counts():
@@ -154,16 +154,17 @@ def test_without_products_the_loop_with_most_arithmetic_counts():
     text = code(
         ".L_spin", "NANOSLEEP 0x20", jump(".L_spin", "@P0"), ".L_work", "FFMA R1, R2, R3, R4", jump(".L_work", "UP0,"), "EXIT"
     ).replace("UP0, BRA ", "BRA.U UP0, ")  # fmt: skip
-    assert mix(text, "k").counts["fp32"] == 1
-    assert mix(text, "k").instructions == 2
+    assert of_disassembly(text, "k")["loop_fp32"] == 1
+    assert of_disassembly(text, "k")["loop_instructions"] == 2
 
 
 def test_only_the_named_function_is_read():
     """A cubin may hold helpers beside the kernel; an empty or absent one gives an empty mix."""
     text = code("FADD R1, R2, R3", "EXIT") + "\n" + code("MUFU.EX2 R1, R2", "RET.REL.NODEC R2 `(k)", symbol="helper")
-    assert mix(text, "k").counts == {**dict.fromkeys(mix("", "k").counts, 0), "fp32": 1}
+    whole = {**dict.fromkeys(of_disassembly("", "k"), 0), "loop_fp32": 1, "loop_instructions": 2}
+    assert of_disassembly(text, "k") == whole
     assert parse(text, "helper")[0][0].opcode == "MUFU"
-    assert mix(text, "absent").instructions == 0
+    assert of_disassembly(text, "absent")["loop_instructions"] == 0
     assert of_disassembly(text, "k")["loop_found"] == 0
 
 
