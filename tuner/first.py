@@ -15,6 +15,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.completion import stated
 from spak.kg.space.space import Space, build
 from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.errors import TunerError
@@ -52,20 +53,28 @@ class First:
         return [self.space.config(int(row)) for row in self.order[:count]]
 
 
-def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem) -> First:
+def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem | str) -> First:
     """The order in which to try configurations of `op_name` on `hardware`.
 
     What was timed there at this problem size stands where its time puts it; the rest where other sizes, other hardware
     and laws do.
 
+    Args:
+        laws: What is known.
+        hardware: Need not be known.
+        op_name: An id or an alias.
+        problem: Problem size by name or by values; the rest has the op's defaults.
+
     Raises:
+        UnknownNameError: If the problem size is a name that the op has not.
         KgError: If the op is unknown, or a file of the law root cannot be used.
         TunerError: If nothing is known of the op.
     """
     known, hw = with_hardware(laws, hardware)
     op = known.ops[Taxonomy("op", known.ops).resolve(op_name)]
     facts = hardware_facts(known, hw)
-    whole = recorded_space(_anywhere(known, op, problem), op, op.id, facts) if op.open else build(op, problem, facts)
+    size = stated([op], problem) if isinstance(problem, str) else problem
+    whole = recorded_space(_anywhere(known, op, size), op, op.id, facts) if op.open else build(op, size, facts)
     found = ranked(known, whole, Context(hw))
     if not found.knowledge.labels:
         raise TunerError(f"nothing is known of op {op.id!r}; import records of it, or search at random")

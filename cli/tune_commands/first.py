@@ -10,7 +10,7 @@ from spak.cli.app import CommandExamples, globals_of
 
 EXAMPLES: CommandExamples = (
     (
-        "tune first --hw rtx5090 --op fmha --problem head_dim=64",
+        "tune first --hw rtx5090 --op fmha --problem d64-s1024-causal",
         "ten configurations, from what other hardware recorded",
     ),
 )
@@ -24,7 +24,7 @@ def command(
     op: Annotated[str, typer.Option(help="What will be tuned.")],
     arch: Annotated[str, typer.Option(help="Architecture of hardware the laws do not know.")] = "",
     vendor: Annotated[str, typer.Option(help="Vendor of hardware the laws do not know.")] = "",
-    problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="Problem size; else the op's defaults.")] = "",
+    problem: Annotated[str, typer.Option(metavar="NAME|K=V,...", help="Problem size; else the op's defaults.")] = "",
     count: Annotated[int, typer.Option(metavar="N", min=1, help="How many.")] = 10,
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
@@ -37,12 +37,11 @@ def command(
     import msgspec
 
     from spak.cli.roots import open_laws
-    from spak.kg.expression.assignment import parse_assignments, show_assignments
+    from spak.kg.expression.assignment import show_assignments
     from spak.kg.formats.nodes import HardwareName
     from spak.tuner.first import first
 
-    size = parse_assignments(problem, what="--problem")
-    found = first(open_laws(globals_of(ctx)), HardwareName(hw=hw, arch=arch, vendor=vendor), op, size)
+    found = first(open_laws(globals_of(ctx)), HardwareName(hw=hw, arch=arch, vendor=vendor), op, problem)
     configurations = found.best(count)
     if form == "json":
         content = {

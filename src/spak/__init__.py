@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spak.kg.formats.importing import Import as Import
     from spak.kg.formats.importing import Imported as Imported
     from spak.kg.formats.importing import import_file as import_file
+    from spak.kg.formats.kernel_tuner_export import Export as Export
     from spak.kg.formats.nodes import HardwareName as HardwareName
     from spak.kg.formats.reader import read_recording as read_recording
     from spak.kg.formats.recording import Recording as Recording
@@ -71,6 +72,7 @@ __all__ = [
     "Difference",
     "Draft",
     "Explanation",
+    "Export",
     "Filtered",
     "Finding",
     "First",
@@ -130,6 +132,7 @@ _HOMES = {
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
     "spak.kg.files.scaffold": ("Draft",),
     "spak.kg.formats.importing": ("Import", "Imported", "import_file"),
+    "spak.kg.formats.kernel_tuner_export": ("Export",),
     "spak.kg.formats.nodes": ("HardwareName",),
     "spak.kg.formats.reader": ("read_recording",),
     "spak.kg.formats.recording": ("Recording",),

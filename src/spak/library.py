@@ -17,7 +17,7 @@ from spak.kg.files import loader, root
 from spak.kg.law.toolchain import newest_seen, parse_toolchain
 from spak.kg.model.base import Configuration
 from spak.kg.model.taxonomy import Taxonomy
-from spak.kg.space.completion import stated
+from spak.kg.space.completion import complete, stated
 
 if TYPE_CHECKING:
     from spak.candidates import Filtered, Ranking
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spak.kg.diff.report import Difference
     from spak.kg.files.loader import Laws
     from spak.kg.files.scaffold import Draft
+    from spak.kg.formats.kernel_tuner_export import Export
     from spak.kg.formats.nodes import HardwareName
     from spak.kg.model.op import Op
     from spak.kg.model.run import Run
@@ -130,6 +131,37 @@ class Library:
         laws = self.laws
         conflicts = Conflicts(laws).all()
         return html(to_json(document(laws, paths=laws.paths["law"], load_run=self._run, conflicts=conflicts)))
+
+    def restrictions(self, op: str, *, hw: str, problem: Size | None = None, soft: bool = False) -> Export:
+        """What is known for a search by Kernel Tuner: `tune_params`, `restrictions` with sources, and what they cannot say.
+
+        Args:
+            op: An id or an alias.
+            hw: Hardware: an id, an alias, or what a driver calls the device.
+            problem: Problem size by name or by values; the rest, or all, has the op's defaults.
+            soft: Whether laws that may only reorder become restrictions too.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+            KgError: If the op has no parameters, or one of its conditions cannot be said.
+        """
+        from spak.kg.formats.kernel_tuner_export import export  # noqa: PLC0415
+
+        node = self.laws.ops[Taxonomy("op", self.laws.ops).resolve(op)]
+        size = complete(node, stated([node], problem) if isinstance(problem, str) else problem or {})
+        known = Taxonomy("hardware", self.laws.hardware).resolve(hw)
+        return export(self.laws, known, node.id, size, toolchain=self.toolchain, soft=soft)
+
+    def t4(self, run: str) -> str:
+        """A recorded run as a T4 file.
+
+        Raises:
+            UnknownNameError: If there is no such run; carries the nearest.
+            KgError: If its file cannot be read.
+        """
+        from spak.kg.formats.t4_writer import write_t4  # noqa: PLC0415
+
+        return write_t4(self.laws.run(run)).decode()
 
     def _run(self, run: str) -> Run | None:
         return self.laws.run(run) if run in self.laws.paths["run"] else None

@@ -19,7 +19,6 @@ ROOM = re.compile(r"spak\.(\w+\.\w+)")
 NOT_YET: dict[str, set[str]] = {
     "completion": {"kg.files", "kg.law"},
     "kg_commands.explain": {"kg.law"},
-    "kg_commands.export": {"kg.formats", "kg.model"},
     "kg_commands.fmt": {"kg.files"},
     "kg_commands.import_": {"kg.files"},
     "kg_commands.merge_file": {"kg.files"},

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from spak.cli import app, kg, tune
 from spak.kg.answers.query import Ask
 from spak.kg.answers.why import why
 from spak.kg.errors import KgError, UnknownNameError
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.files.loader import load
 from spak.kg.space.completion import check_configuration, complete, stated
 
@@ -27,6 +29,33 @@ def test_the_name_of_a_relatives_size_counts_and_an_unknown_one_is_told_its_near
     with pytest.raises(UnknownNameError) as unknown:
         stated([FMHA], "d64-s1024-casual")
     assert "d64-s1024-causal" in unknown.value.nearest
+
+
+@pytest.mark.parametrize(
+    ("registry", "command"),
+    [
+        (kg.COMMANDS, ("kg", "export", "--hw", "h200")),
+        (tune.COMMANDS, ("tune", "first", "--hw", "h200", "--format", "json")),
+    ],
+    ids=["kg export", "tune first"],
+)
+def test_a_command_takes_a_size_by_name_or_by_values(registry, command, capsys):
+    """The two said that a name is no assignment."""
+    program, *words = command
+
+    def answer(problem: str) -> str:
+        asked = ["--laws", str(LAWS.root), *words, "--op", "matmul", "--problem", problem]
+        assert app.run(app.build(registry=registry, help_text="."), program, asked) == 0
+        return capsys.readouterr().out
+
+    named = answer("m2048")
+    assert named == answer(
+        show_assignments(complete(LAWS.ops["matmul"], LAWS.ops["matmul"].problems["m2048"]), separator=",")
+    )
+    assert named != answer("m=512")
+    asked = ["--laws", str(LAWS.root), *words, "--op", "matmul", "--problem", "m2O48"]
+    assert app.run(app.build(registry=registry, help_text="."), program, asked) == 2
+    assert "m2048" in capsys.readouterr().err
 
 
 def test_a_value_that_its_parameter_has_not_is_refused():
