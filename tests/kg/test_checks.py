@@ -94,6 +94,20 @@ def test_examples_of_each_kind_of_law(law_root):
     assert not [line for line in found if "/p.yaml" in line or "/r.yaml" in line]
 
 
+def test_examples_of_a_ranking_are_held_against_what_it_is_over(law_root):
+    """It avoids the settings it is over, admits the one it prefers, and any that it does not rank."""
+    examples = {
+        "avoided": [{"tile_m": 128}, {"tile_m": 256}],
+        "admitted": [{"tile_m": 64}, {"tile_m": 256}, {"tile_m": 128}],
+    }
+    _law(law_root, "p", "positive", {"prefer": {"tile_m": 64}, "over": [{"tile_m": 128}]}, examples=examples)
+    found = [line.split("examples.")[1] for line in _found(law_root, "examples") if "/p.yaml" in line]
+    assert [line.split(";")[0] for line in found] == [
+        "avoided[1]: the claim admits it",
+        "admitted[2]: the claim avoids it",
+    ]
+
+
 def test_evidence_must_agree_with_its_own_numbers_and_its_run(law_root):
     entry = {"run": "timed", "verdict": "supports", "tier": "measured", "role": "independent", "problems": ["seq=1"]}
     _run(law_root, "timed")

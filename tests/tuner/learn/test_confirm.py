@@ -109,6 +109,45 @@ def test_a_preferred_setting_is_judged_by_the_best_with_it_and_without_it() -> N
     assert judge(law(7), table()).verdict == "inconclusive"
 
 
+def ranking(prefer: int, *over: int) -> PositiveLaw:
+    """`tile_m=prefer` beats each of `over` by 1 % at least."""
+    claim = PreferClaim(
+        prefer={"tile_m": prefer},
+        over=tuple({"tile_m": value} for value in over),
+        effect={"cost": Bound(at_most=-0.01)},
+    )
+    return PositiveLaw(id="l", title="t", scope=Scope(hw="sm_90", op="fmha"), status="proposed", claim=claim)
+
+
+def test_a_ranking_is_judged_by_the_settings_it_is_over_alone() -> None:
+    """32 beats 256, though 64 beats both; 64 beats 256 by more than 32: which rival is meant decides verdict and cost."""
+    assert judge(ranking(32), table()).verdict == "refutes"
+    assert judge(ranking(32, 256), table()).verdict == "supports"
+    assert judge(ranking(32, 64, 256), table()).verdict == "refutes"
+    assert judge(ranking(64, 256), table()).effect["cost"] < judge(ranking(64), table()).effect["cost"] < 0
+
+
+def test_a_ranking_over_what_was_not_tried_is_not_judged() -> None:
+    """That others were tried says nothing of the ones it names."""
+    assert judge(ranking(64), table()).verdict == "supports"
+    assert judge(ranking(64, 512), table()).verdict == "inconclusive"
+
+
+def test_a_plan_tries_the_settings_that_a_ranking_is_over() -> None:
+    """All asked for beside the references, the fastest found, has the preferred setting or one it is said to beat."""
+    found = from_runs([sweep((1, 2, 4))])
+    held_out = HeldOut(({"size": 8}, {"size": 16}), 500)
+
+    def tried(law: PositiveLaw) -> set[int]:
+        asked, covered = plan([law], found, held_out, {}, np.random.default_rng(0))
+        assert covered == (law,)
+        return {int(str(ask.configuration["tile_m"])) for ask in asked}
+
+    references = {64}
+    assert tried(ranking(32, 256)) == references | {32, 256}
+    assert 256 not in tried(ranking(32))
+
+
 def test_a_tie_is_judged_in_matched_contexts() -> None:
     def law(over: str, *values: int, within: str = "2%") -> IndifferentLaw:
         claim = IndifferentClaim(over=over, values=values, within=within)
