@@ -20,11 +20,9 @@ GIT_SECONDS = 60
 
 @contextmanager
 def open_source(source: str, root: Path) -> Iterator[Laws]:
-    """The laws that `source` means; its run files can be read for as long as the context lasts.
+    """The laws that `source` means: a folder, a git revision of the repository of `root`, or (empty) `root` as it is.
 
-    Args:
-        source: A folder of laws, or a git revision of the repository that `root` lies in; empty: `root` as it is.
-        root: The law root of the working tree.
+    Its run files can be read for as long as the context lasts.
 
     Raises:
         KgError: If `source` is neither a folder nor a revision, git cannot say, or a file of it cannot be used.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from spak.kg.diff.effect import Mask, Root, concrete, is_about
 from spak.kg.diff.spaces import Spaces
 from spak.kg.law.kinds import meaning
 from spak.kg.law.power import Search, bearing
-from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -76,18 +75,14 @@ def _removing(root: Root, op: str, hw: str, toolchain: str) -> Iterator[Law]:
     if hw not in root.hardware or op not in root.ops:
         return
     ops = set(Taxonomy("op", root.ops).ancestors(op))
-    chain = set(Taxonomy("hardware", root.hardware).ancestors(hw))
     for law in root.laws.values():
-        if law.scope.op in ops and law.scope.hw in chain and bearing(law, Search(root, hw, toolchain)).removes:
+        if law.scope.op in ops and bearing(law, Search(root, hw, toolchain)).removes:
             yield law
 
 
 def _removed(laws: Sequence[Law], space: Space) -> Mask:
     """(N,) what `laws` remove of `space`."""
-    mask = np.zeros(len(space), dtype=bool)
-    for law in laws:
-        problem: Mapping[str, Scalar] = space.setting.problem
-        speaks = meaning(law).against(space) if is_about(law, problem, space.setting.facts) else None
-        if speaks is not None:
-            mask |= speaks
-    return mask
+    about = (law for law in laws if is_about(law, space.setting.problem, space.setting.facts))
+    masks = [mask for law in about if (mask := meaning(law).against(space)) is not None]
+    removed: Mask = np.logical_or.reduce([np.zeros(len(space), dtype=bool), *masks])
+    return removed

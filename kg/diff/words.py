@@ -85,12 +85,9 @@ def statement(law: Law) -> str:
     claim = law.claim
     bounds = ", ".join(
         " and ".join(
-            part
-            for part in (
-                f"{name} at least {number_text(bound.at_least)}" if bound.at_least is not None else "",
-                f"{name} at most {number_text(bound.at_most)}" if bound.at_most is not None else "",
-            )
-            if part
+            f"{name} {words} {number_text(bounding)}"
+            for words, bounding in (("at least", bound.at_least), ("at most", bound.at_most))
+            if bounding is not None
         )
         for name, bound in claim.effect.items()
     )

@@ -14,9 +14,7 @@ _WORDS: Mapping[str, Scalar] = {"true": True, "false": False}
 def parse_assignments(text: str, *, what: str) -> dict[str, Scalar]:
     """The mapping that `name=value,...` means; `true` and `false` are booleans, what reads as a number is one.
 
-    Args:
-        text: Empty or blank gives an empty mapping; spaces around names and values are dropped.
-        what: What is being parsed, for errors (`--problem`).
+    Spaces around names and values are dropped; `what` is being parsed, for errors (`--problem`).
 
     Raises:
         KgError: If a part has no `=`, no name or no value, or a name comes twice.

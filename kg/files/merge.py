@@ -93,23 +93,22 @@ def _merge_evidence(
     result.put(EVIDENCE, sides[1].get(EVIDENCE, []))
     mine = result[EVIDENCE]
     other = {} if EVIDENCE not in sides[2] else {_key(values(entry.value)): entry for entry in added[EVIDENCE].entries}
-    for key, entry in theirs.items():
-        if key not in ours:
-            if key not in base:
-                mine.append(other[key])
-            elif entry != base[key]:
-                refused.append(f"evidence: run {key[0]} was removed here and changed there; decide by hand")
-        elif entry not in (ours[key], base.get(key)):
-            if ours[key] != base.get(key):
-                refused.append(f"evidence: both branches say something else of run {key[0]}; decide by hand")
-            else:
-                mine.entries[_place(mine, key)] = other[key]
-    for key in base.keys() - theirs.keys():
-        if key in ours:
-            if ours[key] != base[key]:
-                refused.append(f"evidence: run {key[0]} was changed here and removed there; decide by hand")
-            else:
-                del mine.entries[_place(mine, key)]
+    for key in dict.fromkeys([*ours, *theirs, *base]):
+        before, here, there = (side.get(key) for side in (base, ours, theirs))
+        if there in (here, before):
+            continue
+        if here != before:
+            says = f"run {key[0]} was changed here and removed there"
+            if there is not None:
+                other_way = f"run {key[0]} was removed here and changed there"
+                says = other_way if here is None else f"both branches say something else of run {key[0]}"
+            refused.append(f"evidence: {says}; decide by hand")
+        elif there is None:
+            del mine.entries[_place(mine, key)]
+        elif here is None:
+            mine.append(other[key])
+        else:
+            mine.entries[_place(mine, key)] = other[key]
     if not mine.entries and EVIDENCE not in sides[1]:
         result.drop(EVIDENCE)
 

@@ -43,10 +43,6 @@ class LawRoot:
 def find(given: str | Path | None, start: Path) -> LawRoot:
     """The law root that is meant: `given` (`--laws`, `KG_LAWS`), else the nearest from `start` upwards.
 
-    Args:
-        given: What `--laws` or `KG_LAWS` says; None to look for one.
-        start: The folder to look from, upwards.
-
     Raises:
         KgError: If `given` is no folder, or there is no law root anywhere.
     """

@@ -123,12 +123,7 @@ def _short(text: str) -> str:
 
 
 def spelled(value: float, text: str = ".") -> str:
-    """`value` as every loader reads it as a number: `1.0e+20`.
-
-    Args:
-        value: A finite number.
-        text: How a person wrote it; without a point or exponent a whole number is spelled as an integer.
-    """
+    """`value`, finite, as every loader reads it as a number: `1.0e+20`; a whole one that a person wrote so as an integer."""
     if value.is_integer() and not set(text) & set(".eE") and abs(value) <= _MAX_INT:
         return str(int(value))
     mantissa, e, exponent = repr(float(value)).partition("e")

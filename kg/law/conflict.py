@@ -6,9 +6,9 @@ problem size decides, is no conflict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations, combinations_with_replacement, product
 from math import prod
 
@@ -107,12 +107,10 @@ class Conflicts:
         """Keep `store`'s taxonomies, and what is known of the problem; the rest is as in each named problem size."""
         self._store = store
         self._known = known or {}
-        self._hardware = Taxonomy("hardware", store.hardware)
-        self._ops = Taxonomy("op", store.ops)
-        self._shared: dict[tuple[str, str], bool] = {}
-        self._facts_of: dict[str, dict[str, Scalar]] = {}
-        self._spaces: dict[tuple[str, str], Space] = {}
-        self._below: dict[str, frozenset[str]] = {}
+        self._hardware_above = cache(Taxonomy("hardware", store.hardware).ancestors)
+        self._ops_above = cache(Taxonomy("op", store.ops).ancestors)
+        self._facts = cache(lambda hw: {f"hw.{name}": value for name, value in hardware_facts(store, hw).items()})
+        self._space_of = cache(lambda op, hw: Space(store.ops[op], hw, self._facts(hw), self._known))
         self._left: dict[tuple[str, str, str], list[tuple[Expression | bool, list[str]]]] = {}
 
     def all(self) -> list[Conflict]:
@@ -163,7 +161,7 @@ class Conflicts:
         for op in self._store.ops.values():
             if not op.parameters:
                 continue
-            above = self._ops.ancestors(op.id)
+            above = self._ops_above(op.id)
             spoken = [law for law in removing if law.scope.op in above]
             for problem in Space(op).problems.values():
                 by_mask: dict[int, list[Law]] = {}
@@ -185,24 +183,9 @@ class Conflicts:
         """The op both laws speak about, if their scopes overlap."""
         if one.scope.dtype and other.scope.dtype and not set(one.scope.dtype) & set(other.scope.dtype):
             return None
-        if not self._related(one.scope.hw, other.scope.hw):
-            return None
-        op = self._lower_op(one.scope.op, other.scope.op)
-        if op is None:
-            return None
-        key = (op, self._lower(one.scope.hw, other.scope.hw))
-        if key not in self._spaces:
-            self._spaces[key] = Space(self._store.ops[op], key[1], self._facts(key[1]), self._known)
-        return self._spaces[key]
-
-    def _lower_op(self, one: str, other: str) -> str | None:
-        """The one of two ops that is the other or a kind of it, None for strangers."""
-        for op, above in ((one, other), (other, one)):
-            if above not in self._below:
-                self._below[above] = frozenset(self._ops.descendants(above))
-            if op in self._below[above] and op in self._store.ops:
-                return op
-        return None
+        hw = _lower(one.scope.hw, other.scope.hw, self._hardware_above)
+        op = _lower(one.scope.op, other.scope.op, self._ops_above)
+        return None if hw is None or op is None or op not in self._store.ops else self._space_of(op, hw)
 
     def _preferred_and_removed(self, one: Law, other: Law, space: Space) -> Conflict | None:
         """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
@@ -229,22 +212,10 @@ class Conflicts:
             self._left[key] = list(groups.values())
         return self._left[key]
 
-    def _lower(self, one: str, other: str) -> str:
-        """The one of two related hardware nodes that is below the other."""
-        return one if other in self._hardware.ancestors(one) else other
 
-    def _facts(self, hw: str) -> dict[str, Scalar]:
-        if hw not in self._facts_of:
-            facts = hardware_facts(self._store, hw)
-            self._facts_of[hw] = {f"hw.{name}": value for name, value in facts.items()}
-        return self._facts_of[hw]
-
-    def _related(self, one: str, other: str) -> bool:
-        """Whether some hardware is both: one node is an ancestor of the other."""
-        key = (one, other)
-        if key not in self._shared:
-            self._shared[key] = one in self._hardware.ancestors(other) or other in self._hardware.ancestors(one)
-        return self._shared[key]
+def _lower(one: str, other: str, above: Callable[[str], Collection[str]]) -> str | None:
+    """The one of two nodes that is the other or a kind of it; None for strangers."""
+    return one if other in above(one) else other if one in above(other) else None
 
 
 def _may_decide(text: str, tunable: frozenset[str], settings: Mapping[str, Scalar]) -> bool:

@@ -63,12 +63,7 @@ _OUTSIDE, _INSIDE = Inside(False), Inside(True)
 
 
 def inside(scope: Scope, known: Mapping[str, Scalar]) -> Inside:
-    """Whether `known` is within dtype and `when` of `scope`.
-
-    Args:
-        scope: A law's scope; its hardware, op and toolchain are not looked at.
-        known: Values by name: problem parameters, and facts as `hw.<fact>`.
-    """
+    """Whether `known` (facts as `hw.<fact>`) is within dtype and `when` of `scope`; nothing else of it is looked at."""
     dtype = known.get("dtype")
     if scope.dtype and dtype is not None and dtype not in scope.dtype:
         return _OUTSIDE

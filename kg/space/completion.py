@@ -38,11 +38,6 @@ def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
 def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str, Scalar]:
     """The problem size that `text` means: the name of a size of one of `ops`, which is whole, or `name=value,...`.
 
-    Args:
-        ops: Whose names count; the first that has it decides.
-        text: Empty says nothing of the problem.
-        what: What is being read, for errors.
-
     Raises:
         UnknownNameError: If no op has a size of that name; carries the nearest.
         KgError: If it is neither a name nor assignments.

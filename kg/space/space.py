@@ -272,12 +272,7 @@ def _key(value: Scalar) -> tuple[bool, Scalar]:
 
 
 def build(op: Op, problem: Problem, facts: Mapping[str, Scalar] | None = None) -> Space:
-    """The feasible space of `op`.
-
-    Args:
-        op: An op with parameters.
-        problem: Some or all of its problem parameters; the rest take their defaults.
-        facts: Hardware facts without `hw.`, as far as conditions name them.
+    """The feasible space of `op`; problem parameters that are not given take their defaults, `facts` are without `hw.`.
 
     Raises:
         KgError: If the op has no parameters, a problem parameter is not the op's, or nothing is feasible.

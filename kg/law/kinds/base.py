@@ -211,11 +211,7 @@ class Meaning(ABC, Generic[L_co]):
 
     @abstractmethod
     def verdict(self, known: Mapping[str, Scalar]) -> Verdict:
-        """What the claim says of values, some of which may be missing.
-
-        Args:
-            known: Values by name: parameters, problem parameters, `hw.<fact>`, compiled features.
-        """
+        """What the claim says of values by name (`hw.<fact>` of facts), some of which may be missing."""
 
     @abstractmethod
     def mentions(self) -> Iterator[Mention]:
