@@ -98,15 +98,11 @@ def _claim_aspects(before: Law, after: Law) -> list[Aspect]:
         return ["claim"]
     if before.claim == after.claim:
         return []
-    found: list[Aspect] = []
     directions = _bound_directions(before, after) | _margin_direction(before, after)
-    if directions == {"strengthened"} and meaning(before).subject == meaning(after).subject:
-        found.append("strengthened")
-    elif directions == {"weakened"} and meaning(before).subject == meaning(after).subject:
-        found.append("weakened")
-    elif meaning(before).subject != meaning(after).subject or directions:
-        found.append("claim")
-    return found  # only `because` differs: wording
+    is_same = meaning(before).subject == meaning(after).subject
+    if is_same and len(directions) == 1:
+        return list(directions)
+    return ["claim"] if directions or not is_same else []  # only `because` differs: wording
 
 
 def _bound_directions(before: Law, after: Law) -> set[Aspect]:

@@ -85,12 +85,8 @@ def _nodes(roots: tuple[Root, Root]) -> dict[str, str]:
         old: Mapping[str, object] = getattr(roots[0], kind)
         new: Mapping[str, object] = getattr(roots[1], kind)
         for name in sorted(old.keys() | new.keys()):
-            if name not in old:
-                found[f"{kind}/{name}"] = "added"
-            elif name not in new:
-                found[f"{kind}/{name}"] = "removed"
-            elif old[name] != new[name]:
-                found[f"{kind}/{name}"] = "changed"
+            if old.get(name) != new.get(name):
+                found[f"{kind}/{name}"] = "added" if name not in old else "changed" if name in new else "removed"
     return found
 
 

@@ -12,10 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spak.kg.errors import InvalidFilesError, KgError, Problem
+from spak.kg.files.git import GIT_SECONDS, git
 from spak.kg.files.loader import Laws, load
-
-GIT_SECONDS = 60
-"""A git command that takes longer hangs on something (a lock, a prompt) that a person must see to."""
 
 
 @contextmanager
@@ -76,13 +74,7 @@ def _git(arguments: list[str], folder: Path, failure: str) -> bytes:
         KgError: With `failure` and git's own last line if it fails.
     """
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            check=False,
-            timeout=GIT_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        done = git(folder, *arguments)
     except FileNotFoundError:
         raise KgError("git is not installed; kg diff needs it to read revisions") from None
     except subprocess.TimeoutExpired:

@@ -86,7 +86,7 @@ def _is_text(value: Any) -> bool:
 
 def _truth(value: Any) -> Any:
     if _is_text(value):
-        return _each(scalar.truth, bool)(value)
+        return np.vectorize(scalar.truth, otypes=[bool])(value)
     array = np.asarray(value)
     return array if array.dtype == bool else (array != 0) & ~np.isnan(array.astype(np.float64))
 
@@ -94,15 +94,10 @@ def _truth(value: Any) -> Any:
 def _numbers(value: Any) -> Any:
     """Text as NaN: arithmetic on it is undefined."""
     if _is_text(value):
-        return _each(scalar._number, np.float64)(value)  # noqa: SLF001 - one definition of a number for both modes
+        return np.vectorize(scalar._number, otypes=[np.float64])(value)  # noqa: SLF001 - one definition of a number for both modes
     if isinstance(value, np.ndarray):
         return value.astype(np.float64, copy=False)
     return np.float64(scalar._number(value))  # noqa: SLF001
-
-
-def _each(function: Callable[..., Any], dtype: Any) -> Callable[..., Values]:
-    lifted = np.frompyfunc(function, 1, 1)
-    return lambda value: np.asarray(lifted(value)).astype(dtype)
 
 
 def _arithmetic(op: str, left: Any, right: Any) -> Any:
@@ -123,8 +118,7 @@ def _distinct(function: Callable[[float], float], values: Any) -> Any:
 
 def _compare(op: str, left: Any, right: Any) -> Any:
     if _is_text(left) or _is_text(right):
-        lifted = np.frompyfunc(lambda a, b: scalar.compare(op, a, b), 2, 1)
-        return np.asarray(lifted(left, right)).astype(bool)
+        return np.vectorize(partial(scalar.compare, op), otypes=[bool])(left, right)
     return scalar.COMPARISONS[op](_comparable(left), _comparable(right))
 
 

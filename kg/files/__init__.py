@@ -2,5 +2,5 @@
 
 Read: yaml_reader, yaml_scalars (what a word means, how a value is spelled). Load: root, loader, cache; validate, schema,
 references. Write: tree, tree_reader (a file with its comments), fmt (order and layout), atomic, lock; on top of
-them scaffold, edit, grow, merge.
+them scaffold, edit, grow (git: what is committed), merge.
 """

@@ -42,7 +42,7 @@ class LawFile:
         """
         data = path.read_bytes()
         document = yaml_reader.read(data, str(path))
-        law_in(document)
+        validate.model_of(document, _MODEL)
         return cls(path, data, fmt.tree_of(document))
 
     @property
@@ -102,16 +102,7 @@ def law_of(text: str, path: Path) -> Law:
     Raises:
         InvalidFilesError: With everything that is wrong with it.
     """
-    return law_in(yaml_reader.read(text.encode(), str(path)))
-
-
-def law_in(document: yaml_reader.Document) -> Law:
-    """The law in a file that was read.
-
-    Raises:
-        InvalidFilesError: With everything that is wrong with it.
-    """
-    law: Law = validate.model_of(document, _MODEL)
+    law: Law = validate.model_of(yaml_reader.read(text.encode(), str(path)), _MODEL)
     return law
 
 

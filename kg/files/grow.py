@@ -11,13 +11,12 @@ import msgspec
 
 from spak.kg.errors import KgError
 from spak.kg.files.edit import ChangedError, LawFile, law_of
+from spak.kg.files.git import git
 from spak.kg.files.lock import locked
 from spak.kg.model.law import Evidence, Law
 
 ATTEMPTS = 20
 """Times a file is read again because somebody saved it meanwhile; only people write without the lock."""
-
-GIT_SECONDS = 60
 
 
 def append(root: Path, path: Path, entries: Sequence[Evidence]) -> bool:
@@ -86,13 +85,7 @@ def _committed(path: Path) -> bytes | None:
 def _git(path: Path, *arguments: str) -> bytes | None:
     """What git prints; None if there is no git, no repository, or no such file in it."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(path.parent), *arguments],
-            capture_output=True,
-            check=False,
-            timeout=GIT_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        done = git(path.parent, *arguments)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout

@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from spak.kg.errors import KgError
-from spak.kg.files import fmt, yaml_reader
-from spak.kg.files.edit import law_in
+from spak.kg.files import fmt, validate, yaml_reader
 from spak.kg.files.tree import Branch, values
 from spak.kg.law import status
 from spak.kg.law.kinds import AnyLaw
@@ -67,7 +66,7 @@ def _root(text: bytes, path: str) -> Branch:
     if not text.strip():
         return Branch(is_mapping=True, in_braces=False)
     document = yaml_reader.read(text, path)
-    law_in(document)
+    validate.model_of(document, "law")
     return fmt.tree_of(document)
 
 

@@ -75,16 +75,17 @@ class _World:
         return {plain(alias): node.id for node in reversed(nodes) for alias in node.aliases}
 
     @cached_property
-    def _names(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-        return {}
-
-    def names(self, op: str) -> tuple[frozenset[str], frozenset[str]]:
-        """Tunable parameters and problem parameters of `op` and of the ops below it."""
-        if op not in self._names:
-            below = [self.contents.ops[node] for node in self.ops.descendants(op) if node in self.contents.ops]
-            parameters = frozenset(name for node in below for name in node.parameters)
-            self._names[op] = parameters, frozenset(name for node in below for name in node.problem)
-        return self._names[op]
+    def names(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """Op -> tunable parameters and problem parameters of it and of the ops below it."""
+        ops = self.contents.ops
+        below = {op: [ops[node] for node in self.ops.descendants(op) if node in ops] for op in ops}
+        return {
+            op: (
+                frozenset(n for node in nodes for n in node.parameters),
+                frozenset(n for node in nodes for n in node.problem),
+            )
+            for op, nodes in below.items()
+        }
 
     def unknown(self, kind: str, name: str) -> str | None:
         """What to say of the id `name` if there is no such file of `kind`."""
@@ -116,7 +117,7 @@ def _law(world: _World, law: Law) -> Found:
 
 
 def _law_names(world: _World, law: Law) -> Found:
-    parameters, problem = world.names(law.scope.op)
+    parameters, problem = world.names[law.scope.op]
     settings = parameters | problem | COMPILED_FEATURES.keys()
     if law.scope.when:
         yield from expression("scope.when", law.scope.when, problem | world.facts, "problem parameter")
@@ -130,7 +131,7 @@ def _mentioned(world: _World, law: Law, mention: Mention) -> Found:
     if mention.what == "system":
         yield from _ids(world, "system", {mention.field: mention.value})
     elif law.scope.op in world.contents.ops:
-        parameters, problem = world.names(law.scope.op)
+        parameters, problem = world.names[law.scope.op]
         if mention.what == "expression":
             known = parameters | problem | COMPILED_FEATURES.keys() | world.facts
             yield from expression(mention.field, mention.value, known, "name")

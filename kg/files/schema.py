@@ -63,12 +63,6 @@ def _plain(model: type[T], found: T, **changed: object) -> T:
 
 
 @cache
-def law_schema(law_kind: str) -> dict[str, Any]:
-    """The schema of one kind of law: a union's errors name every branch, those of one kind name what is wrong."""
-    return msgspec.json.schema(KINDS[law_kind].model)
-
-
-@cache
-def file_schema(kind: str) -> dict[str, Any]:
-    """The schema of a whole kind of file, without the heading."""
-    return msgspec.json.schema(MODELS[kind])
+def model_schema(kind: str, law_kind: str = "") -> dict[str, Any]:
+    """The schema of a kind of file without the heading; of one kind of law, as a union's errors name every branch."""
+    return msgspec.json.schema(KINDS[law_kind].model if law_kind else MODELS[kind])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from spak.kg.errors import InvalidFilesError
-from spak.kg.files.schema import MODELS, file_schema, law_schema
+from spak.kg.files.schema import MODELS, model_schema
 from spak.kg.law.kinds import KINDS
 from spak.kg.model.taxonomy import alike
 
@@ -72,7 +72,7 @@ def flaws(value: Any, kind: str) -> list[Flaw]:
         return [Flaw("", f"the file holds a mapping (got {_show(value)}); see docs/formats.md")]
     if kind == "law" and value.get("kind") not in tuple(KINDS):
         return [Flaw("kind" if "kind" in value else "", _kind_message(value.get("kind")))]
-    found = list(_schema_flaws(value, law_schema(value["kind"]) if kind == "law" else file_schema(kind)))
+    found = list(_schema_flaws(value, model_schema(kind, value["kind"] if kind == "law" else "")))
     return found or [_own_flaw(value, kind)]
 
 

@@ -95,7 +95,11 @@ def op_node(known: Mapping[str, Op], name: str, recording: Recording, space: Sea
     changed = _grown(op, recording, space) if op.open else op
     if space is not None and not op.open:
         _check_same_space(op, space)
-    _check_problem(changed, recording)
+    unknown = sorted(recording.problem.keys() - changed.problem.keys())
+    if unknown:
+        raise KgError(
+            f"op {op.id!r} has no problem parameter {', '.join(unknown)}; say it with --problem in its own terms"
+        )
     _check_inside(changed, recording.trials)
     return changed, changed != op
 
@@ -176,14 +180,6 @@ def _check_same_space(op: Op, space: SearchSpace) -> None:
     for name, parameter in op.parameters.items():
         if set(parameter.values) != set(space.parameters[name]):
             raise KgError(f"op {op.id!r} has other values of {name} than the T1 file; import under another --op")
-
-
-def _check_problem(op: Op, recording: Recording) -> None:
-    unknown = sorted(recording.problem.keys() - op.problem.keys())
-    if unknown:
-        raise KgError(
-            f"op {op.id!r} has no problem parameter {', '.join(unknown)}; say it with --problem in its own terms"
-        )
 
 
 def _check_inside(op: Op, trials: Sequence[Trial]) -> None:

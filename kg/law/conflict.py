@@ -12,10 +12,12 @@ from functools import cache, cached_property
 from itertools import combinations, combinations_with_replacement, product
 from math import prod
 
+from msgspec.structs import replace
+
 from spak.kg.expression import Expression, parse
 from spak.kg.law.kinds import meaning
 from spak.kg.law.power import DEAD
-from spak.kg.law.scope import Match, Matcher, Question, inside, overridden, reduced
+from spak.kg.law.scope import Match, Matcher, Question, inside, reduced
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
@@ -85,7 +87,8 @@ def answering(store: Store, question: Question) -> tuple[list[Hit], tuple[Disput
     disputes = tuple(Dispute(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
     losers = {law: one.nearer for one in disputes if one.nearer is not None for law in one.laws if law != one.nearer}
     return [
-        Hit(hit.law, overridden(hit.match, losers[hit.law.id])) if hit.law.id in losers else hit for hit in hits
+        Hit(hit.law, replace(hit.match, overridden_by=losers[hit.law.id])) if hit.law.id in losers else hit
+        for hit in hits
     ], disputes
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
-import msgspec
-
 from spak.kg.expression import Expression, parse
 from spak.kg.law.toolchain import is_stale
 from spak.kg.model.base import Model, Scalar
@@ -203,11 +201,6 @@ class Matcher:
             self._relatives[scope] = self._hardware.path(self.question.hw, scope)
         path = self._relatives[scope]
         return None if path is None else ("transferred", path)
-
-
-def overridden(match: Match, winner: str) -> Match:
-    """`match` of a law that contradicts the nearer law `winner`."""
-    return msgspec.structs.replace(match, overridden_by=winner)
 
 
 def op_relations(store: Store, op: str) -> dict[str, tuple[OpMatch, Path]]:

@@ -37,7 +37,6 @@ REPEATED = frozenset(
         "FORMATS",
         "Floats",
         "Format",
-        "GIT_SECONDS",
         "HELP",
         "KINDS",
         "Kernel",

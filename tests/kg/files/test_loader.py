@@ -311,7 +311,7 @@ def test_the_fast_path_and_the_schema_agree_on_what_is_a_law(key, value):
     except msgspec.ValidationError:
         assert validate.flaws(changed, "law")
     else:
-        assert not list(validate._schema_flaws(changed, validate.law_schema("negative")))
+        assert not list(validate._schema_flaws(changed, validate.model_schema("law", "negative")))
         assert isinstance(validate.convert(changed, "law"), Law)
 
 
