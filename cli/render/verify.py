@@ -19,16 +19,18 @@ def verification(found: Verification, pen: Pen) -> str:
         lines.append("  no recorded trial speaks of it")
     for run, what in found.differing:
         lines += wrap(f"DIFFERS: {run}: {what}", indent=2)
-    status = found.before if found.after == found.before else f"{found.before} -> {found.after}"
-    lines += wrap(f"verdict: {found.verdict}; status: {status} ({_short(found.reason)})")
+    lines += wrap(f"verdict: {found.verdict}; status: {_status(found)} ({_short(found.reason)})")
     return "\n".join(lines) + "\n"
 
 
 def summary(found: Verification) -> str:
     """One line for a law among many."""
-    status = found.before if found.after == found.before else f"{found.before} -> {found.after}"
-    words = f"{found.law}: {found.verdict} ({len(found.lines)} judgements); {status}"
+    words = f"{found.law}: {found.verdict} ({len(found.lines)} judgements); {_status(found)}"
     return words + "".join(f"\n  DIFFERS: {run}: {what}" for run, what in found.differing)
+
+
+def _status(found: Verification) -> str:
+    return found.before if found.after == found.before else f"{found.before} -> {found.after}"
 
 
 def _line(line: Line, pen: Pen) -> Iterator[str]:

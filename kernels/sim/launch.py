@@ -61,14 +61,13 @@ def run(
     """Run a compiled kernel on arguments of the same types and constants."""
     if not 1 <= len(grid) <= MAX_GRID_RANK or any(size < 1 for size in grid):
         raise SimulatorError(f"grid must be one to three positive numbers (got {tuple(grid)})")
-    sizes = (int(grid[0]), int(grid[1]) if len(grid) > 1 else 1, int(grid[2]) if len(grid) > 2 else 1)  # noqa: PLR2004
+    x, y, z = [*map(int, grid), 1, 1][:MAX_GRID_RANK]
+    sizes = (x, y, z)
     memory = Memory()
     values = flat_values(program, args, memory)
-    parameters = []
-    for parameter, value in zip(program.body.params, values, strict=True):
-        ty = parameter.get_type()
-        parameters.append(narrow(np.array([value]), ty.dtype))
-    total = sizes[0] * sizes[1] * sizes[2]
+    typed = zip(program.body.params, values, strict=True)
+    parameters = [narrow(np.array([value]), parameter.get_type().dtype) for parameter, value in typed]
+    total = x * y * z
     together = batch or batch_size(program)
     used = frozenset(v.name for o in program.body.traverse() for v in o.all_inputs())
     with np.errstate(all="ignore"):
@@ -81,9 +80,7 @@ def run(
 
 def block_ids(grid: tuple[int, int, int], first: int, last: int) -> NDArray[np.int32]:
     """(count, 3) ids of blocks in launch order, x fastest."""
-    linear = np.arange(first, last)
-    x, y = grid[0], grid[1]
-    return np.stack([linear % x, linear // x % y, linear // (x * y)], axis=1).astype(np.int32)
+    return np.stack(np.unravel_index(np.arange(first, last), grid, order="F"), axis=1).astype(np.int32)
 
 
 def batch_size(program: Program) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ def summarise(samples: Sequence[float]) -> Interval:
         raise ValueError(f"times must be finite and at least one (got {list(samples)[:5]})")
     ordered = sorted(samples)
     count = len(ordered)
-    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    middle = statistics.median(ordered)
     rank = interval_rank(count)
     if rank == 0:
         return Interval(middle, None, None)

@@ -119,7 +119,7 @@ class Supervisor:
                 return
 
     def _judge(self, attempt: _Attempt, end: _End) -> Outcome:
-        suspect = attempt.remove(end.step.index)
+        suspect = attempt.waiting.pop(end.step.index)
         if end.step.stage == "time" and attempt.waiting:
             alone = _Attempt(replace(attempt.batch, contestants=(suspect,)))
             again = self._play(alone)
@@ -232,15 +232,11 @@ class _Attempt:
             self._checks[message.index] = message
         elif isinstance(message, Timed):
             check = self._checks[message.index]
-            outcome = Outcome(self.remove(message.index), message.samples, check.error, check.wall_ms)
+            outcome = Outcome(self.waiting.pop(message.index), message.samples, check.error, check.wall_ms)
             self._finished.append(outcome)
         elif isinstance(message, Failed):
-            contestant = self.remove(message.index)
+            contestant = self.waiting.pop(message.index)
             self._finished.append(Outcome(contestant, invalidity=message.invalidity, failure=message.failure))
-
-    def remove(self, index: int) -> Contestant:
-        """Take a contestant out."""
-        return self.waiting.pop(index)
 
     def take(self) -> list[Outcome]:
         """What finished since the last call."""
