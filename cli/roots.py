@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -85,7 +86,9 @@ def open_library(state: Globals, toolchain: str | None = None) -> Library:
     """
     from spak import load
 
-    return load(state.laws, toolchain=toolchain, cache=cache_directory())
+    library = load(state.laws, toolchain=toolchain, cache=cache_directory())
+    gc.freeze()  # a command keeps what it loaded until it ends: looking through 10,000 laws for garbage finds none
+    return library
 
 
 def cache_directory() -> Path:
