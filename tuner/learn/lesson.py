@@ -25,7 +25,7 @@ from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
-from spak.tuner.learn.mining.candidates import Margins, Topic, mine, mine_compiled, narrowing, scope_of
+from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of
 from spak.tuner.learn.mining.table import TrialTable, from_runs
 from spak.tuner.learn.mining.words import slug
 
@@ -47,7 +47,6 @@ class Lesson:
         budget: Most trials spent on testing candidates.
         seed: Draws the random challengers.
         pool: Feasible configurations, some of which no trial has seen.
-        margins: What counts as far and as a tie; None: the defaults.
         is_known: Whether a candidate says nothing new; those are tested with what the others leave of the budget.
     """
 
@@ -57,7 +56,6 @@ class Lesson:
     budget: int
     seed: int
     pool: Space | None = None
-    margins: Margins | None = None
     is_known: Callable[[Law], bool] = lambda _: False
 
 
@@ -103,8 +101,8 @@ def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> L
     if not any(trial.invalidity != "constraints" for trial in found.trials):
         return Learned((), (), ())
     table = from_runs([found], objective=backend.provenance().objective)
-    mined = mine(table, lesson.subject, lesson.margins) if found.tier == "measured" else ()
-    mined += mine_compiled(table, lesson.subject, lesson.margins)
+    mined = mine(table, lesson.subject) if found.tier == "measured" else ()
+    mined += mine_compiled(table, lesson.subject)
     held_out = select_held_out(lesson.op, table.problems, lesson.subject.kinds)
     families = [tuple(_scopes(law, table, held_out, lesson.subject)) for law in mined]
     families.sort(key=lambda family: lesson.is_known(family[0]))
@@ -130,8 +128,8 @@ def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson)
         lesson: What they are about.
     """
     table, seen = from_runs(found), from_runs(others)
-    mined = mine(table, lesson.subject, lesson.margins) if found[0].tier == "measured" else ()
-    mined += mine_compiled(table, lesson.subject, lesson.margins)
+    mined = mine(table, lesson.subject) if found[0].tier == "measured" else ()
+    mined += mine_compiled(table, lesson.subject)
     families = [tuple(_scopes(law, table, seen.problems, lesson.subject)) for law in mined]
     return _sorted_out(families, {family[0].id for family in families}, (seen, ()), (lesson, others[0].id))
 

@@ -61,7 +61,7 @@ def _effects(rounds: Rounds, size: int) -> Iterator[Effect]:
     for name, parameter in rounds.op.parameters.items():
         values = table.parameters.get(name, ()) if parameter.role != "tile" and rounds.best else ()
         for before, after in pairwise(range(len(values))):
-            contexts, _ = matched(table, name, (before, after))
+            contexts = matched(table, name, (before, after))
             found = table.time[rounds.row][contexts]  # (C, 2)
             found = found[np.isfinite(found).all(axis=1)]
             near = found[(found <= NEAR * table.time[rounds.row, table.best()[rounds.row]]).any(axis=1)]

@@ -162,18 +162,11 @@ def _measured_row(verdict: Verdict, table: TrialTable, row: int, seen: Bools) ->
 
 def _failure(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
     del effect
-    ran = int((mask & (table.observed[row] | _compiled(table, row)) & ~table.failed[row]).sum())
+    ran = int((mask & (table.observed | table.compiled)[row] & ~table.failed[row]).sum())
     broken = int((mask & table.failed[row]).sum())
     if ran + broken == 0 or (not ran and broken < MIN_TESTED):
         return None
     return _Row("refutes" if ran else "supports", {"failure_rate": broken / (ran + broken)}, {})
-
-
-def _compiled(table: TrialTable, row: int) -> Bools:
-    known = np.zeros(len(table.codes), dtype=bool)
-    for values in table.features.values():
-        known |= np.isfinite(values[row])
-    return known
 
 
 def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
@@ -221,7 +214,7 @@ def _tie(test: AxisTest, table: TrialTable, row: int) -> _Row | None:
     codes = [values.index(value) for value in test.values if value in values]
     if len(codes) < len(test.values):
         return None
-    contexts, _ = matched(table, name, codes)
+    contexts = matched(table, name, codes)
     times = table.time[row][contexts] if len(contexts) else np.empty((0, len(codes)))
     rows = np.flatnonzero(np.isfinite(times).all(axis=1)) if len(times) else np.empty(0, dtype=np.int64)
     if len(rows) < MIN_CONTEXTS:

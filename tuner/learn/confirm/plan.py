@@ -136,7 +136,7 @@ def _test(
             tested = [*places[has][: MIN_TESTED + 1], *places[others][: MIN_TESTED + 1]]
             return [found.configuration(int(index)) for index in tested]
         case AxisTest(name, values):
-            contexts, _ = matched(found, name, [found.parameters[name].index(value) for value in values])
+            contexts = matched(found, name, [found.parameters[name].index(value) for value in values])
             best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_CONTEXTS + 1]
             return [found.configuration(int(index)) for context in contexts[best] for index in context]
     return []

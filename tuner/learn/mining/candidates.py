@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from spak.kg.expression import parse
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
@@ -13,8 +13,8 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
 from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
-from spak.tuner.learn.mining.indifferent import Tie, ties
-from spak.tuner.learn.mining.negative import FarRegion, Settings, slow_regions
+from spak.tuner.learn.mining.indifferent import WITHIN, Tie, ties
+from spak.tuner.learn.mining.negative import FAR, FarRegion, slow_regions
 from spak.tuner.learn.mining.positive import PreferredSetting, settings
 from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.table import TrialTable, problem_text
@@ -58,53 +58,31 @@ class Topic:
         return cls(hw, op.id, op.title, kinds, run, tiles=tiles if op.parameters else None)
 
 
-@dataclass(frozen=True)
-class Margins:
-    """What counts as far, and as a tie.
-
-    Attributes:
-        negative: How far, and how many configurations.
-        within: Margin of a tie and of a preferred setting; 0.01 is 1 %.
-    """
-
-    negative: Settings = field(default_factory=Settings)
-    within: float = 0.01
-
-
-def mine(table: TrialTable, subject: Topic, margins: Margins | None = None) -> tuple[Law, ...]:
+def mine(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     """Candidate laws of one table, each with the run that suggested it as its only evidence.
 
-    Args:
-        table: Trials of at least one problem size; positive and indifferent laws need two.
-        subject: What the trials are about.
-        margins: Defaults apply where None.
+    Positive and indifferent laws need two problem sizes.
     """
-    margins = margins or Margins()
+    if not table.observed.any():
+        return ()
     usable = tuple(name for name in FEATURES if name in table.features)
-    found: list[Law] = []
-    if table.observed.any():
-        every = literals(table, features=usable, tiles=subject.tiles)
-        found += [_slow(table, subject, region, margins) for region in slow_regions(table, every, margins.negative)]
-        found += [
-            _positive(table, subject, setting, margins.within) for setting in settings(table, within=margins.within)
-        ]
-        found += [_indifferent(table, subject, tie, margins.within) for tie in ties(table, within=margins.within)]
-    return tuple(found)
+    every = literals(table, features=usable, tiles=subject.tiles)
+    return (
+        *(_slow(table, subject, region) for region in slow_regions(table, every)),
+        *(_positive(table, subject, setting) for setting in settings(table)),
+        *(_indifferent(table, subject, tie) for tie in ties(table)),
+    )
 
 
-def mine_compiled(table: TrialTable, subject: Topic, margins: Margins | None = None) -> tuple[Law, ...]:
+def mine_compiled(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     """Candidate laws about what the compiler does: where every configuration spills, or does not compile.
 
-    Args:
-        table: Trials with compiled features; times play no part.
-        subject: What the trials are about; its tier is `compiled`.
-        margins: Defaults apply where None.
+    Times play no part; the subject's tier is `compiled`.
     """
-    margins = margins or Margins()
     return tuple(
         _compiled(table, subject, claim, region)
         for claim in COMPILED_CLAIMS
-        for region in compiled_regions(table, claim, margins.negative, subject.tiles)
+        for region in compiled_regions(table, claim, subject.tiles)
     )
 
 
@@ -178,17 +156,16 @@ class _Statement:
     interval: dict[str, float]
 
 
-def _slow(table: TrialTable, subject: Topic, region: FarRegion, margins: Margins) -> NegativeLaw:
+def _slow(table: TrialTable, subject: Topic, region: FarRegion) -> NegativeLaw:
     where = in_words(_avoid(region))
-    far = margins.negative.far
     timed = region.mask & table.observed
     if timed.any():
         low, _ = table.slowdown_bounds()
         least = float(low[timed].min())
-        title = f"{subject.op_title} on {subject.hw} is at least {far:g}x slower than its best where {where}"
+        title = f"{subject.op_title} on {subject.hw} is at least {FAR:g}x slower than its best where {where}"
         why = mechanism(table, region.mask)
         told = _Statement(
-            "slow", title, why, {"slowdown": Bound(at_least=far)}, {"slowdown": least}, {"slowdown": least}
+            "slow", title, why, {"slowdown": Bound(at_least=FAR)}, {"slowdown": least}, {"slowdown": least}
         )
     else:
         title = f"{subject.op_title} on {subject.hw} does not run where {where}"
@@ -239,20 +216,20 @@ def _reading_order(text: str) -> tuple[bool, str]:
     return (text.split(" ", 1)[0] in FEATURES, text)
 
 
-def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting, within: float) -> PositiveLaw:
+def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> PositiveLaw:
     words = " and ".join(f"{name} = {value}" for name, value in setting.prefer.items())
     scope = _scope(table, subject)
     return PositiveLaw(
         id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-prefer", f"{words} {scope.when}".replace("=", " ")),
         title=f"{subject.op_title} on {subject.hw} reaches its best with {words}"[:200],
         scope=scope,
-        claim=PreferClaim(prefer=setting.prefer, effect={"cost": Bound(at_most=within)}),
+        claim=PreferClaim(prefer=setting.prefer, effect={"cost": Bound(at_most=WITHIN)}),
         status="proposed",
         evidence=(_evidence(table, subject, {"cost": setting.cost, "loss": setting.loss}, {}),),
     )
 
 
-def _indifferent(table: TrialTable, subject: Topic, tie: Tie, within: float) -> IndifferentLaw:
+def _indifferent(table: TrialTable, subject: Topic, tie: Tie) -> IndifferentLaw:
     listed = ", ".join(str(value) for value in tie.values)
     scope = _scope(table, subject)
     evidence = _evidence(table, subject, {"change": tie.change, "cost": tie.cost}, {})
@@ -261,7 +238,7 @@ def _indifferent(table: TrialTable, subject: Topic, tie: Tie, within: float) -> 
         title=f"{subject.op_title} on {subject.hw} does not care which {tie.parameter} of {listed}"[:200],
         scope=scope,
         claim=IndifferentClaim(
-            over=tie.parameter, values=tie.values, within=f"{within * 100:g}%", effect={"change": Bound(at_most=within)}
+            over=tie.parameter, values=tie.values, within=f"{WITHIN * 100:g}%", effect={"change": Bound(at_most=WITHIN)}
         ),
         status="proposed",
         evidence=(evidence,),

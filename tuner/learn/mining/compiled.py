@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spak.tuner.learn.mining.negative import Badness, FarRegion, Settings, regions
+from spak.tuner.learn.mining.negative import FarRegion, regions
 from spak.tuner.learn.mining.predicates import literals
 from spak.tuner.learn.mining.table import Bools, TrialTable
 
@@ -32,10 +32,10 @@ class CompiledClaim:
     def shows(self, table: TrialTable) -> tuple[Bools, Bools]:
         """(S, N) cells that say something about it, and those that show it."""
         if self.effect == "failure_rate":
-            return _known(table), table.failed
+            return table.observed | table.failed | table.compiled, table.failed
         values = table.features.get(self.effect)
         if values is None:
-            return np.zeros(table.time.shape, dtype=bool), np.zeros(table.time.shape, dtype=bool)
+            return np.zeros_like(table.failed), np.zeros_like(table.failed)
         return np.isfinite(values), values >= self.at_least
 
     def least(self, table: TrialTable, mask: Bools) -> float:
@@ -49,19 +49,9 @@ COMPILED_CLAIMS = (
 )
 
 
-def _known(table: TrialTable) -> Bools:
-    known = table.failed | table.observed
-    for values in table.features.values():
-        known = known | np.isfinite(values)
-    return known
-
-
-def compiled_regions(
-    table: TrialTable, claim: CompiledClaim, settings: Settings, tiles: tuple[str, ...] | None = None
-) -> list[FarRegion]:
+def compiled_regions(table: TrialTable, claim: CompiledClaim, tiles: tuple[str, ...] | None = None) -> list[FarRegion]:
     """The most general regions whose every configuration shows `claim`; predicates speak of parameters only."""
     relevant, shown = claim.shows(table)
     if not shown.any():
         return []
-    badness = Badness(relevant, shown.astype(float), 1.0)
-    return regions(literals(table, tiles=tiles, relevant=relevant), badness, settings)
+    return regions(literals(table, tiles=tiles, relevant=relevant), relevant, shown.astype(float), 1.0)

@@ -9,7 +9,10 @@ from itertools import combinations
 import numpy as np
 
 from spak.kg.model.base import Scalar
-from spak.tuner.learn.mining.table import Bools, Floats, TrialTable
+from spak.tuner.learn.mining.table import TrialTable
+
+WITHIN = 0.01
+"""Margin of a tie, and of a preferred setting: 1 %."""
 
 NEAR = 1.5
 """Contexts this near to the best count: how an axis behaves among hopeless configurations steers no search."""
@@ -30,20 +33,16 @@ class Tie:
         values: The values, in canonical order.
         change: Median over matched contexts of the largest time over the least, minus 1, worst problem size.
         cost: What fixing the worst of the values costs against the best, minus 1, worst problem size.
-        interval: 95 % interval of `change` over contexts (order statistics), widest problem size.
-        contexts: Matched contexts at the problem size that has fewest.
     """
 
     parameter: str
     values: tuple[Scalar, ...]
     change: float
     cost: float
-    interval: tuple[float, float]
-    contexts: int
 
 
-def ties(table: TrialTable, *, within: float = 0.01) -> list[Tie]:
-    """The largest sets of values of each parameter that tie within `within` (0.01 is 1 %)."""
+def ties(table: TrialTable) -> list[Tie]:
+    """The largest sets of values of each parameter that tie within `WITHIN`."""
     found: list[Tie] = []
     for name, values in table.parameters.items():
         kept: list[set[int]] = []
@@ -51,7 +50,7 @@ def ties(table: TrialTable, *, within: float = 0.01) -> list[Tie]:
             for codes in combinations(range(len(values)), size):
                 if any(set(codes) <= earlier for earlier in kept):
                     continue
-                tie = _tie(table, name, codes, within)
+                tie = _tie(table, name, codes)
                 if tie is not None:
                     kept.append(set(codes))
                     found.append(tie)
@@ -60,10 +59,8 @@ def ties(table: TrialTable, *, within: float = 0.01) -> list[Tie]:
     return found
 
 
-def matched(
-    table: TrialTable, name: str, codes: Sequence[int]
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.int64]], Bools]:
-    """Contexts that have every one of `codes`: (C, len(codes)) configuration indices, and (N,) which are in use."""
+def matched(table: TrialTable, name: str, codes: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """(C, len(codes)) configurations of each context, all other parameters equal, that has every one of `codes`."""
     position = list(table.parameters).index(name)
     others = np.delete(table.codes, position, axis=1)
     _, group = np.unique(others, axis=0, return_inverse=True)
@@ -72,20 +69,15 @@ def matched(
     for slot, code in enumerate(codes):
         members = np.flatnonzero(table.codes[:, position] == code)
         index[group[members], slot] = members
-    whole = index[(index >= 0).all(axis=1)]
-    used = np.zeros(len(table.codes), dtype=bool)
-    used[whole.ravel()] = True
-    return whole, used
+    return index[(index >= 0).all(axis=1)]
 
 
-def _tie(table: TrialTable, name: str, codes: Sequence[int], within: float) -> Tie | None:
-    contexts, _ = matched(table, name, codes)
+def _tie(table: TrialTable, name: str, codes: Sequence[int]) -> Tie | None:
+    contexts = matched(table, name, codes)
     if len(contexts) < MIN_CONTEXTS:
         return None
     changes: list[float] = []
     costs: list[float] = []
-    interval = (0.0, 0.0)
-    counts: list[int] = []
     for row in range(len(table.problems)):
         times = table.time[row][contexts]  # (C, values)
         times = times[np.isfinite(times).all(axis=1)]
@@ -97,22 +89,9 @@ def _tie(table: TrialTable, name: str, codes: Sequence[int], within: float) -> T
             return None
         change = near.max(axis=1) / near.min(axis=1) - 1
         cost = float(times.min(axis=0).max() / times.min() - 1)
-        if cost > within or float(np.mean(change <= within)) < SHARE_WITHIN:
+        if cost > WITHIN or float(np.mean(change <= WITHIN)) < SHARE_WITHIN:
             return None
-        spread = _interval_of_median(change)
-        interval = max(interval, spread, key=lambda pair: pair[1])
         changes.append(float(np.median(change)))
         costs.append(cost)
-        counts.append(len(near))
     values = tuple(table.parameters[name][code] for code in codes)
-    return Tie(name, values, max(changes), max(costs), interval, min(counts))
-
-
-def _interval_of_median(sample: Floats) -> tuple[float, float]:
-    """95 % interval of the median by order statistics (normal approximation to the binomial)."""
-    ordered = np.sort(sample)
-    count = len(ordered)
-    half = 1.96 * np.sqrt(count) / 2
-    low = max(0, int(np.floor(count / 2 - half)))
-    high = min(count - 1, int(np.ceil(count / 2 + half)))
-    return float(ordered[low]), float(ordered[high])
+    return Tie(name, values, max(changes), max(costs))

@@ -9,11 +9,15 @@ from math import exp, log
 import numpy as np
 
 from spak.kg.model.base import Scalar
+from spak.tuner.learn.mining.indifferent import WITHIN
 from spak.tuner.learn.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
 from spak.tuner.learn.mining.table import Bools, TrialTable
 
-MAX_SETTINGS = 2
-"""Parameters one preferred setting fixes at most: more is a winner, and winners transfer poorly."""
+LOSS = 0.02
+"""Least share that is lost without a setting that is worth a law."""
+
+MAX_SETTINGS = 4
+"""Most settings one run may suggest, of two parameters at most: more is a winner, and winners transfer poorly."""
 
 MIN_PROBLEMS = 2
 """Problem sizes a setting must hold over: one size gives a winner, not a law."""
@@ -27,34 +31,30 @@ class PreferredSetting:
         prefer: Parameter -> value.
         cost: What fixing it costs against the best, minus 1, worst problem size, as the intervals allow.
         loss: What leaving it costs: best outside over best, minus 1, least over problem sizes, as the intervals allow.
-        configurations: Distinct configurations that have it.
         chance: Bonferroni-corrected chance of such a setting in exchangeable noise.
     """
 
     prefer: dict[str, Scalar]
     cost: float
     loss: float
-    configurations: int
     chance: float
 
 
-def settings(
-    table: TrialTable, *, within: float = 0.01, loss: float = 0.02, max_laws: int = 4
-) -> list[PreferredSetting]:
-    """Settings whose best is within `within` of the best and without which at least `loss` is lost, fewest names first."""
+def settings(table: TrialTable) -> list[PreferredSetting]:
+    """Settings that cost at most `WITHIN`, and without which at least `LOSS` is lost, fewest names first."""
     if len(table.problems) < MIN_PROBLEMS:
         return []
     candidates = list(_candidates(table))
     kept: list[PreferredSetting] = []
     for prefer, mask in candidates:
         found = _setting(table, prefer, mask, tried=len(candidates))
-        if found is None or found.cost > within or found.loss < loss or found.chance > FAMILY_ERROR:
+        if found is None or found.cost > WITHIN or found.loss < LOSS or found.chance > FAMILY_ERROR:
             continue
         if any(earlier.prefer.items() <= found.prefer.items() for earlier in kept):
             continue  # a shorter setting already says it
         kept.append(found)
     kept.sort(key=lambda s: (len(s.prefer), -s.loss))
-    return kept[:max_laws]
+    return kept[:MAX_SETTINGS]
 
 
 def _candidates(table: TrialTable) -> list[tuple[dict[str, Scalar], Bools]]:
@@ -63,7 +63,7 @@ def _candidates(table: TrialTable) -> list[tuple[dict[str, Scalar], Bools]]:
         if len(values) > 1:
             single.extend((name, value, table.column(name) == code) for code, value in enumerate(values))
     found = [({name: value}, mask) for name, value, mask in single]
-    for first, second in combinations(single, MAX_SETTINGS):
+    for first, second in combinations(single, 2):
         if first[0] != second[0] and (both := first[2] & second[2]).any():
             found.append(({first[0]: first[1], second[0]: second[1]}, both))
     return found
@@ -85,5 +85,4 @@ def _setting(table: TrialTable, prefer: dict[str, Scalar], mask: Bools, *, tried
         # everything at least `row_loss` better than the rest lies inside: the chance that noise would put it there
         winners = int((time[seen] < low[outside].min()).sum())
         chance += log_chance_of_avoiding(int(seen.sum()), max(winners, 1), int(outside.sum()))
-    corrected = min(1.0, exp(min(0.0, chance + log(max(tried, 1)))))
-    return PreferredSetting(prefer, cost, float(loss), int((mask & table.observed.any(axis=0)).sum()), corrected)
+    return PreferredSetting(prefer, cost, float(loss), exp(min(0.0, chance + log(tried))))

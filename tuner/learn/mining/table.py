@@ -63,6 +63,11 @@ class TrialTable:
         """(S, N): cells with a time."""
         return ~np.isnan(self.time)
 
+    @property
+    def compiled(self) -> Bools:
+        """(S, N): cells with any compiled feature."""
+        return np.logical_or.reduce([np.zeros_like(self.failed), *map(np.isfinite, self.features.values())])
+
     def column(self, name: str) -> npt.NDArray[np.int16]:
         """(N,): codes of one parameter."""
         return self.codes[:, self.space.names.index(name)]
