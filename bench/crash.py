@@ -39,6 +39,7 @@ from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
 from spak.tuner.learn.confirm.evidence import RunWitness, differences
+from spak.tuner.learn.confirm.plan import CONFIRM
 from spak.tuner.learn.mining.table import problem_text
 from spak.tuner.replay import Recording, recorded_space
 from spak.tuner.strategy import registry
@@ -196,7 +197,7 @@ def child(place: Place) -> None:
         print(TESTING, flush=True)
         keep(trial)
 
-    searched = tuple(trial for trial in done if trial.origin != learn.CONFIRM)
+    searched = tuple(trial for trial in done if trial.origin != CONFIRM)
     search = loop.Search(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
     run = record.build(frame, loop.run(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched))
     lesson = learn.Lesson(learn.subject_of(run, laws), op, {}, TESTS, 0, is_known=writeback.known_before(run.id, laws))

@@ -36,10 +36,10 @@ from spak.tuner.learn.writeback import law_text
 def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> Iterator[Evidence]:
     """What `run` says of `law`: an entry for each problem size measured, or one for all that were compiled."""
     table = from_runs([run])
-    measured = run.tier == "measured"
-    compiled = judging.judge(law, table, facts, min_problems=1)
-    together = (compiled,) if compiled.problems else ()
-    for said in judging.judge_each(law, table, facts) if measured else together:
+    parts = [table.only([row]) for row in range(len(table.problems))] if run.tier == "measured" else [table]
+    for said in (judging.judge(law, part, facts, min_problems=1) for part in parts):
+        if not said.problems:
+            continue
         yield Evidence(
             run=run.id,
             verdict=said.verdict,

@@ -29,6 +29,7 @@ from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
+from spak.tuner.learn.confirm.plan import CONFIRM
 from spak.tuner.strategy import registry
 from spak.tuner.strategy.base import Strategy
 
@@ -222,7 +223,7 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
 
 def _searched(done: Sequence[Trial]) -> tuple[Trial, ...]:
     """Trials of a journal before those that test what the search suggests."""
-    return tuple(trial for trial in done if trial.origin != learn.CONFIRM)
+    return tuple(trial for trial in done if trial.origin != CONFIRM)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
 from spak.tuner.learn.confirm.evidence import SPEAKING, RunWitness, differences, entry_of
 from spak.tuner.learn.confirm.judge import Judgement, in_scope
-from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
-from spak.tuner.learn.lesson import CONFIRM
+from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, key, plan
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
 from spak.tuner.learn.writeback import LawEdit
 
@@ -327,9 +326,8 @@ def trials(test: Experiment, laws: Laws, backend: Backend) -> tuple[Trial, ...]:
     asked = _asks(test, problems, _known(test.law, laws))
     if not asked:
         raise TunerError(f"{test.law.id}: found no configuration that it names; it cannot be tried like this")
-    ordered = [ask for problem in problems for ask in asked if ask.problem == problem]
-    requests = [Request(ask.configuration, ask.problem, CONFIRM) for ask in ordered]
-    return tuple(trial for _, trial in backend.evaluate(requests))
+    ordered = [request for problem in problems for request in asked if request.problem == problem]
+    return tuple(trial for _, trial in backend.evaluate(ordered))
 
 
 def _known(law: Law, laws: Laws) -> TrialTable | None:
@@ -339,7 +337,7 @@ def _known(law: Law, laws: Laws) -> TrialTable | None:
     return from_runs(runs, objective="time" if timed else "predicted_time") if runs else None
 
 
-def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialTable | None) -> list[Ask]:
+def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialTable | None) -> list[Request]:
     rng = stream(test.seed, Purpose.REPETITION)
     space = build(test.op, problems[0], test.facts)
     inside, outside = _pools(test, space, rng)
@@ -348,14 +346,13 @@ def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialT
     asked, _ = plan([test.law], found, HeldOut(tuple(problems), limit, space.part(inside)), test.facts, rng)
     if not asked:
         return []
-    have = {(problem_text(ask.problem), problem_text(ask.configuration)) for ask in asked}
-    more = [
-        Ask(configuration, problem)
+    have = set(map(key, asked))
+    others = [
+        Request(configuration, problem, CONFIRM)
         for problem in problems
         for configuration in map(space.config, outside[:MIN_REFERENCES])
-        if (problem_text(problem), problem_text(configuration)) not in have
     ]
-    return [*asked, *more]
+    return [*asked, *(request for request in others if key(request) not in have)]
 
 
 def _pools(test: Experiment, space: Space, rng: np.random.Generator) -> tuple[list[int], list[int]]:

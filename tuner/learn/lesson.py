@@ -7,16 +7,18 @@ the law, and what did not hold is recorded as refuted in the run file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice, zip_longest
+from typing import Literal
 
 import msgspec
 
 from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of, parse_toolchain
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Problem, Scalar
 from spak.kg.model.hardware import compute_capability
-from spak.kg.model.law import Evidence, Law, Scope
+from spak.kg.model.law import Evidence, Law, Scope, Verdict
 from spak.kg.model.op import Op
 from spak.kg.model.run import Candidate, Run, Trial
 from spak.kg.model.store import Store
@@ -24,7 +26,7 @@ from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
-from spak.tuner.learn.confirm.plan import Ask, HeldOut, plan
+from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, key, plan
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of
 from spak.tuner.learn.mining.table import TrialTable, from_runs
 from spak.tuner.learn.mining.words import slug
@@ -32,8 +34,9 @@ from spak.tuner.learn.mining.words import slug
 MAX_HELD_OUT = 4
 """Problem sizes candidates are tested on: two are needed, more make a law wider at the same cost each."""
 
-CONFIRM = "confirm"
-"""`Trial.origin` of a trial made to test a candidate."""
+_Outcome = Literal["confirmed", "refuted", "inconclusive"]
+_OUTCOMES: dict[Verdict, _Outcome] = {"supports": "confirmed", "refutes": "refuted", "inconclusive": "inconclusive"}
+"""What a judgement makes of a candidate."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,6 @@ class Lesson:
     """What one search is to learn from.
 
     Attributes:
-        subject: What the trials are about.
-        op: The op.
         facts: Hardware facts without `hw.`.
         budget: Most trials spent on testing candidates.
         seed: Draws the random challengers.
@@ -90,33 +91,23 @@ class Notebook:
 
 
 def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> Learned:
-    """Mine `found`, test what it suggests on other problem sizes with `backend`, and keep what holds.
-
-    Args:
-        found: The search's run.
-        lesson: What it is about, and what may be spent.
-        backend: Evaluates the tests; not closed.
-        notebook: Where tests go.
-    """
-    if not any(trial.invalidity != "constraints" for trial in found.trials):
+    """Mine `found`, test what it suggests on other problem sizes with `backend` (not closed), and keep what holds."""
+    if all(trial.invalidity == "constraints" for trial in found.trials):
         return Learned((), (), ())
-    table = from_runs([found], objective=backend.provenance().objective)
-    mined = mine(table, lesson.subject) if found.tier == "measured" else ()
-    mined += mine_compiled(table, lesson.subject)
+    objective = backend.provenance().objective
+    table = from_runs([found], objective=objective)
     held_out = select_held_out(lesson.op, table.problems, lesson.subject.kinds)
-    families = [tuple(_scopes(law, table, held_out, lesson.subject)) for law in mined]
+    families = _families(table, found.tier, held_out, lesson.subject)
     families.sort(key=lambda family: lesson.is_known(family[0]))
     widest = [family[0] for family in families]
     rng = stream(lesson.seed, Purpose.TESTS)
     asked, tested = plan(widest, table, HeldOut(held_out, lesson.budget, lesson.pool), lesson.facts, rng)
     trials = tuple(_evaluate(asked, backend, notebook))
     if not trials:
-        untested = [Candidate(law=law, outcome="untested", reason="no budget left to test it") for law in widest]
-        return Learned(tuple(untested), (), ())
-    seen = from_runs(
-        [msgspec.structs.replace(found, problem={}, trials=trials)], objective=backend.provenance().objective
-    )
-    return _sorted_out(families, {law.id for law in tested}, (seen, trials), (lesson, notebook.run))
+        return Learned(tuple(map(_untested, widest)), (), ())
+    seen = from_runs([msgspec.structs.replace(found, problem={}, trials=trials)], objective=objective)
+    judged = _judged(families, {law.id for law in tested}, seen, lesson, notebook.run)
+    return replace(judged, trials=trials)
 
 
 def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson) -> Learned:
@@ -128,39 +119,37 @@ def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson)
         lesson: What they are about.
     """
     table, seen = from_runs(found), from_runs(others)
-    mined = mine(table, lesson.subject) if found[0].tier == "measured" else ()
-    mined += mine_compiled(table, lesson.subject)
-    families = [tuple(_scopes(law, table, seen.problems, lesson.subject)) for law in mined]
-    return _sorted_out(families, {family[0].id for family in families}, (seen, ()), (lesson, others[0].id))
+    families = _families(table, found[0].tier, seen.problems, lesson.subject)
+    return _judged(families, {family[0].id for family in families}, seen, lesson, others[0].id)
 
 
-def _sorted_out(
-    families: Sequence[tuple[Law, ...]],
-    tested: set[str],
-    seen: tuple[TrialTable, tuple[Trial, ...]],
-    about: tuple[Lesson, str],
+def _families(table: TrialTable, tier: str, held_out: Sequence[Problem], subject: Topic) -> list[tuple[Law, ...]]:
+    """What the trials suggest, each law in its scopes."""
+    mined = (*(mine(table, subject) if tier == "measured" else ()), *mine_compiled(table, subject))
+    return [tuple(_scopes(law, table, held_out, subject)) for law in mined]
+
+
+def _untested(law: Law) -> Candidate:
+    return Candidate(law=law, outcome="untested", reason="no budget left to test it")
+
+
+def _judged(
+    families: Sequence[tuple[Law, ...]], tested: Collection[str], seen: TrialTable, lesson: Lesson, confirmation: str
 ) -> Learned:
     """Each family's widest scope that holds becomes a law; the rest are recorded."""
-    table, trials = seen
-    lesson, confirmation = about
     candidates: list[Candidate] = []
     laws: list[Law] = []
     for family in families:
         if family[0].id not in tested:
-            candidates.append(Candidate(law=family[0], outcome="untested", reason="no budget left to test it"))
+            candidates.append(_untested(family[0]))
             continue
         for law in family:
-            said = judge(law, table, lesson.facts)
-            candidates.append(_candidate(law, said))
+            said = judge(law, seen, lesson.facts)
+            candidates.append(Candidate(law=law, outcome=_OUTCOMES[said.verdict], reason=said.reason))
             if said.verdict == "supports":
                 laws.append(_confirmed(law, said, confirmation, lesson.subject))
                 break
-    return Learned(tuple(candidates), trials, tuple(laws))
-
-
-def _candidate(law: Law, said: Judgement) -> Candidate:
-    outcomes = {"supports": "confirmed", "refutes": "refuted", "inconclusive": "inconclusive"}
-    return Candidate(law=law, outcome=outcomes[said.verdict], reason=said.reason)  # type: ignore[arg-type]
+    return Learned(tuple(candidates), (), tuple(laws))
 
 
 def _confirmed(law: Law, said: Judgement, confirmation: str, subject: Topic) -> Law:
@@ -195,13 +184,9 @@ def select_held_out(
     grouped: dict[str, list[dict[str, Scalar]]] = {}
     for problem in left:
         grouped.setdefault(repr([problem.get(kind) for kind in kinds]), []).append(problem)
-    order = sorted(grouped, key=lambda key: key not in {repr(kind) for kind in own})
-    chosen: list[dict[str, Scalar]] = []
-    depth = 0
-    while len(chosen) < min(MAX_HELD_OUT, len(left)):
-        chosen += [grouped[key][depth] for key in order if depth < len(grouped[key])]
-        depth += 1
-    return tuple(chosen[:MAX_HELD_OUT])
+    order = sorted(grouped, key=lambda kind: kind not in map(repr, own))
+    rounds = zip_longest(*(grouped[kind] for kind in order))
+    return tuple(islice(filter(None, chain.from_iterable(rounds)), MAX_HELD_OUT))
 
 
 def _scopes(law: Law, table: TrialTable, held_out: Sequence[Problem], subject: Topic) -> Iterator[Law]:
@@ -233,26 +218,22 @@ def _in(law: Law, scope: Scope) -> Law:
     return msgspec.structs.replace(law, scope=scope, id=identifier)
 
 
-def _evaluate(asked: Sequence[Ask], backend: Backend, notebook: Notebook) -> Iterator[Trial]:
+def _evaluate(asked: Sequence[Request], backend: Backend, notebook: Notebook) -> Iterator[Trial]:
     """Trials of each problem size together, so that what is compared is measured in the same rounds.
 
     All are asked for at once, so that those of the last problem size compile while those of the first are timed.
     """
-    known = {_key(trial.configuration, trial.problem): trial for trial in notebook.remembered}
+    known = {key(trial): trial for trial in notebook.remembered}
     problems: dict[str, list[Request]] = {}
-    for ask in asked:
-        if (trial := known.get(_key(ask.configuration, ask.problem))) is not None:
+    for request in asked:
+        configuration, problem = key(request)
+        if (trial := known.get((configuration, problem))) is not None:
             yield trial
         else:
-            same = problems.setdefault(repr(sorted(ask.problem.items())), [])
-            same.append(Request(ask.configuration, ask.problem, CONFIRM))
+            problems.setdefault(problem, []).append(request)
     for _, made in backend.evaluate([request for same in problems.values() for request in same]):
         notebook.record(made)
         yield made
-
-
-def _key(configuration: Configuration, problem: Problem) -> tuple[str, str]:
-    return repr(sorted(configuration.items())), repr(sorted(problem.items()))
 
 
 def subject_of(run: Run, store: Store) -> Topic:

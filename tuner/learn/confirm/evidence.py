@@ -23,23 +23,16 @@ from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.learn.confirm.judge import MIN_PROBLEMS, Judgement, judge
+from spak.tuner.learn.confirm.plan import CONFIRM
 from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
 
 SPEAKING = frozenset({"measured", "compiled"})
 """Tiers whose runs hold trials that can be judged again."""
 
-FAIR = frozenset({"confirm"})
-"""Origins of trials that stand beside the best known configurations by design, however few they are."""
-
 
 @dataclass(frozen=True)
 class RunWitness:
-    """A run that can be asked about laws.
-
-    Attributes:
-        run: The run.
-        store: The law root it belongs to.
-    """
+    """A run that can be asked about laws; `store` is the law root it belongs to."""
 
     run: Run
     store: Store
@@ -67,9 +60,7 @@ class RunWitness:
 
     def covers(self, law: Law) -> bool:
         """Whether the run's hardware, op and toolchain are within the law's scope; the trials decide on problem sizes."""
-        if meaning(law).test is None or self.run.tier not in SPEAKING:
-            return False
-        if self.table is None:
+        if meaning(law).test is None or self.run.tier not in SPEAKING or self.table is None:
             return False
         if self.run.hw not in self.store.hardware or self.run.op not in self.store.ops:
             return False
@@ -103,7 +94,7 @@ class RunWitness:
             return True
         if isinstance(test, EffectTest) and next(iter(law.claim.effect), "slowdown") != "slowdown":
             return True
-        if {trial.origin for trial in self.run.trials} <= FAIR:
+        if {trial.origin for trial in self.run.trials} <= {CONFIRM}:  # beside the best known ones by design
             return True
         assert self.table is not None  # noqa: S101 - `says` needed it
         rows = [row for row, problem in enumerate(self.table.problems) if problem_text(problem) in said.problems]

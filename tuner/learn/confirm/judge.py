@@ -50,15 +50,6 @@ class Judgement:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One problem size's say."""
-
-    verdict: Verdict
-    effect: dict[str, float]
-    interval: dict[str, tuple[float, float]]
-
-
 def judge(
     law: Law,
     table: TrialTable,
@@ -77,33 +68,9 @@ def judge(
         facts: Hardware facts that its expressions may name, without `hw.`.
         min_problems: 1 for one run among several, whose problem sizes the law's status adds up.
     """
-    speaks = in_scope(law, table.problems, facts or {})
-    rows: dict[int, _Row] = {}
-    for row in range(len(table.problems)):
-        if not speaks[row]:
-            continue
-        said = _row(law, table, row, facts or {})
-        if said is not None:
-            rows[row] = said
-    return _together(rows, table, min_problems)
-
-
-def judge_each(law: Law, table: TrialTable, facts: Mapping[str, Scalar] | None = None) -> tuple[Judgement, ...]:
-    """What each problem size of `table` says of `law` on its own, those in its scope that say anything.
-
-    For evidence that names one problem size an entry; `judge` weighs them together.
-    """
-    speaks = in_scope(law, table.problems, facts or {})
-    said = ((row, _row(law, table, row, facts or {})) for row in range(len(table.problems)) if speaks[row])
-    return tuple(_alone(row, table) for row in said if row[1] is not None)
-
-
-def _alone(said: tuple[int, _Row | None], table: TrialTable) -> Judgement:
-    row, found = said
-    assert found is not None  # noqa: S101 - the caller left those out
-    effect = {name: round(value, 4) for name, value in found.effect.items()}
-    interval = {name: (round(low, 4), round(high, 4)) for name, (low, high) in found.interval.items()}
-    return Judgement(found.verdict, effect, interval, (problem_text(table.problems[row]),))
+    speaking = np.flatnonzero(in_scope(law, table.problems, facts or {})).tolist()
+    said = {row: _row(law, table, row, facts or {}) for row in speaking}
+    return _together({row: one for row, one in said.items() if one is not None}, table, min_problems)
 
 
 def in_scope(law: Law, problems: Sequence[Problem], facts: Mapping[str, Scalar]) -> list[bool]:
@@ -113,11 +80,11 @@ def in_scope(law: Law, problems: Sequence[Problem], facts: Mapping[str, Scalar])
     return [one.surely or one.missing == ("dtype",) for one in found]  # a run of one type may not name it
 
 
-def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> _Row | None:
+def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> Judgement | None:
     effect = law.claim.effect
     match meaning(law).test:
         case EffectTest(region):
-            judges: Mapping[str, Callable[[Effect, TrialTable, int, Bools], _Row | None]] = {
+            judges: Mapping[str, Callable[[Effect, TrialTable, int, Bools], Judgement | None]] = {
                 "slowdown": _slowdown,
                 "failure_rate": _failure,
             }
@@ -130,26 +97,23 @@ def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> 
     return None
 
 
-def _slowdown(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+def _slowdown(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
     """Against the best seen at this size, inside the region or not: a region that holds the best refutes itself."""
     bound = effect["slowdown"].at_least if "slowdown" in effect else None
     far = 1.0 if bound is None else bound
     low, high = table.slowdown_bounds()
     seen = table.observed[row] & mask
     broken = table.failed[row] & mask
-    if not (table.observed[row] & ~mask).any() or (seen | broken).sum() < MIN_TESTED or not seen.any():
-        # too little to support, but one fast configuration inside refutes all the same
-        if seen.any() and float(high[row, seen].min()) < far and (table.observed[row] & ~mask).any():
-            return _measured_row("refutes", table, row, seen)
+    if not seen.any() or not (table.observed[row] & ~mask).any():
         return None
-    if float(high[row, seen].min()) < far:
-        return _measured_row("refutes", table, row, seen)
-    if float(low[row, seen].min()) >= far:
-        return _measured_row("supports", table, row, seen)
-    return _measured_row("inconclusive", table, row, seen)
+    if float(high[row, seen].min()) < far:  # one fast configuration inside, however few were tried
+        return _measured("refutes", table, row, seen)
+    if (seen | broken).sum() < MIN_TESTED:
+        return None
+    return _measured("supports" if float(low[row, seen].min()) >= far else "inconclusive", table, row, seen)
 
 
-def _measured_row(verdict: Verdict, table: TrialTable, row: int, seen: Bools) -> _Row:
+def _measured(verdict: Verdict, table: TrialTable, row: int, seen: Bools) -> Judgement:
     """The nearest to the best; of a refutation the one that refutes, whose interval lies wholly below the bound."""
     low, high = table.slowdown_bounds()
     best = float(np.nanmin(table.time[row]))
@@ -157,19 +121,19 @@ def _measured_row(verdict: Verdict, table: TrialTable, row: int, seen: Bools) ->
     nearest = int(places[(high if verdict == "refutes" else table.time)[row, seen].argmin()])
     least = float(low[row, nearest] if verdict == "refutes" else low[row, seen].min())
     effect = {"slowdown": float(table.time[row, nearest]) / best}
-    return _Row(verdict, effect, {"slowdown": (least, float(high[row, nearest]))})
+    return Judgement(verdict, effect, {"slowdown": (least, float(high[row, nearest]))})
 
 
-def _failure(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+def _failure(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
     del effect
     ran = int((mask & (table.observed | table.compiled)[row] & ~table.failed[row]).sum())
     broken = int((mask & table.failed[row]).sum())
     if ran + broken == 0 or (not ran and broken < MIN_TESTED):
         return None
-    return _Row("refutes" if ran else "supports", {"failure_rate": broken / (ran + broken)}, {})
+    return Judgement("refutes" if ran else "supports", {"failure_rate": broken / (ran + broken)}, {})
 
 
-def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row | None:
+def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
     """A claim about compiled code: exact, so one configuration that differs refutes."""
     name, bound = next(iter(effect.items()))
     values: Floats | None = table.features.get(name)
@@ -182,11 +146,11 @@ def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> _Row |
     high_ok = bound.at_most is None or shown.max() <= bound.at_most
     observed = float(shown.min() if bound.at_least is not None else shown.max())
     if not (low_ok and high_ok):
-        return _Row("refutes", {name: observed}, {})
-    return _Row("supports", {name: observed}, {}) if shown.size >= MIN_TESTED else None
+        return Judgement("refutes", {name: observed}, {})
+    return Judgement("supports", {name: observed}, {}) if shown.size >= MIN_TESTED else None
 
 
-def _preferred(test: SettingTest, effect: Effect, table: TrialTable, row: int) -> _Row | None:
+def _preferred(test: SettingTest, effect: Effect, table: TrialTable, row: int) -> Judgement | None:
     """The best with the setting against the best of what it is said to beat, both of which must have been tried enough."""
     mask = table.having(test.setting)
     if not mask.any():
@@ -204,10 +168,10 @@ def _preferred(test: SettingTest, effect: Effect, table: TrialTable, row: int) -
     low = float(table.low[row, first] / table.high[row, other]) - 1
     high = float(table.high[row, first] / table.low[row, other]) - 1
     verdict: Verdict = "supports" if high <= within else "refutes" if low > within else "inconclusive"
-    return _Row(verdict, {"cost": cost}, {"cost": (low, high)})
+    return Judgement(verdict, {"cost": cost}, {"cost": (low, high)})
 
 
-def _tie(test: AxisTest, table: TrialTable, row: int) -> _Row | None:
+def _tie(test: AxisTest, table: TrialTable, row: int) -> Judgement | None:
     """Matched contexts, all other parameters equal: the median change and its interval against the margin."""
     name = test.name
     values = table.parameters.get(name, ())
@@ -227,10 +191,10 @@ def _tie(test: AxisTest, table: TrialTable, row: int) -> _Row | None:
     least = np.maximum(0.0, table.low[row][contexts].max(axis=1) / table.high[row][contexts].min(axis=1) - 1)
     interval = (float(np.median(least)), float(np.median(most)))
     verdict: Verdict = "supports" if interval[1] <= within else "refutes" if interval[0] > within else "inconclusive"
-    return _Row(verdict, {"change": float(np.median(change))}, {"change": interval})
+    return Judgement(verdict, {"change": float(np.median(change))}, {"change": interval})
 
 
-def _together(rows: Mapping[int, _Row], table: TrialTable, min_problems: int) -> Judgement:
+def _together(rows: Mapping[int, Judgement], table: TrialTable, min_problems: int) -> Judgement:
     if not rows:
         return Judgement("inconclusive", reason="no problem size in scope was tried enough")
     refuting = {row: said for row, said in rows.items() if said.verdict == "refutes"}
@@ -249,10 +213,10 @@ def _together(rows: Mapping[int, _Row], table: TrialTable, min_problems: int) ->
     effect: dict[str, float] = {}
     interval: dict[str, tuple[float, float]] = {}
     for name in names:
-        worst = min if name in {"slowdown", "failure_rate"} or name not in {"cost", "change"} else max
+        worst = max if name in {"cost", "change"} else min
         row = worst(chosen, key=lambda index: chosen[index].effect.get(name, 0.0))
         effect[name] = round(chosen[row].effect[name], 4)
         spans = [said.interval[name] for said in chosen.values() if name in said.interval]
         if spans:
-            interval[name] = tuple(round(v, 4) for v in (min if worst is min else max)(spans))  # type: ignore[assignment]
+            interval[name] = tuple(round(v, 4) for v in worst(spans))  # type: ignore[assignment]
     return Judgement(verdict, effect, interval, tuple(sorted(problem_text(table.problems[r]) for r in chosen)), reason)

@@ -13,10 +13,15 @@ from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.law import Law
+from spak.kg.model.run import Trial
 from spak.kg.space.space import Space
+from spak.tuner.backend.base import Request
 from spak.tuner.learn.confirm.judge import MIN_CONTEXTS, MIN_TESTED, in_scope
 from spak.tuner.learn.mining.indifferent import matched
 from spak.tuner.learn.mining.table import Floats, TrialTable
+
+CONFIRM = "confirm"
+"""`Trial.origin` of a trial made to test a law."""
 
 REFERENCES = 3
 """Best configurations of the found sizes, measured beside every candidate: the best elsewhere may not be best here."""
@@ -26,14 +31,6 @@ CHALLENGERS = MIN_TESTED + 2
 
 RANDOM_CHALLENGERS = 2
 """How many of the challengers are drawn at random, because the fastest known ones are not all there is."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One measurement wanted: a configuration at a held-out problem size."""
-
-    configuration: Configuration
-    problem: Problem
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,14 @@ class HeldOut:
     pool: Space | None = None
 
 
+def key(made: Request | Trial) -> tuple[str, str]:
+    """What tells evaluations apart: configuration and problem size."""
+    return repr(sorted(made.configuration.items())), repr(sorted(made.problem.items()))
+
+
 def plan(
     laws: Sequence[Law], found: TrialTable, held_out: HeldOut, facts: Mapping[str, Scalar], rng: np.random.Generator
-) -> tuple[list[Ask], tuple[Law, ...]]:
+) -> tuple[list[Request], tuple[Law, ...]]:
     """Measurements in the order to make them, and the candidates they cover; the rest stays untested.
 
     Whole candidates are planned one after another: half a test confirms nothing.
@@ -65,21 +67,20 @@ def plan(
         facts: Hardware facts without `hw.`.
         rng: Draws the random challengers.
     """
-    asked: dict[tuple[str, str], Ask] = {}
+    asked: dict[tuple[str, str], Request] = {}
     covered: list[Law] = []
     ranked = _Ranked.of(found, rng)
     references = [found.configuration(int(index)) for index in ranked.places[:REFERENCES]]
     for law in laws:
-        wanted: dict[tuple[str, str], Ask] = {}
+        wanted: dict[tuple[str, str], Request] = {}
         for problem in held_out.problems:
             if not in_scope(law, [problem], facts)[0]:
                 continue
             test = _test(law, ranked, (problem, held_out.pool), facts, rng)
             for configuration in [*references, *test] if test else []:
-                ask = Ask(configuration, problem)
-                key = (repr(sorted(configuration.items())), repr(sorted(problem.items())))
-                if key not in asked:
-                    wanted[key] = ask
+                request = Request(configuration, problem, CONFIRM)
+                if key(request) not in asked:
+                    wanted[key(request)] = request
         if not wanted or len(asked) + len(wanted) > held_out.budget:
             continue
         asked |= wanted

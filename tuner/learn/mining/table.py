@@ -66,7 +66,8 @@ class TrialTable:
     @property
     def compiled(self) -> Bools:
         """(S, N): cells with any compiled feature."""
-        return np.logical_or.reduce([np.zeros_like(self.failed), *map(np.isfinite, self.features.values())])
+        cells = [np.isfinite(values) for values in self.features.values()]
+        return np.asarray(np.logical_or.reduce([np.zeros_like(self.failed), *cells]))
 
     def column(self, name: str) -> npt.NDArray[np.int16]:
         """(N,): codes of one parameter."""
