@@ -35,6 +35,7 @@ from spak.tuner.backend.base import Provenance, Request
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import journal, loop, record
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.session import SearchTask
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
@@ -181,10 +182,12 @@ def child(place: Place) -> None:
     )
     space = recorded_space(recording(runs[0]), op, "matmul", {})
     backend = Recorded(runs)
-    provenance = backend.provenance()
-    subject = record.RunSubject("h200", "matmul", complete(op, space.setting.problem), SEARCHED, "0" * 64)
-    frame = record.RunFrame(
-        subject, record.SearchMethod("random", 0, "python -m bench.crash"), provenance, CREATED, hardware=laws.hardware
+    task = SearchTask("h200", op, complete(op, space.setting.problem), SEARCHED, {})
+    frame = msgspec.structs.replace(
+        record.frame(task, "0" * 64, backend.provenance(), CREATED),
+        strategy="random",
+        seed=0,
+        reproduce="python -m bench.crash",
     )
     print(READY, flush=True)
     diary, done = _diary(place, frame)
@@ -199,7 +202,8 @@ def child(place: Place) -> None:
 
     searched = tuple(trial for trial in done if trial.origin != CONFIRM)
     search = loop.Search(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
-    run = record.build(frame, loop.run(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched))
+    result = loop.run(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched)
+    run = record.searched(frame, laws.hardware, result)
     lesson = learn.Lesson(learn.subject_of(run, laws), op, {}, TESTS, 0, is_known=writeback.known_before(run.id, laws))
     learned = learn.learn(run, lesson, backend, learn.Notebook(f"{run.id}-confirm", keep_test, done[len(searched) :]))
     run = msgspec.structs.replace(run, suggested=learned.candidates)
@@ -207,8 +211,8 @@ def child(place: Place) -> None:
     diary.close()
     made = writeback.changes(run, laws, learned.laws, (tests,))
     print(WRITING, flush=True)
-    record.write(run, place.laws / EVIDENCE)
-    record.write(tests, place.laws / EVIDENCE)
+    record.write_run(run, place.laws / EVIDENCE)
+    record.write_run(tests, place.laws / EVIDENCE)
     for change in made:
         writeback.apply([change])
         print(BEAT, flush=True)
@@ -221,17 +225,17 @@ def _parameters(run: Run) -> dict[str, tuple[object, ...]]:
     }
 
 
-def _diary(place: Place, frame: record.RunFrame) -> tuple[journal.Journal, tuple[Trial, ...]]:
+def _diary(place: Place, frame: Run) -> tuple[journal.Journal, tuple[Trial, ...]]:
     if place.journal.exists() and b"\n" in place.journal.read_bytes():
-        return journal.Journal.reopen(place.journal), journal.read(place.journal).trials
+        return journal.Journal.reopen(place.journal), journal.read_journal(place.journal).trials
     place.journal.unlink(missing_ok=True)
     header = journal.Header(
         format=journal.FORMAT,
-        run=frame.run_id,
+        run=frame.id,
         created=CREATED.isoformat(),
         arguments={},
         source_sha256="0" * 64,
-        toolchain=frame.provenance.toolchain,
+        toolchain=frame.toolchain,
     )
     return journal.Journal.create(place.journal, header), ()
 
@@ -331,7 +335,7 @@ def kill(folder: Path, moment: Moment, usual: Undisturbed) -> Kill:
     one.process.send_signal(signal.SIGKILL)
     one.end()
     torn, written = left(place, usual)
-    kept = len(journal.read(place.journal).trials) if _has_header(place) else 0
+    kept = len(journal.read_journal(place.journal).trials) if _has_header(place) else 0
     again = Child.start(place)
     resumed = again.end() == 0 and again.said[DONE] == 1
     problem = wrong(place, usual) if resumed else "did not end"
@@ -379,7 +383,7 @@ def wrong(place: Place, usual: Undisturbed) -> str:
     """What is wrong with a completed search: lost or repeated trials, missing or repeated evidence, evidence untrue."""
     laws = load(place.laws)
     run, tests = runs_of(laws)
-    diary = journal.read(place.journal)
+    diary = journal.read_journal(place.journal)
     if (len(run.trials), len(tests.trials)) != (TRIALS, usual.tests):
         return f"{len(run.trials)} of {TRIALS} trials, {len(tests.trials)} of {usual.tests} tests"
     if len(diary.trials) != TRIALS + usual.tests:

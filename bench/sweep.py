@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from spak.tuner.backend.gpu.open import inspector, open_gpu, target_of
 from spak.tuner.backend.gpu.timing import Plan
 from spak.tuner.backend.source import source_of
 from spak.tuner.engine import record
+from spak.tuner.engine.session import SearchTask
 
 FEW_ROUNDS = Plan(rounds=11, slow_rounds=6, warmups=1)
 """For problems whose launches take milliseconds: the rounds still give every configuration an interval."""
@@ -77,12 +78,15 @@ class Sweep:
     chosen: Mapping[str, tuple[Scalar, ...]]
     label: str = ""
 
-    def frame(self, name: str, problem: Problem, provenance: Provenance) -> record.RunFrame:
+    def frame(self, name: str, problem: Problem, provenance: Provenance) -> Run:
         """What surrounds the trials of a measured run."""
-        subject = record.RunSubject(self.hw, self.op.id, problem, name, source_of(self.op.id), self.commit)
-        command = f"python -m bench.sweep measure {self.op.id} --only {name}{self.options}"
-        method = record.SearchMethod("exhaustive", None, command)
-        return record.RunFrame(subject, method, provenance, datetime.now(UTC), hardware=self.hardware)
+        task = SearchTask(self.hw, self.op, dict(problem), name, dict(self.facts))
+        return msgspec.structs.replace(
+            record.frame(task, source_of(self.op.id), provenance, datetime.now(UTC)),
+            commit=self.commit,
+            strategy="exhaustive",
+            reproduce=f"python -m bench.sweep measure {self.op.id} --only {name}{self.options}",
+        )
 
     def core(self, problem: Problem) -> list[Configuration]:
         """Feasible configurations of the declared core at `problem`."""
@@ -167,10 +171,11 @@ def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, rounds: int) -> R
     backend.plan = Plan(rounds=rounds) if rounds else FEW_ROUNDS if largest >= LONG else Plan()
     trials = tuple(rounded(trial) for _, trial in backend.evaluate(_requests(sweep, problem)))
     references = {n: rounded_reference(m) for n, m in backend.references(problem).items()}
-    frame = replace(sweep.frame(name, problem, backend.provenance()), references=references)
+    frame = sweep.frame(name, problem, backend.provenance())
     identifier = sweep.run_id("measured", sweep.hw, sweep.op.id, name)
-    run = record.experiment(frame, trials)
-    return msgspec.structs.replace(run, id=identifier, exhaustive_over=sweep.exhaustive_over())
+    run = record.experiment(frame, sweep.hardware, trials)
+    whole = sweep.exhaustive_over()
+    return msgspec.structs.replace(run, id=identifier, reference_times=references, exhaustive_over=whole)
 
 
 def _summary(run: Run) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from spak.kg.files.loader import Laws
 from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.space import Space
-from spak.tuner.backend.base import Backend, Provenance
+from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import AUTO
 from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, permutation, stream
@@ -26,12 +26,11 @@ from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.knowledge import gather
 from spak.tuner.knowledge.gather import SearchTarget
 from spak.tuner.knowledge.part import part
-from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
 from spak.tuner.learn.confirm.plan import CONFIRM
 from spak.tuner.strategy import registry
-from spak.tuner.strategy.base import Strategy
 
 _POOL = 512
 """Feasible configurations drawn as possible challengers of a candidate."""
@@ -103,7 +102,6 @@ class SearchResult:
     """What a search came to.
 
     Attributes:
-        report: What it tells.
         run: The experiment whole, whether it was written or not.
         run_file: The run file; None if none was written.
         changes: Law files it changed, or if nothing was to be written would change.
@@ -124,8 +122,7 @@ class Field:
     """Where a search looks.
 
     Attributes:
-        space: What is searched.
-        feasible: Configurations of the whole space, of which that may be a part.
+        feasible: Configurations of the whole space, of which `space` may be a part.
         known: Whose recorded runs the strategy starts from; None if it starts from nothing.
     """
 
@@ -137,13 +134,9 @@ class Field:
 def field(laws: Laws, question: session.SearchTask, request: SearchRequest, done: Sequence[Trial] = ()) -> Field:
     """The space of `question`; of a large one the part that a strategy with an opinion on each configuration takes.
 
-    Args:
-        laws: The law root.
-        question: What is searched.
-        request: How.
-        done: Trials of the search so far, which belong to the part whatever was recorded since.
+    Trials `done` so far belong to the part whatever was recorded since.
     """
-    whole = session.space(question)
+    whole = question.space
     if not registry.entry(request.strategy).starts_from_knowledge:
         return Field(whole, len(whole), None)
     informed = request.use_laws and request.transfer
@@ -156,24 +149,15 @@ def field(laws: Laws, question: session.SearchTask, request: SearchRequest, done
 def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> loop.Search:
     """All that decides what is tried next: laws on the space, strategy, budget and audit.
 
-    Args:
-        laws: The law root.
-        where: What is searched.
-        hw: Hardware node it is searched for.
-        request: How.
-        toolchain: `name version`; without one no law is certain enough to remove.
+    Without laws it is the space alone, through the same path; without a toolchain (`name version`) no law is certain
+    enough to remove.
     """
-    restriction = session.laws_on(
-        laws, where.space, hw, toolchain, use_laws=request.use_laws, transfer=request.transfer
-    )
+    space, restriction = where.space, Restriction(where.space)
+    if request.use_laws:
+        restriction = restrict(space, laws, Context(hw, toolchain, request.transfer))
+    known = None if where.known is None else gather.gather(laws, space, where.known, restriction)
     budget = Budget(request.trials, request.seconds, request.audit if request.use_laws else 0.0)
-    return loop.Search(restriction, _strategy(laws, where, restriction, request.strategy), budget, request.seed)
-
-
-def _strategy(laws: Laws, where: Field, restriction: Restriction, name: str) -> Callable[[], Strategy]:
-    """What proposes; under laws it may start from what other hardware and other problem sizes recorded."""
-    known = None if where.known is None else gather.gather(laws, where.space, where.known, restriction)
-    return lambda: registry.make(name, known=known)
+    return loop.Search(restriction, lambda: registry.make(request.strategy, known=known), budget, request.seed)
 
 
 def search(request: SearchRequest, around: Surroundings) -> SearchResult:
@@ -205,9 +189,9 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
         settings = msgspec.convert(begun.header.arguments, type=SearchRequest)
         request = replace(settings, resume=request.resume, write=request.write)
     strategy = request.strategy or registry.default(informed=request.use_laws and request.transfer)
-    request = replace(request, kernel=request.kernel or session.usual_op(around.laws), strategy=strategy)
+    request = replace(request, kernel=request.kernel or session.usual(around.laws.ops, "op"), strategy=strategy)
     choice = chosen(around, request.backend)
-    hw = request.hw or choice.device or session.usual_device(around.laws)
+    hw = request.hw or choice.device or session.usual(around.laws.hardware, "hardware")
     question = session.ask(around.laws, request.kernel, hw, request.problem)
     choice.check(around.laws, question.hw)
     where = field(around.laws, question, request, () if begun is None else _searched(begun.trials))
@@ -228,12 +212,7 @@ def _searched(done: Sequence[Trial]) -> tuple[Trial, ...]:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A request with every choice made.
-
-    Attributes:
-        notes: What a person should know of how it runs.
-        begun: The journal of the search that goes on; None for a new one.
-    """
+    """A request with every choice made, what a person should know of how it runs, and the journal that it goes on."""
 
     request: SearchRequest
     around: Surroundings
@@ -255,68 +234,58 @@ class _Plan:
         most = self.most or self.choice.backend.num_trials
         return 0 if self.request.write == "run" else round(most * self.request.confirm)
 
-    @cached_property
-    def done(self) -> tuple[Trial, ...]:
-        """Trials that a journal holds already."""
-        return () if self.begun is None else self.begun.trials
-
     def run(self, backend: Backend) -> SearchResult:
         """Search, learn, and write what may be written."""
-        request, question, around = self.request, self.question, self.around
-        frame = self._frame(backend.provenance())
+        request, question, laws = self.request, self.question, self.around.laws
+        created = self.around.now() if self.begun is None else datetime.fromisoformat(self.begun.header.created)
+        source = source_of(question.op.id)
+        frame = record.frame(question, source, backend.provenance(), created)
         trials = None if self.most is None else max(1, self.most - self.tests)
-        compiler = compiler_of(frame.provenance.toolchain)
-        seeking = choosing(around.laws, self.where, question.hw, replace(request, trials=trials), compiler)
-        diary, searched = self._diary(frame), _searched(self.done)
-        try:
-            hooks = loop.Hooks(around.clock, diary.add, around.watch(trials, request.seconds))
+        limited = replace(request, trials=trials)
+        seeking = choosing(laws, self.where, question.hw, limited, compiler_of(frame.toolchain))
+        done = () if self.begun is None else self.begun.trials
+        searched = _searched(done)
+        with self._diary(frame, source, created) as keep:
+            hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds))
             result = loop.run(seeking, backend, hooks, searched)
-            subject = summary.ReportSubject(
-                question.hw, question.op.id, backend.name, frame.provenance.objective, self.where.feasible
+            told = summary.summarise(question, backend, self.where.feasible, result)
+            ended = msgspec.structs.replace(
+                record.frame(question, source, backend.provenance(), created),
+                commit=self.around.commit(),
+                reference_times=backend.references(question.problem),
+                strategy=request.strategy,
+                seed=request.seed,
+                reproduce=request.reproduce,
             )
-            told = summary.build(subject, result)
-            ended = replace(frame, provenance=backend.provenance(), references=backend.references(question.problem))
-            found = record.build(ended, result)
+            found = record.searched(ended, laws.hardware, result)
             learned = None
             if not told.interrupted and request.write != "run":
-                notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", diary.add, self.done[len(searched) :])
+                notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", keep, done[len(searched) :])
                 learned = self._learned(found, backend, notebook)
             return self._written(found, told, learned)
-        finally:
-            diary.close()
 
-    def _frame(self, provenance: Provenance) -> record.RunFrame:
-        question, request, around = self.question, self.request, self.around
-        subject = record.RunSubject(
-            hw=question.hw,
-            op=question.op.id,
-            problem=question.problem,
-            problem_name=question.problem_name,
-            source_sha256=source_of(question.op.id),
-            commit=around.commit(),
-        )
-        method = record.SearchMethod(request.strategy, request.seed, request.reproduce)
-        created = around.now() if self.begun is None else datetime.fromisoformat(self.begun.header.created)
-        return record.RunFrame(subject, method, provenance, created, hardware=around.laws.hardware)
-
-    def _diary(self, frame: record.RunFrame) -> journal.Diary:
-        """Where finished trials go."""
-        source, toolchain = frame.subject.source_sha256, frame.provenance.toolchain
+    @contextmanager
+    def _diary(self, frame: Run, source: str, created: datetime) -> Iterator[Callable[[Trial], None]]:
+        """Where finished trials go: on disk before the next begins, or nowhere."""
         if self.begun is not None:
-            self.begun.check_same(source, toolchain)
+            self.begun.check_same(source, frame.toolchain)
         if self.request.write == "nothing":
-            return journal.Nowhere()
+            yield lambda _: None
+            return
         if self.begun is not None:
-            return journal.Journal.reopen(self._journal_of(self.request.resume))
-        header = journal.Header(
-            format=journal.FORMAT,
-            run=frame.run_id,
-            created=frame.created.isoformat(),
-            arguments=msgspec.to_builtins(self.request),
-            source_sha256=source,
-            toolchain=toolchain,
-        )
-        return journal.Journal.create(self._journal_of(frame.run_id), header)
+            diary = journal.Journal.reopen(self._journal_of(self.request.resume))
+        else:
+            header = journal.Header(
+                format=journal.FORMAT,
+                run=frame.id,
+                created=created.isoformat(),
+                arguments=msgspec.to_builtins(self.request),
+                source_sha256=source,
+                toolchain=frame.toolchain,
+            )
+            diary = journal.Journal.create(self._journal_of(frame.id), header)
+        with closing(diary):
+            yield diary.add
 
     def _journal_of(self, run: str) -> Path:
         return journal.path_of(self.around.kept("journal"), run)
@@ -324,7 +293,7 @@ class _Plan:
     def _learned(self, found: Run, backend: Backend, notebook: learn.Notebook) -> learn.Learned:
         """Test what the search suggests, with the trials that were kept for it."""
         laws, question = self.around.laws, self.question
-        feasible = session.space(question)
+        feasible = question.space
         drawn = permutation(stream(self.request.seed, Purpose.CHALLENGERS), len(feasible))[:_POOL]
         self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials")
         lesson = learn.Lesson(
@@ -356,6 +325,6 @@ class _Plan:
         if request.write == "nothing":
             return SearchResult(told, run, None, made, diary, self.notes)
         folder = around.evidence if into_laws else around.kept("runs")
-        path, *_ = [record.write(one, folder) for one in (run, *tests)]
+        path, *_ = [record.write_run(one, folder) for one in (run, *tests)]
         writeback.apply(made)
         return SearchResult(msgspec.structs.replace(told, run=str(path)), run, path, made, diary, self.notes)

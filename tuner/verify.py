@@ -33,7 +33,7 @@ from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
 from spak.tuner.learn.confirm.evidence import SPEAKING, RunWitness, differences, entry_of
 from spak.tuner.learn.confirm.judge import Judgement, in_scope
-from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, key, plan
+from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, plan, trial_key
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
 from spak.tuner.learn.writeback import LawEdit
 
@@ -214,13 +214,13 @@ def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
     backend = around.open(choice.backend, around.task(question, request.seed))
     try:
         made = trials(test, laws, backend)
-        run = record.experiment(_frame(request, question, backend.provenance(), around), made)
+        run = record.experiment(_frame(request, question, backend.provenance(), around), laws.hardware, made)
     finally:
         backend.close()
     changes = writeback.changes(run, laws)
     path = None
     if request.write:
-        path = record.write(run, around.evidence)
+        path = record.write_run(run, around.evidence)
         around.say(f"run file: {path}")
         writeback.apply(changes)
     return Repetition(verified(law, run, laws), run, path, changes)
@@ -247,15 +247,15 @@ def _compiled_for(laws: Laws, hw: str) -> str:
     return next((node for node in devices if laws.hardware[node].default), next(iter(devices), hw))
 
 
-def _frame(
-    request: VerifyRequest, question: session.SearchTask, provenance: Provenance, around: Surroundings
-) -> record.RunFrame:
-    subject = record.RunSubject(
-        question.hw, question.op.id, {}, f"verify-{request.law}", source_of(question.op.id), flop_rule=""
-    )
+def _frame(request: VerifyRequest, question: session.SearchTask, provenance: Provenance, around: Surroundings) -> Run:
+    task = replace(question, problem={}, problem_name=f"verify-{request.law}")
     words = f"kg verify {request.law} --backend {request.backend} --hw {question.hw}"
-    method = record.SearchMethod("", request.seed, f"{words} --problems {request.num_problems} --seed {request.seed}")
-    return record.RunFrame(subject, method, provenance, around.now(), hardware=around.laws.hardware)
+    return msgspec.structs.replace(
+        record.frame(task, source_of(question.op.id), provenance, around.now()),
+        flop_rule="",
+        seed=request.seed,
+        reproduce=f"{words} --problems {request.num_problems} --seed {request.seed}",
+    )
 
 
 def note(laws: Laws, found: Verification) -> int:
@@ -346,13 +346,13 @@ def _asks(test: Experiment, problems: Sequence[dict[str, Scalar]], known: TrialT
     asked, _ = plan([test.law], found, HeldOut(tuple(problems), limit, space.part(inside)), test.facts, rng)
     if not asked:
         return []
-    have = set(map(key, asked))
+    have = set(map(trial_key, asked))
     others = [
         Request(configuration, problem, CONFIRM)
         for problem in problems
         for configuration in map(space.config, outside[:MIN_REFERENCES])
     ]
-    return [*asked, *(request for request in others if key(request) not in have)]
+    return [*asked, *(request for request in others if trial_key(request) not in have)]
 
 
 def _pools(test: Experiment, space: Space, rng: np.random.Generator) -> tuple[list[int], list[int]]:

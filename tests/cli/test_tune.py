@@ -180,7 +180,7 @@ def test_an_interrupted_search_goes_on(place, capsys, monkeypatch):
     captured = capsys.readouterr()
     name = re.search(r"tune --resume (\S+)", captured.out)[1]
     assert "9 trials" in captured.out
-    contents = journal.read(place / ".spak" / "journal" / f"{name}.jsonl")
+    contents = journal.read_journal(place / ".spak" / "journal" / f"{name}.jsonl")
     assert len(contents.trials) == 9
     assert not (place / ".spak" / "runs").exists()
     assert call("--resume", name, "--no-write", "--format", "json") == 0
@@ -221,7 +221,7 @@ def test_a_search_of_a_part_keeps_its_trials_when_the_recorded_runs_changed_sinc
     interrupt_at(10, monkeypatch)
     assert call("--use-laws", "--budget", "20", "--no-write") == 130
     name = re.search(r"tune --resume (\S+)", capsys.readouterr().out)[1]
-    tried = journal.read(place / ".spak" / "journal" / f"{name}.jsonl").trials
+    tried = journal.read_journal(place / ".spak" / "journal" / f"{name}.jsonl").trials
     monkeypatch.setattr("spak.tuner.knowledge.gather.recorded", lambda laws, space, target: [])
     assert call("--resume", name, "--no-write", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)

@@ -92,7 +92,7 @@ def test_a_run_alone_goes_to_the_local_folder_with_its_journal(tmp_path):
     found = search(replace(REQUEST, write="run"), around(tmp_path))
     assert found.run_file.parent == tmp_path / "runs"
     assert read_run(found.run_file) == found.run
-    kept = journal.read(found.journal)
+    kept = journal.read_journal(found.journal)
     assert kept.header.arguments["kernel"] == "matmul"
     assert len(kept.trials) == len(found.run.trials) == 12
 

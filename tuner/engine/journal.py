@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, TypeVar
+from typing import IO, TypeVar
 
 import msgspec
 
@@ -23,7 +23,6 @@ class Header(Model, frozen=True, kw_only=True):
     """First line of a journal: what was searched and how, enough to go on.
 
     Attributes:
-        format: Version of this form.
         run: Id of the run the search writes.
         created: ISO 8601, UTC.
         arguments: The search's settings by option name, as typed or as they were by default.
@@ -41,13 +40,7 @@ class Header(Model, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class JournalContents:
-    """What a journal holds.
-
-    Attributes:
-        header: Its first line.
-        trials: Finished trials in the order they finished.
-        torn: Whether the last line was cut off and dropped.
-    """
+    """What a journal holds: its first line, finished trials in order, and whether a last line was cut off and dropped."""
 
     header: Header
     trials: tuple[Trial, ...]
@@ -67,33 +60,10 @@ class JournalContents:
                 raise TunerError(f"--resume {self.header.run}: {what} changed since; start a new search")
 
 
-class Diary(Protocol):
-    """Takes finished trials."""
-
-    def add(self, trial: Trial) -> None:
-        """Keep `trial`."""
-        ...
-
-    def close(self) -> None:
-        """Keep no more; safe to call twice."""
-        ...
-
-
-class Nowhere:
-    """Keeps nothing: for a dry run."""
-
-    def add(self, trial: Trial) -> None:
-        """Forget `trial`."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 class Journal:
     """Appends trials to a file; a line is on disk when `add` returns."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Append to an open file."""
         self._file = file
 
     @classmethod
@@ -145,10 +115,10 @@ def recall(folder: Path, run: str) -> JournalContents:
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in folder.glob("*.jsonl")))
         raise TunerError(f"--resume {run}: no journal {path}; there are {known or 'none'}")
-    return read(path)
+    return read_journal(path)
 
 
-def read(path: Path) -> JournalContents:
+def read_journal(path: Path) -> JournalContents:
     """What the journal `path` holds; a last line without its end is dropped.
 
     Raises:
@@ -161,12 +131,8 @@ def read(path: Path) -> JournalContents:
     header = _decode(path, 1, lines[0], Header)
     if header.format != FORMAT:
         raise TunerError(f"{path}:1: journal format {header.format}, this version reads {FORMAT}; start a new search")
-    return JournalContents(header, tuple(_trials(path, lines[1:])), torn=bool(rest))
-
-
-def _trials(path: Path, lines: list[bytes]) -> Iterator[Trial]:
-    for number, line in enumerate(lines, 2):
-        yield _decode(path, number, line, Trial)
+    trials = (_decode(path, number, line, Trial) for number, line in enumerate(lines[1:], 2))
+    return JournalContents(header, tuple(trials), torn=bool(rest))
 
 
 def _decode(path: Path, number: int, line: bytes, kind: type[T]) -> T:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -15,137 +14,81 @@ from spak.kg.files import atomic
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.law import Tier, Verdict
-from spak.kg.model.run import Audit, Kernel, LawVerdict, Measurement, Run, Trial
+from spak.kg.model.run import Audit, Kernel, LawVerdict, Run, Trial
 from spak.tuner.backend.base import Provenance
 from spak.tuner.engine.audit import Finding, contradicted
 from spak.tuner.engine.loop import Result
+from spak.tuner.engine.session import SearchTask
 
 _NOT_IN_ID = re.compile(r"[^a-z0-9_.-]+")
 _MAX_ID = 100
 
 
-@dataclass(frozen=True)
-class RunSubject:
-    """What was searched, in canonical ids.
-
-    Attributes:
-        hw: Hardware node.
-        op: Op id; the kernel has its name.
-        problem: The problem size.
-        problem_name: Its name in the op's list, or its values.
-        source_sha256: Hash of the kernel's source files.
-        commit: Commit of the working tree, empty if unknown.
-        flop_rule: Formula that a throughput would be counted with.
-    """
-
-    hw: str
-    op: str
-    problem: Mapping[str, Scalar]
-    problem_name: str
-    source_sha256: str
-    commit: str = ""
-    flop_rule: str = "useful"
-
-
-@dataclass(frozen=True)
-class SearchMethod:
-    """How it was searched.
-
-    Attributes:
-        strategy: Name of the strategy.
-        seed: Its seed; None if it draws nothing.
-        reproduce: Command that repeats it.
-        note: What a reader must know.
-    """
-
-    strategy: str
-    seed: int | None
-    reproduce: str
-    note: str = ""
-
-
-def run_id(tier: str, subject: RunSubject, now: datetime) -> str:
+def name_run(tier: str, task: SearchTask, now: datetime) -> str:
     """`compiled-rtx5070-fmha-d64-s1024-causal-20260101t120000123`: sorts by what it is about, then by time.
 
     To the millisecond, so that searches started together do not share a journal, nor run files of two machines a name.
     """
     stamp = f"{now:%Y%m%dt%H%M%S}{now.microsecond // 1000:03}"
-    parts = (tier, subject.hw, subject.op, subject.problem_name, stamp)
+    parts = (tier, task.hw, task.op.id, task.problem_name, stamp)
     words = [_NOT_IN_ID.sub("-", part.lower()).strip("-.") for part in parts]
     longest = _MAX_ID - sum(len(word) + 1 for word in words if word is not words[3])
     words[3] = words[3][:longest].strip("-.")
     return "-".join(word for word in words if word)
 
 
-@dataclass(frozen=True)
-class RunFrame:
-    """What surrounds the trials of a run.
+def frame(task: SearchTask, source_sha256: str, provenance: Provenance, created: datetime) -> Run:
+    """The run file of `task` before its trials, and before how they were chosen.
 
-    Attributes:
-        subject: What was searched.
-        method: How.
+    Args:
+        task: What is tried; the kernel has its op's name.
+        source_sha256: Hash of the kernel's source files.
         provenance: Where the trials come from.
         created: Start of the search, UTC.
-        references: Library baselines by name.
-        hardware: Every hardware node by id: what ran is recorded for the one it ran on, and for no other.
     """
-
-    subject: RunSubject
-    method: SearchMethod
-    provenance: Provenance
-    created: datetime
-    references: Mapping[str, Measurement] = field(default_factory=dict)
-    hardware: Mapping[str, Hardware] = field(default_factory=dict)
-
-    @property
-    def run_id(self) -> str:
-        """Id of the run file."""
-        return run_id(self.provenance.tier, self.subject, self.created)
-
-
-def build(frame: RunFrame, result: Result) -> Run:
-    """The run file of a search that ended, whether its budget was spent or the user stopped it."""
-    return msgspec.structs.replace(
-        experiment(frame, result.trials),
-        audit=Audit(trials=result.audited, contradicted=tuple(contradicted(result.findings))),
-        tested=tuple(_verdicts(result.findings, frame.subject.problem)),
+    return Run(
+        id=name_run(provenance.tier, task, created),
+        tier=msgspec.convert(provenance.tier, type=Tier),
+        created=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        hw=task.hw,
+        op=task.op.id,
+        toolchain=provenance.toolchain,
+        device=provenance.device,
+        kernel=Kernel(name=task.op.id, source_sha256=source_sha256),
+        problem=task.problem,
+        flop_rule="useful",
+        noise=provenance.noise,
     )
 
 
-def experiment(frame: RunFrame, trials: Sequence[Trial]) -> Run:
+def searched(frame: Run, hardware: Mapping[str, Hardware], result: Result) -> Run:
+    """The run file of a search that ended, whether its budget was spent or the user stopped it.
+
+    Raises:
+        KgError: If it ran on other hardware than the frame names.
+    """
+    return msgspec.structs.replace(
+        experiment(frame, hardware, result.trials),
+        audit=Audit(trials=result.audited, contradicted=tuple(contradicted(result.findings))),
+        tested=tuple(_verdicts(result.findings, frame.problem)),
+    )
+
+
+def experiment(frame: Run, hardware: Mapping[str, Hardware], trials: Sequence[Trial]) -> Run:
     """The run file of any trials.
+
+    Args:
+        frame: What surrounds them.
+        hardware: Every hardware node by id: what ran is recorded for the one it ran on, and for no other.
+        trials: Each loses the problem size that the whole run shares.
 
     Raises:
         KgError: If they ran on other hardware than the frame names.
     """
-    subject, method, provenance = frame.subject, frame.method, frame.provenance
-    if provenance.device is not None:
-        check_device(frame.hardware, subject.hw, provenance.device.name)
-    return Run(
-        id=frame.run_id,
-        tier=msgspec.convert(provenance.tier, type=Tier),
-        created=frame.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        hw=subject.hw,
-        op=subject.op,
-        toolchain=provenance.toolchain,
-        device=provenance.device,
-        kernel=Kernel(name=subject.op, source_sha256=subject.source_sha256),
-        commit=subject.commit,
-        problem=dict(subject.problem),
-        flop_rule=subject.flop_rule,
-        noise=provenance.noise,
-        reference_times=dict(frame.references),
-        strategy=method.strategy,
-        seed=method.seed,
-        reproduce=method.reproduce,
-        note=method.note,
-        trials=tuple(_without(trial, subject.problem) for trial in trials),
-    )
-
-
-def _without(trial: Trial, problem: Mapping[str, Scalar]) -> Trial:
-    """`trial` without the problem size that the whole run shares."""
-    return msgspec.structs.replace(trial, problem={}) if trial.problem == problem else trial
+    if frame.device is not None:
+        check_device(hardware, frame.hw, frame.device.name)
+    own = (msgspec.structs.replace(one, problem={}) if one.problem == frame.problem else one for one in trials)
+    return msgspec.structs.replace(frame, trials=tuple(own))
 
 
 def _verdicts(findings: Sequence[Finding], problem: Mapping[str, Scalar]) -> Iterator[LawVerdict]:
@@ -170,7 +113,7 @@ def _extremes(findings: Sequence[Finding]) -> dict[str, float]:
     return {name: max(seen) if name in upper else min(seen) for name, seen in sorted(values.items())}
 
 
-def write(run: Run, folder: Path) -> Path:
+def write_run(run: Run, folder: Path) -> Path:
     """Write `run` under `folder`; its path.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Puts a search together: names to ids, laws to a restriction, a kernel and a backend to something that evaluates."""
+"""What is searched: names as typed to ids, a problem to a size, an op to its space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from spak.kg.model.taxonomy import Taxonomy, alike
 from spak.kg.space.completion import complete, stated
 from spak.kg.space.space import Space, build
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,9 @@ class SearchTask:
     """What is searched, in canonical ids.
 
     Attributes:
-        hw: Hardware node.
-        op: The op and its space.
         problem: The problem size, complete.
         problem_name: Its name in the op's list, else its values that differ from the op's defaults.
-        facts: Every fact that holds for the hardware.
+        facts: Every fact that holds for the hardware, without `hw.`.
     """
 
     hw: str
@@ -37,26 +34,18 @@ class SearchTask:
     problem_name: str
     facts: dict[str, Scalar]
 
-
-def usual_device(store: Store) -> str:
-    """Id of the hardware to compile for where none is found and none is named.
-
-    Raises:
-        TunerError: If the law root has no default.
-    """
-    return _usual(store.hardware, "hardware")
+    @property
+    def space(self) -> Space:
+        """The feasible space."""
+        return build(self.op, self.problem, self.facts)
 
 
-def usual_op(store: Store) -> str:
-    """Id of the op to search where none is named.
+def usual(nodes: Mapping[str, Hardware] | Mapping[str, Op], kind: str) -> str:
+    """Id of the hardware or op (`kind`) to take where none is found and none is named.
 
     Raises:
         TunerError: If the law root has no default.
     """
-    return _usual(store.ops, "op")
-
-
-def _usual(nodes: Mapping[str, Hardware] | Mapping[str, Op], kind: str) -> str:
     found = sorted(name for name, node in nodes.items() if node.default)
     if not found:
         raise TunerError(f"no {kind} is named, and none of the law root says `default: true`; name one")
@@ -92,22 +81,3 @@ def name_of(op: Op, problem: Mapping[str, Scalar]) -> str:
             return name
     other = {name: value for name, value in problem.items() if value != op.problem[name].default}
     return show_assignments(other, separator="-").replace("=", "") or "default"
-
-
-def space(question: SearchTask) -> Space:
-    """The feasible space."""
-    return build(question.op, question.problem, question.facts)
-
-
-def laws_on(store: Store, feasible: Space, hw: str, toolchain: str, *, use_laws: bool, transfer: bool) -> Restriction:
-    """The space with the laws on it; without laws the space alone, through the same path.
-
-    Args:
-        store: The law root.
-        feasible: What is searched.
-        hw: Hardware node it is searched for.
-        toolchain: `name version`.
-        use_laws: Whether laws have a say.
-        transfer: Whether laws of related hardware may reorder.
-    """
-    return restrict(feasible, store, Context(hw, toolchain, transfer)) if use_laws else Restriction(feasible)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+
+import msgspec
 
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import kind_of, meaning
@@ -11,9 +12,11 @@ from spak.kg.law.kinds.base import Power
 from spak.kg.law.statement import evidence_text
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.run import Trial
-from spak.tuner.engine.audit import Finding
+from spak.tuner.backend.base import Backend
+from spak.tuner.engine.audit import contradicted
 from spak.tuner.engine.loop import REMOVED_BY_LAW, Result
-from spak.tuner.knowledge.restriction import Rule
+from spak.tuner.engine.session import SearchTask
+from spak.tuner.knowledge.restriction import Restriction, Rule
 
 FEATURES = ("registers", "spill_bytes", "smem_bytes", "threads", "ctas_per_sm")
 """Compiled features that a ranked row shows."""
@@ -27,10 +30,8 @@ class RankedRow(Model, frozen=True, kw_only=True, omit_defaults=False):
 
     Attributes:
         rank: 1-based; ties share a rank.
-        configuration: Full assignment.
-        value: The objective (see `Report.objective`), in microseconds.
-        low: Lower end of its 95 % interval; None for a prediction.
-        high: Upper end.
+        value: The objective (see `SearchReport.objective`), in microseconds.
+        low, high: Its 95 % interval; None for a prediction.
         features: Compiled features, as far as known.
         origin: Why it was tried.
         laws: Ids of laws that speak against it.
@@ -50,10 +51,6 @@ class LawEffect(Model, frozen=True, kw_only=True, omit_defaults=False):
     """What one law did in this search.
 
     Attributes:
-        id: The law.
-        kind: Its kind.
-        status: Its status in the law root.
-        claim: In one line.
         match: `exact`, `inherited` or `transferred`.
         power: `removes`, `postpones`, `prefers` or `no effect`.
         reason: Why it may do so, or no more.
@@ -86,9 +83,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
     Attributes:
         feasible: The whole space.
         searched: What of it was searched: all, or a part of a large one.
-        removed: Of what was searched.
-        postponed: Of what was searched.
-        tried: All trials.
+        removed, postponed: Of what was searched.
         failed: Trials without a result.
         audited: Trials where laws say not to look.
         removed_after_compiling: Trials that a law ended by their compiled features.
@@ -131,43 +126,26 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     run: str = ""
 
 
-@dataclass(frozen=True)
-class ReportSubject:
-    """What the report is about, in canonical ids.
-
-    Attributes:
-        feasible: Configurations of the whole space; what was searched may be a part of it.
-    """
-
-    hw: str
-    op: str
-    backend: str
-    objective: str
-    feasible: int
-
-
-def build(subject: ReportSubject, result: Result) -> SearchReport:
-    """The report of a search."""
-    ranked = tuple(_ranked(result, subject.objective))
-    counts = _counts(subject, result)
-    laws = tuple(_law_line(rule, result) for rule in result.restriction.rules)
-    default = next((row for row in ranked if row.origin == "default"), None)
-    against = tuple(sorted({f.law for f in result.findings if f.outcome == "contradicts"}))
-    return SearchReport(
-        hw=subject.hw,
-        op=subject.op,
+def summarise(task: SearchTask, backend: Backend, feasible: int, result: Result) -> SearchReport:
+    """The report of a search; `feasible` counts the whole space, of which a part may have been searched."""
+    objective = backend.provenance().objective
+    ranked = tuple(_ranked(result, objective))
+    report = SearchReport(
+        hw=task.hw,
+        op=task.op.id,
         problem=dict(result.restriction.space.setting.problem),
-        backend=subject.backend,
-        objective=subject.objective,
-        counts=counts,
+        backend=backend.name,
+        objective=objective,
+        counts=_counts(feasible, result),
         ranked=ranked,
-        default=default,
-        laws=laws,
-        contradicted=against,
-        answer=tuple(_answer(subject, ranked, default, result)),
+        default=next((row for row in ranked if row.origin == "default"), None),
+        laws=tuple(_law_line(rule, result) for rule in result.restriction.rules),
+        contradicted=tuple(contradicted(result.findings)),
+        answer=(),
         seconds=result.elapsed_s,
         interrupted=result.interrupted,
     )
+    return msgspec.structs.replace(report, answer=tuple(_answer(report, result.restriction)))
 
 
 def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
@@ -202,11 +180,11 @@ def _ties(leader: float, value: float, low: float | None) -> bool:
     return value <= leader * TIE if low is None else low <= leader
 
 
-def _counts(subject: ReportSubject, result: Result) -> Counts:
+def _counts(feasible: int, result: Result) -> Counts:
     restriction = result.restriction
     by_law = [t for t in result.trials if t.failure is not None and t.failure.type == REMOVED_BY_LAW]
     return Counts(
-        feasible=subject.feasible,
+        feasible=feasible,
         searched=len(restriction.space),
         removed=int(restriction.removed.sum()),
         postponed=int(restriction.postponed.sum()),
@@ -218,13 +196,9 @@ def _counts(subject: ReportSubject, result: Result) -> Counts:
 
 
 def _law_line(rule: Rule, result: Result) -> LawEffect:
-    own: Sequence[Finding] = [finding for finding in result.findings if finding.law == rule.id]
-    prefix = f"{rule.id}:"
-    cut = [
-        t
-        for t in result.trials
-        if t.failure and t.failure.type == REMOVED_BY_LAW and t.failure.message.startswith(prefix)
-    ]
+    own = [finding for finding in result.findings if finding.law == rule.id]
+    ended = [t.failure.message for t in result.trials if t.failure and t.failure.type == REMOVED_BY_LAW]
+    cut = sum(message.startswith(f"{rule.id}:") for message in ended)
     fallen = rule.id in result.restriction.contested
     return LawEffect(
         id=rule.id,
@@ -235,7 +209,7 @@ def _law_line(rule: Rule, result: Result) -> LawEffect:
         power=Power.NOTHING.value if fallen else rule.power.value,
         reason="contested: this search contradicts it" if fallen else rule.reason,
         named=None if rule.named is None else rule.count,
-        compiled=len(cut) + (len(own) if rule.named is None else 0),
+        compiled=cut + (len(own) if rule.named is None else 0),
         tried=len(own),
         agreed=sum(finding.outcome == "agrees" for finding in own),
         contradicted=sum(finding.outcome == "contradicts" for finding in own),
@@ -243,27 +217,23 @@ def _law_line(rule: Rule, result: Result) -> LawEffect:
     )
 
 
-def _answer(
-    subject: ReportSubject, ranked: Sequence[RankedRow], default: RankedRow | None, result: Result
-) -> Iterator[str]:
+def _answer(report: SearchReport, restriction: Restriction) -> Iterator[str]:
     """Which configuration, why, what was not tried, and on whose evidence."""
-    word = "measured" if subject.objective == "time" else "predicted"
-    if not ranked:
-        yield f"No configuration of {subject.op} worked on {subject.hw}; every failure is in the run file."
+    if not report.ranked:
+        yield f"No configuration of {report.op} worked on {report.hw}; every failure is in the run file."
         return
-    best = ranked[0]
+    word, did, margin = "measured", "ran correctly", "its error margin"
+    if report.objective != "time":
+        word, did, margin = "predicted", "compile", "1 %"
+    best, count = report.ranked[0], len(report.ranked)
     yield f"Use {show_assignments(best.configuration)}"
-    yield f"because its {word} time, {best.value:.1f} us, is the lowest of {len(ranked)} that {_verb(word)}{_against(best, default)}."
-    ties = sum(row.rank == 1 for row in ranked) - 1
+    yield f"because its {word} time, {best.value:.1f} us, is the lowest of {count} that {did}{_against(best, report.default)}."
+    ties = sum(row.rank == 1 for row in report.ranked) - 1
     if ties:
-        yield f"{ties} more {'is' if ties == 1 else 'are'} within {'1 %' if word == 'predicted' else 'its error margin'}: a tie."
+        yield f"{ties} more {'is' if ties == 1 else 'are'} within {margin}: a tie."
     if word == "predicted":
         yield "Nothing was timed: run the same command on the GPU before you rely on it."
-    yield from _not_tried(_counts(subject, result), result)
-
-
-def _verb(word: str) -> str:
-    return "ran correctly" if word == "measured" else "compile"
+    yield from _not_tried(report.counts, restriction)
 
 
 def _against(best: RankedRow, default: RankedRow | None) -> str:
@@ -274,13 +244,13 @@ def _against(best: RankedRow, default: RankedRow | None) -> str:
     return f", {default.value / best.value:.2f}x faster than the default"
 
 
-def _not_tried(counts: Counts, result: Result) -> Iterator[str]:
+def _not_tried(counts: Counts, restriction: Restriction) -> Iterator[str]:
     outside = counts.feasible - counts.searched
     part = f"{outside} of them outside the part that was searched; of that part " if outside else ""
     yield (
         f"Not tried: {counts.feasible - counts.tried} of {counts.feasible} configurations; {part}{counts.removed} "
         f"removed by laws, {counts.postponed} postponed, the rest out of budget."
     )
-    for rule in result.restriction.live:
+    for rule in restriction.live:
         if rule.power in {Power.REMOVE, Power.POSTPONE} and rule.count:
             yield f"- {rule.id} {rule.power.value} {rule.count}, on {evidence_text(rule.law.evidence)}"

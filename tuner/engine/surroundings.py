@@ -20,13 +20,8 @@ Show = Callable[[int, float], None]
 """Told how many trials are done after how many seconds."""
 
 
-def _silent(_: object) -> None:
-    """Say nothing."""
-
-
-def _unwatched(_trials: int | None, _seconds: float | None) -> Show:
-    """Show nothing."""
-    return lambda *_: None
+def _silent(*_: object) -> None:
+    """Say and show nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class Surroundings:
     device: Callable[[], str] = str
     open: Callable[[BackendEntry, Task], Backend] = BackendEntry.open
     say: Callable[[str], None] = _silent
-    watch: Callable[[int | None, float | None], Show] = _unwatched
+    watch: Callable[[int | None, float | None], Show] = lambda *_: _silent
 
     @property
     def evidence(self) -> Path:
@@ -83,12 +78,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend, and the device it runs on.
-
-    Attributes:
-        backend: What evaluates.
-        device: Asked for the name of this machine's GPU if the backend runs on it; else empty.
-    """
+    """A backend, and the name of this machine's GPU if it runs on that, else empty."""
 
     backend: BackendEntry
     device: str

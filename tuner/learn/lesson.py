@@ -26,7 +26,7 @@ from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
-from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, key, plan
+from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, plan, trial_key
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of
 from spak.tuner.learn.mining.table import TrialTable, from_runs
 from spak.tuner.learn.mining.words import slug
@@ -223,10 +223,10 @@ def _evaluate(asked: Sequence[Request], backend: Backend, notebook: Notebook) ->
 
     All are asked for at once, so that those of the last problem size compile while those of the first are timed.
     """
-    known = {key(trial): trial for trial in notebook.remembered}
+    known = {trial_key(trial): trial for trial in notebook.remembered}
     problems: dict[str, list[Request]] = {}
     for request in asked:
-        configuration, problem = key(request)
+        configuration, problem = trial_key(request)
         if (trial := known.get((configuration, problem))) is not None:
             yield trial
         else:

@@ -17,6 +17,7 @@ from spak.kg.space.space import build
 from spak.tuner.engine import journal, loop, record
 from spak.tuner.engine import summary as report
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.session import SearchTask
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, restrict
 from spak.tuner.strategy import registry
@@ -43,9 +44,9 @@ def test_a_journal_gives_back_every_trial(tmp_path):
     diary = journal.Journal.create(path, HEADER)
     for trial in TRIALS:
         diary.add(trial)
-        assert journal.read(path).trials[-1] == trial  # on disk before anything else happens
+        assert journal.read_journal(path).trials[-1] == trial  # on disk before anything else happens
     diary.close()
-    assert journal.read(path) == journal.JournalContents(HEADER, tuple(TRIALS), torn=False)
+    assert journal.read_journal(path) == journal.JournalContents(HEADER, tuple(TRIALS), torn=False)
 
 
 @given(cut=st.integers(1, 60))
@@ -58,8 +59,8 @@ def test_a_torn_last_line_costs_that_line_only(tmp_path_factory, cut):
     diary.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
-    assert journal.read(path).trials == (TRIALS[0],)
-    assert journal.read(path).torn
+    assert journal.read_journal(path).trials == (TRIALS[0],)
+    assert journal.read_journal(path).torn
     again = journal.Journal.reopen(path)
     again.add(TRIALS[1])
     again.close()
@@ -80,7 +81,7 @@ def test_a_damaged_journal_is_refused_in_one_line(tmp_path, content, words):
     path = tmp_path / "run.jsonl"
     path.write_bytes(content)
     with pytest.raises(TunerError) as error:
-        journal.read(path)
+        journal.read_journal(path)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -93,14 +94,6 @@ def test_a_journal_is_never_overwritten(tmp_path):
         journal.Journal.create(path, HEADER)
 
 
-def test_a_dry_run_keeps_nothing(tmp_path):
-    """The diary of a dry run takes trials and writes no file."""
-    nowhere = journal.Nowhere()
-    nowhere.add(TRIALS[0])
-    nowhere.close()
-    assert list(tmp_path.iterdir()) == []
-
-
 def finished(*laws, backend=None, trials=30, audit=0.2, problem=None):
     backend = backend or Formula()
     restriction = restrict(build(OP, problem or {}, FACTS), store(*laws), Context("card", TOOLCHAIN))
@@ -109,9 +102,13 @@ def finished(*laws, backend=None, trials=30, audit=0.2, problem=None):
     return loop.run(search, backend, loop.Hooks(lambda: float(next(ticks)), lambda _: None, lambda *_: None)), backend
 
 
-SUBJECT = record.RunSubject("card", "toy", {"size": 1024, "dim": 64}, "usual", "ab" * 32, commit="c0ffee")
-METHOD = record.SearchMethod("random", 0, "tune toy --use-laws")
+TASK = SearchTask("card", OP, {"size": 1024, "dim": 64}, "usual", FACTS)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def searched(result, backend):
+    frame = record.frame(TASK, "ab" * 32, backend.provenance(), NOW)
+    return record.searched(frame, store().hardware, result)
 
 
 def test_a_run_file_holds_the_whole_search(tmp_path):
@@ -119,9 +116,8 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
     result, backend = finished(
         avoid("slow", "m * n > 4096"), avoid("wrong", "m == 32"), avoid("spills", "m > 32", "spill_bytes", 1)
     )
-    frame = record.RunFrame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware)
-    run = record.build(frame, result)
-    path = record.write(run, tmp_path)
+    run = searched(result, backend)
+    path = record.write_run(run, tmp_path)
     assert read_run(path) == run
     assert path.name == "measured-card-toy-usual-20260102t030405000.json"
     assert len(run.trials) == 30
@@ -138,7 +134,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
 def test_what_a_run_cannot_tell_is_inconclusive():
     """A law about time is neither supported nor refuted by predictions."""
     result, backend = finished(avoid("slow", "m * n > 4096"), backend=Formula(objective="predicted_time"))
-    run = record.build(record.RunFrame(SUBJECT, METHOD, backend.provenance(), NOW, hardware=store().hardware), result)
+    run = searched(result, backend)
     assert [(item.law, item.verdict) for item in run.tested] == [("slow", "inconclusive")]
     assert run.tier == "compiled"
 
@@ -146,19 +142,16 @@ def test_what_a_run_cannot_tell_is_inconclusive():
 @pytest.mark.parametrize("name", ["A Name / with: everything!", "x" * 300, ""])
 def test_a_run_id_is_always_an_id(name):
     """Whatever a problem size is called, the run's id fits the format and ends in its time."""
-    made = record.run_id("compiled", record.RunSubject("card", "toy", {}, name, ""), NOW)
+    made = record.name_run("compiled", replace(TASK, problem_name=name), NOW)
     assert len(made) <= 100
     assert made.endswith("-20260102t030405000")
     assert all(sign in "abcdefghijklmnopqrstuvwxyz0123456789_.-" for sign in made)
 
 
-ABOUT = report.ReportSubject("card", "toy", "gpu", "time", len(build(OP, {}, FACTS)))
-
-
 def test_a_report_ranks_by_time_with_ties_inside_the_margin():
     """Equal within the error margin is a tie; the rank of what follows counts all that came before."""
-    result, _ = finished(trials=None, audit=0.0)
-    told = report.build(ABOUT, result)
+    result, backend = finished(trials=None, audit=0.0)
+    told = report.summarise(TASK, backend, len(SPACE), result)
     values = [row.value for row in told.ranked]
     assert values == sorted(values)
     assert told.ranked[0].rank == 1
@@ -169,8 +162,10 @@ def test_a_report_ranks_by_time_with_ties_inside_the_margin():
 
 def test_a_report_says_what_each_law_did_and_on_whose_evidence():
     """Every law that speaks is listed with its power, its reason and its evidence; a fallen one says so."""
-    result, _ = finished(avoid("slow", "m * n > 4096"), avoid("wrong", "m == 32"), avoid("spilling", "spill_bytes > 0"))
-    told = report.build(ABOUT, result)
+    result, backend = finished(
+        avoid("slow", "m * n > 4096"), avoid("wrong", "m == 32"), avoid("spilling", "spill_bytes > 0")
+    )
+    told = report.summarise(TASK, backend, len(SPACE), result)
     lines = {line.id: line for line in told.laws}
     assert lines["slow"].power == "removes"
     assert lines["slow"].evidence == "1 measured for (1 independent)"
@@ -188,8 +183,8 @@ def test_a_report_says_what_each_law_did_and_on_whose_evidence():
 
 def test_a_predicted_answer_says_that_nothing_was_timed():
     """A predicted time is labelled so wherever it is spoken of."""
-    result, _ = finished(backend=Formula(objective="predicted_time"))
-    told = report.build(report.ReportSubject("card", "toy", "compile", "predicted_time", ABOUT.feasible), result)
+    result, backend = finished(backend=Formula(objective="predicted_time"))
+    told = report.summarise(TASK, backend, len(SPACE), result)
     text = " ".join(told.answer)
     assert "predicted time" in text
     assert "measured time" not in text
@@ -198,22 +193,22 @@ def test_a_predicted_answer_says_that_nothing_was_timed():
 
 def test_an_answer_says_what_of_the_whole_space_was_not_tried_and_that_only_a_part_was_searched():
     """What is outside the part is not called out of budget, and what laws did is said of the part alone."""
-    result, _ = finished(trials=10)
-    told = report.build(replace(ABOUT, feasible=1000), result)
-    assert (told.counts.feasible, told.counts.searched) == (1000, ABOUT.feasible)
-    outside = 1000 - ABOUT.feasible
+    result, backend = finished(trials=10)
+    told = report.summarise(TASK, backend, 1000, result)
+    assert (told.counts.feasible, told.counts.searched) == (1000, len(SPACE))
+    outside = 1000 - len(SPACE)
     assert told.answer[-1] == (
         f"Not tried: 990 of 1000 configurations; {outside} of them outside the part that was searched; "
         "of that part 0 removed by laws, 0 postponed, the rest out of budget."
     )
-    whole = report.build(ABOUT, result).answer[-1]
-    assert whole.startswith(f"Not tried: {ABOUT.feasible - 10} of {ABOUT.feasible} configurations; 0 removed")
+    whole = report.summarise(TASK, backend, len(SPACE), result).answer[-1]
+    assert whole.startswith(f"Not tried: {len(SPACE) - 10} of {len(SPACE)} configurations; 0 removed")
 
 
 def test_an_answer_without_any_success_says_so():
     """Where nothing worked there is no recommendation."""
-    result, _ = finished(backend=Formula(fails=lambda _: True))
-    told = report.build(ABOUT, result)
+    result, backend = finished(backend=Formula(fails=lambda _: True))
+    told = report.summarise(TASK, backend, len(SPACE), result)
     assert told.ranked == ()
     assert told.default is None
     assert told.answer == ("No configuration of toy worked on card; every failure is in the run file.",)
@@ -223,13 +218,13 @@ def test_an_answer_without_any_success_says_so():
 def test_the_default_may_be_the_answer():
     """Where the default is the best, the answer says that instead of a speed-up."""
     default = {"m": 64, "n": 64, "lat": 2, "fast": True}
-    result, _ = finished(
+    result, backend = finished(
         law("p", "positive", {"prefer": {"m": 64}}), backend=Formula(time=lambda c: 1.0 + (c != default))
     )
-    assert "it is the default" in " ".join(report.build(ABOUT, result).answer)
+    assert "it is the default" in " ".join(report.summarise(TASK, backend, len(SPACE), result).answer)
 
 
 def test_searches_that_begin_a_millisecond_apart_do_not_share_a_name():
-    first, second = (record.run_id("measured", SUBJECT, NOW.replace(microsecond=us)) for us in (1_000, 2_000))
+    first, second = (record.name_run("measured", TASK, NOW.replace(microsecond=us)) for us in (1_000, 2_000))
     assert first != second
     assert sorted([second, first]) == [first, second]

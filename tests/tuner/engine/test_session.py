@@ -14,6 +14,7 @@ from spak.tuner.backend.compile.toolchain import Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.errors import TunerError
+from spak.tuner.search import SearchRequest, choosing, field
 from tests.tuner.searching import store
 
 LAWS = load(Path(__file__).parents[3] / "laws")
@@ -53,30 +54,27 @@ def test_a_wrong_name_is_refused_with_the_right_ones(kernel, hw, problem, words)
     assert isinstance(error.value, UnknownNameError | KgError | TunerError)
 
 
+def laws_on_fmha(**asked):
+    """The laws of a search for fmha on an RTX 5070."""
+    request = SearchRequest("fmha", "rtx5070", strategy="random", **asked)
+    question = session.ask(LAWS, request.kernel, request.hw, "")
+    where = field(LAWS, question, request)
+    return choosing(LAWS, where, question.hw, request, "tileiras 13.4.92").restriction
+
+
 def test_without_laws_the_same_path_has_no_rules():
     """An ablation differs in one input: the space is the same, the rules are gone."""
-    question = session.ask(LAWS, "fmha", "rtx5070", "")
-    with_laws = session.laws_on(
-        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=True, transfer=True
-    )
-    without = session.laws_on(
-        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=False, transfer=True
-    )
+    with_laws, without = laws_on_fmha(use_laws=True), laws_on_fmha(use_laws=False)
     assert without.rules == ()
     assert len(without.space) == len(with_laws.space) > 1000
-    near = session.laws_on(
-        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=True, transfer=False
-    )
+    near = laws_on_fmha(use_laws=True, transfer=False)
     assert {rule.match.hw for rule in with_laws.rules} >= {"transferred"}
     assert "transferred" not in {rule.match.hw for rule in near.rules}
 
 
 def test_the_shipped_laws_postpone_what_spills_and_remove_nothing_on_sm_120():
     """Nothing was ever timed on sm_120 here, so no law may remove; the confirmed spill laws reorder."""
-    question = session.ask(LAWS, "fmha", "rtx5070", "")
-    found = session.laws_on(
-        LAWS, session.space(question), question.hw, "tileiras 13.4.92", use_laws=True, transfer=True
-    )
+    found = laws_on_fmha(use_laws=True)
     assert not found.removed.any()
     spills = [rule for rule in found.live if rule.law.claim.because == "register-spill"]
     assert any(rule.law.status == "confirmed" and rule.power is Power.POSTPONE and rule.count > 1000 for rule in spills)
@@ -93,6 +91,6 @@ def test_hardware_that_is_no_device_cannot_be_compiled_for(tmp_path):
 
 def test_what_is_taken_where_nothing_is_named_is_data_of_the_law_root():
     """No GPU and no kernel is named in the code; a root without defaults says so."""
-    assert (session.usual_device(LAWS), session.usual_op(LAWS)) == ("rtx5070", "fmha")
+    assert (session.usual(LAWS.hardware, "hardware"), session.usual(LAWS.ops, "op")) == ("rtx5070", "fmha")
     with pytest.raises(TunerError, match="no hardware is named, and none of the law root says `default: true`"):
-        session.usual_device(store())
+        session.usual(store().hardware, "hardware")

@@ -13,7 +13,7 @@ from spak.kg.law.kinds.indifferent import IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw
 from spak.kg.model.run import Measurement, Run, Trial
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
-from spak.tuner.learn.mining.negative import FAR, slow_regions
+from spak.tuner.learn.mining.negative import MIN_SLOWDOWN, slow_regions
 from spak.tuner.learn.mining.predicates import literals
 from spak.tuner.learn.mining.significance import log_chance_of_avoiding
 from spak.tuner.learn.mining.table import from_runs, problem_text
@@ -99,12 +99,12 @@ def test_no_region_ever_holds_a_configuration_near_the_best(seed: int, spread: f
     table = from_runs([sweep((1, 3), seed=seed, time=time)])
     low, _ = table.slowdown_bounds()
     for region in slow_regions(table, literals(table, features=("spill_bytes",))):
-        assert np.nanmin(low[region.mask]) >= FAR
+        assert np.nanmin(low[region.mask]) >= MIN_SLOWDOWN
         for literal in region.literals:  # minimal: without any one literal something near the best comes in
             wider = np.logical_and.reduce(
                 [other.mask for other in region.literals if other is not literal] or [np.ones_like(region.mask)]
             )
-            assert np.nanmin(low[wider]) < FAR * 1.06
+            assert np.nanmin(low[wider]) < MIN_SLOWDOWN * 1.06
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1.3, False), (5.0, True)])

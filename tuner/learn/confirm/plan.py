@@ -48,7 +48,7 @@ class HeldOut:
     pool: Space | None = None
 
 
-def key(made: Request | Trial) -> tuple[str, str]:
+def trial_key(made: Request | Trial) -> tuple[str, str]:
     """What tells evaluations apart: configuration and problem size."""
     return repr(sorted(made.configuration.items())), repr(sorted(made.problem.items()))
 
@@ -79,8 +79,8 @@ def plan(
             test = _test(law, ranked, (problem, held_out.pool), facts, rng)
             for configuration in [*references, *test] if test else []:
                 request = Request(configuration, problem, CONFIRM)
-                if key(request) not in asked:
-                    wanted[key(request)] = request
+                if trial_key(request) not in asked:
+                    wanted[trial_key(request)] = request
         if not wanted or len(asked) + len(wanted) > held_out.budget:
             continue
         asked |= wanted

@@ -14,7 +14,7 @@ from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
 from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
 from spak.tuner.learn.mining.indifferent import WITHIN, Tie, ties
-from spak.tuner.learn.mining.negative import FAR, FarRegion, slow_regions
+from spak.tuner.learn.mining.negative import MIN_SLOWDOWN, FarRegion, slow_regions
 from spak.tuner.learn.mining.positive import PreferredSetting, settings
 from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.table import TrialTable, problem_text
@@ -162,10 +162,10 @@ def _slow(table: TrialTable, subject: Topic, region: FarRegion) -> NegativeLaw:
     if timed.any():
         low, _ = table.slowdown_bounds()
         least = float(low[timed].min())
-        title = f"{subject.op_title} on {subject.hw} is at least {FAR:g}x slower than its best where {where}"
+        title = f"{subject.op_title} on {subject.hw} is at least {MIN_SLOWDOWN:g}x slower than its best where {where}"
         why = mechanism(table, region.mask)
         told = _Statement(
-            "slow", title, why, {"slowdown": Bound(at_least=FAR)}, {"slowdown": least}, {"slowdown": least}
+            "slow", title, why, {"slowdown": Bound(at_least=MIN_SLOWDOWN)}, {"slowdown": least}, {"slowdown": least}
         )
     else:
         title = f"{subject.op_title} on {subject.hw} does not run where {where}"

@@ -12,7 +12,7 @@ from spak.tuner.learn.mining.predicates import Literal
 from spak.tuner.learn.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
 from spak.tuner.learn.mining.table import Bools, Floats, TrialTable
 
-FAR = 1.2
+MIN_SLOWDOWN = 1.2
 """Least slowdown against the best of the problem size."""
 
 MIN_CONFIGURATIONS = 8
@@ -46,9 +46,11 @@ class FarRegion:
 
 
 def slow_regions(table: TrialTable, literals: Sequence[Literal]) -> list[FarRegion]:
-    """Regions whose every cell is slower than the best by `FAR` and a little more, or did not run."""
+    """Regions whose every cell is slower than the best by `MIN_SLOWDOWN` and a little more, or did not run."""
     low, _ = table.slowdown_bounds()
-    return regions(literals, table.observed | table.failed, np.where(table.observed, low, np.inf), FAR * SAFETY)
+    return regions(
+        literals, table.observed | table.failed, np.where(table.observed, low, np.inf), MIN_SLOWDOWN * SAFETY
+    )
 
 
 def regions(literals: Sequence[Literal], relevant: Bools, value: Floats, least: float) -> list[FarRegion]:
