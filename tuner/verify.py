@@ -40,7 +40,7 @@ from spak.tuner.learn.writeback import LawEdit
 MAX_PROBLEMS = 4
 """Problem sizes tried anew unless more are asked for."""
 
-POOL = 1000
+SAMPLED = 1000
 """Configurations of the law's region, and as many outside it, that new trials are drawn from."""
 
 
@@ -361,5 +361,5 @@ def _pools(test: Experiment, space: Space, rng: np.random.Generator) -> tuple[li
     removal = meaning(test.law).removal
     if removal is not None and space.speaks_of(removal):
         named = space.holds(removal)
-    inside, outside = (rng.permutation(np.flatnonzero(rows))[:POOL].tolist() for rows in (named, ~named))
+    inside, outside = (rng.permutation(np.flatnonzero(rows))[:SAMPLED].tolist() for rows in (named, ~named))
     return inside, outside

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound
 from spak.kg.model.run import Measurement, Trial
-from spak.kg.space.factors import Mask
+from spak.kg.space.factors import Codes, Mask
 from spak.tuner.chance import Ties
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
@@ -23,9 +22,6 @@ MIN_REFERENCES = 8
 
 The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
 """
-
-Codes = npt.NDArray[np.int16]
-"""(P,) a configuration as indices into its parameters' values."""
 
 SLOWDOWN = "slowdown"
 FAILURE = "failure_rate"

@@ -16,7 +16,7 @@ from spak.tuner.errors import TunerError
 
 FORMAT = 1
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Header(Model, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ def read_journal(path: Path) -> JournalContents:
     return JournalContents(header, tuple(trials), torn=bool(rest))
 
 
-def _decode(path: Path, number: int, line: bytes, kind: type[T]) -> T:
+def _decode(path: Path, number: int, line: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(line, type=kind)
     except msgspec.DecodeError as error:

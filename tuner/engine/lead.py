@@ -13,7 +13,7 @@ from spak.kg.space.space import Space
 from spak.tuner.chance import Indices, Ties
 from spak.tuner.knowledge.belief import MAX_TRIALS, expected
 
-CANDIDATES = 1 << 16
+MAX_MODELLED = 1 << 16
 """Most hidden configurations that the model is asked about at once."""
 
 Scores = npt.NDArray[np.number[Any]]
@@ -72,8 +72,8 @@ class Lead:
 
     def _modelled(self, rows: Indices) -> int:
         """What is expected after the best trials so far to take least."""
-        if len(rows) > CANDIDATES:
-            rows = rows[np.argpartition(self._ties.places(rows), CANDIDATES)[:CANDIDATES]]
+        if len(rows) > MAX_MODELLED:
+            rows = rows[np.argpartition(self._ties.places(rows), MAX_MODELLED)[:MAX_MODELLED]]
         seen = sorted(self._values, key=lambda index: self._values[index])[:MAX_TRIALS]
         logs = np.log([self._values[index] for index in seen])
         space = self._space

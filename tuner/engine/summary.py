@@ -18,7 +18,7 @@ from spak.tuner.engine.loop import REMOVED_BY_LAW, Result
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
-FEATURES = ("registers", "spill_bytes", "smem_bytes", "threads", "ctas_per_sm")
+SHOWN_FEATURES = ("registers", "spill_bytes", "smem_bytes", "threads", "ctas_per_sm")
 """Compiled features that a ranked row shows."""
 
 TIE = 1.01
@@ -126,7 +126,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     run: str = ""
 
 
-def summarise(task: SearchTask, backend: Backend, feasible: int, result: Result) -> SearchReport:
+def search_report(task: SearchTask, backend: Backend, feasible: int, result: Result) -> SearchReport:
     """The report of a search; `feasible` counts the whole space, of which a part may have been searched."""
     objective = backend.provenance().objective
     ranked = tuple(_ranked(result, objective))
@@ -164,7 +164,7 @@ def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
             value=found.value,
             low=found.low,
             high=found.high,
-            features={name: value for name in FEATURES if (value := trial.value(name)) is not None},
+            features={name: value for name in SHOWN_FEATURES if (value := trial.value(name)) is not None},
             origin=trial.origin,
             laws=tuple(rule.id for rule in rules if rule.power in {Power.REMOVE, Power.POSTPONE}),
         )

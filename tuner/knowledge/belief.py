@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spak.tuner.knowledge.correlation import Codes, Floats, default_tables
+from spak.kg.space.factors import Codes
+from spak.tuner.knowledge.correlation import Floats, default_tables
 from spak.tuner.knowledge.known import DEFAULT_RESIDUAL, Knowledge
 from spak.tuner.knowledge.likeness import Likeness, Rows
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Codes = npt.NDArray[np.int16]
-Floats = npt.NDArray[np.float64]
-Table = npt.NDArray[np.float64]
+from spak.kg.space.factors import Codes
 
-STEP = 0.93
+Floats = npt.NDArray[np.float64]
+
+NEIGHBOUR = 0.93
 """Default correlation of neighbouring values of an ordered parameter; falls by this factor a step, to `FAR`."""
 FAR = 0.6
 TWO_VALUES = 0.8
@@ -27,12 +27,12 @@ FLOOR = 1e-3
 """Least eigenvalue of a table, so that products of tables stay positive definite."""
 
 
-def default_tables(cardinalities: Sequence[int]) -> list[Table]:
+def default_tables(cardinalities: Sequence[int]) -> list[Floats]:
     """(V, V) for each parameter, without evidence."""
     return [_default(size) for size in cardinalities]
 
 
-def tables(codes: Codes, cardinalities: Sequence[int], columns: Floats) -> tuple[list[Table], float]:
+def tables(codes: Codes, cardinalities: Sequence[int], columns: Floats) -> tuple[list[Floats], float]:
     """Correlation tables and residual variance learnt from sources.
 
     Args:
@@ -49,9 +49,9 @@ def tables(codes: Codes, cardinalities: Sequence[int], columns: Floats) -> tuple
     return learnt, float((residuals**2).mean())
 
 
-def _default(size: int) -> Table:
+def _default(size: int) -> Floats:
     lag = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
-    far = np.full(lag.shape, TWO_VALUES) if size == 2 else np.maximum(STEP**lag, FAR)  # noqa: PLR2004 - a switch
+    far = np.full(lag.shape, TWO_VALUES) if size == 2 else np.maximum(NEIGHBOUR**lag, FAR)  # noqa: PLR2004 - a switch
     return np.where(lag == 0, 1.0, far)
 
 
@@ -65,7 +65,7 @@ def _residuals(columns: Floats) -> Floats:
     return out
 
 
-def _learnt(finder: _Pairs, residuals: Floats, parameter: int, size: int) -> Table:
+def _learnt(finder: _Pairs, residuals: Floats, parameter: int, size: int) -> Floats:
     table = _default(size)
     for a in range(size):
         for b in range(a + 1, size):

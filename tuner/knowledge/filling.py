@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spak.tuner.knowledge.correlation import Codes, Floats, Table
+from spak.kg.space.factors import Codes
+from spak.tuner.knowledge.correlation import Floats
 from spak.tuner.knowledge.likeness import Likeness
 from spak.tuner.knowledge.source import Source
 
@@ -18,16 +19,16 @@ MAX_POINTS = 1200
 """Most trials used, an equal share of each source: the cost grows with their cube (0.1 s at 1200)."""
 
 
-MAX_PRODUCT = 30_000_000
+MAX_COMPARED = 30_000_000
 """Most configurations times trials compared, so that a space of a million takes seconds; never fewer than `FEWEST_POINTS`."""
 
 FEWEST_POINTS = 128
 
-CHUNK = 1 << 14
+AT_ONCE = 1 << 14
 """Configurations predicted at once: bounds the memory."""
 
 
-def complete(codes: Codes, tables: Sequence[Table], sources: Sequence[Source], rng: np.random.Generator) -> Floats:
+def filled(codes: Codes, tables: Sequence[Floats], sources: Sequence[Source], rng: np.random.Generator) -> Floats:
     """(S, N) log slowdown of every configuration on every source: as recorded, else as predicted."""
     columns = np.full((len(sources), len(codes)), np.nan)
     for s, source in enumerate(sources):
@@ -39,8 +40,8 @@ def complete(codes: Codes, tables: Sequence[Table], sources: Sequence[Source], r
     return columns
 
 
-def _predicted(codes: Codes, tables: Sequence[Table], sources: Sequence[Source], rng: np.random.Generator) -> Floats:
-    most = min(MAX_POINTS, max(FEWEST_POINTS, MAX_PRODUCT // len(codes)))
+def _predicted(codes: Codes, tables: Sequence[Floats], sources: Sequence[Source], rng: np.random.Generator) -> Floats:
+    most = min(MAX_POINTS, max(FEWEST_POINTS, MAX_COMPARED // len(codes)))
     share = max(1, most // len(sources))
     picks = [
         rng.permutation(len(source.rows))[:share] if len(source.rows) > share else np.arange(len(source.rows))
@@ -56,7 +57,7 @@ def _predicted(codes: Codes, tables: Sequence[Table], sources: Sequence[Source],
     weights = np.linalg.solve(covariance, values - means[owner])  # (n,)
     shares = np.stack([weights * (COMMON + OWN * (owner == s)) for s in range(len(sources))], axis=1)  # (n, S)
     predicted = np.empty((len(sources), len(codes)))
-    for start in range(0, len(codes), CHUNK):
-        likeness = Likeness(codes[start : start + CHUNK], tables).to_each(codes[rows])  # (n, chunk)
-        predicted[:, start : start + CHUNK] = shares.T @ likeness
+    for start in range(0, len(codes), AT_ONCE):
+        likeness = Likeness(codes[start : start + AT_ONCE], tables).to_each(codes[rows])  # (n, chunk)
+        predicted[:, start : start + AT_ONCE] = shares.T @ likeness
     return np.asarray(predicted + means[:, None] + OFFSET * weights.sum())

@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from spak.kg.space.factors import Codes
 from spak.tuner.chance import Purpose, stream
-from spak.tuner.knowledge.correlation import Codes, Floats, Table, default_tables, tables
-from spak.tuner.knowledge.filling import complete
+from spak.tuner.knowledge.correlation import Floats, default_tables, tables
+from spak.tuner.knowledge.filling import filled
 from spak.tuner.knowledge.source import Source
 
 ENOUGH = 0.5
@@ -59,7 +60,7 @@ class Knowledge:
     labels: tuple[str, ...]
     columns: Floats
     weights: Floats
-    tables: tuple[Table, ...]
+    tables: tuple[Floats, ...]
     residual: float
 
     @cached_property
@@ -91,10 +92,10 @@ def knowledge(
     found, residual = default_tables(cardinalities), DEFAULT_RESIDUAL
     if whole:
         rng = stream(len(sources), Purpose.CORRELATIONS)
-        found, residual = tables(codes, cardinalities, complete(codes, found, whole, rng))
+        found, residual = tables(codes, cardinalities, filled(codes, found, whole, rng))
     columns = np.empty((0, len(codes)))
     if sources:
-        columns = complete(codes, found, sources, stream(len(sources), Purpose.COMPLETION))
+        columns = filled(codes, found, sources, stream(len(sources), Purpose.COMPLETION))
     close = np.array(kinship, np.float64)
     weights = close / close.sum() if len(close) else close
     return Knowledge(

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from spak.tuner.knowledge.correlation import Codes, Floats, Table
+from spak.kg.space.factors import Codes
+from spak.tuner.knowledge.correlation import Floats
 
 MOST_CELLS = 4
 """Most combinations of both halves, for each configuration, that a sum over trials is laid out as a matrix for."""
@@ -22,7 +23,7 @@ Rows = npt.NDArray[np.int64]
 class Likeness:
     """Correlation of the configurations `codes` (N, P) with others."""
 
-    def __init__(self, codes: Codes, tables: Sequence[Table]) -> None:
+    def __init__(self, codes: Codes, tables: Sequence[Floats]) -> None:
         """Lay out the combinations of each half; `tables` has one (V, V) for each parameter."""
         tuned = [p for p, table in enumerate(tables) if len(table) > 1]
         self._num = len(codes)
@@ -54,7 +55,7 @@ class Likeness:
 class _Half:
     """The distinct combinations of some parameters."""
 
-    def __init__(self, codes: Codes, tables: Sequence[Table], parameters: Sequence[int]) -> None:
+    def __init__(self, codes: Codes, tables: Sequence[Floats], parameters: Sequence[int]) -> None:
         ranks = np.zeros(len(codes), np.int64)
         for p in parameters:
             ranks = ranks * len(tables[p]) + codes[:, p]
@@ -71,7 +72,7 @@ class _Half:
         return out
 
 
-def _halves(tuned: Sequence[int], tables: Sequence[Table]) -> tuple[list[int], list[int]]:
+def _halves(tuned: Sequence[int], tables: Sequence[Floats]) -> tuple[list[int], list[int]]:
     """`tuned` in two parts of about as many combinations each: the largest first, always to the smaller part."""
     parts: tuple[list[int], list[int]] = ([], [])
     sizes = [0.0, 0.0]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from spak.kg.space.space import Space
+from spak.tuner.knowledge.likeness import Rows
 from spak.tuner.knowledge.source import Source
 
-MOST = 1 << 16
+MAX_PART = 1 << 16
 """Configurations of a part, unless more were recorded or tried: a model of them opens in some seconds."""
 
 BEST = 8
@@ -18,8 +18,6 @@ BEST = 8
 
 STEPS = 2
 """Parameters that such a neighbour may differ in."""
-
-Rows = npt.NDArray[np.int64]
 
 
 def part(space: Space, sources: Sequence[Source], rng: np.random.Generator, tried: Sequence[int] = ()) -> Space:
@@ -29,16 +27,16 @@ def part(space: Space, sources: Sequence[Source], rng: np.random.Generator, trie
     best, where it expects most; and as many again at random, which is all of a part that nothing is known of.
     What a resumed search has `tried` is added, whatever was recorded since; it leaves the rest as it was drawn.
     """
-    if len(space) <= MOST:
+    if len(space) <= MAX_PART:
         return space
     default = [] if space.default_index is None else [space.default_index]
     recorded = np.unique(np.concatenate([np.array(default, np.int64), *(source.rows for source in sources)]))
     best = [source.rows[np.argsort(source.slowdown, kind="stable")[:BEST]] for source in sources]
     near = np.unique(np.concatenate([np.array(default, np.int64), *best]))
     for _ in range(STEPS):
-        near = _limited(_neighbours(space, near), MOST // 2, rng)
+        near = _limited(_neighbours(space, near), MAX_PART // 2, rng)
     known = np.union1d(recorded, near)
-    others = rng.choice(len(space), max(0, MOST - len(known)), replace=False, shuffle=False)
+    others = rng.choice(len(space), max(0, MAX_PART - len(known)), replace=False, shuffle=False)
     return space.part(np.concatenate([known, others, np.array(tried, np.int64)]))
 
 

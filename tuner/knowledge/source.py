@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Problem, Scalar
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.space import Space
+from spak.tuner.knowledge.correlation import Floats
 
 WORST = math.log(10)
 """Largest log slowdown told apart: ten times slower than the best is as bad as failing, and says as much elsewhere."""
-
-Problem = Mapping[str, Scalar]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

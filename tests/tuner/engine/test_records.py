@@ -151,7 +151,7 @@ def test_a_run_id_is_always_an_id(name):
 def test_a_report_ranks_by_time_with_ties_inside_the_margin():
     """Equal within the error margin is a tie; the rank of what follows counts all that came before."""
     result, backend = finished(trials=None, audit=0.0)
-    told = report.summarise(TASK, backend, len(SPACE), result)
+    told = report.search_report(TASK, backend, len(SPACE), result)
     values = [row.value for row in told.ranked]
     assert values == sorted(values)
     assert told.ranked[0].rank == 1
@@ -165,7 +165,7 @@ def test_a_report_says_what_each_law_did_and_on_whose_evidence():
     result, backend = finished(
         avoid("slow", "m * n > 4096"), avoid("wrong", "m == 32"), avoid("spilling", "spill_bytes > 0")
     )
-    told = report.summarise(TASK, backend, len(SPACE), result)
+    told = report.search_report(TASK, backend, len(SPACE), result)
     lines = {line.id: line for line in told.laws}
     assert lines["slow"].power == "removes"
     assert lines["slow"].evidence == "1 measured for (1 independent)"
@@ -184,7 +184,7 @@ def test_a_report_says_what_each_law_did_and_on_whose_evidence():
 def test_a_predicted_answer_says_that_nothing_was_timed():
     """A predicted time is labelled so wherever it is spoken of."""
     result, backend = finished(backend=Formula(objective="predicted_time"))
-    told = report.summarise(TASK, backend, len(SPACE), result)
+    told = report.search_report(TASK, backend, len(SPACE), result)
     text = " ".join(told.answer)
     assert "predicted time" in text
     assert "measured time" not in text
@@ -194,21 +194,21 @@ def test_a_predicted_answer_says_that_nothing_was_timed():
 def test_an_answer_says_what_of_the_whole_space_was_not_tried_and_that_only_a_part_was_searched():
     """What is outside the part is not called out of budget, and what laws did is said of the part alone."""
     result, backend = finished(trials=10)
-    told = report.summarise(TASK, backend, 1000, result)
+    told = report.search_report(TASK, backend, 1000, result)
     assert (told.counts.feasible, told.counts.searched) == (1000, len(SPACE))
     outside = 1000 - len(SPACE)
     assert told.answer[-1] == (
         f"Not tried: 990 of 1000 configurations; {outside} of them outside the part that was searched; "
         "of that part 0 removed by laws, 0 postponed, the rest out of budget."
     )
-    whole = report.summarise(TASK, backend, len(SPACE), result).answer[-1]
+    whole = report.search_report(TASK, backend, len(SPACE), result).answer[-1]
     assert whole.startswith(f"Not tried: {len(SPACE) - 10} of {len(SPACE)} configurations; 0 removed")
 
 
 def test_an_answer_without_any_success_says_so():
     """Where nothing worked there is no recommendation."""
     result, backend = finished(backend=Formula(fails=lambda _: True))
-    told = report.summarise(TASK, backend, len(SPACE), result)
+    told = report.search_report(TASK, backend, len(SPACE), result)
     assert told.ranked == ()
     assert told.default is None
     assert told.answer == ("No configuration of toy worked on card; every failure is in the run file.",)
@@ -221,7 +221,7 @@ def test_the_default_may_be_the_answer():
     result, backend = finished(
         law("p", "positive", {"prefer": {"m": 64}}), backend=Formula(time=lambda c: 1.0 + (c != default))
     )
-    assert "it is the default" in " ".join(report.summarise(TASK, backend, len(SPACE), result).answer)
+    assert "it is the default" in " ".join(report.search_report(TASK, backend, len(SPACE), result).answer)
 
 
 def test_searches_that_begin_a_millisecond_apart_do_not_share_a_name():

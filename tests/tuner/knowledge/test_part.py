@@ -40,7 +40,7 @@ def test_a_space_that_is_small_enough_is_its_own_part():
 
 def test_a_part_holds_the_default_what_was_recorded_what_is_near_its_best_and_chance(monkeypatch):
     """All of the same space: each configuration of the part is one of the whole, and laws see the same names."""
-    monkeypatch.setattr(parts, "MOST", 1500)
+    monkeypatch.setattr(parts, "MAX_PART", 1500)
     monkeypatch.setattr(parts, "BEST", 1)
     worst, best = 17, 4000
     found = part(SPACE, [source((worst, 2.0), (best, 0.0))], np.random.default_rng(0))
@@ -57,7 +57,7 @@ def test_a_part_holds_the_default_what_was_recorded_what_is_near_its_best_and_ch
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_same_seed_gives_the_same_part(monkeypatch, seed):
-    monkeypatch.setattr(parts, "MOST", 700)
+    monkeypatch.setattr(parts, "MAX_PART", 700)
     one, other = (part(SPACE, [], np.random.default_rng(seed)) for _ in range(2))
     assert np.array_equal(one.codes, other.codes)
     assert not np.array_equal(one.codes, part(SPACE, [], np.random.default_rng(seed + 1)).codes)
@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_part(monkeypatch, seed):
 
 def test_what_a_resumed_search_tried_is_in_the_part_and_leaves_the_rest_as_it_was(monkeypatch):
     """Otherwise finished trials were dropped where the recorded runs changed since, and paid for again."""
-    monkeypatch.setattr(parts, "MOST", 700)
+    monkeypatch.setattr(parts, "MAX_PART", 700)
     before = part(SPACE, [], np.random.default_rng(0))
     lost = next(i for i in range(len(SPACE)) if before.index(SPACE.config(i)) is None)
     after = part(SPACE, [], np.random.default_rng(0), [lost])
@@ -78,7 +78,7 @@ def test_what_a_resumed_search_tried_is_in_the_part_and_leaves_the_rest_as_it_wa
 
 def test_everything_recorded_is_in_the_part_however_much(monkeypatch):
     """A model learns from it; only what is beside it is limited."""
-    monkeypatch.setattr(parts, "MOST", 100)
+    monkeypatch.setattr(parts, "MAX_PART", 100)
     rows = range(0, len(SPACE), 10)
     found = part(SPACE, [source(*((row, 1.0) for row in rows))], np.random.default_rng(0))
     assert {SPACE.index(found.config(i)) for i in range(len(found))} >= set(rows)

@@ -13,7 +13,7 @@ from spak.kg.space.space import Setting, Space
 from spak.tuner.knowledge import belief as belief_module
 from spak.tuner.knowledge.belief import Belief, log_expected_improvement
 from spak.tuner.knowledge.correlation import default_tables, tables
-from spak.tuner.knowledge.filling import complete
+from spak.tuner.knowledge.filling import filled
 from spak.tuner.knowledge.kinship import kinship
 from spak.tuner.knowledge.known import Advice, knowledge
 from spak.tuner.knowledge.likeness import Likeness
@@ -120,7 +120,7 @@ def test_one_source_alone_teaches_tables_too(landscape):
 def test_missing_records_are_predicted_far_better_than_by_their_mean(landscape):
     rng = np.random.default_rng(0)
     parts = [source(landscape, seed, rng.choice(320, 60, replace=False)) for seed in range(3)]
-    columns = complete(landscape.codes, default_tables(landscape.cardinalities), parts, rng)
+    columns = filled(landscape.codes, default_tables(landscape.cardinalities), parts, rng)
     for row, part, seed in zip(columns, parts, range(3), strict=True):
         missing = np.setdiff1d(np.arange(320), part.rows)
         assert rank_correlation(row[missing], landscape.log_time(seed)[missing]) > 0.8
@@ -130,7 +130,7 @@ def test_missing_records_are_predicted_far_better_than_by_their_mean(landscape):
 def test_many_points_are_thinned_to_an_equal_share(landscape, monkeypatch):
     monkeypatch.setattr("spak.tuner.knowledge.filling.MAX_POINTS", 60)
     parts = [source(landscape, seed, np.arange(seed, 320, 2)) for seed in range(2)]
-    columns = complete(landscape.codes, default_tables(landscape.cardinalities), parts, np.random.default_rng(0))
+    columns = filled(landscape.codes, default_tables(landscape.cardinalities), parts, np.random.default_rng(0))
     assert np.isfinite(columns).all()
 
 

@@ -451,6 +451,6 @@ def test_what_a_killed_search_wrote_is_still_news_to_it_when_it_goes_on():
 
 
 def test_regions_too_large_to_compare_are_the_same_only_if_their_text_is(monkeypatch):
-    monkeypatch.setattr("spak.tuner.learn.confirm.cover.MAX_COMBINATIONS", 2)
+    monkeypatch.setattr("spak.tuner.learn.confirm.cover.MAX_ROWS", 2)
     assert implies(avoid("a", "m > 64"), avoid("b", "m > 64"), store())
     assert not implies(avoid("a", "m > 64"), avoid("b", "m > 100"), store())

@@ -27,7 +27,7 @@ from spak.kg.model.law import Bound, Law
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
 
-MAX_COMBINATIONS = 1 << 20
+MAX_ROWS = 1 << 20
 """Combinations compared; two laws that need more are called different."""
 
 UNSETTLED = frozenset({"contested", "refuted"})
@@ -109,7 +109,7 @@ def _truths(
     steps = _steps(regions)
     axes = [parameters.get(name, steps) for name in named]
     count = prod(map(len, axes))
-    if count > MAX_COMBINATIONS:
+    if count > MAX_ROWS:
         return np.array([regions[0].text == regions[1].text]), np.array([True])
     rows = list(product(*axes))
     columns: dict[str, npt.NDArray[np.generic] | Scalar] = dict(problem)

@@ -15,8 +15,9 @@ from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.law.scope import inside
 from spak.kg.model.base import Problem, Scalar
 from spak.kg.model.law import Bound, Law, Verdict
+from spak.tuner.knowledge.correlation import Floats
 from spak.tuner.learn.mining.indifferent import matched
-from spak.tuner.learn.mining.table import Bools, Floats, TrialTable, problem_text
+from spak.tuner.learn.mining.table import Bools, TrialTable, problem_text
 
 Effect = Mapping[str, Bound]
 """What a claim says of each effect."""
@@ -27,7 +28,7 @@ MIN_TESTED = 3
 MIN_PROBLEMS = 2
 """Held-out problem sizes that must support a law before the run does (design: status)."""
 
-MIN_CONTEXTS = 3
+MIN_TIED = 3
 """Matched contexts a problem size must show before it speaks about a tie."""
 
 
@@ -181,7 +182,7 @@ def _tie(test: AxisTest, table: TrialTable, row: int) -> Judgement | None:
     contexts = matched(table, name, codes)
     times = table.time[row][contexts] if len(contexts) else np.empty((0, len(codes)))
     rows = np.flatnonzero(np.isfinite(times).all(axis=1)) if len(times) else np.empty(0, dtype=np.int64)
-    if len(rows) < MIN_CONTEXTS:
+    if len(rows) < MIN_TIED:
         return None
     contexts, times = contexts[rows], times[rows]
     within = test.margin

@@ -16,9 +16,10 @@ from spak.kg.model.law import Law
 from spak.kg.model.run import Trial
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Request
-from spak.tuner.learn.confirm.judge import MIN_CONTEXTS, MIN_TESTED, in_scope
+from spak.tuner.knowledge.correlation import Floats
+from spak.tuner.learn.confirm.judge import MIN_TESTED, MIN_TIED, in_scope
 from spak.tuner.learn.mining.indifferent import matched
-from spak.tuner.learn.mining.table import Floats, TrialTable
+from spak.tuner.learn.mining.table import TrialTable
 
 CONFIRM = "confirm"
 """`Trial.origin` of a trial made to test a law."""
@@ -138,7 +139,7 @@ def _test(
             return [found.configuration(int(index)) for index in tested]
         case AxisTest(name, values):
             contexts = matched(found, name, [found.parameters[name].index(value) for value in values])
-            best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_CONTEXTS + 1]
+            best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_TIED + 1]
             return [found.configuration(int(index)) for context in contexts[best] for index in context]
     return []
 

@@ -20,7 +20,7 @@ from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.table import TrialTable, problem_text
 from spak.tuner.learn.mining.words import in_words, mechanism, slug
 
-FEATURES = ("spill_bytes", "registers", "smem_bytes", "ctas_per_sm")
+SPOKEN_FEATURES = ("spill_bytes", "registers", "smem_bytes", "ctas_per_sm")
 """Compiled features a law may speak of (the expression language knows them by these names)."""
 
 
@@ -65,7 +65,7 @@ def mine(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     """
     if not table.observed.any():
         return ()
-    usable = tuple(name for name in FEATURES if name in table.features)
+    usable = tuple(name for name in SPOKEN_FEATURES if name in table.features)
     every = literals(table, features=usable, tiles=subject.tiles)
     return (
         *(_slow(table, subject, region) for region in slow_regions(table, every)),
@@ -192,7 +192,7 @@ def _negative(table: TrialTable, subject: Topic, region: FarRegion, told: _State
     scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
     spoken = {name for literal in region.literals for name in literal.names}
     # examples are evaluated without compiled features, so a law about those carries none
-    examples = Examples() if spoken & set(FEATURES) else _examples(table, region)
+    examples = Examples() if spoken & set(SPOKEN_FEATURES) else _examples(table, region)
     return NegativeLaw(
         id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-{told.tag}", f"{expression} {scope.when}".strip()),
         title=told.title[:200],
@@ -213,7 +213,7 @@ def _examples(table: TrialTable, region: FarRegion) -> Examples:
 
 
 def _reading_order(text: str) -> tuple[bool, str]:
-    return (text.split(" ", 1)[0] in FEATURES, text)
+    return (text.split(" ", 1)[0] in SPOKEN_FEATURES, text)
 
 
 def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> PositiveLaw:

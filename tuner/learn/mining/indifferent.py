@@ -17,7 +17,7 @@ WITHIN = 0.01
 NEAR = 1.5
 """Contexts this near to the best count: how an axis behaves among hopeless configurations steers no search."""
 
-MIN_CONTEXTS = 8
+MIN_MATCHED = 8
 """Matched contexts (all other parameters equal) needed at each problem size."""
 
 SHARE_WITHIN = 0.9
@@ -74,7 +74,7 @@ def matched(table: TrialTable, name: str, codes: Sequence[int]) -> np.ndarray[tu
 
 def _tie(table: TrialTable, name: str, codes: Sequence[int]) -> Tie | None:
     contexts = matched(table, name, codes)
-    if len(contexts) < MIN_CONTEXTS:
+    if len(contexts) < MIN_MATCHED:
         return None
     changes: list[float] = []
     costs: list[float] = []
@@ -85,7 +85,7 @@ def _tie(table: TrialTable, name: str, codes: Sequence[int]) -> Tie | None:
             return None
         best = float(np.nanmin(table.time[row]))
         near = times[times.min(axis=1) <= NEAR * best]
-        if len(near) < MIN_CONTEXTS:
+        if len(near) < MIN_MATCHED:
             return None
         change = near.max(axis=1) / near.min(axis=1) - 1
         cost = float(times.min(axis=0).max() / times.min() - 1)

@@ -19,7 +19,7 @@ LOSS = 0.02
 MAX_SETTINGS = 4
 """Most settings one run may suggest, of two parameters at most: more is a winner, and winners transfer poorly."""
 
-MIN_PROBLEMS = 2
+MIN_SIZES = 2
 """Problem sizes a setting must hold over: one size gives a winner, not a law."""
 
 
@@ -42,7 +42,7 @@ class PreferredSetting:
 
 def settings(table: TrialTable) -> list[PreferredSetting]:
     """Settings that cost at most `WITHIN`, and without which at least `LOSS` is lost, fewest names first."""
-    if len(table.problems) < MIN_PROBLEMS:
+    if len(table.problems) < MIN_SIZES:
         return []
     candidates = list(_candidates(table))
     kept: list[PreferredSetting] = []

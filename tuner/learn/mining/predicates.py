@@ -10,7 +10,8 @@ from itertools import combinations
 import numpy as np
 
 from spak.kg.model.base import Scalar
-from spak.tuner.learn.mining.table import Bools, Floats, TrialTable
+from spak.tuner.knowledge.correlation import Floats
+from spak.tuner.learn.mining.table import Bools, TrialTable
 
 PRODUCT_PARAMETERS = 3
 """Products are formed of pairs of at most this many parameters; more would only multiply predicates."""
@@ -40,11 +41,6 @@ class Literal:
     mask: Bools
 
 
-def written(value: Scalar) -> str:
-    """A value as the expression language writes it."""
-    return repr(value) if isinstance(value, str) else str(value)
-
-
 def _numeric(values: tuple[Scalar, ...]) -> bool:
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
@@ -56,7 +52,7 @@ def _parameter_literals(table: TrialTable) -> Iterator[Literal]:
             continue
         codes = table.column(name)
         for code, value in enumerate(values):
-            yield Literal(f"{name} == {written(value)}", (name,), "parameter", np.tile(codes == code, (size, 1)))
+            yield Literal(f"{name} == {value!r}", (name,), "parameter", np.tile(codes == code, (size, 1)))
             if _numeric(values) and code > 0:
                 if code < len(values) - 1:
                     yield Literal(f"{name} >= {value}", (name,), "parameter", np.tile(codes >= code, (size, 1)))
@@ -104,7 +100,7 @@ def _problem_literals(table: TrialTable) -> Iterator[Literal]:
         for value in sorted(counts, key=str):
             rows = np.array([problem.get(name, "") == value for problem in table.problems])
             shape = table.time.shape
-            yield Literal(f"{name} == {written(value)}", (name,), "problem", np.broadcast_to(rows[:, None], shape))
+            yield Literal(f"{name} == {value!r}", (name,), "problem", np.broadcast_to(rows[:, None], shape))
 
 
 def literals(

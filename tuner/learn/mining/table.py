@@ -15,8 +15,8 @@ from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.factors import Codes, holds
 from spak.kg.space.space import Setting, Space
+from spak.tuner.knowledge.correlation import Floats
 
-Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
