@@ -122,7 +122,7 @@ def case(name: str, records: dict[str, Recording], arch: dict[str, str], seeds: 
         known = related(root_of(root, records, arch))
         runs = {known.run(run).hw: run for run in known.run_ids}
         own = name.lower()
-        relative = max(sorted(set(runs) - {own}), key=lambda hw: kinship(known.hardware, own, hw))
+        relative = max(sorted(set(runs) - {own}), key=lambda hw: kinship(known, own, hw))
         found = hard_laws(known.run(runs[relative]), identifier(arch[name]))
         (root / "laws" / "evidence").joinpath(f"{runs[own]}.json.gz").unlink()  # its own record is not known
         known = related(load(root / "laws"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -103,18 +103,6 @@ class Replayed:
         return None if evaluations is None else sum(cost_s(trial) for trial in self.trials[:evaluations])
 
 
-@dataclass
-class _Reasons:
-    """Collects why each configuration was proposed; a known order is named by what is in it."""
-
-    known: Knowledge | None = None
-    by_codes: dict[tuple[int, ...], str] = field(default_factory=dict)
-
-    def note(self, codes: tuple[int, ...], reason: str) -> None:
-        spoke = named(self.known.labels, self.known.weights) if self.known is not None and reason == KNOWN else ""
-        self.by_codes[codes] = f"{reason}: {spoke or 'laws'}" if reason == KNOWN else reason
-
-
 def cost_s(trial: Trial) -> float:
     """Seconds that a trial took when it was recorded."""
     times = trial.times
@@ -148,17 +136,16 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
     if not timed:
         raise TunerError("no correct time in the record; there is nothing to search for")
     space = recorded_space(recording, op, what.op, hardware_facts(laws, hw) if laws else {})
-    reasons = _Reasons()
+    reasons: dict[tuple[int, ...], str] = {}
     budget = Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0)
     target = SearchTarget(hw, what.own_runs, space.setting.problem)
-    begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed), reasons.note)
-    search, reasons.known = begun.search, begun.knowledge
+    begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed), reasons.__setitem__)
     started = time.perf_counter()
     backend = ReplayBackend(recording)
-    result = loop.run(search, backend, hooks)
+    result = loop.run(begun.search, backend, hooks)
     if not result.interrupted and len(result.trials) < min(budget.trials or len(space), len(space)):
         # all that the laws leave was tried: what they removed comes last, so that nothing is lost for good
-        rest = replace(search, restriction=Restriction(space))
+        rest = replace(begun.search, restriction=Restriction(space))
         result = replace(loop.run(rest, backend, hooks, result.trials), restriction=result.restriction)
     spent = time.perf_counter() - started
     return Replayed(
@@ -171,7 +158,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
         optimum=min(timed, key=lambda trial: trial.value("time") or 0.0),
         random={fraction: expected_random(recording, fraction) for fraction in FRACTIONS},
         trials=result.trials,
-        reasons=_by_place(space, result, reasons),
+        reasons=_by_place(result, reasons, begun.knowledge),
         overhead_ms=1e3 * spent / max(len(result.trials), 1),
     )
 
@@ -230,9 +217,10 @@ def _op(laws: Laws | None, name: str) -> Op | None:
         return None
 
 
-def _by_place(space: Space, result: loop.Result, reasons: _Reasons) -> dict[int, str]:
-    found = {}
-    for place, (trial, codes) in enumerate(zip(result.trials, space.at(result.indices).tolist(), strict=True)):
-        if trial.origin == "strategy" and tuple(codes) in reasons.by_codes:
-            found[place] = reasons.by_codes[tuple(codes)]
-    return found
+def _by_place(result: loop.Result, reasons: Mapping[tuple[int, ...], str], known: Knowledge | None) -> dict[int, str]:
+    """Why each configuration was proposed; a known order is named by what is in it."""
+    order = (named(known.labels, known.weights) if known is not None else "") or "laws"
+    codes = map(tuple, result.restriction.space.at(result.indices).tolist())
+    placed = enumerate(zip(result.trials, codes, strict=True))
+    why = {place: reasons[one] for place, (trial, one) in placed if trial.origin == "strategy" and one in reasons}
+    return {place: f"{reason}: {order}" if reason == KNOWN else reason for place, reason in why.items()}

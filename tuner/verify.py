@@ -31,7 +31,7 @@ from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.evidence import SPEAKING, RunWitness, differences, entry_of
+from spak.tuner.learn.confirm.evidence import SPEAKING, RunWitness, differences
 from spak.tuner.learn.confirm.judge import Judgement, in_scope
 from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, plan, trial_key
 from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
@@ -108,7 +108,7 @@ def replay_law(law: Law, witnesses: Sequence[RunWitness]) -> Verification:
         witness = by_run.get(entry.run)
         found = () if witness is None else differences(law, entry, witness)
         differing += [(entry.run, line) for line in found]
-        kept.append(_recomputed(law, entry, witness) if found and witness is not None else entry)
+        kept.append(witness.recomputed(law, entry) if found and witness is not None else entry)
     noted = {entry.run for entry in law.evidence}
     more = [witness.entry(law) for witness in witnesses if witness.run.id not in noted]
     new = tuple(entry for entry in more if entry is not None)
@@ -122,10 +122,6 @@ def witnesses(laws: Laws) -> list[RunWitness]:
         KgError: If a run file cannot be read.
     """
     return [RunWitness(laws.run(run), laws) for run in laws.run_ids if laws.run(run).tier in SPEAKING]
-
-
-def _recomputed(law: Law, entry: Evidence, witness: RunWitness) -> Evidence:
-    return entry_of(witness.says(law, entry.problems), witness, role=entry.role)
 
 
 def _verified(

@@ -14,8 +14,9 @@ from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import Problem
 from spak.kg.model.run import Run
 from spak.kg.space.space import Space
+from spak.tuner.knowledge.correlation import Floats
 from spak.tuner.knowledge.kinship import kinship
-from spak.tuner.knowledge.known import Advice, Knowledge, knowledge
+from spak.tuner.knowledge.known import Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.knowledge.source import Source, sources
 
@@ -42,8 +43,8 @@ def gather(laws: Laws, space: Space, target: SearchTarget, restriction: Restrict
         InvalidFilesError: If a run file cannot be read.
     """
     found = recorded(laws, space, target)
-    close = [kinship(laws.hardware, target.hw, source.hw) * _near(source, target) for source in found]
-    return knowledge(space.codes, space.cardinalities, found, close, list(advice(restriction)))
+    close = [kinship(laws, target.hw, source.hw) * _near(source, target) for source in found]
+    return knowledge(space.codes, space.cardinalities, found, close, advice(restriction))
 
 
 def recorded(laws: Laws, space: Space, target: SearchTarget) -> list[Source]:
@@ -77,13 +78,15 @@ def _near(source: Source, target: SearchTarget) -> float:
     return math.exp(-sum(ratios) / max(len(ratios), 1) / 4) * 0.5**differing
 
 
-def advice(restriction: Restriction) -> Iterator[Advice]:
-    """One column for each soft law: what it postpones, or what it does not prefer, is that much slower."""
+def advice(restriction: Restriction) -> dict[str, Floats]:
+    """A column of log slowdowns for each soft law: what it postpones, or what it does not prefer, is that much slower."""
+    found = {}
     for rule in restriction.live:
         if rule.named is None or rule.power not in {Power.POSTPONE, Power.PREFER}:
             continue
         slower = rule.named if rule.power is Power.POSTPONE else ~rule.named
-        yield Advice(f"law {rule.id}", np.where(slower, rule.weight * math.log(_slowdown(rule)), 0.0))
+        found[f"law {rule.id}"] = np.where(slower, rule.weight * math.log(_slowdown(rule)), 0.0)
+    return found
 
 
 def _slowdown(rule: Rule) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from spak.kg.model.base import Scalar
-from spak.kg.model.hardware import Hardware
+from spak.kg.model.hardware import HardwareNodes, hardware_facts
 from spak.kg.model.taxonomy import Taxonomy
 
 FACTS = (
@@ -26,26 +26,17 @@ only say where to begin, trials correct them within a few evaluations."""
 STRANGER = 1.0
 
 
-def kinship(hardware: Mapping[str, Hardware], one: str, other: str) -> float:
+def kinship(store: HardwareNodes, one: str, other: str) -> float:
     """Positive weight of what is known on `other` for a search on `one`; larger is closer.
 
     Hardware that the law root does not know, or knows nothing about, is a stranger: it counts, and trials decide.
     """
+    hardware = store.hardware
     tree = Taxonomy("hardware", hardware)
     up = tree.ancestors(one)
     common = [node for node in tree.ancestors(other) if node in up and node in hardware]
     relation = RELATION[hardware[common[0]].kind] if common else STRANGER
-    return relation * _likeness(_facts(hardware, tree, one), _facts(hardware, tree, other))
-
-
-def _facts(hardware: Mapping[str, Hardware], tree: Taxonomy, node: str) -> dict[str, Scalar]:
-    """Facts that hold for `node`: its own over its ancestors'."""
-    found: dict[str, Scalar] = {}
-    for ancestor in tree.ancestors(node):
-        if ancestor in hardware:
-            for name, fact in hardware[ancestor].facts.items():
-                found.setdefault(name, fact.value)
-    return found
+    return relation * _likeness(hardware_facts(store, one), hardware_facts(store, other))
 
 
 def _likeness(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -26,19 +26,6 @@ SAME_CODE_WEIGHT = 1.0
 
 NEGLIGIBLE = 0.05
 """Share of the weight below which a source is not named as a reason."""
-
-
-@dataclass(frozen=True)
-class Advice:
-    """Something other than trials that speaks about the space: a law, a predicted time.
-
-    Attributes:
-        label: What a person reads (`law sm90-fmha-...`).
-        column: (N,) log slowdown it expects, zero where it says nothing.
-    """
-
-    label: str
-    column: Floats
 
 
 @dataclass(frozen=True)
@@ -82,12 +69,14 @@ def knowledge(
     cardinalities: Sequence[int],
     sources: Sequence[Source],
     kinship: Sequence[float],
-    advice: Sequence[Advice] = (),
+    advice: Mapping[str, Floats] | None = None,
 ) -> Knowledge:
     """What `sources` (weighted by `kinship`, one positive number each) and `advice` say about a space.
 
-    Sampling of large sources is seeded by their number alone: the same files give the same knowledge.
+    Advice is what is no trial, such as a law: what a person reads -> (N,) log slowdown it expects, zero where it says
+    nothing. Sampling of large sources is seeded by their number alone: the same files give the same knowledge.
     """
+    advice = advice or {}
     whole = [source for source in sources if len(source.rows) >= ENOUGH * len(codes)]
     found, residual = default_tables(cardinalities), DEFAULT_RESIDUAL
     if whole:
@@ -101,8 +90,8 @@ def knowledge(
     return Knowledge(
         codes=codes,
         cardinalities=tuple(cardinalities),
-        labels=(*(source.label for source in sources), *(item.label for item in advice)),
-        columns=np.vstack([columns, *(item.column[None, :] for item in advice)]),
+        labels=(*(source.label for source in sources), *advice),
+        columns=np.vstack([columns, *advice.values()]),
         weights=np.concatenate([weights, np.full(len(advice), SAME_CODE_WEIGHT)]),
         tables=tuple(found),
         residual=residual,

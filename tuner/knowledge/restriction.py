@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from spak.kg.expression import Expression
 from spak.kg.law.conflict import answering
-from spak.kg.law.kinds import kind_of, meaning
+from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power, Region
 from spak.kg.law.power import Search, bearing
 from spak.kg.law.scope import Match, Question
@@ -93,13 +93,6 @@ class Rule:
         """
         return self.power in {Power.REMOVE, Power.POSTPONE} and meaning(self.law).is_audited
 
-    def names_compiled(self, values: Mapping[str, Scalar]) -> bool:
-        """Whether it speaks of a configuration whose parameters, problem, facts and features are `values`.
-
-        False where a feature it asks for is unknown.
-        """
-        return self.after is not None and self.after.all_names <= values.keys() and self.after.holds(values)
-
 
 @dataclass(frozen=True)
 class Restriction:
@@ -158,12 +151,13 @@ class Restriction:
         return [rule for rule in self.live if rule.named is not None and rule.named[index]]
 
     def after_compiling(self, values: Mapping[str, Scalar]) -> list[Rule]:
-        """Live rules that name a configuration by its compiled features.
+        """Live rules that name a configuration by its compiled features; none of those that ask for an unknown one.
 
         Args:
             values: Parameters, problem parameters, facts as `hw.<fact>`, and features.
         """
-        return [rule for rule in self.live if rule.names_compiled(values)]
+        asked = [(rule, rule.after) for rule in self.live if rule.after is not None]
+        return [rule for rule, after in asked if after.all_names <= values.keys() and after.holds(values)]
 
     def _union(self, power: Power) -> Mask:
         total = np.zeros(len(self.space), np.bool_)
@@ -213,8 +207,3 @@ def _rule(law: Law, match: Match, search: Search, space: Space) -> Rule:
     weight = STATUS_WEIGHT[law.status] * (INDIRECT_WEIGHT if match.hw == "transferred" or match.stale else 1.0)
     reason = "; ".join(filter(None, (found.reason, region.note)))
     return Rule(law, match, found.power, reason, weight, named=region.mask, worse=region.worse, after=region.after)
-
-
-def describe(rule: Rule) -> str:
-    """The law's claim after its kind, for a table."""
-    return f"{kind_of(rule.law)}: {meaning(rule.law).text}"

@@ -25,7 +25,7 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, Related
 from spak.kg.model.run import LawVerdict, Run
 from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
-from spak.tuner.learn.confirm.evidence import RunWitness, differences, entry_of
+from spak.tuner.learn.confirm.evidence import RunWitness, differences
 
 MIN_AGREEING = 3
 """Configurations a law names that must show its effect before the run speaks for it; one without it speaks against."""
@@ -94,7 +94,7 @@ def _as_seen(law: Law, witnesses: Sequence[RunWitness]) -> Law:
     """The law with its suggesting entries as the one judgement gives them; mining states a bound, not what was seen."""
     by_run = {witness.run.id: witness for witness in witnesses if witness.covers(law)}
     entries = [
-        entry_of(by_run[entry.run].says(law, entry.problems), by_run[entry.run], role=entry.role)
+        by_run[entry.run].recomputed(law, entry)
         if entry.role == "suggested" and entry.run in by_run and differences(law, entry, by_run[entry.run])
         else entry
         for entry in law.evidence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from spak.tuner.knowledge.belief import Belief, log_expected_improvement
 from spak.tuner.knowledge.correlation import default_tables, tables
 from spak.tuner.knowledge.filling import filled
 from spak.tuner.knowledge.kinship import kinship
-from spak.tuner.knowledge.known import Advice, knowledge
+from spak.tuner.knowledge.known import knowledge
 from spak.tuner.knowledge.likeness import Likeness
 from spak.tuner.knowledge.source import WORST, Source, sources
 
@@ -91,7 +92,7 @@ def test_kinship_falls_from_same_capability_to_stranger_and_with_unlike_facts():
         _node("z", "device", "ada"),
         _node("amd", "device"),
     ]
-    known = {node.id: node for node in nodes}
+    known = SimpleNamespace(hardware={node.id: node for node in nodes})
     order = [kinship(known, "x1", other) for other in ("x2", "y", "z", "amd")]
     assert order == sorted(order, reverse=True)
     assert len(set(order)) == len(order)
@@ -146,7 +147,7 @@ def test_knowledge_orders_the_space_by_the_weighted_sources(landscape):
 
 def test_advice_shifts_the_order_by_what_it_claims(landscape):
     column = np.where(landscape.codes[:, 3] == 1, math.log(4.0), 0.0)
-    known = knowledge(landscape.codes, landscape.cardinalities, [], [], [Advice("law x", column)])
+    known = knowledge(landscape.codes, landscape.cardinalities, [], [], {"law x": column})
     assert (landscape.codes[known.order()[:160], 3] == 0).all()
     assert known.labels == ("law x",)
 

@@ -18,7 +18,7 @@ from spak.kg.law.status import size
 from spak.kg.law.toolchain import compiler_of, holds_for
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
-from spak.kg.model.law import Evidence, Law
+from spak.kg.model.law import Evidence, Law, Role
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.tuner.engine.audit import MIN_REFERENCES
@@ -82,7 +82,23 @@ class RunWitness:
         said = self.says(law)
         if said.verdict == "inconclusive" or not self.is_fair(law, said):
             return None
-        return entry_of(said, self, role="suggested" if self._suggests(law) else "independent")
+        return self._entry(said, "suggested" if self._suggests(law) else "independent")
+
+    def recomputed(self, law: Law, entry: Evidence) -> Evidence:
+        """`entry` as the run's trials give it."""
+        return self._entry(self.says(law, entry.problems), entry.role)
+
+    def _entry(self, said: Judgement, role: Role) -> Evidence:
+        return Evidence(
+            run=self.run.id,
+            verdict=said.verdict,
+            tier=self.run.tier,
+            role=role,
+            effect=said.effect,
+            interval=said.interval,
+            problems=said.problems,
+            toolchain=self.toolchain,
+        )
 
     def is_fair(self, law: Law, said: Judgement) -> bool:
         """Whether a refutation rests on enough trials on the other side: the best of few is not the best there is.
@@ -114,20 +130,6 @@ class RunWitness:
         """Whether the law was found in this run and in no other before."""
         found_elsewhere = any(entry.role == "suggested" for entry in law.evidence)
         return not found_elsewhere and any(candidate.law.id == law.id for candidate in self.run.suggested)
-
-
-def entry_of(said: Judgement, witness: RunWitness, *, role: str) -> Evidence:
-    """The entry that a judgement is in a law's file."""
-    return Evidence(
-        run=witness.run.id,
-        verdict=said.verdict,
-        tier=witness.run.tier,
-        role=role,  # type: ignore[arg-type]
-        effect=said.effect,
-        interval=said.interval,
-        problems=said.problems,
-        toolchain=witness.toolchain,
-    )
 
 
 def differences(law: Law, entry: Evidence, witness: RunWitness) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spak.kg.expression import Expression
 from spak.kg.expression.columns import Column
+from spak.kg.formats.recording import canonical
 from spak.kg.model.base import Configuration, Problem, Scalar
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.factors import Codes, holds
@@ -137,13 +138,6 @@ class TrialTable:
         return replace(TrialTable.untried(self.space, (problem,)), features=most)
 
 
-def _ordered(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
-    """Distinct values: numbers ascending, then the rest by text."""
-    distinct = set(values)
-    numbers = sorted(value for value in distinct if isinstance(value, int | float))
-    return (*numbers, *sorted((value for value in distinct if isinstance(value, str)), key=str))
-
-
 def problem_of(run: Run, trial: Trial) -> dict[str, Scalar]:
     """The problem size of a trial: the run's, overridden by the trial's own."""
     return {**run.problem, **trial.problem}
@@ -193,7 +187,7 @@ def _tried(op: str, configurations: Sequence[Configuration]) -> tuple[Space, lis
     names = tuple(sorted(configurations[0]))
     if any(configuration.keys() != set(names) for configuration in configurations):
         raise ValueError("configurations of the same parameters are needed")
-    values = tuple(_ordered(configuration[name] for configuration in configurations) for name in names)
+    values = tuple(canonical(configuration[name] for configuration in configurations) for name in names)
     codes = np.empty((len(configurations), len(names)), np.int16)
     for p, (name, column) in enumerate(zip(names, values, strict=True)):
         lookup = {value: code for code, value in enumerate(column)}
