@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.formats.content import decode, refuse
-from spak.kg.formats.recording import Parameters, Recording, canonical, seen_parameters
+from spak.kg.formats.recording import Recording, canonical, seen_parameters
 from spak.kg.formats.timing import Timing, settled
 from spak.kg.formats.vocabulary import MICROSECONDS, NO_RESULT, failure_of
 from spak.kg.model.base import Scalar
@@ -56,9 +56,10 @@ def read_cache(path: Path, content: bytes) -> Recording:
         configuration = _configuration(path, field, file.tune_params_keys, entry, space)
         attempts.append(_trial(path, field, configuration, entry))
     trials, notes = settled(path, attempts)
+    declared = {name: canonical(file.tune_params[name]) for name in file.tune_params_keys if name in file.tune_params}
     return Recording(
         format="kernel-tuner",
-        parameters=_parameters(file) or seen_parameters(trials),
+        parameters=declared or seen_parameters(trials),
         declared=bool(file.tune_params),
         trials=trials,
         device=file.device_name,
@@ -76,10 +77,6 @@ def _closed(content: bytes) -> bytes:
         return text[:-1] + CLOSING
     depth = text.count(b"{") - text.count(b"}")
     return text + CLOSING if depth == 2 and text.endswith(b"}") else text  # noqa: PLR2004 - the file's and `cache`'s
-
-
-def _parameters(file: CacheFile) -> Parameters:
-    return {name: canonical(file.tune_params[name]) for name in file.tune_params_keys if name in file.tune_params}
 
 
 def _configuration(

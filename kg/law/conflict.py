@@ -62,8 +62,6 @@ class Dispute:
     """Two laws that answer one question and contradict each other.
 
     Attributes:
-        laws: Their ids.
-        reason: Why, in words.
         nearer: The one that wins because it is nearer to the question; None if neither overrides the other.
     """
 
