@@ -31,7 +31,7 @@ from spak.kg.law.status import status
 from spak.kg.model.hardware import Hardware, hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
-from spak.tuner.knowledge.kinship import kinship
+from spak.tuner.knowledge.gather import kinship
 from spak.tuner.knowledge.restriction import Context, restrict
 from spak.tuner.learn.mining.candidates import Topic, mine
 from spak.tuner.learn.mining.table import from_runs

@@ -46,14 +46,7 @@ SAMPLED = 1000
 
 @dataclass(frozen=True)
 class Line:
-    """What one run says at one problem size.
-
-    Attributes:
-        run: Its id.
-        said: The judgement of its trials there.
-        problem: The problem size.
-        is_noted: Whether the law's file has an entry of this run.
-    """
+    """What the trials of a run say at one problem size, and whether the law's file has an entry of that run."""
 
     run: str
     said: Judgement
@@ -66,12 +59,10 @@ class Verification:
     """What came of repeating a law's experiment.
 
     Attributes:
-        law: The law's id.
-        lines: What each run says at each problem size, in the order of run ids.
+        lines: In the order of run ids.
         differing: Run id and what its evidence entry says that its trials do not.
         before: Status in the law's file.
-        after: Status it would have with this evidence.
-        reason: Why.
+        after: Status it would have with this evidence, for this `reason`.
         unnoted: What recorded runs say of the law that its file does not hold.
     """
 
@@ -96,12 +87,7 @@ class Verification:
 
 
 def replay_law(law: Law, witnesses: Sequence[RunWitness]) -> Verification:
-    """Judge `law` by every run that can speak of it, and its evidence entries by their runs.
-
-    Args:
-        law: A law of the root.
-        witnesses: The root's `witnesses`, gathered once for however many laws.
-    """
+    """Judge `law` by every run that can speak of it (the root's `witnesses`), and its evidence entries by their runs."""
     by_run = {witness.run.id: witness for witness in witnesses}
     kept, differing = [], []
     for entry in law.evidence:
@@ -266,15 +252,7 @@ def note(laws: Laws, found: Verification) -> int:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A law's experiment, to be made anew.
-
-    Attributes:
-        law: The law.
-        op: Its op.
-        facts: Hardware facts without `hw.` of where it is made.
-        seed: Draws the configurations.
-        num_problems: Most problem sizes.
-    """
+    """A law's experiment, to be made anew where these hardware facts (without `hw.`) hold."""
 
     law: Law
     op: Op
@@ -306,12 +284,7 @@ def check_tier(law: Law, tier: str | None) -> None:
 
 
 def trials(test: Experiment, laws: Laws, backend: Backend) -> tuple[Trial, ...]:
-    """Evaluate configurations of the law's region and outside it, at its problem sizes.
-
-    Args:
-        test: What to try.
-        laws: The root; its runs say what was fast so far.
-        backend: Evaluates; not closed.
+    """Evaluate configurations of the law's region and outside it, at its problem sizes; the backend is not closed.
 
     Raises:
         TunerError: If the law's region has no configuration to try.

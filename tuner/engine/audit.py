@@ -32,7 +32,6 @@ class Finding:
     """What one trial says of one law that names its configuration.
 
     Attributes:
-        law: The law's id.
         outcome: `open` where the trial cannot tell: the law is about time and nothing was timed.
         effect: What was observed, by effect name.
         at_most: Effects that the claim bounds from above only.
@@ -53,7 +52,6 @@ class Audits:
     """
 
     def __init__(self, restriction: Restriction, rng: np.random.Generator) -> None:
-        """Audit the live laws of `restriction`; `rng` breaks ties."""
         self._restriction, self._space = restriction, restriction.space
         rules = [rule for rule in restriction.live if rule.is_audited and rule.named is not None]
         self._rules = sorted(rules, key=lambda rule: -rule.count)
@@ -66,12 +64,7 @@ class Audits:
         self._turn = 0
 
     def next(self, taken: Iterable[int], best: int | None) -> int | None:
-        """The next to audit; None if every configuration that a law names is taken.
-
-        Args:
-            taken: What was tried, or will be.
-            best: The best trial's configuration; None while there is none.
-        """
+        """The next to audit, none of `taken`; None if every configuration that a law names is. `best` is the best trial's."""
         free = ~self._unsafe
         free[list(taken)] = False
         for _ in self._rules:
@@ -140,13 +133,9 @@ class LawTally:
 
 
 def judge_trial(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:
-    """What `trial`, whose configuration `rule` names, says of its law.
+    """What `trial`, whose configuration `rule` names, says of its law against the `best` so far, if there is one.
 
-    Args:
-        rule: The law.
-        trial: A finished trial.
-        objective: Measurement that ranks; a `slowdown` is judged only if it is `time`, never by a prediction.
-        best: The best so far; None if nothing succeeded.
+    A `slowdown` is judged only if the objective is `time`, never by a prediction.
     """
     effect, outcomes = {}, set[Agreement]()
     for name, bound in rule.law.claim.effect.items():

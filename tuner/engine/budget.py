@@ -24,12 +24,7 @@ class Budget:
     audit: float = 0.05
 
     def left(self, spent: int, elapsed_s: float) -> int:
-        """Trials that may still be asked for; 0 if the time is up.
-
-        Args:
-            spent: Trials so far.
-            elapsed_s: Seconds so far.
-        """
+        """Trials that may still be asked for after so many and so long; 0 if the time is up."""
         if self.seconds is not None and elapsed_s >= self.seconds:
             return 0
         return max(0, self.trials - spent) if self.trials is not None else _MANY

@@ -29,7 +29,6 @@ class Lead:
     """
 
     def __init__(self, space: Space, rng: np.random.Generator) -> None:
-        """Nothing is hidden yet; `rng` breaks ties."""
         self._space, self._ties = space, Ties(rng)
         self._default = space.default_codes
         self._freed: Mask = np.zeros(len(space), np.bool_)

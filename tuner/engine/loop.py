@@ -30,10 +30,7 @@ class Search:
     """What is searched, and with what.
 
     Attributes:
-        restriction: The space and the laws on it; without laws an empty one.
         strategy: Makes a new strategy; called again when laws turn out contradicted and the space grows.
-        budget: What may be spent.
-        seed: Draws everything random.
         order: (N,) permutation of the space, best first, from what is known elsewhere; None: what the laws say, if any.
     """
 
@@ -51,7 +48,7 @@ class Hooks:
     Attributes:
         clock: Seconds that never go back.
         record: Called with each finished trial, in order, before anything else happens.
-        progress: Called with (trials so far, seconds so far).
+        progress: Called with the trials and the seconds so far.
     """
 
     clock: Callable[[], float]
@@ -64,13 +61,10 @@ class Result:
     """What a search found.
 
     Attributes:
-        trials: Every trial in the order they finished, those of a resumed journal first.
+        trials: In the order they finished, those of a resumed journal first.
         indices: Place of each trial's configuration in the space.
         restriction: The laws as they ended, with those the search found contradicted.
         findings: What the trials say of the laws that name their configurations, judged against the final best.
-        audited: How many trials were audit.
-        elapsed_s: Wall time of this session.
-        interrupted: Whether the user stopped it.
     """
 
     trials: tuple[Trial, ...]
@@ -85,11 +79,7 @@ class Result:
 def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
     """Search until the budget is spent, the space is exhausted, or the user interrupts.
 
-    Args:
-        search: What to search.
-        backend: Evaluates; not closed.
-        hooks: Clock, journal and progress.
-        done: Trials of the journal that is resumed; they count as spent.
+    Trials `done` in a journal that is resumed count as spent; the backend is not closed.
     """
     started = hooks.clock()
     searcher = Searcher(search, backend.provenance().objective)
@@ -157,11 +147,8 @@ class Searcher:
     """Chooses what is tried next, whoever evaluates it: default, audits and strategy, under laws that may fall.
 
     Attributes:
-        search: What is searched, and with what; of its budget only the share of audits matters here.
+        search: Of its budget only the share of audits matters here.
         objective: Measurement that ranks trials, lower is better.
-        trials: Every trial so far.
-        indices: Place of each trial's configuration in the space.
-        restriction: The laws as they stand now.
     """
 
     search: Search
@@ -267,17 +254,14 @@ class Searcher:
 
     def _take_audits(self, count: int) -> list[int]:
         found: list[int] = []
+        best = None if self.best is None else self.best[1]
         taken = self.tried if self.space.default_index is None else {*self.tried, self.space.default_index}
         while len(found) < count:
-            index = self.audits.next({*taken, *found}, self._best())
+            index = self.audits.next({*taken, *found}, best)
             if index is None:
                 break
             found.append(index)
         return found
-
-    def _best(self) -> int | None:
-        """Configuration of the best trial."""
-        return None if self.best is None else self.best[1]
 
     def _propose(self, count: int, taken: set[int]) -> list[int]:
         """Every second one from what fallen laws had hidden, while there is such a lead; the rest from the strategy."""

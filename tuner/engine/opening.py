@@ -20,9 +20,7 @@ class Manner:
     """How to search.
 
     Attributes:
-        budget: What may be spent.
         strategy: Its name; empty: the default, another where anything is known.
-        seed: Draws everything random.
         toolchain: `name version` that the search compiles with; empty if unknown.
     """
 
@@ -34,13 +32,7 @@ class Manner:
 
 @dataclass(frozen=True)
 class Opening:
-    """A search that can begin.
-
-    Attributes:
-        search: For `loop`.
-        strategy: Name of its strategy.
-        knowledge: What is known before the first trial; None if nothing was asked.
-    """
+    """A search that can begin, the name of its strategy, and what is known before; None if nothing was asked."""
 
     search: Search
     strategy: str
@@ -55,7 +47,7 @@ def opening(
     Args:
         laws: None to know nothing at all; the target's hardware is among them, the space's op need not be.
         space: What is searched.
-        target: For which hardware and problem size, and which of its own runs count.
+        target: For what, and which of its own runs count.
         manner: How.
         explain: Told why each configuration is proposed.
 

@@ -57,7 +57,7 @@ def ask(store: Store, kernel: str, hw: str, problem: str) -> SearchTask:
 
     Args:
         store: The law root.
-        kernel: Kernel name, an op's id or alias.
+        kernel: An op's id or alias.
         hw: Hardware id, alias or device string.
         problem: Name of one of the op's problems, `name=value,...`, or empty for the defaults.
 

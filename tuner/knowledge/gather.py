@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from spak.kg.files.loader import Laws
 from spak.kg.law.kinds.base import Power
-from spak.kg.model.base import Problem
+from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.hardware import HardwareNodes, hardware_facts
 from spak.kg.model.run import Run
+from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space
 from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.knowledge.kinship import kinship
 from spak.tuner.knowledge.known import Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.knowledge.source import Source, sources
@@ -25,6 +26,23 @@ OwnRuns = Literal["none", "other-problems", "all"]
 
 UNSTATED_SLOWDOWN = 1.3
 """Slowdown that a soft law is taken to claim where it states none: enough to reorder equals, too little to outvote trials."""
+
+
+FACTS = (
+    "num_sms",
+    "registers_per_sm",
+    "smem_per_sm",
+    "max_warps_per_sm",
+    "l2_bytes",
+    "bandwidth_gb_per_s",
+)
+"""Facts that decide which configurations are fast; a kin with the same ones is closer."""
+
+RELATION = {"device": 5.0, "compute-capability": 4.0, "architecture": 3.0, "vendor": 2.0}
+"""Weight by kind of the nearest common ancestor; 1 for strangers. An ordering with mild steps, not a fit: the weights
+only say where to begin, trials correct them within a few evaluations."""
+
+STRANGER = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,29 @@ def _runs(laws: Laws, op: str, target: SearchTarget) -> Iterator[Run]:
         run = laws.run(name)
         if run.op == op and (run.hw != target.hw or target.own_runs != "none"):
             yield run
+
+
+def kinship(store: HardwareNodes, one: str, other: str) -> float:
+    """Positive weight of what is known on `other` for a search on `one`; larger is closer.
+
+    Hardware that the law root does not know, or knows nothing about, is a stranger: it counts, and trials decide.
+    """
+    hardware = store.hardware
+    tree = Taxonomy("hardware", hardware)
+    up = tree.ancestors(one)
+    common = [node for node in tree.ancestors(other) if node in up and node in hardware]
+    relation = RELATION[hardware[common[0]].kind] if common else STRANGER
+    return relation * _likeness(hardware_facts(store, one), hardware_facts(store, other))
+
+
+def _likeness(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
+    """1 where all shared facts agree, down to 0.5; 1 where none is known on both sides."""
+    ratios = []
+    for name in FACTS:
+        a, b = one.get(name), other.get(name)
+        if isinstance(a, int | float) and isinstance(b, int | float) and a > 0 and b > 0:
+            ratios.append(abs(math.log(a / b)))
+    return 0.5 + 0.5 * math.exp(-sum(ratios) / len(ratios)) if ratios else 1.0
 
 
 def _near(source: Source, target: SearchTarget) -> float:

@@ -46,9 +46,7 @@ class Rule:
     """One law on one space.
 
     Attributes:
-        law: The law.
         match: How it applies to the hardware and the op asked.
-        power: What it does.
         reason: Why it may remove, or why it does no more than it does.
         weight: How much it counts in the order.
         named: (N,) the configurations it speaks of; None if that takes compiled features.
@@ -99,7 +97,6 @@ class Restriction:
     """Every law on a space.
 
     Attributes:
-        space: The space.
         rules: One for each law that speaks of the op on the hardware, those without effect included.
         contested: Laws the search itself found contradicted: they neither remove nor postpone any more.
     """

@@ -23,11 +23,9 @@ class Source:
     """What one piece of hardware says about one problem size of the op.
 
     Attributes:
-        hw: Hardware id.
         problem: Problem size; empty if its file states none.
         rows: (n,) configurations of the target's space that were tried there.
         slowdown: (n,) log of time over the best time there, at most `WORST`; failures are `WORST`.
-        runs: Ids of the run files it comes from.
     """
 
     hw: str

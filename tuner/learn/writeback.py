@@ -36,11 +36,8 @@ class LawEdit:
     """One law file before and after.
 
     Attributes:
-        law: Id of the law.
-        root: The law root.
-        path: Its file.
-        before: Its text; empty for a new law.
-        after: Its text with the run's evidence; `before` if the change is refused.
+        before: Text; empty for a new law.
+        after: Text with the run's evidence; `before` if the change is refused.
         words: What happened to it, in a few words; why not, if it is refused.
         entries: The evidence added; of a new law, all it has.
         refused: Whether the file has uncommitted edits that conflict, so that nothing is written to it.

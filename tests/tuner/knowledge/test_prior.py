@@ -15,7 +15,7 @@ from spak.tuner.knowledge import belief as belief_module
 from spak.tuner.knowledge.belief import Belief, log_expected_improvement
 from spak.tuner.knowledge.correlation import default_tables, tables
 from spak.tuner.knowledge.filling import filled
-from spak.tuner.knowledge.kinship import kinship
+from spak.tuner.knowledge.gather import kinship
 from spak.tuner.knowledge.known import knowledge
 from spak.tuner.knowledge.likeness import Likeness
 from spak.tuner.knowledge.source import WORST, Source, sources

@@ -37,11 +37,9 @@ class Judgement:
     """What some trials say of one law.
 
     Attributes:
-        verdict: Of all problem sizes together.
         effect: Observed effect, the least favourable problem size's.
         interval: 95 % interval of it, where measured.
-        problems: Problem sizes the verdict rests on.
-        reason: One line for a person.
+        problems: Those the verdict rests on.
     """
 
     verdict: Verdict

@@ -12,9 +12,15 @@ from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
-from spak.tuner.learn.mining.compiled import COMPILED_CLAIMS, CompiledClaim, compiled_regions
 from spak.tuner.learn.mining.indifferent import WITHIN, Tie, ties
-from spak.tuner.learn.mining.negative import MIN_SLOWDOWN, FarRegion, slow_regions
+from spak.tuner.learn.mining.negative import (
+    COMPILED_CLAIMS,
+    MIN_SLOWDOWN,
+    CompiledClaim,
+    FarRegion,
+    compiled_regions,
+    slow_regions,
+)
 from spak.tuner.learn.mining.positive import PreferredSetting, settings
 from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.table import TrialTable, problem_text
@@ -30,13 +36,10 @@ class Topic:
 
     Attributes:
         hw: Hardware node the laws are to hold for (the compute capability, not the one card).
-        op: Op id.
-        op_title: For titles.
         kinds: Problem parameters that specialise the compiled code; a law says at which of their values it was seen.
         tiles: Parameters whose products are looked at; None where the op gives its parameters no roles: any number.
         toolchain: Specifier such as `tileiras >=13.4,<14`.
-        run: Run id that suggests the laws.
-        tier: Tier of that run.
+        run: Id of the run that suggests the laws, of that tier.
         toolchain_seen: `name version` that made the trials.
     """
 
@@ -91,10 +94,7 @@ def scope_of(
 ) -> Scope:
     """The scope of a law seen at some problem sizes: their kinds are its condition, their dtypes its dtypes.
 
-    Args:
-        problems: Where it was seen.
-        subject: Whose kinds of problem specialise the code.
-        narrowed: Kind -> condition, where the law itself is only about some of what was seen.
+    Where the law itself is only about some of what was seen, `narrowed` has the condition of each such kind.
     """
     dtypes = tuple(sorted({str(problem["dtype"]) for problem in problems if "dtype" in problem}))
     conditions = dict(narrowed or {})

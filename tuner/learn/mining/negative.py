@@ -1,4 +1,4 @@
-"""Regions of the space whose every configuration is far from the best, at every problem size seen."""
+"""Regions of the space whose every configuration is far from the best, spills or does not compile, at every size seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import exp, log
 import numpy as np
 
 from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.learn.mining.predicates import Literal
+from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
 from spak.tuner.learn.mining.table import Bools, TrialTable
 
@@ -46,37 +46,79 @@ class FarRegion:
     mask: Bools
 
 
-def slow_regions(table: TrialTable, literals: Sequence[Literal]) -> list[FarRegion]:
+def slow_regions(table: TrialTable, found: Sequence[Literal]) -> list[FarRegion]:
     """Regions whose every cell is slower than the best by `MIN_SLOWDOWN` and a little more, or did not run."""
     low, _ = table.slowdown_bounds()
-    return regions(
-        literals, table.observed | table.failed, np.where(table.observed, low, np.inf), MIN_SLOWDOWN * SAFETY
-    )
+    return regions(found, table.observed | table.failed, np.where(table.observed, low, np.inf), MIN_SLOWDOWN * SAFETY)
 
 
-def regions(literals: Sequence[Literal], relevant: Bools, value: Floats, least: float) -> list[FarRegion]:
+@dataclass(frozen=True)
+class CompiledClaim:
+    """One thing that can be wrong with compiled code.
+
+    Attributes:
+        effect: Effect name; a compiled feature, or `failure_rate`.
+        at_least: The bound the law states.
+        because: Glossary term.
+        words: For the title, between the hardware and "where".
+        tag: For the law's id.
+    """
+
+    effect: str
+    at_least: float
+    because: str
+    words: str
+    tag: str
+
+    def shows(self, table: TrialTable) -> tuple[Bools, Bools]:
+        """(S, N) cells that say something about it, and those that show it."""
+        if self.effect == "failure_rate":
+            return table.observed | table.failed | table.compiled, table.failed
+        values = table.features.get(self.effect)
+        if values is None:
+            return np.zeros_like(table.failed), np.zeros_like(table.failed)
+        return np.isfinite(values), values >= self.at_least
+
+    def least(self, table: TrialTable, mask: Bools) -> float:
+        """The smallest effect inside `mask`."""
+        return 1.0 if self.effect == "failure_rate" else float(table.features[self.effect][mask].min())
+
+
+COMPILED_CLAIMS = (
+    CompiledClaim("spill_bytes", 1.0, "register-spill", "spills registers", "spills"),
+    CompiledClaim("failure_rate", 1.0, "compile-failure", "does not compile", "no-code"),
+)
+
+
+def compiled_regions(table: TrialTable, claim: CompiledClaim, tiles: tuple[str, ...] | None = None) -> list[FarRegion]:
+    """The most general regions whose every configuration shows `claim`; predicates speak of parameters only."""
+    relevant, shown = claim.shows(table)
+    if not shown.any():
+        return []
+    return regions(literals(table, tiles=tiles, relevant=relevant), relevant, shown.astype(float), 1.0)
+
+
+def regions(given: Sequence[Literal], relevant: Bools, value: Floats, least: float) -> list[FarRegion]:
     """The most general minimal conjunctions that hold no good cell, most general first, each adding something new.
 
     Args:
-        literals: Comparisons to combine.
+        given: Comparisons to combine.
         relevant: (S, N) cells that were tried.
         value: (S, N) how bad: a slowdown, or 0 and 1 where a thing is or is not so; infinite where it did not run.
         least: A region must hold no tried cell less bad than this.
     """
     good = relevant & ~(value >= least)
-    if not good.any() or not literals:
+    if not good.any() or not given:
         return []
-    conjunctions, tried = _conjunctions(literals, relevant, good)
+    conjunctions, tried = _conjunctions(given, relevant, good)
     # among statements of equal reach the shorter, then the one that names a mechanism (a compiled feature)
-    found = sorted(
-        conjunctions, key=lambda c: (-conjunctions[c], len(c), [literals[i].kind != "feature" for i in c], c)
-    )
+    found = sorted(conjunctions, key=lambda c: (-conjunctions[c], len(c), [given[i].kind != "feature" for i in c], c))
     covered = np.zeros_like(relevant)
     kept: list[FarRegion] = []
     for conjunction in found:
         if len(kept) >= MAX_LAWS:
             break
-        chosen = tuple(literals[i] for i in conjunction)
+        chosen = tuple(given[i] for i in conjunction)
         mask = np.logical_and.reduce([literal.mask for literal in chosen]) & relevant
         if (mask & ~covered).sum() < WORTH_SAYING * relevant.sum() or mask.any(axis=0).sum() < MIN_CONFIGURATIONS:
             continue
@@ -87,18 +129,18 @@ def regions(literals: Sequence[Literal], relevant: Bools, value: Floats, least: 
 
 
 def _conjunctions(
-    literals: Sequence[Literal], relevant: Bools, good: Bools
+    given: Sequence[Literal], relevant: Bools, good: Bools
 ) -> tuple[dict[tuple[int, ...], int], dict[int, int]]:
     """True minimal conjunctions of up to three literals that cover enough.
 
     Returns:
         Places of the literals -> cells covered; and how many conjunctions were looked at, by length.
     """
-    cells = np.array([literal.mask[relevant] for literal in literals], dtype=bool)
+    cells = np.array([literal.mask[relevant] for literal in given], dtype=bool)
     patterns, counts = np.unique(np.packbits(cells, axis=0), axis=1, return_counts=True)
     weight = counts.astype(np.float32)  # (patterns,) cells on which all literals agree are one pattern
-    everywhere = np.unpackbits(patterns, axis=0, count=len(literals)).astype(np.float32)  # (L, patterns)
-    on_good = np.array([literal.mask[good] for literal in literals], dtype=np.float32)  # (L, good cells)
+    everywhere = np.unpackbits(patterns, axis=0, count=len(given)).astype(np.float32)  # (L, patterns)
+    on_good = np.array([literal.mask[good] for literal in given], dtype=np.float32)  # (L, good cells)
     worth = max(1.0, WORTH_SAYING * float(relevant.sum()))
     weighted = everywhere * weight
     alone = weighted.sum(axis=1)

@@ -95,10 +95,7 @@ class TrialTable:
     def holds(self, expression: Expression, row: int, facts: Mapping[str, Scalar]) -> Bools:
         """(N,) where `expression` is true at problem size `row`; false where it needs a value that nobody knows.
 
-        Args:
-            expression: Over parameters, problem parameters, compiled features and hardware facts.
-            row: Which problem size.
-            facts: Hardware facts without `hw.`.
+        It may speak of parameters, problem parameters, compiled features, and `facts` of the hardware (without `hw.`).
         """
         measured = {name: self.features[name][row] for name in expression.all_names if name in self.features}
         given: dict[str, Column | Scalar | Floats] = dict(Setting(self.problems[row], facts).names)
@@ -154,12 +151,8 @@ def problem_text(problem: Mapping[str, Scalar]) -> str:
 def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     """Build the table of some runs of one op on one piece of hardware.
 
-    A configuration tried twice at one size keeps the trial with the lower time: both were honest, the
+    A configuration tried twice at one size keeps the trial with the lower time (`objective`): both were honest, the
     lower one bounds what the configuration can do.
-
-    Args:
-        runs: Runs that share op and hardware.
-        objective: Measurement that ranks trials.
 
     Raises:
         ValueError: If the runs are of different ops, hold no trial, or their configurations differ in parameters.
