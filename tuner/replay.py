@@ -12,7 +12,7 @@ import numpy as np
 from spak.kg.errors import UnknownNameError
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, hardware_nodes
-from spak.kg.formats.recording import Recording, canonical, seen_parameters
+from spak.kg.formats.recording import Recording, seen_parameters
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Op
@@ -28,6 +28,7 @@ from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import OwnRuns, SearchTarget
 from spak.tuner.knowledge.known import Knowledge, named
 from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.learn.mining.table import coded
 from spak.tuner.strategy.asking import KNOWN
 
 FRACTIONS = (0.95, 0.99)
@@ -185,22 +186,16 @@ def recorded_space(recording: Recording, op: Op | None, name: str, facts: Mappin
     if set(names) != set(recording.parameters):
         odd = ", ".join(sorted(set(names) ^ set(recording.parameters)))
         raise TunerError(f"the record's parameters are not those of op {name!r}: {odd}; name the op it belongs to")
-    seen = {name: canonical(trial.configuration[name] for trial in recording.trials) for name in names}
-    values = tuple(seen[name] for name in names)
-    codes = [_codes(recording.trials, name, column) for name, column in zip(names, values, strict=True)]
-    stacked = np.stack(codes, axis=1).astype(np.int16)  # (N, P)
-    ranked = stacked[np.lexsort(stacked.T[::-1])]
+    values, codes = coded(names, [trial.configuration for trial in recording.trials])
+    ranked = codes[np.lexsort(codes.T[::-1])]
     default: Configuration = {}
-    if op is not None and not op.open and all(op.parameters[name].default in seen[name] for name in names):
+    if op is not None and not op.open:
         default = {name: op.parameters[name].default for name in names}
+        if any(default[name] not in seen for name, seen in zip(names, values, strict=True)):
+            default = {}
     problem = {name: parameter.default for name, parameter in op.problem.items()} if op is not None else {}
     setting = Setting({**problem, **recording.problem}, facts)
     return Space(op.id if op is not None else name, setting, names, values, default, (ranked,))
-
-
-def _codes(trials: tuple[Trial, ...], name: str, values: tuple[Scalar, ...]) -> list[int]:
-    code = {value: place for place, value in enumerate(values)}
-    return [code[trial.configuration[name]] for trial in trials]
 
 
 def with_hardware(laws: Laws, name: HardwareName) -> tuple[Laws, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,6 @@ class Source:
     problem: Problem
     rows: npt.NDArray[np.int64]
     slowdown: Floats
-    runs: tuple[str, ...] = field(default=())
 
     @property
     def label(self) -> str:
@@ -43,19 +42,16 @@ class Source:
 
 def sources(space: Space, runs: Iterable[Run]) -> list[Source]:
     """One source for each hardware and problem size among `runs` with a timed trial in `space`, in order of labels."""
-    groups: dict[tuple[str, tuple[tuple[str, Scalar], ...]], tuple[list[Trial], list[str]]] = {}
+    groups: dict[tuple[str, tuple[tuple[str, Scalar], ...]], list[Trial]] = {}
     for run in runs:
         for trial in run.trials:
             problem = tuple(sorted((trial.problem or run.problem).items()))
-            trials, names = groups.setdefault((run.hw, problem), ([], []))
-            trials.append(trial)
-            if run.id not in names:
-                names.append(run.id)
-    found = [_source(space, hw, dict(problem), *group) for (hw, problem), group in groups.items()]
+            groups.setdefault((run.hw, problem), []).append(trial)
+    found = [_source(space, hw, dict(problem), trials) for (hw, problem), trials in groups.items()]
     return sorted((source for source in found if source is not None), key=lambda source: source.label)
 
 
-def _source(space: Space, hw: str, problem: Problem, trials: Sequence[Trial], runs: Sequence[str]) -> Source | None:
+def _source(space: Space, hw: str, problem: Problem, trials: Sequence[Trial]) -> Source | None:
     measured = [trial.value("time") if trial.invalidity == "correct" else None for trial in trials]
     if all(time is None for time in measured):
         return None
@@ -68,4 +64,4 @@ def _source(space: Space, hw: str, problem: Problem, trials: Sequence[Trial], ru
         return None
     with np.errstate(divide="ignore"):
         slowdown = np.minimum(np.log(found / found.min()), WORST)
-    return Source(hw, problem, of, slowdown, tuple(runs))
+    return Source(hw, problem, of, slowdown)

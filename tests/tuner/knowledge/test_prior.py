@@ -69,7 +69,7 @@ def test_runs_of_one_hardware_and_problem_are_one_source_and_problems_are_kept_a
         _run("b", {(1, 0): None}),
     ]
     found = sources(_space(), runs)
-    assert [(s.label, s.runs) for s in found] == [("a", ("run-a", "other")), ("a at n=4", ("run-a",))]
+    assert [(s.label, s.rows.tolist()) for s in found] == [("a", [0, 1]), ("a at n=4", [1])]
     assert found[0].slowdown.tolist() == pytest.approx([0.0, math.log(2)])
 
 

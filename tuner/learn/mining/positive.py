@@ -31,13 +31,11 @@ class PreferredSetting:
         prefer: Parameter -> value.
         cost: What fixing it costs against the best, minus 1, worst problem size, as the intervals allow.
         loss: What leaving it costs: best outside over best, minus 1, least over problem sizes, as the intervals allow.
-        chance: Bonferroni-corrected chance of such a setting in exchangeable noise.
     """
 
     prefer: dict[str, Scalar]
     cost: float
     loss: float
-    chance: float
 
 
 def settings(table: TrialTable) -> list[PreferredSetting]:
@@ -48,7 +46,7 @@ def settings(table: TrialTable) -> list[PreferredSetting]:
     kept: list[PreferredSetting] = []
     for prefer, mask in candidates:
         found = _setting(table, prefer, mask, tried=len(candidates))
-        if found is None or found.cost > WITHIN or found.loss < LOSS or found.chance > FAMILY_ERROR:
+        if found is None or found.cost > WITHIN or found.loss < LOSS:
             continue
         if any(earlier.prefer.items() <= found.prefer.items() for earlier in kept):
             continue  # a shorter setting already says it
@@ -85,4 +83,6 @@ def _setting(table: TrialTable, prefer: dict[str, Scalar], mask: Bools, *, tried
         # everything at least `row_loss` better than the rest lies inside: the chance that noise would put it there
         winners = int((time[seen] < low[outside].min()).sum())
         chance += log_chance_of_avoiding(int(seen.sum()), max(winners, 1), int(outside.sum()))
-    return PreferredSetting(prefer, cost, float(loss), exp(min(0.0, chance + log(tried))))
+    if exp(min(0.0, chance + log(tried))) > FAMILY_ERROR:  # Bonferroni-corrected
+        return None
+    return PreferredSetting(prefer, cost, float(loss))

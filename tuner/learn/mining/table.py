@@ -175,16 +175,24 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     return replace(table, failed=table.failed & np.isnan(table.time), features=features)
 
 
-def _tried(op: str, configurations: Sequence[Configuration]) -> tuple[Space, list[int]]:
-    """The distinct ones of `configurations` as a space, and where in it each of them is."""
-    names = tuple(sorted(configurations[0]))
-    if any(configuration.keys() != set(names) for configuration in configurations):
-        raise ValueError("configurations of the same parameters are needed")
+def coded(
+    names: Sequence[str], configurations: Sequence[Configuration]
+) -> tuple[tuple[tuple[Scalar, ...], ...], Codes]:
+    """(P,) values of each parameter that occur, in canonical order, and (n, P) each configuration's among them."""
     values = tuple(canonical(configuration[name] for configuration in configurations) for name in names)
     codes = np.empty((len(configurations), len(names)), np.int16)
     for p, (name, column) in enumerate(zip(names, values, strict=True)):
         lookup = {value: code for code, value in enumerate(column)}
         codes[:, p] = [lookup[configuration[name]] for configuration in configurations]
+    return values, codes
+
+
+def _tried(op: str, configurations: Sequence[Configuration]) -> tuple[Space, list[int]]:
+    """The distinct ones of `configurations` as a space, and where in it each of them is."""
+    names = tuple(sorted(configurations[0]))
+    if any(configuration.keys() != set(names) for configuration in configurations):
+        raise ValueError("configurations of the same parameters are needed")
+    values, codes = coded(names, configurations)
     distinct, places = np.unique(codes, axis=0, return_inverse=True)
     return Space(op, Setting({}), names, values, {}, (distinct,)), places.ravel().tolist()
 

@@ -7,7 +7,6 @@ from zlib import crc32
 
 import numpy as np
 
-from spak.tuner.knowledge.correlation import Floats
 from spak.tuner.learn.mining.table import Bools, TrialTable
 
 EXPLAINS = 0.95
@@ -48,20 +47,13 @@ def mechanism(table: TrialTable, mask: Bools) -> str:
     low, _ = table.slowdown_bounds()
     region = mask & (table.observed | table.failed)
     near = table.observed & ~mask & ~(low >= 1.05)  # noqa: PLR2004 - within 5 % of the best is near
-    for feature, threshold, term in (("spill_bytes", 0.0, "register-spill"), ("ctas_per_sm", -1.0, "low-occupancy")):
+    for feature, term in (("spill_bytes", "register-spill"), ("ctas_per_sm", "low-occupancy")):
         values = table.features.get(feature)
         if values is None or not near.any() or not region.any():
             continue
-        marked = _marked(values, threshold)
+        marked = values > 0 if feature == "spill_bytes" else values <= 1
         known = np.isfinite(values)
         inside, outside = marked[region & known], marked[near & known]
         if inside.size and outside.size and inside.mean() >= EXPLAINS and outside.mean() <= SPARES:
             return term
     return ""
-
-
-def _marked(values: Floats, threshold: float) -> Bools:
-    """Cells with more than `threshold`; for -1: cells with a single CTA per SM."""
-    if threshold < 0:
-        return values <= 1
-    return values > threshold
