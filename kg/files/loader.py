@@ -185,8 +185,8 @@ def completed_run(run: Run, op: Op | None) -> Run:
         return run
     if all(trial.configuration.keys() >= op.parameters.keys() for trial in run.trials):
         return run
-    replace = msgspec.structs.replace
-    trials = tuple(replace(trial, configuration=completed(op, trial.configuration)) for trial in run.trials)
+    replace, defaults = msgspec.structs.replace, completed(op, {})
+    trials = tuple(replace(trial, configuration=defaults | trial.configuration) for trial in run.trials)
     return replace(run, trials=trials)
 
 
