@@ -26,14 +26,14 @@ from spak.kernels.registry import SPECS, spec
 from spak.kg.files import atomic
 from spak.kg.files.loader import Laws, load
 from spak.kg.law.kinds.avoid import NegativeLaw
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Kernel, Run, Trial
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
-from spak.tuner.backend.compile.toolchain import Toolchain, find
+from spak.tuner.backend.compile.toolchain import Toolchain, find_toolchain
 from spak.tuner.learn.confirm.judge import judge
 from spak.tuner.learn.mining.table import from_runs
 
@@ -84,7 +84,7 @@ HEAD_DIM_128 = Experiment("d128-variants", ("d128-s1024-full", "d128-s2048-causa
 EXPERIMENTS = (FOUND, OTHERS, HEAD_DIM_128, SAMPLED)
 
 
-def configurations(laws: Laws, experiment: Experiment, problem: Problem) -> list[Configuration]:
+def configurations(laws: Laws, experiment: Experiment, problem: ProblemSize) -> list[Configuration]:
     """What is compiled at one problem size: the feasible part of the core product, or a sample of the space."""
     space = build(laws.ops[OP], problem)
     if experiment.sample:
@@ -107,7 +107,7 @@ def backend(laws: Laws, arch: str, toolchain: Toolchain, cache: Path) -> tuple[C
     return CompileBackend(target, toolchain, CompileCache(cache), workers=os.cpu_count() or 1), source
 
 
-def trial(found: Trial, problem: Problem) -> Trial:
+def trial(found: Trial, problem: ProblemSize) -> Trial:
     """The trial with what evidence needs and no more; compile times differ from run to run and say nothing here."""
     return Trial(
         configuration=found.configuration,
@@ -121,7 +121,7 @@ def trial(found: Trial, problem: Problem) -> Trial:
 
 def compile_run(laws: Laws, experiment: Experiment, arch: str, *, cache: Path, created: str) -> Run:
     """Compile an experiment whole, in the order of the space."""
-    toolchain = find()
+    toolchain = find_toolchain()
     compiler, source = backend(laws, arch, toolchain, cache)
     trials: list[Trial] = []
     try:

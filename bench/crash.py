@@ -28,7 +28,7 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.files.loader import EVIDENCE, Laws, load
-from spak.kg.model.base import Problem
+from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Run, Trial
 from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Provenance, Request
@@ -156,7 +156,7 @@ class Recorded:
         for request in requests:
             yield from self._of(request).evaluate([request])
 
-    def references(self, problem: Problem) -> dict[str, Measurement]:
+    def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """None."""
         del problem
         return {}
@@ -201,8 +201,8 @@ def child(place: Place) -> None:
         keep(trial)
 
     searched = tuple(trial for trial in done if trial.origin != CONFIRM)
-    search = loop.Search(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
-    result = loop.run(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched)
+    search = loop.RunningSearch(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
+    result = loop.run_search(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched)
     run = record.searched(frame, laws.hardware, result)
     lesson = learn.Lesson(learn.subject_of(run, laws), op, {}, TESTS, 0, is_known=writeback.known_before(run.id, laws))
     learned = learn.learn(run, lesson, backend, learn.Notebook(f"{run.id}-confirm", keep_test, done[len(searched) :]))

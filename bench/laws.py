@@ -32,7 +32,7 @@ from spak.kg.space.space import Space, build
 from spak.tuner.backend.base import Provenance
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Hooks, Result, Search, run
+from spak.tuner.engine.loop import Hooks, Result, RunningSearch, run_search
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn.confirm.judge import in_scope
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
@@ -254,8 +254,8 @@ def searched(
 ) -> Result:
     """A search of one recorded sweep under a restriction of its own; `keep` is told each trial and may stop it."""
     provenance = Provenance("measured", {"tileiras": TOOLCHAIN.split()[1]}, None, None, "time")
-    search = Search(restriction, lambda: registry.make(strategy), Budget(len(restriction.space)), seed)
-    return run(search, ReplayBackend(recording(one), provenance), Hooks(lambda: 0.0, keep, lambda *_: None))
+    search = RunningSearch(restriction, lambda: registry.make(strategy), Budget(len(restriction.space)), seed)
+    return run_search(search, ReplayBackend(recording(one), provenance), Hooks(lambda: 0.0, keep, lambda *_: None))
 
 
 def recording(one: Run) -> object:

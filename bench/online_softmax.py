@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.run_file import rounded, write_run
-from spak.kernels.attention.online_softmax import attend, finish, merge, reference
+from spak.kernels.attention.online_softmax import attend, exact_softmax, finish, merge
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Measurement, Run, Trial
 
@@ -51,7 +51,7 @@ def trials(seed: int) -> Iterator[Trial]:
                 attend(scores.astype(cast), values.astype(cast), visible, tiles[part::parts]) for part in range(parts)
             ]
             found = finish(states[0] if parts == 1 else merge(states[0], states[1]))
-            exact = reference(scores.astype(cast), values.astype(cast), visible)
+            exact = exact_softmax(scores.astype(cast), values.astype(cast), visible)
             error = float(np.abs(found - exact).max() / np.abs(exact).max())
             configuration: dict[str, Scalar] = {"dtype": dtype, "tile_n": tile_n, "order": order, "parts": parts}
             yield _trial(configuration, problem, error)

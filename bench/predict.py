@@ -27,19 +27,19 @@ import numpy as np
 from spak.kernels.interface import Work
 from spak.kernels.registry import SPECS, spec
 from spak.kg.files.loader import Laws, load
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
-from spak.tuner.backend.compile.features import resident
-from spak.tuner.backend.compile.occupancy import Limits
+from spak.tuner.backend.compile.features import resident_features
+from spak.tuner.backend.compile.occupancy import OccupancyLimits
 from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.knowledge import predict as model
-from spak.tuner.knowledge.predict import Machine, predict_us
+from spak.tuner.knowledge.predict import PredictedMachine, predict_us
 
 FEWEST = 20
 """Timed trials below which a run has no ranks worth the name."""
@@ -76,7 +76,7 @@ class Case:
     name: str
     op: str
     sweep: bool
-    machine: Machine
+    machine: PredictedMachine
     times: np.ndarray
     works: Sequence[Work]
     features: Sequence[Features]
@@ -145,7 +145,7 @@ def measured(laws: Laws) -> list[Run]:
 def cases_of(laws: Laws, run: Run, known: Mapping[Code, Features], options: argparse.Namespace) -> Iterator[Case]:
     """The problem sizes of `run` with enough timed trials that have features."""
     facts = hardware_facts(laws, run.hw)
-    limits, kernel, op = Limits.of(facts), spec(run.op), laws.ops[run.op]
+    limits, kernel, op = OccupancyLimits.of(facts), spec(run.op), laws.ops[run.op]
     problems = {json.dumps(p := complete(op, trial.problem or run.problem), sort_keys=True): p for trial in run.trials}
     for key, problem in problems.items():
         timed = [t for t in run.trials if t.invalidity == "correct" and t.value("time")]
@@ -158,7 +158,7 @@ def cases_of(laws: Laws, run: Run, known: Mapping[Code, Features], options: argp
             found = compiled(laws, run, problem, trials, options.cache)
         else:
             found = [own(t) or known.get(code(laws, run, problem, t.configuration)) for t in trials]
-        whole = [(t, {**f, **resident(f, limits)}) for t, f in zip(trials, found, strict=True) if f]
+        whole = [(t, {**f, **resident_features(f, limits)}) for t, f in zip(trials, found, strict=True) if f]
         pairs = [(t, f) for t, f in whole if f["ctas_per_sm"] >= 1]
         if len(pairs) < FEWEST:
             continue
@@ -167,7 +167,7 @@ def cases_of(laws: Laws, run: Run, known: Mapping[Code, Features], options: argp
             name=run.id.removeprefix("measured-") + (f" {words}" if words else ""),
             op=run.op,
             sweep=bool(run.exhaustive_over) and len(pairs) == len(trials),
-            machine=Machine.of(facts),
+            machine=PredictedMachine.of(facts),
             times=np.array([t.value("time") for t, _ in pairs]),
             works=[kernel.work(problem, t.configuration) for t, _ in pairs],
             features=[f for _, f in pairs],
@@ -194,7 +194,7 @@ def own(trial: Trial) -> dict[str, float] | None:
     return found if "loop_instructions" in found else None
 
 
-def code(laws: Laws, run: Run, problem: Problem, configuration: Configuration) -> Code:
+def code(laws: Laws, run: Run, problem: ProblemSize, configuration: Configuration) -> Code:
     """What the compiled code of a trial depends on."""
     kind = {name: problem[name] for name, p in laws.ops[run.op].problem.items() if p.specialises}
     arch = str(hardware_facts(laws, run.hw)["gpu_code"])
@@ -210,11 +210,13 @@ def sampled(trials: Sequence[Trial], count: int | None) -> list[Trial]:
 
 
 def compiled(
-    laws: Laws, run: Run, problem: Problem, trials: Sequence[Trial], cache: Path
+    laws: Laws, run: Run, problem: ProblemSize, trials: Sequence[Trial], cache: Path
 ) -> Sequence[dict[str, float] | None]:
     """The features of each configuration compiled here, for the run's hardware."""
     question = session.ask(laws, run.op, run.hw, ",".join(f"{k}={v}" for k, v in problem.items()))
-    backend = open_task(Task(question.hw, question.op, question.facts, cache, os.cpu_count() or 1), toolchain.find())
+    backend = open_task(
+        Task(question.hw, question.op, question.facts, cache, os.cpu_count() or 1), toolchain.find_toolchain()
+    )
     try:
         return backend.features([Request(t.configuration, problem, "") for t in trials])
     finally:

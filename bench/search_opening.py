@@ -43,7 +43,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, strategy: str) -> None:
     start = time.process_time()
-    laws = cache.load(ROOT / "laws", cache.Cache(Path("~/.cache/spak").expanduser()))
+    laws = cache.load_cached(ROOT / "laws", cache.Cache(Path("~/.cache/spak").expanduser()))
     read = time.process_time()
     request = SearchRequest(options.kernel, options.hw, use_laws=True, trials=BATCH, strategy=strategy)
     question = session.ask(laws, options.kernel, options.hw, options.problem)

@@ -27,7 +27,7 @@ import msgspec
 from bench.run_file import rounded, rounded_reference, write_run
 from spak.kg.errors import KgError
 from spak.kg.files.loader import Laws, load
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import Hardware, check_device, hardware_facts
 from spak.kg.model.op import Op, Parameter
 from spak.kg.model.run import Kernel, Measurement, Run, Times, Trial
@@ -78,7 +78,7 @@ class Sweep:
     chosen: Mapping[str, tuple[Scalar, ...]]
     label: str = ""
 
-    def frame(self, name: str, problem: Problem, provenance: Provenance) -> Run:
+    def frame(self, name: str, problem: ProblemSize, provenance: Provenance) -> Run:
         """What surrounds the trials of a measured run."""
         task = SearchTask(self.hw, self.op, dict(problem), name, dict(self.facts))
         return msgspec.structs.replace(
@@ -88,7 +88,7 @@ class Sweep:
             reproduce=f"python -m bench.sweep measure {self.op.id} --only {name}{self.options}",
         )
 
-    def core(self, problem: Problem) -> list[Configuration]:
+    def core(self, problem: ProblemSize) -> list[Configuration]:
         """Feasible configurations of the declared core at `problem`."""
         reduced = {name: msgspec.structs.replace(p, values=self._values(name, p)) for name, p in self._parameters()}
         space = build(msgspec.structs.replace(self.op, parameters=reduced), problem, self.facts)
@@ -112,7 +112,7 @@ class Sweep:
     def _values(self, name: str, parameter: Parameter) -> tuple[Scalar, ...]:
         return self.chosen.get(name) or parameter.core or (parameter.default,)
 
-    def kind(self, problem: Problem) -> tuple[tuple[str, Scalar], ...]:
+    def kind(self, problem: ProblemSize) -> tuple[tuple[str, Scalar], ...]:
         """The problem parameters on which compiled code depends."""
         return tuple((name, problem[name]) for name, p in self.op.problem.items() if p.specialises)
 
@@ -154,7 +154,7 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
         backend.close()
 
 
-def _await_compiled(sweep: Sweep, backend: GpuBackend, name: str, problem: Problem) -> None:
+def _await_compiled(sweep: Sweep, backend: GpuBackend, name: str, problem: ProblemSize) -> None:
     """Say how far compiling is, every few seconds."""
     requests = _requests(sweep, problem)
     started = last = time.monotonic()
@@ -187,7 +187,7 @@ def _summary(run: Run) -> str:
 
 def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
     """Compile the core once for each kind of code; a run file each."""
-    kinds: dict[tuple[tuple[str, Scalar], ...], Problem] = {}
+    kinds: dict[tuple[tuple[str, Scalar], ...], ProblemSize] = {}
     for problem in sweep.problems(arguments.only).values():
         kinds.setdefault(sweep.kind(problem), problem)
     compiler = AheadCompiler(target_of(sweep.op.id, arch, arguments.cubins), workers=arguments.workers)
@@ -230,7 +230,7 @@ def _compiled_trial(configuration: Configuration, future: Future[CompiledFunctio
     return Trial(configuration=dict(configuration), measurements=measurements, times=times, origin="sweep")
 
 
-def _requests(sweep: Sweep, problem: Problem) -> list[Request]:
+def _requests(sweep: Sweep, problem: ProblemSize) -> list[Request]:
     return [Request(configuration, problem, "sweep") for configuration in sweep.core(problem)]
 
 

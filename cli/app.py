@@ -154,7 +154,7 @@ def hoist(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return hoisted, rest
 
 
-def build(*, registry: Mapping[str, CommandEntry], help_text: str, default: str = "") -> Any:
+def build_app(*, registry: Mapping[str, CommandEntry], help_text: str, default: str = "") -> Any:
     """The command group of an app: its commands by name, the first lines of its `--help`, what runs when none is named."""
     group = type("Group", (LazyGroup,), {"registry": registry, "default": default})
     app = typer.Typer(
@@ -203,8 +203,8 @@ def globals_of(ctx: typer.Context) -> Globals:
     return found if isinstance(found, Globals) else Globals(laws=None, colour=False)
 
 
-def run(command: Any, name: str, args: Sequence[str] | None = None) -> int:
-    """Run what `build` returned as the program `name`, on `args` or the process's own words, and return its exit code.
+def run_app(command: Any, name: str, args: Sequence[str] | None = None) -> int:
+    """Run what `build_app` returned as the program `name`, on `args` or the process's own words, and return its exit code.
 
     Bad input ends in one line on stderr.
     """

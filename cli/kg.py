@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from spak.cli.app import CommandEntry, build, run
+from spak.cli.app import CommandEntry, build_app, run_app
 
 COMMANDS = {
     "query": CommandEntry("spak.cli.kg_commands.query", "What is known about an op on some hardware, and how sure."),
@@ -38,7 +38,7 @@ HELP = "What is known about kernels on GPUs, why, and how sure."
 
 def main() -> None:
     """Run `kg` on the process's arguments and exit."""
-    sys.exit(run(build(registry=COMMANDS, help_text=HELP), "kg"))
+    sys.exit(run_app(build_app(registry=COMMANDS, help_text=HELP), "kg"))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ What a command answers goes to stdout, everything else to stderr; piped output i
 """
 
 
-def reference() -> str:
+def command_reference() -> str:
     """The whole page."""
     out = [_HEAD]
     for program, (registry, help_text, default) in PROGRAMS.items():
@@ -69,7 +69,7 @@ def _cell(text: str) -> str:
 
 def main() -> None:
     """Print the page."""
-    sys.stdout.write(reference())
+    sys.stdout.write(command_reference())
 
 
 if __name__ == "__main__":

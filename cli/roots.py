@@ -47,10 +47,10 @@ def chosen_files(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
     Raises:
         KgError: If a path does not exist or lies outside the root.
     """
-    from spak.kg.files.loader import files, kind_of
+    from spak.kg.files.loader import file_kind, files
 
-    found = sorted(relative for relative, _ in files(str(folder)) if relative.endswith(".yaml") and kind_of(relative))
-    return {path: kind_of(relative) for relative in found if is_chosen(path := folder / relative, folder, paths)}
+    found = sorted(relative for relative, _ in files(str(folder)) if relative.endswith(".yaml") and file_kind(relative))
+    return {path: file_kind(relative) for relative in found if is_chosen(path := folder / relative, folder, paths)}
 
 
 def is_chosen(path: Path, folder: Path, paths: Sequence[Path]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from spak.cli.app import CommandEntry, build, run
+from spak.cli.app import CommandEntry, build_app, run_app
 
 COMMANDS: dict[str, CommandEntry] = {
     "search": CommandEntry("spak.cli.tune_commands.search", "Search a kernel's space (the default command)."),
@@ -21,7 +21,7 @@ def main() -> None:
     """Run `tune` on the process's arguments and exit."""
     # the model's matrices are small: threads that wait for each other cost more than they save, and disturb what is measured
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(run(build(registry=COMMANDS, help_text=HELP, default="search"), "tune"))
+    sys.exit(run_app(build_app(registry=COMMANDS, help_text=HELP, default="search"), "tune"))
 
 
 if __name__ == "__main__":

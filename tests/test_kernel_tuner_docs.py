@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spak.cli import kg, tune
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 
 DOC = Path(__file__).parents[1] / "docs" / "kernel-tuner-users.md"
 BLOCKS = re.findall(r"```sh\n(.*?)```", DOC.read_text(), re.DOTALL)
@@ -37,7 +37,7 @@ def shell(line):
     program, *words = shlex.split(line)
     app = {"kg": kg, "tune": tune}[program]
     default = "search" if app is tune else ""
-    return run(build(registry=app.COMMANDS, help_text="", default=default), program, words)
+    return run_app(build_app(registry=app.COMMANDS, help_text="", default=default), program, words)
 
 
 @pytest.fixture

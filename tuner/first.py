@@ -10,7 +10,7 @@ import numpy as np
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName
 from spak.kg.formats.recording import Recording, seen_parameters
-from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
@@ -53,7 +53,7 @@ class First:
         return [self.space.config(int(row)) for row in self.order[:count]]
 
 
-def first(laws: Laws, hardware: HardwareName, op_name: str, problem: Problem | str) -> First:
+def first(laws: Laws, hardware: HardwareName, op_name: str, problem: ProblemSize | str) -> First:
     """The order in which to try configurations of `op_name` on `hardware`.
 
     What was timed there at this problem size stands where its time puts it; the rest where other sizes, other hardware
@@ -105,7 +105,7 @@ def _order(knowledge: Knowledge, sources: Sequence[Source], target: SearchTarget
     return np.lexsort((is_new, expected))
 
 
-def _anywhere(laws: Laws, op: Op, problem: Problem) -> Recording:
+def _anywhere(laws: Laws, op: Op, problem: ProblemSize) -> Recording:
     """Every configuration of `op` that was recorded anywhere, once."""
     found: dict[tuple[tuple[str, Scalar], ...], Trial] = {}
     for trial in _trials(laws, op):

@@ -146,7 +146,7 @@ def field(laws: Laws, question: session.SearchTask, request: SearchRequest, done
     return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried), len(whole), known)
 
 
-def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> loop.Search:
+def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> loop.RunningSearch:
     """All that decides what is tried next: laws on the space, strategy, budget and audit.
 
     Without laws it is the space alone, through the same path; without a toolchain (`name version`) no law is certain
@@ -157,7 +157,7 @@ def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchai
         restriction = restrict(space, laws, Context(hw, toolchain, request.transfer))
     known = None if where.known is None else gather.gather(laws, space, where.known, restriction)
     budget = Budget(request.trials, request.seconds, request.audit if request.use_laws else 0.0)
-    return loop.Search(restriction, lambda: registry.make(request.strategy, known=known), budget, request.seed)
+    return loop.RunningSearch(restriction, lambda: registry.make(request.strategy, known=known), budget, request.seed)
 
 
 def search(request: SearchRequest, around: Surroundings) -> SearchResult:
@@ -247,7 +247,7 @@ class _Plan:
         searched = _searched(done)
         with self._diary(frame, source, created) as keep:
             hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds))
-            result = loop.run(seeking, backend, hooks, searched)
+            result = loop.run_search(seeking, backend, hooks, searched)
             told = summary.search_report(question, backend, self.where.feasible, result)
             ended = msgspec.structs.replace(
                 record.frame(question, source, backend.provenance(), created),

@@ -17,7 +17,7 @@ from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.status import bounds, needed_tier, standing
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import Evidence, Law, Status, Verdict
+from spak.kg.model.law import Evidence, EvidenceVerdict, Law, Status
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.taxonomy import Taxonomy
@@ -75,7 +75,7 @@ class Verification:
     unnoted: tuple[Evidence, ...] = ()
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> EvidenceVerdict:
         """Of all lines: one that refutes refutes, one that supports is needed to support."""
         verdicts = {line.said.verdict for line in self.lines}
         return "refutes" if "refutes" in verdicts else "supports" if "supports" in verdicts else "inconclusive"

@@ -9,7 +9,7 @@ import typer
 
 from spak.cli.app import EXIT_BAD_INPUT, CommandExamples, globals_of
 
-Format = Literal["text", "json", "github", "sarif", "junit"]
+_Format = Literal["text", "json", "github", "sarif", "junit"]
 
 EXAMPLES: CommandExamples = (
     ("kg check", "everything"),
@@ -23,14 +23,14 @@ EXAMPLES: CommandExamples = (
 def command(
     ctx: typer.Context,
     paths: Annotated[list[Path] | None, typer.Argument(help="Report only on these files and folders.")] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "text",
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
     """Read every file of the law root and hold it against its own evidence.
 
     Exit code 0: nothing found (notes are no findings); 1: findings; 2: files that cannot be used.
     """
     from spak import InvalidFilesError, load
-    from spak.cli.render.findings import FORMATS
+    from spak.cli.render.findings import FINDINGS_FORMATS
     from spak.cli.roots import is_chosen, root_of
 
     root = root_of(globals_of(ctx)).path
@@ -43,7 +43,7 @@ def command(
     except InvalidFilesError as error:
         problems, summary = error.problems, "not every file can be used"
     problems = [problem for problem in problems if is_chosen(Path(problem.path), root, wanted)]
-    typer.echo(FORMATS[form](problems), nl=False)
+    typer.echo(FINDINGS_FORMATS[form](problems), nl=False)
     counts = {level: sum(problem.severity == level for problem in problems) for level in ("error", "finding", "note")}
     shown = ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items())
     typer.echo(f"{summary}: {shown}", err=True)

@@ -9,7 +9,7 @@ import typer
 from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import asked_toolchain, open_root
 
-Format = Literal["text", "markdown", "json", "github"]
+_Format = Literal["text", "markdown", "json", "github"]
 EXIT_DIFFERS = 1
 
 EXAMPLES: CommandExamples = (
@@ -28,7 +28,7 @@ def command(
     toolchain: Annotated[
         str, typer.Option(metavar="'NAME VERSION'", help="Decides which laws may remove; else the installed one.")
     ] = "",
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "text",
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
     """What changed in meaning from A to B: claims, evidence, verdicts, and what a search does differently.
 
@@ -46,12 +46,12 @@ def command(
         if form == "json":
             typer.echo(render_diff.json(found), nl=False)
         elif form == "markdown":
-            typer.echo(render_diff.markdown(found), nl=False)
+            typer.echo(render_diff.diff_markdown(found), nl=False)
         elif form == "github":
             folder = root_of(state).path
             paths = {name: (folder / path).as_posix() for name, path in new.laws.paths.get("law", {}).items()}
             typer.echo(render_diff.github(found, paths), nl=False)
         else:
-            typer.echo(render_diff.text(found, Pen(state.colour)), nl=False)
+            typer.echo(render_diff.diff_text(found, Pen(state.colour)), nl=False)
     if found:
         raise typer.Exit(EXIT_DIFFERS)

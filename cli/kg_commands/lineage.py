@@ -20,8 +20,8 @@ def command(
     ],
 ) -> None:
     """The line of systems that led to one: what each added, which laws it took over, and how sure those are."""
-    from spak.cli.render.lineage import lines
+    from spak.cli.render.lineage import lineage_lines
     from spak.cli.render.text import Pen
 
     state = globals_of(ctx)
-    typer.echo(lines(open_library(state).lineage(system), Pen(state.colour)), nl=False)
+    typer.echo(lineage_lines(open_library(state).lineage(system), Pen(state.colour)), nl=False)

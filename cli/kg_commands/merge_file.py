@@ -35,10 +35,10 @@ def command(
     """
     from spak.kg.errors import KgError
     from spak.kg.files import atomic
-    from spak.kg.files.merge import merge
+    from spak.kg.files.merge import merge_files
 
     try:
-        merged = merge(base.read_bytes(), ours.read_bytes(), theirs.read_bytes(), path or str(ours))
+        merged = merge_files(base.read_bytes(), ours.read_bytes(), theirs.read_bytes(), path or str(ours))
     except KgError as error:
         typer.echo(str(error), err=True)
         subprocess.run(["git", "merge-file", "-q", str(ours), str(base), str(theirs)], check=False, stdin=sys.stdin)

@@ -9,7 +9,7 @@ import typer
 from spak.cli import completion
 from spak.cli.app import CommandExamples, globals_of
 
-Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
+_Kind = Literal["positive", "negative", "indifferent", "invariant", "transformation"]
 
 EXAMPLES: CommandExamples = (
     (
@@ -25,7 +25,7 @@ EXAMPLES: CommandExamples = (
 
 def command(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Option(help="What the law says: use, avoid, ignore, never break, rewrite.")],
+    kind: Annotated[_Kind, typer.Option(help="What the law says: use, avoid, ignore, never break, rewrite.")],
     hw: Annotated[str, typer.Option(autocompletion=completion.hardware, help="Hardware node it holds for.")],
     op: Annotated[str, typer.Option(autocompletion=completion.ops, help="Op it is about.")],
     title: Annotated[str, typer.Option(help="One line.")],
@@ -58,7 +58,7 @@ def command(
     from spak import Draft, load
     from spak.cli.roots import root_of
     from spak.kg.expression.assignment import parse_assignments, parse_scalar
-    from spak.kg.files.scaffold import bounds
+    from spak.kg.files.scaffold import parse_bounds
 
     root = root_of(globals_of(ctx))
     root.require_writable()
@@ -75,7 +75,7 @@ def command(
         "rewrite": rewrite,
         "check": check,
         "because": because,
-        "effect": bounds(effect),
+        "effect": parse_bounds(effect),
     }
     scope = {"hw": hw, "op": op, "dtype": dtype or [], "when": when, "toolchain": toolchain}
     path = load(root.path).propose(Draft(kind, title, scope, claim, identifier))

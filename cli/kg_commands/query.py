@@ -12,8 +12,8 @@ from spak.cli.app import CommandExamples, globals_of
 from spak.cli.roots import asked_toolchain, open_library
 from spak.kg.expression.assignment import check_names
 
-Format = Literal["table", "json", "yaml", "markdown"]
-STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
+_Format = Literal["table", "json", "yaml", "markdown"]
+_STATUSES = ("proposed", "confirmed", "contested", "refuted", "withdrawn")
 
 EXAMPLES: CommandExamples = (
     ("kg query --hw rtx5070 --op attention", "everything known, inherited and transferred laws included"),
@@ -47,14 +47,14 @@ def command(
     everything: Annotated[
         bool, typer.Option("--all", help="In a table, every law of relatives, not the nearest 20.")
     ] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """What is known about an op on a piece of hardware: per knob what to use, avoid, ignore, and never do.
 
     Laws stated for what the hardware is (rtx5070 is an sm_120) are inherited; laws of relatives are transferred and
     only order a search. A law with a condition is shown with it unless --problem decides it.
     """
-    from spak.kg.answers.query import to_json
+    from spak.kg.answers.query import answer_json
     from spak.kg.law.kinds import KINDS
 
     state = globals_of(ctx)
@@ -63,12 +63,12 @@ def command(
         hw=hw,
         op=op,
         kinds=_chosen(kind, KINDS, what="--kind"),
-        statuses=_chosen(status, STATUSES, what="--status"),
+        statuses=_chosen(status, _STATUSES, what="--status"),
         params=_names(param),
         problem=problem,
     )
     if form == "json":
-        typer.echo(to_json(answer), nl=False)
+        typer.echo(answer_json(answer), nl=False)
         return
     from spak.cli.render import query as render_query
     from spak.cli.render.text import Pen
@@ -77,9 +77,9 @@ def command(
         limit = None if everything else render_query.MAX_RELATIVES
         typer.echo(render_query.table(answer, library.laws, Pen(state.colour), max_relatives=limit), nl=False)
     elif form == "markdown":
-        typer.echo(render_query.markdown(answer, library.laws), nl=False)
+        typer.echo(render_query.answer_markdown(answer, library.laws), nl=False)
     else:
-        typer.echo(render_query.yaml_text(answer), nl=False)
+        typer.echo(render_query.answer_yaml(answer), nl=False)
 
 
 def _chosen(text: str, choices: Collection[str], *, what: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ import typer
 
 from spak.cli.app import CommandExamples
 
-Kind = Literal["law", "hardware", "op", "system", "run"]
+_Kind = Literal["law", "hardware", "op", "system", "run"]
 
 EXAMPLES: CommandExamples = (
     ("kg schema law", "what an editor checks a law file with"),
@@ -18,7 +18,7 @@ EXAMPLES: CommandExamples = (
 
 
 def command(
-    kind: Annotated[Kind, typer.Argument(help="Kind of file.")] = "law",
+    kind: Annotated[_Kind, typer.Argument(help="Kind of file.")] = "law",
     write: Annotated[Path | None, typer.Option(metavar="DIR", help="Write all five into this folder instead.")] = None,
 ) -> None:
     """Print the JSON Schema (2020-12) of a kind of file; editors check and complete law files with it."""

@@ -40,13 +40,13 @@ def command(
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Which laws speak for or against a configuration, which cannot tell, and what they would need."""
-    from spak.kg.answers.why import to_json
+    from spak.kg.answers.why import account_json
 
     state = globals_of(ctx)
     library = open_library(state, asked_toolchain(toolchain))
     found = library.why(op, hw=hw, config=parse_assignments(config, what="--config"), problem=problem)
     if form == "json":
-        typer.echo(to_json(found), nl=False)
+        typer.echo(account_json(found), nl=False)
         return
     from spak.cli.render.explain import account
     from spak.cli.render.text import Pen

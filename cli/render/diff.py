@@ -29,7 +29,7 @@ OPEN_ROWS = 25
 _LABEL = 10
 
 
-def text(difference: Difference, pen: Pen) -> str:
+def diff_text(difference: Difference, pen: Pen) -> str:
     """For a terminal: one block for each law, those to look at first."""
     out = [pen(line, "bold") for line in wrap(words.headline(difference))]
     for item in difference.items:
@@ -47,7 +47,7 @@ def text(difference: Difference, pen: Pen) -> str:
     return "\n".join(out) + "\n"
 
 
-def markdown(difference: Difference) -> str:
+def diff_markdown(difference: Difference) -> str:
     """For a pull request's comment: verdict table, then details folded, flagged laws open."""
     out = [MARKER, f"### Laws: {words.headline(difference)}", ""]
     if difference.items:
@@ -92,7 +92,7 @@ def _table(items: Sequence[Item]) -> list[str]:
 
 
 def _row(item: Item) -> str:
-    effects = "<br>".join(_safe(words.covers(effect)) for effect in item.effects) or "nothing"
+    effects = "<br>".join(_safe(words.effect_text(effect)) for effect in item.effects) or "nothing"
     flags = [said for label, said in words.lines(item) if label == "ALERT"]
     if flags:
         effects += "".join(f"<br>**{_safe(flag)}**" for flag in flags[:2])

@@ -1,4 +1,4 @@
-"""Problems as text, JSON, SARIF, JUnit XML or workflow annotations: one entry in FORMATS each."""
+"""Problems as text, JSON, SARIF, JUnit XML or workflow annotations: one entry in FINDINGS_FORMATS each."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SARIF_LEVELS = {"error": "error", "finding": "warning", "note": "note"}
 _WORKFLOW_LEVELS = {"error": "error", "finding": "error", "note": "notice"}
 
 
-def text(problems: Sequence[Problem]) -> str:
+def _text(problems: Sequence[Problem]) -> str:
     """One line a problem; notes and findings say what they are and which check found them."""
     return "".join(f"{_line(problem)}\n" for problem in problems)
 
 
-def json(problems: Sequence[Problem]) -> str:
+def _json(problems: Sequence[Problem]) -> str:
     """`{"problems": [{path, line, column, field, message, severity, check}]}`."""
     return _pretty({"problems": [asdict(problem) for problem in problems]})
 
 
-def github(problems: Sequence[Problem]) -> str:
+def _github(problems: Sequence[Problem]) -> str:
     """Workflow commands: an annotation at line and column of each problem. What fails the check is an error."""
     lines = (
         workflow.command(
@@ -106,10 +106,10 @@ def _printable(value: str) -> str:
     )
 
 
-FORMATS: dict[str, Callable[[Sequence[Problem]], str]] = {
-    "text": text,
-    "json": json,
-    "github": github,
+FINDINGS_FORMATS: dict[str, Callable[[Sequence[Problem]], str]] = {
+    "text": _text,
+    "json": _json,
+    "github": _github,
     "sarif": sarif,
     "junit": junit,
 }

@@ -9,7 +9,7 @@ from spak.kg.answers.lineage import Step
 from spak.kg.model.law import Law
 
 
-def lines(steps: Sequence[Step], pen: Pen) -> str:
+def lineage_lines(steps: Sequence[Step], pen: Pen) -> str:
     """Every step, oldest first, as text of 80 columns."""
     parts: list[str] = []
     for number, step in enumerate(steps):

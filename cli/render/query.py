@@ -17,7 +17,7 @@ from spak.cli.render.text import (
     with_right,
     wrap,
 )
-from spak.kg.answers.query import Answer, document
+from spak.kg.answers.query import Answer, answer_document
 from spak.kg.law.conflict import Dispute, Hit
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import Match, op_relations
@@ -182,7 +182,7 @@ def _footer(answer: Answer, pen: Pen) -> list[str]:
     return ["", *(pen(line, "dim") for text in lines for line in wrap(text))]
 
 
-def markdown(answer: Answer, store: Store) -> str:
+def answer_markdown(answer: Answer, store: Store) -> str:
     """The answer as a Markdown table, one row a law."""
     hw, op = store.hardware[answer.hw], store.ops[answer.op]
     rows = [
@@ -212,9 +212,11 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def yaml_text(answer: Answer) -> str:
+def answer_yaml(answer: Answer) -> str:
     """The JSON form as YAML."""
     import msgspec
     import yaml
 
-    return yaml.safe_dump(msgspec.to_builtins(document(answer)), sort_keys=False, allow_unicode=True, width=WIDTH)
+    return yaml.safe_dump(
+        msgspec.to_builtins(answer_document(answer)), sort_keys=False, allow_unicode=True, width=WIDTH
+    )

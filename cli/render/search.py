@@ -43,7 +43,7 @@ def json_text(found: SearchResult) -> str:
     return msgspec.json.format(msgspec.json.encode(found.report), indent=2).decode() + "\n"
 
 
-def table(found: SearchResult, pen: Pen) -> str:
+def trial_table(found: SearchResult, pen: Pen) -> str:
     """The report as text with a final newline."""
     report = found.report
     blocks = [

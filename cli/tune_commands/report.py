@@ -9,7 +9,7 @@ import typer
 
 from spak.cli.app import CommandExamples, globals_of
 
-Format = Literal["files", "markdown", "html"]
+_Format = Literal["files", "markdown", "html"]
 
 EXAMPLES: CommandExamples = (
     ("tune report --format markdown", "the kernel with most measured trials, printed"),
@@ -27,7 +27,7 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the two files, OP-HW.html and OP-HW.md.")
     ] = Path(),
-    form: Annotated[Format, typer.Option("--format", help="Write two files, or print one of them.")] = "files",
+    form: Annotated[_Format, typer.Option("--format", help="Write two files, or print one of them.")] = "files",
 ) -> None:
     """Write a kernel's report as one self-contained HTML page and as Markdown.
 

@@ -12,7 +12,7 @@ from spak.cli.app import EXIT_INTERRUPTED, CommandExamples, globals_of
 from spak.tuner.backend.registry import AUTO, making
 from spak.tuner.strategy import registry
 
-Format = Literal["table", "json"]
+_Format = Literal["table", "json"]
 if TYPE_CHECKING:
     Backend = str
 else:
@@ -78,7 +78,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = "table",
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Search a kernel's space: compile, check, measure or predict, rank, and write back what was learned.
 
@@ -114,6 +114,6 @@ def command(
     if form == "json":
         typer.echo(render_search.json_text(found), nl=False)
     else:
-        typer.echo(render_search.table(found, Pen(state.colour)), nl=False)
+        typer.echo(render_search.trial_table(found, Pen(state.colour)), nl=False)
     if found.report.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)

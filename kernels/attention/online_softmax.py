@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
-FLOOR = -1.0e20
+_Floats = NDArray[np.floating[Any]]
+_FLOOR = -1.0e20
 """The mask floor; finite in float32 and below every score that can occur."""
 
 
@@ -40,17 +40,19 @@ class State:
         acc: (M, D) sum of exp(score - m_i) times value.
     """
 
-    m_i: Floats
-    l_i: Floats
-    acc: Floats
+    m_i: _Floats
+    l_i: _Floats
+    acc: _Floats
 
 
-def start(num_rows: int, width: int, *, floor: float = FLOOR, dtype: Any = np.float32) -> State:
+def start(num_rows: int, width: int, *, floor: float = _FLOOR, dtype: Any = np.float32) -> State:
     """The state of no keys."""
     return State(np.full(num_rows, floor, dtype), np.zeros(num_rows, dtype), np.zeros((num_rows, width), dtype))
 
 
-def update(state: State, scores: Floats, values: Floats, visible: NDArray[np.bool_], *, floor: float = FLOOR) -> State:
+def update(
+    state: State, scores: _Floats, values: _Floats, visible: NDArray[np.bool_], *, floor: float = _FLOOR
+) -> State:
     """The state after one more tile of keys.
 
     Args:
@@ -68,7 +70,7 @@ def update(state: State, scores: Floats, values: Floats, visible: NDArray[np.boo
         return State(m_new, state.l_i * alpha + p.sum(axis=1), state.acc * alpha[:, None] + p @ values)
 
 
-def add(state: State, scores: Floats, values: Floats, visible: NDArray[np.bool_], *, floor: float = FLOOR) -> State:
+def add(state: State, scores: _Floats, values: _Floats, visible: NDArray[np.bool_], *, floor: float = _FLOOR) -> State:
     """The state after one more tile of keys, m_i kept: no maximum is taken and nothing rescaled.
 
     No weight of a row exceeds its l_i, so l_i below the largest number of a type proves that the type held them all.
@@ -89,21 +91,21 @@ def merge(left: State, right: State) -> State:
         return State(m_new, left.l_i * a + right.l_i * b, acc)
 
 
-def finish(state: State, *, floor: float = FLOOR) -> Floats:
+def finish(state: State, *, floor: float = _FLOOR) -> _Floats:
     """(M, D) softmax-weighted values; rows that saw no key are 0."""
     saw_key = state.m_i > floor
     with np.errstate(invalid="ignore"):
-        out: Floats = np.where(saw_key[:, None], state.acc / np.where(saw_key, state.l_i, 1.0)[:, None], 0.0)
+        out: _Floats = np.where(saw_key[:, None], state.acc / np.where(saw_key, state.l_i, 1.0)[:, None], 0.0)
     return out
 
 
 def attend(
-    scores: Floats,
-    values: Floats,
+    scores: _Floats,
+    values: _Floats,
     visible: NDArray[np.bool_],
     tiles: Iterable[NDArray[np.integer[Any]]],
     *,
-    floor: float = FLOOR,
+    floor: float = _FLOOR,
 ) -> State:
     """The state after tiles of keys, each given by the indices of its keys, in their order."""
     state = start(scores.shape[0], values.shape[1], floor=floor, dtype=scores.dtype)
@@ -112,7 +114,7 @@ def attend(
     return state
 
 
-def reference(scores: Floats, values: Floats, visible: NDArray[np.bool_]) -> NDArray[np.float64]:
+def exact_softmax(scores: _Floats, values: _Floats, visible: NDArray[np.bool_]) -> NDArray[np.float64]:
     """softmax(scores) @ values over the visible keys, in float64; rows that see no key are 0."""
     exact = np.where(visible, scores.astype(np.float64), -np.inf)
     top = exact.max(axis=1, keepdims=True)

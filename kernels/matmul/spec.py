@@ -20,7 +20,7 @@ def sizes(problem: Problem) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class _Inputs:
     """A (B, M, K) and B (B, K, N), contiguous."""
 
     a: Any
@@ -31,7 +31,7 @@ class MatmulSpec(CutileSpec):
     """`matmul`: batched, fp32 accumulation."""
 
     op = "matmul"
-    inputs = Inputs
+    inputs = _Inputs
 
     def arrays(self, problem: Problem) -> Mapping[str, Array]:
         """A, B and their product."""
@@ -68,11 +68,11 @@ class MatmulSpec(CutileSpec):
             cluster=int(configuration["num_ctas"]),
         )
 
-    def reference(self, inputs: Inputs, problem: Problem) -> Any:  # noqa: ARG002  # the interface's arguments
+    def reference(self, inputs: _Inputs, problem: Problem) -> Any:  # noqa: ARG002  # the interface's arguments
         """(B, M, N), float64."""
         return matmul(inputs.a, inputs.b)
 
-    def baselines(self, inputs: Inputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:
+    def baselines(self, inputs: _Inputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:
         """PyTorch's product, which is cuBLAS; a batch of one as a plain product, which is faster there."""
         import torch
 

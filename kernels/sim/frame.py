@@ -86,7 +86,7 @@ class Outcome:
     values: tuple[Any, ...] = ()
 
 
-def merge(outcomes: Sequence[Outcome], count: int) -> list[Any]:
+def merge_values(outcomes: Sequence[Outcome], count: int) -> list[Any]:
     """One value for each position, for `count` blocks, from outcomes whose lanes do not overlap."""
     if len(outcomes) == 1 and len(outcomes[0].lanes) == count:
         return list(outcomes[0].values)

@@ -19,7 +19,7 @@ from spak.kernels.sim.errors import SimulatorError
 from spak.kernels.sim.memory import HostArray, Memory
 
 MAX_INT32 = 2**31
-COMPILED: WeakKeyDictionary[FunctionType, dict[str, Program]] = WeakKeyDictionary()
+_COMPILED: WeakKeyDictionary[FunctionType, dict[str, Program]] = WeakKeyDictionary()
 """By kernel and what is known of its arguments, as cuTile's own cache; a global that changes later is not seen by either."""
 
 
@@ -156,7 +156,7 @@ def compile_kernel(kernel: Any, args: Sequence[Any]) -> Program:
             constraints.append(constraint(value, annotation))
         except SimulatorError as error:
             raise SimulatorError(f"{function.__name__}: argument {name}: {error}") from None
-    known = COMPILED.setdefault(function, {})
+    known = _COMPILED.setdefault(function, {})
     key = repr([(c, getattr(c, "value", None)) for c in constraints])
     if key in known:
         return known[key]

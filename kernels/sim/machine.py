@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spak.kernels.sim.errors import SimulatorError, at, place, unsupported
-from spak.kernels.sim.frame import Frame, Lanes, Outcome, merge, take
+from spak.kernels.sim.frame import Frame, Lanes, Outcome, merge_values, take
 from spak.kernels.sim.memory import Memory
 
 MAX_SPINS = 200_000
@@ -54,7 +54,7 @@ class Machine:
                 position[staying] = np.arange(len(staying))
                 stayed = [Outcome(s.kind, position[s.lanes], s.values) for s in stayed]
                 frame, lanes = frame.only(staying), lanes[staying]
-            frame.set(operation.result_vars, merge(stayed, frame.count))
+            frame.set(operation.result_vars, merge_values(stayed, frame.count))
         return [*left, Outcome("yield", lanes)]
 
     def apply(self, operation: Any, frame: Frame) -> Sequence[Any]:
@@ -125,7 +125,9 @@ class Machine:
             keep = np.sort(np.concatenate([g.lanes for g in going])) if going else np.zeros(0, dtype=np.int64)
             position = np.full(len(lanes), -1)
             position[keep] = np.arange(len(keep))
-            carried = merge([Outcome(g.kind, position[g.lanes], g.values) for g in going], len(keep)) if going else []
+            carried = (
+                merge_values([Outcome(g.kind, position[g.lanes], g.values) for g in going], len(keep)) if going else []
+            )
             if counted and len(keep):
                 index = take(index, keep) + take(step, keep)
                 stop, step = take(stop, keep), take(step, keep)

@@ -45,7 +45,7 @@ class HostArray:
 
 
 @dataclass
-class Region:
+class _Region:
     """The bytes of one array argument."""
 
     name: str
@@ -65,7 +65,7 @@ class Memory:
     """Regions by address."""
 
     def __init__(self) -> None:
-        self.regions: list[Region] = []
+        self.regions: list[_Region] = []
         self.lists: list[list[tuple[int, HostArray]]] = []
 
     def add(self, name: str, array: HostArray) -> int:
@@ -76,7 +76,7 @@ class Memory:
             data = np.frombuffer(memoryview(raw), dtype=np.uint8)
         else:
             data = np.zeros(0, dtype=np.uint8)
-        self.regions.append(Region(name, data, array.writeable))
+        self.regions.append(_Region(name, data, array.writeable))
         return len(self.regions) << REGION_BITS
 
     def add_list(self, name: str, arrays: Sequence[HostArray]) -> int:
@@ -107,7 +107,7 @@ class Memory:
         return found
 
 
-def check(offsets: NDArray[np.int64], region: Region, dtype: np.dtype[Any], *, store: bool) -> NDArray[np.int64]:
+def check(offsets: NDArray[np.int64], region: _Region, dtype: np.dtype[Any], *, store: bool) -> NDArray[np.int64]:
     """Byte offsets as element indices, each inside the region."""
     if store and not region.writeable:
         raise SimulatorError(f"store to {region.name}, which is read-only")

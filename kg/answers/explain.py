@@ -15,7 +15,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
-from spak.kg.model.taxonomy import plain, resolved
+from spak.kg.model.taxonomy import plain_name, resolved
 
 _OBJECTIVES = ("time", "predicted_time")
 """Measurements that rank trials, lower is better; the first one a run has is used."""
@@ -71,7 +71,7 @@ def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], n
     Raises:
         UnknownNameError: If no law has that id.
     """
-    law = store.laws[resolve(store, name)]
+    law = store.laws[_resolve(store, name)]
     hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
     facts = {f"hw.{fact}": value for fact, value in hardware_facts(store, law.scope.hw).items()}
     return Explanation(
@@ -85,7 +85,7 @@ def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], n
     )
 
 
-def resolve(store: Store, name: str) -> str:
+def _resolve(store: Store, name: str) -> str:
     """The id of the law called `name` now.
 
     Raises:
@@ -93,11 +93,11 @@ def resolve(store: Store, name: str) -> str:
     """
     if name in store.laws:
         return name
-    names = {plain(law.id): law.id for law in store.laws.values()}
+    names = {plain_name(law.id): law.id for law in store.laws.values()}
     for law in store.laws.values():
         for link in law.related:
             if link.type == "renamed-from":
-                names.setdefault(plain(link.id), law.id)
+                names.setdefault(plain_name(link.id), law.id)
     return resolved("law", name, names)
 
 

@@ -42,7 +42,7 @@ def ids(nodes: Iterable[str], kind: NodeKind) -> list[str]:
     return [node.removeprefix(f"{kind}:") for node in nodes if node.startswith(f"{kind}:")]
 
 
-def build(store: Store, conflicts: Iterable[Conflict] = ()) -> Graph:
+def build_graph(store: Store, conflicts: Iterable[Conflict] = ()) -> Graph:
     """The whole graph of `store`.
 
     Every node has `kind`, `name` (its id) and `title`; an edge's key and its `verb` are `is_a`, `part_of`, `applies_to`, `governs`,

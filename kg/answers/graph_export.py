@@ -24,7 +24,7 @@ _BRACKETS = {"hardware": "[[{}]]", "op": "([{}])", "system": "[/{}/]", "law": "[
 """Mermaid brackets of each node kind; the rest are plain boxes."""
 
 
-def to_json(graph: Graph) -> str:
+def _to_json(graph: Graph) -> str:
     """Node-link JSON with the keys `nodes` and `edges`, one node or edge a line."""
     data = nx.node_link_data(graph, edges="edges")
     lines = [
@@ -64,7 +64,7 @@ def to_mermaid(graph: Graph) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Graph], str]] = {
-    "json": to_json,
+    "json": _to_json,
     "graphml": to_graphml,
     "dot": to_dot,
     "mermaid": to_mermaid,

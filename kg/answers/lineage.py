@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from spak.kg.answers.graph import Graph, along, build, ids, key
+from spak.kg.answers.graph import Graph, along, build_graph, ids, key
 from spak.kg.errors import KgError
 from spak.kg.law.kinds import meaning
 from spak.kg.model.law import Law
@@ -40,7 +40,7 @@ def lineage(store: Store, name: str) -> tuple[Step, ...]:
         UnknownNameError: If no system has that id, alias or title.
         KgError: If systems are derived from each other in a circle.
     """
-    graph = build(store)
+    graph = build_graph(store)
     derived, start = along(graph, "derived_from"), key("system", resolved("system", name, by_plain_name(store.systems)))
     with contextlib.suppress(nx.NetworkXNoCycle):
         circle = ids((edge[0] for edge in nx.find_cycle(derived, start)), "system")

@@ -64,7 +64,7 @@ def query(store: Store, ask: Ask) -> Answer:
     Raises:
         UnknownNameError: If the hardware, the op, a problem parameter or a filtered name is unknown.
     """
-    question = resolve(store, ask)
+    question = _resolve(store, ask)
     found, disputes = answering(store, question)
     if ask.params:
         check_names(sorted(ask.params), governed_names(store, question.op, found), kind="parameter")
@@ -81,7 +81,7 @@ def query(store: Store, ask: Ask) -> Answer:
     )
 
 
-def resolve(store: Store, ask: Ask) -> Question:
+def _resolve(store: Store, ask: Ask) -> Question:
     """The question in canonical ids, its problem's names checked against those of the ops it is about.
 
     Raises:
@@ -105,15 +105,15 @@ def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
     return parameters.union(*(meaning(hit.law).names for hit in hits))
 
 
-def document(answer: Answer) -> dict[str, object]:
+def answer_document(answer: Answer) -> dict[str, object]:
     """The answer in the form that `--format json` prints. Stable: keys are added, never renamed."""
     laws = [_entry(hit) for hit in answer.hits]
     return {"hw": answer.hw, "op": answer.op, "laws": laws, "conflicts": answer.conflicts}
 
 
-def to_json(answer: Answer) -> str:
+def answer_json(answer: Answer) -> str:
     """`document(answer)` as indented JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(document(answer)), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(answer_document(answer)), indent=2).decode() + "\n"
 
 
 def _entry(hit: Hit) -> dict[str, object]:

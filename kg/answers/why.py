@@ -10,7 +10,7 @@ from spak.kg.answers.query import Ask, governed_names, query, related
 from spak.kg.expression.assignment import check_names
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import STANCES, Verdict
-from spak.kg.law.power import DEAD, Bearing, Search, bearing
+from spak.kg.law.power import DEAD, Bearing, SearchPlace, bearing
 from spak.kg.law.scope import Match
 from spak.kg.model.base import Configuration
 from spak.kg.model.hardware import hardware_facts
@@ -61,7 +61,7 @@ def why(store: Store, ask: Ask, configuration: Configuration) -> Account:
     check_configuration(related(store, answer.op), configuration)
     facts = hardware_facts(store, answer.hw)
     known = {f"hw.{name}": value for name, value in facts.items()} | {**ask.problem, **configuration}
-    search = Search(store, answer.hw, ask.toolchain)
+    search = SearchPlace(store, answer.hw, ask.toolchain)
     opinions = [
         Opinion(hit.law, hit.match, meaning(hit.law).verdict(known), bearing(hit.law, search, hit.match, granted=True))
         for hit in answer.hits
@@ -71,7 +71,7 @@ def why(store: Store, ask: Ask, configuration: Configuration) -> Account:
     return Account(hw=answer.hw, op=answer.op, configuration=configuration, opinions=tuple(opinions))
 
 
-def to_json(account: Account) -> str:
+def account_json(account: Account) -> str:
     """The account as indented JSON with a final newline."""
     opinions = [
         {

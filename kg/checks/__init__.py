@@ -23,7 +23,7 @@ def checks() -> dict[str, Check]:
     return {name: importlib.import_module(f"{__name__}.{name}").check for name in names}
 
 
-def run(laws: Laws) -> list[Problem]:
+def run_checks(laws: Laws) -> list[Problem]:
     """What every check finds, by place; findings that a law acknowledges are notes."""
     acknowledged = {
         (str(laws.path("law", law.id)), entry.partition(":")[0].strip())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from spak.kg.checks import finding
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.loader import Laws
-from spak.kg.law.status import UNBOUNDED, bounds, inside
+from spak.kg.law.status import UNBOUNDED, bounds, within_bounds
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.taxonomy import Taxonomy
 
@@ -25,7 +25,7 @@ def _numbers(law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
     for name, (low, high) in entry.interval.items():
         if name not in entry.effect or not low <= entry.effect[name] <= high:
             yield f"interval.{name}", f"the interval {low} to {high} does not hold the effect; mend one of them"
-    held = {name: inside(bound, entry.effect[name], entry.effect[name]) for name, bound in claimed.items()}
+    held = {name: within_bounds(bound, entry.effect[name], entry.effect[name]) for name, bound in claimed.items()}
     if entry.verdict == "supports" and not all(held.values()):
         failed = ", ".join(f"{name} = {entry.effect[name]:g}" for name, good in held.items() if not good)
         yield "verdict", f"supports, but {failed} is outside the claim; write refutes or inconclusive"

@@ -42,7 +42,7 @@ class Change:
         return self.before.id if renamed and self.before is not None else None
 
 
-def compare(before: Mapping[str, Law], after: Mapping[str, Law]) -> tuple[Change, ...]:
+def compare_laws(before: Mapping[str, Law], after: Mapping[str, Law]) -> tuple[Change, ...]:
     """Every law that differs, by id. `compare(a, a)` is empty."""
     pairs = _pairs(before, after)
     changes = [_change(old, new) for old, new in pairs if old != new]

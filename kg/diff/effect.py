@@ -6,16 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from spak.kg.diff.compare import Change
 from spak.kg.diff.spaces import Spaces
 from spak.kg.expression import parse
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
-from spak.kg.law.power import Search, bearing
+from spak.kg.law.power import SearchPlace, bearing
 from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
@@ -24,8 +21,6 @@ from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Root(Store, Protocol):
@@ -141,7 +136,7 @@ def _cover(law: Law | None, root: Root, op: str, toolchain: str, spaces: Spaces,
     masks = [meaning(law).against(space) for space in found]
     sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, found, strict=True)]
     against, total = max(sizes)
-    power = bearing(law, Search(root, law.scope.hw, toolchain)).power
+    power = bearing(law, SearchPlace(root, law.scope.hw, toolchain)).power
     bests = {} if power is Power.NOTHING else dict(_bests(law, recorded, op, facts))
     return _Cover(total, None if against < 0 else against, power, bests)
 

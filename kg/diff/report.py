@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spak.kg.diff.compare import Change, compare
+from spak.kg.diff.compare import Change, compare_laws
 from spak.kg.diff.effect import Effect, Root, effects
 from spak.kg.diff.spaces import Spaces
 from spak.kg.diff.total import SpaceChange, space_changes
@@ -53,7 +53,7 @@ class Difference:
 def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
     """What changed from the first law root to the second; `toolchain` (`name version`) decides what may remove."""
     old, new = roots
-    changes = compare(old.laws, new.laws)
+    changes = compare_laws(old.laws, new.laws)
     spaces = Spaces()
     before, after = ({_key(c): c for c in Conflicts(root).all()} for root in roots)
     appeared = tuple(conflict for key, conflict in after.items() if key not in before)

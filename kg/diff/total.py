@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from spak.kg.diff.compare import Change
-from spak.kg.diff.effect import Mask, Root, concrete, is_about
+from spak.kg.diff.effect import Root, concrete, is_about
 from spak.kg.diff.spaces import Spaces
 from spak.kg.law.kinds import meaning
-from spak.kg.law.power import Search, bearing
+from spak.kg.law.power import SearchPlace, bearing
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.factors import Mask
 from spak.kg.space.space import Space
 
 
@@ -76,7 +77,7 @@ def _removing(root: Root, op: str, hw: str, toolchain: str) -> Iterator[Law]:
         return
     ops = set(Taxonomy("op", root.ops).ancestors(op))
     for law in root.laws.values():
-        if law.scope.op in ops and bearing(law, Search(root, hw, toolchain)).removes:
+        if law.scope.op in ops and bearing(law, SearchPlace(root, hw, toolchain)).removes:
             yield law
 
 

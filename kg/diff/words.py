@@ -120,7 +120,7 @@ def lines(item: Item) -> list[tuple[str, str]]:
     if change.after is not None and change.before is None and not change.gained:
         found.append(("evidence", "none"))
     for effect in item.effects:
-        found.append(("effect", covers(effect)))
+        found.append(("effect", effect_text(effect)))
         found += [("ALERT", lost(best)) for best in effect.lost_bests]
         found += [("good", regained(best)) for best in effect.regained_bests]
     found += [("ALERT", f"conflicts with {_other(c.laws, change.id)}: {c.reason}") for c in item.conflicts]
@@ -150,7 +150,7 @@ def _evidence_lines(entries: Sequence[Evidence]) -> Iterator[str]:
         groups.setdefault((entry.verdict, entry.tier, entry.role), []).append(entry)
     for (verdict, tier, role), group in groups.items():
         if len(group) <= NAMED_RUNS:
-            yield from map(evidence, group)
+            yield from map(_evidence, group)
             continue
         ranges = []
         for name in dict.fromkeys(name for entry in group for name in entry.effect):
@@ -162,7 +162,7 @@ def _evidence_lines(entries: Sequence[Evidence]) -> Iterator[str]:
         yield f"{runs} runs: {verdict} ({tier}, {role}): {', '.join(filter(None, [*ranges, at]))}"
 
 
-def evidence(entry: Evidence) -> str:
+def _evidence(entry: Evidence) -> str:
     """`run supports (measured, independent): slowdown 1.64, at 3 problem sizes`."""
     effect = ", ".join(f"{name} {number_text(value)}" for name, value in entry.effect.items())
     sizes = counted(len(entry.problems), "problem size", "problem sizes") if entry.problems else ""
@@ -170,7 +170,7 @@ def evidence(entry: Evidence) -> str:
     return f"{entry.run} {entry.verdict} ({entry.tier}, {entry.role}){f': {tail}' if tail else ''}"
 
 
-def covers(effect: Effect) -> str:
+def effect_text(effect: Effect) -> str:
     """`fmha on sm_90: removes 120 of 432 configurations, was 96`."""
     place = f"{effect.op} on {effect.hw}"
     if effect.after is None and effect.before is None:

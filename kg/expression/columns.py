@@ -49,11 +49,11 @@ def evaluate(node: tree.Node, columns: Mapping[str, Any], count: int) -> Values:
     if encoded and all(np.ndim(value) == 0 for value in plain.values()) and size * GRID_SHARE <= count:
         axes = np.indices([len(column.values) for column in encoded.values()]).reshape(len(encoded), -1)
         grid = {name: _array(column.values)[axis] for (name, column), axis in zip(encoded.items(), axes, strict=True)}
-        result = _full(scalar.evaluate(node, {**plain, **grid}, _COLUMNS), size)
+        result = _full(scalar.evaluate_scalar(node, {**plain, **grid}, _COLUMNS), size)
         return np.asarray(result.take(_combined(list(encoded.values()), size), mode="clip"))  # every code is in range
     expanded = {name: column.expanded() for name, column in encoded.items()}
     given = {name: value if np.ndim(value) == 0 else _array(value) for name, value in plain.items()}
-    return _full(scalar.evaluate(node, {**given, **expanded}, _COLUMNS), count)
+    return _full(scalar.evaluate_scalar(node, {**given, **expanded}, _COLUMNS), count)
 
 
 def _combined(columns: list[Column], size: int) -> npt.NDArray[np.integer[Any]]:

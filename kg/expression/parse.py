@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from spak.kg.expression.columns import Column
 
-MAX_LENGTH = 1000
+_MAX_LENGTH = 1000
 """Characters; the same cap as the schema's."""
 
-MAX_DEPTH = 40
+_MAX_DEPTH = 40
 """Nested operations; laws have three or four."""
 
 MAX_EXPONENT = 64
@@ -89,7 +89,7 @@ class Expression:
         missing = sorted(self.all_names - values.keys())
         if missing:
             raise ExpressionError(f"no value for {', '.join(missing)}")
-        return scalar.plain(scalar.evaluate(self.root, values))
+        return scalar.plain(scalar.evaluate_scalar(self.root, values))
 
     def holds(self, values: Mapping[str, Scalar]) -> bool:
         """Whether it is true where every name has a value.
@@ -123,7 +123,7 @@ class Expression:
 
     def negate(self) -> Expression:
         """An expression that is true exactly where this one is not, comparisons turned round where that is exact."""
-        return Expression(scalar.negated(self.root))
+        return Expression(scalar.negation(self.root))
 
 
 @lru_cache(maxsize=4096)
@@ -135,8 +135,8 @@ def parse(text: str) -> Expression:
     """
     if not text.strip():
         raise ExpressionError("an expression is needed, got nothing", 1)
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters (got {len(text)})", MAX_LENGTH)
+    if len(text) > _MAX_LENGTH:
+        raise ExpressionError(f"an expression has at most {_MAX_LENGTH} characters (got {len(text)})", _MAX_LENGTH)
     if not text.isprintable():
         column = next(place for place, sign in enumerate(text, 1) if not sign.isprintable())
         raise ExpressionError("an expression is one line of printable characters", column)
@@ -164,8 +164,8 @@ class _Converter:
         return ExpressionError(message, getattr(node, "col_offset", 0) + 1 + self.lead)
 
     def convert(self, node: ast.expr, depth: int) -> tree.Node:
-        if depth > MAX_DEPTH:
-            raise self.fail(node, f"nested too deeply (at most {MAX_DEPTH})")
+        if depth > _MAX_DEPTH:
+            raise self.fail(node, f"nested too deeply (at most {_MAX_DEPTH})")
         match node:
             case ast.Constant(value=value):
                 return self.constant(node, value)
@@ -252,7 +252,7 @@ class _Converter:
         if not fewest <= len(node.args) <= most:
             wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
             raise self.fail(node, f"{name} takes {wanted} arguments (got {len(node.args)})")
-        return tree.Call(name, tuple(self.convert(argument, depth + 1) for argument in node.args))
+        return tree.FunctionCall(name, tuple(self.convert(argument, depth + 1) for argument in node.args))
 
 
 def _flat(op: ast.boolop, operands: Iterable[tree.Node]) -> tuple[tree.Node, ...]:

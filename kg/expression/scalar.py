@@ -108,7 +108,7 @@ class Operations(NamedTuple):
 _SINGLE = Operations(truth, _number, arithmetic, compare, call)
 
 
-def evaluate(node: tree.Node, values: Mapping[str, Any], do: Operations = _SINGLE) -> Any:
+def evaluate_scalar(node: tree.Node, values: Mapping[str, Any], do: Operations = _SINGLE) -> Any:
     """The value of `node`; every name has a value."""
     match node:
         case tree.Const(value):
@@ -116,22 +116,22 @@ def evaluate(node: tree.Node, values: Mapping[str, Any], do: Operations = _SINGL
         case tree.Name(name):
             return values[name]
         case tree.Unary("not", operand):
-            return do.opposite(do.truth(evaluate(operand, values, do)))
+            return do.opposite(do.truth(evaluate_scalar(operand, values, do)))
         case tree.Unary(op, operand):
-            number = do.number(evaluate(operand, values, do))
+            number = do.number(evaluate_scalar(operand, values, do))
             return -number if op == "-" else number
         case tree.Binary(op, left, right):
-            return do.arithmetic(op, evaluate(left, values, do), evaluate(right, values, do))
+            return do.arithmetic(op, evaluate_scalar(left, values, do), evaluate_scalar(right, values, do))
         case tree.Compare("in" | "not in" as op, left, tree.Members(items)):
-            wanted = evaluate(left, values, do)
-            return do.any(do.compare("==", wanted, evaluate(item, values, do)) for item in items) == (op == "in")
+            wanted = evaluate_scalar(left, values, do)
+            return do.any(do.compare("==", wanted, evaluate_scalar(item, values, do)) for item in items) == (op == "in")
         case tree.Compare(op, left, right):
-            return do.compare(op, evaluate(left, values, do), evaluate(right, values, do))
+            return do.compare(op, evaluate_scalar(left, values, do), evaluate_scalar(right, values, do))
         case tree.Junction(op, operands):
             joined = do.all if op == "and" else do.any
-            return joined(do.truth(evaluate(operand, values, do)) for operand in operands)
-        case tree.Call(function, arguments):
-            return do.call(function, [evaluate(argument, values, do) for argument in arguments])
+            return joined(do.truth(evaluate_scalar(operand, values, do)) for operand in operands)
+        case tree.FunctionCall(function, arguments):
+            return do.call(function, [evaluate_scalar(argument, values, do) for argument in arguments])
     raise AssertionError(node)  # pragma: no cover - a list outside `in` is refused by the parser
 
 
@@ -146,7 +146,7 @@ def reduce(node: tree.Node, values: Mapping[str, Scalar]) -> tree.Node:
             return node
     rebuilt = tree.rebuilt(node, [reduce(child, values) for child in tree.children(node)])
     if all(isinstance(child, tree.Const) or _constant_list(child) for child in tree.children(rebuilt)):
-        return rebuilt if isinstance(rebuilt, tree.Members) else tree.Const(plain(evaluate(rebuilt, {})))
+        return rebuilt if isinstance(rebuilt, tree.Members) else tree.Const(plain(evaluate_scalar(rebuilt, {})))
     return rebuilt
 
 
@@ -168,7 +168,7 @@ def _reduce_junction(op: str, operands: tuple[tree.Node, ...], values: Mapping[s
     return rest[0] if len(rest) == 1 else tree.Junction(op, tuple(rest))
 
 
-def negated(node: tree.Node) -> tree.Node:
+def negation(node: tree.Node) -> tree.Node:
     """A tree that is true exactly where `node` is not."""
     match node:
         case tree.Unary("not", operand):
@@ -176,7 +176,7 @@ def negated(node: tree.Node) -> tree.Node:
         case tree.Compare(op, left, right) if op in _TURNED:
             return tree.Compare(_TURNED[op], left, right)
         case tree.Junction(op, operands):
-            return tree.Junction("or" if op == "and" else "and", tuple(negated(operand) for operand in operands))
+            return tree.Junction("or" if op == "and" else "and", tuple(negation(operand) for operand in operands))
         case tree.Const(value):
             return tree.Const(not truth(value))
         case _:

@@ -64,14 +64,14 @@ class Junction:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """One of FUNCTIONS."""
 
     function: str
     arguments: tuple[Node, ...]
 
 
-Node = Const | Name | Unary | Binary | Compare | Members | Junction | Call
+Node = Const | Name | Unary | Binary | Compare | Members | Junction | FunctionCall
 
 FUNCTIONS: dict[str, tuple[int, int]] = {
     "min": (2, 8),
@@ -109,7 +109,7 @@ def children(node: Node) -> tuple[Node, ...]:
             return items
         case Junction(_, operands):
             return operands
-        case Call(_, arguments):
+        case FunctionCall(_, arguments):
             return arguments
         case _:
             return ()
@@ -128,8 +128,8 @@ def rebuilt(node: Node, parts: Sequence[Node]) -> Node:
             return Members(tuple(parts))
         case Junction(op, _):
             return Junction(op, tuple(parts))
-        case Call(function, _):
-            return Call(function, tuple(parts))
+        case FunctionCall(function, _):
+            return FunctionCall(function, tuple(parts))
         case _:
             return node
 
@@ -151,7 +151,7 @@ def text(node: Node, above: int = 0) -> str:
             return identifier
         case Members(items):
             return "[" + ", ".join(text(item) for item in items) + "]"
-        case Call(function, arguments):
+        case FunctionCall(function, arguments):
             return f"{function}({', '.join(text(argument) for argument in arguments)})"
         case Junction(op, operands):
             own = PRECEDENCE[op]

@@ -33,7 +33,7 @@ _HEAD = struct.Struct("<8sII")
 _YOUNG_NS = 2_000_000_000
 """A file younger than this when read may be rewritten without its stat data changing (FAT keeps two-second times)."""
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class _Header(Model, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class Cache:
 
     directory: Path
 
-    def read(self, root: Path, kind: type[T]) -> T | None:
+    def read(self, root: Path, kind: type[_T]) -> _T | None:
         """What was stored for `root` if it is what a fresh load would give, else None. Never raises for a bad entry."""
         entry = self._path(root)
         try:
@@ -113,7 +113,7 @@ class Cache:
         atomic.write(entry, b"".join((_HEAD.pack(_MAGIC, crc, len(head)), head, payload)), durable=False)
 
 
-def load(root: Path, cache: Cache) -> Laws:
+def load_cached(root: Path, cache: Cache) -> Laws:
     """The laws under `root`, from `cache` if nothing changed since they were stored; stored there if not.
 
     Raises:

@@ -66,7 +66,7 @@ class LawFile:
         if not new:
             return False
         for entry in new:
-            fmt.add(self.tree, "evidence", msgspec.to_builtins(entry), str(self.path))
+            fmt.add_item(self.tree, "evidence", msgspec.to_builtins(entry), str(self.path))
         self.set_status(status(msgspec.structs.replace(law, evidence=(*law.evidence, *new))))
         return True
 

@@ -43,7 +43,7 @@ class FormatError(KgError):
     """A file that cannot be written, or not without changing what it means."""
 
 
-def formatted(document: yaml_reader.Document, kind: str) -> str:
+def formatted(document: yaml_reader.YamlDocument, kind: str) -> str:
     """The canonical form of a file: its own keys, comments and quotes in one order and layout.
 
     Raises:
@@ -52,11 +52,11 @@ def formatted(document: yaml_reader.Document, kind: str) -> str:
     """
     root = tree_of(document)
     _arrange(root, document.value, kind)
-    text = tree.text(root)
+    text = tree.tree_text(root)
     return text if text == document.text else _checked(root, document.value, document.path)
 
 
-def tree_of(document: yaml_reader.Document) -> tree.Branch:
+def tree_of(document: yaml_reader.YamlDocument) -> tree.Branch:
     """The tree of a file, for editing.
 
     Raises:
@@ -66,7 +66,7 @@ def tree_of(document: yaml_reader.Document) -> tree.Branch:
     if not isinstance(document.value, dict):
         raise InvalidFilesError([Problem(document.path, 1, 1, "", "the file holds a mapping; see docs/formats.md")])
     try:
-        return tree_reader.parse(document.text)
+        return tree_reader.parse_tree(document.text)
     except ValueError as error:
         raise FormatError(f"{document.path}: cannot be formatted ({error}); simplify its layout") from None
 
@@ -113,7 +113,7 @@ def put(root: tree.Branch, keys: Sequence[str], value: Any, path: str) -> None:
         raise FormatError(f"{path}: {'.'.join(keys)}: {error}") from None
 
 
-def add(root: tree.Branch, key: str, item: Mapping[str, Any], path: str) -> None:
+def add_item(root: tree.Branch, key: str, item: Mapping[str, Any], path: str) -> None:
     """Add an item to the list at a top-level key of a file, which is made if there is none.
 
     Raises:
@@ -133,13 +133,13 @@ def _checked(root: tree.Branch, value: Any, path: str) -> str:
     Raises:
         FormatError: If not.
     """
-    text = tree.text(root)
+    text = tree.tree_text(root)
     try:
-        again = tree_reader.parse(text)
+        again = tree_reader.parse_tree(text)
         is_sound = (
             tree.same(yaml_reader.read(text.encode(), path).value, value)
             and sorted(tree.comments(again)) == sorted(tree.comments(root))
-            and tree.text(again) == text
+            and tree.tree_text(again) == text
         )
     except (InvalidFilesError, ValueError, YAMLError):
         is_sound = False

@@ -15,7 +15,7 @@ from spak.kg.files.git import git
 from spak.kg.files.lock import locked
 from spak.kg.model.law import Evidence, Law
 
-ATTEMPTS = 20
+_ATTEMPTS = 20
 """Times a file is read again because somebody saved it meanwhile; only people write without the lock."""
 
 
@@ -28,7 +28,7 @@ def append(root: Path, path: Path, entries: Sequence[Evidence]) -> bool:
         OSError: If it cannot be written.
     """
     with locked(root):
-        for _ in range(ATTEMPTS - 1):
+        for _ in range(_ATTEMPTS - 1):
             with suppress(ChangedError):
                 return _once(path, entries)
         return _once(path, entries)

@@ -117,7 +117,7 @@ class Laws:
             self._runs[identifier] = completed_run(run, self.ops.get(run.op))
         return self._runs[identifier]
 
-    def document(self, kind: str, identifier: str) -> yaml_reader.Document:
+    def document(self, kind: str, identifier: str) -> yaml_reader.YamlDocument:
         """The file of a law, hardware, op or system with the places of its values, read again."""
         from spak.kg.files import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
 
@@ -216,7 +216,7 @@ def files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]
                 yield prefix + entry.name, entry
 
 
-def kind_of(relative: str) -> str:
+def file_kind(relative: str) -> str:
     """Kind of the YAML file at a path below a root: `hardware`, `op`, `system`, `law`; empty if a load reads it not."""
     top, _, rest = relative.partition("/")
     return "" if top in _IGNORED and rest else _FOLDERS.get(top, "law") if rest else "law"
@@ -239,8 +239,8 @@ class _Loading:
             self._take_run(relative)
         elif relative.endswith(".yml"):
             self._note(relative, "", "ends in .yml and would be overlooked; call it .yaml")
-        elif relative.endswith(".yaml") and kind_of(relative):
-            self._take_yaml(relative, kind_of(relative))
+        elif relative.endswith(".yaml") and file_kind(relative):
+            self._take_yaml(relative, file_kind(relative))
 
     def _take_run(self, relative: str) -> None:
         identifier = run_id(relative.rpartition("/")[2])

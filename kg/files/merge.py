@@ -30,7 +30,7 @@ class MergeRefusedError(KgError):
         super().__init__("\n".join(f"{path}: {part}" for part in parts))
 
 
-def merge(base: bytes, ours: bytes, theirs: bytes, path: str) -> str:
+def merge_files(base: bytes, ours: bytes, theirs: bytes, path: str) -> str:
     """The merged text, with the comments of our branch, and of theirs on what only they have.
 
     `base` is the common ancestor; empty if both branches added the file.

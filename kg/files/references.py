@@ -21,17 +21,17 @@ from spak.kg.model.law import Law
 from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.store import Store
 from spak.kg.model.system import System
-from spak.kg.model.taxonomy import Taxonomy, alike, plain
+from spak.kg.model.taxonomy import Taxonomy, alike, plain_name
 
 if TYPE_CHECKING:
-    from spak.kg.files.yaml_reader import Document
+    from spak.kg.files.yaml_reader import YamlDocument
 
 
 Found = Iterator[Flaw]
 
 
 def problems(
-    contents: Store, present: Mapping[str, Collection[str]], reread: Callable[[str, str], Document]
+    contents: Store, present: Mapping[str, Collection[str]], reread: Callable[[str, str], YamlDocument]
 ) -> list[Problem]:
     """Every problem between files.
 
@@ -72,7 +72,7 @@ class _World:
     def owners(self) -> dict[str, str]:
         """Alias of hardware -> the first node that has it."""
         nodes = list(self.contents.hardware.values())
-        return {plain(alias): node.id for node in reversed(nodes) for alias in node.aliases}
+        return {plain_name(alias): node.id for node in reversed(nodes) for alias in node.aliases}
 
     @cached_property
     def names(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
@@ -240,7 +240,7 @@ def _system(world: _World, system: System) -> Found:
 def _hardware(world: _World, node: Hardware) -> Found:
     yield from _ids(world, "hardware", {f"is_a[{i}]": name for i, name in enumerate(node.is_a)})
     for index, alias in enumerate(node.aliases):
-        first = world.owners[plain(alias)]
+        first = world.owners[plain_name(alias)]
         if first != node.id:
             yield Flaw(f"aliases[{index}]", f"{alias!r} is an alias of {first} already")
 

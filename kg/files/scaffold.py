@@ -37,14 +37,14 @@ class Draft:
     identifier: str = ""
 
 
-def identifier(draft: Draft) -> str:
+def _identifier(draft: Draft) -> str:
     """The draft's id, or one made of its hardware, op and title."""
     words = f"{draft.scope['hw']} {draft.scope['op']} {draft.title}"
     made = re.sub(r"[^a-z0-9_.]+", "-", words.lower()).strip("-._")
     return draft.identifier or made[:_MAX_ID].rstrip("-._")
 
 
-def bounds(text: str) -> dict[str, dict[str, float]]:
+def parse_bounds(text: str) -> dict[str, dict[str, float]]:
     """Bounds of a claim's effect from `slowdown>=1.2,cost<=0.01`.
 
     Raises:
@@ -63,7 +63,7 @@ def bounds(text: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def law_text(draft: Draft) -> str:
+def new_law_text(draft: Draft) -> str:
     """The canonical text of the draft's file.
 
     Raises:
@@ -75,7 +75,7 @@ def law_text(draft: Draft) -> str:
     if missing:
         raise KgError(f"a {draft.kind} law needs {', '.join('--' + name for name in missing)}")
     raw = {
-        "id": identifier(draft),
+        "id": _identifier(draft),
         "title": draft.title,
         "kind": draft.kind,
         "scope": {name: value for name, value in draft.scope.items() if value},
@@ -96,8 +96,8 @@ def write_new(laws: Laws, draft: Draft) -> Path:
         KgError: If its id is taken, or the draft is not a law.
         InvalidFilesError: If what it names is unknown; nothing is written.
     """
-    text = law_text(draft)
-    name = identifier(draft)
+    text = new_law_text(draft)
+    name = _identifier(draft)
     if name in laws.laws:
         raise KgError(f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id")
     relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
@@ -121,7 +121,7 @@ def check_with(laws: Laws, relative: str, text: str) -> None:
     contents = msgspec.structs.replace(laws.contents, laws={**laws.laws, law.id: law})
     present = {kind: {*files, law.id} if kind == "law" else set(files) for kind, files in laws.paths.items()}
 
-    def reread(kind: str, name: str) -> yaml_reader.Document:
+    def reread(kind: str, name: str) -> yaml_reader.YamlDocument:
         if (kind, name) == ("law", law.id):
             return yaml_reader.read(text.encode(), str(path))
         return laws.document(kind, name)

@@ -24,7 +24,7 @@ class Run(recorded.Run, frozen=True, kw_only=True):  # noqa: D101 - the same, wi
     suggested: tuple[Candidate, ...] = ()
 
 
-T = TypeVar("T", bound=msgspec.Struct)
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 MODELS: dict[str, Any] = {"law": AnyLaw, "hardware": Hardware, "op": Op, "system": System, "run": Run}
 """Kind of file -> its model."""
@@ -57,7 +57,7 @@ def decode_run(data: bytes) -> recorded.Run:
     return _plain(recorded.Run, found, suggested=tuple(_plain(recorded.Candidate, one) for one in found.suggested))
 
 
-def _plain(model: type[T], found: T, **changed: object) -> T:
+def _plain(model: type[_T], found: _T, **changed: object) -> _T:
     """`found` as an instance of `model`, not of what narrows it: two structs are equal only if their types are."""
     return model(**{name: getattr(found, name) for name in found.__struct_fields__} | changed)
 

@@ -134,7 +134,7 @@ def comments(part: Leaf | Branch) -> Iterator[str]:
         yield from (line for line in (*part.before, *part.after) if line)
 
 
-def text(root: Branch) -> str:
+def tree_text(root: Branch) -> str:
     """The text of a file."""
     if not root.entries:
         lines = [*root.before, "{}" if root.is_mapping else "[]", *root.after]

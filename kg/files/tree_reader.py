@@ -10,7 +10,7 @@ import yaml
 
 from spak.kg.files.tree import MAX_KEY, Branch, Entry, Leaf
 from spak.kg.files.yaml_reader import MAX_DEPTH, PARSER
-from spak.kg.files.yaml_scalars import plain, quoted
+from spak.kg.files.yaml_scalars import plain_value, quoted
 
 _BREAKS = "\r\n\x85\u2028\u2029"
 """What ends a line in YAML 1.1; `\r\n` together ends one."""
@@ -19,7 +19,7 @@ _BREAK = re.compile(f"\r\n|[{_BREAKS}]")
 _BLOCK_STYLES = {"|", ">"}
 
 
-def parse(source: str) -> Branch:
+def parse_tree(source: str) -> Branch:
     """The tree of a text that the reader reads as a mapping or list.
 
     Raises:
@@ -189,7 +189,7 @@ class _Parsing:
 
 def _leaf(event: Any, raw: str) -> Leaf:
     """A scalar as it is written, on one line; a block scalar keeps its lines unless its header has more than a dash."""
-    value = plain(event.value) if event.implicit[0] else event.value
+    value = plain_value(event.value) if event.implicit[0] else event.value
     if event.style in _BLOCK_STYLES:
         return _block_leaf(event.style, event.value, raw)
     if event.start_mark.line == event.end_mark.line:

@@ -14,7 +14,7 @@ from spak.kg.law.kinds import KINDS
 from spak.kg.model.taxonomy import alike
 
 if TYPE_CHECKING:
-    from spak.kg.files.yaml_reader import Document
+    from spak.kg.files.yaml_reader import YamlDocument
 
 _SHOWN = 60
 _PATH = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
@@ -44,7 +44,7 @@ class Flaw(NamedTuple):
     at_key: bool = False
 
 
-def model_of(document: Document, kind: str) -> Any:
+def model_of(document: YamlDocument, kind: str) -> Any:
     """What a file holds as the model of `kind` (a key of `spak.kg.files.schema.MODELS`).
 
     Raises:

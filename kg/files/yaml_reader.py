@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from spak.kg.errors import InvalidFilesError, Problem
-from spak.kg.files.yaml_scalars import AmbiguousError, plain
+from spak.kg.files.yaml_scalars import AmbiguousError, plain_value
 
 MAX_BYTES = 256 * 1024
 """Largest file; a law has about 2 KB, and the largest op file a tenth of this."""
@@ -22,7 +22,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 24
 """Deepest nesting of mappings and lists; the formats need six."""
 
-MAX_PROBLEMS = 50
+MAX_PROBLEMS_SHOWN = 50
 """Problems reported of one file; the rest is noise of the first."""
 
 PARSER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Document:
+class YamlDocument:
     """One YAML file, read.
 
     Attributes:
@@ -96,7 +96,7 @@ def parent(field: str) -> str:
     return field[: max(field.rfind("."), field.rfind("["), 0)]
 
 
-def read(data: bytes, path: str) -> Document:
+def read(data: bytes, path: str) -> YamlDocument:
     """Read one file.
 
     Raises:
@@ -110,7 +110,7 @@ def read(data: bytes, path: str) -> Document:
     value = reading.compose(text)
     if reading.problems:
         raise InvalidFilesError(reading.problems)
-    return Document(path, text, value)
+    return YamlDocument(path, text, value)
 
 
 def _decode(data: bytes, path: str) -> str:
@@ -212,7 +212,7 @@ class _Reading:
         value = event.value
         if event.implicit[0]:
             try:
-                value = plain(value)
+                value = plain_value(value)
             except AmbiguousError as error:
                 self._refuse(event, str(error))
                 value = _FLAW
@@ -285,7 +285,7 @@ class _Reading:
     def _refuse(self, event: Any, message: str) -> None:
         mark = event.start_mark
         self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, self._field(), message))
-        if len(self.problems) >= MAX_PROBLEMS:
+        if len(self.problems) >= MAX_PROBLEMS_SHOWN:
             raise _Stop
 
     def _syntax(self, error: yaml.YAMLError, text: str) -> None:

@@ -59,7 +59,7 @@ class AmbiguousError(ValueError):
 
 
 @lru_cache(maxsize=8192)
-def plain(text: str) -> Scalar | None:
+def plain_value(text: str) -> Scalar | None:
     """The value of the unquoted word `text`.
 
     Raises:
@@ -157,7 +157,7 @@ def _is_bare(text: str, *, in_braces: bool) -> bool:
     if not _BARE.match(text) or not text.isprintable() or (in_braces and _CUT_IN_BRACES.search(text)):
         return False
     try:
-        return plain(text) == text
+        return plain_value(text) == text
     except AmbiguousError:
         return False
 

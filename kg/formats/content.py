@@ -12,12 +12,12 @@ import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
 
-MAX_BYTES = 1 << 30
+_MAX_BYTES = 1 << 30
 """Largest content read, after decompression: about 25 times the largest file of the public benchmark hub."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def refuse(path: Path, message: str, *, field: str = "", line: int = 0, column: int = 0) -> NoReturn:
@@ -33,7 +33,7 @@ def read_bytes(path: Path) -> bytes:
     """The content of `path`, decompressed if it is gzip (by its first bytes, not by its name).
 
     Raises:
-        InvalidFilesError: If it is a folder, empty, truncated, corrupt, or larger than `MAX_BYTES`.
+        InvalidFilesError: If it is a folder, empty, truncated, corrupt, or larger than `_MAX_BYTES`.
         OSError: If it cannot be opened.
     """
     if path.is_dir():
@@ -42,17 +42,17 @@ def read_bytes(path: Path) -> bytes:
         packed = file.read(2) == GZIP_MAGIC
     try:
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(_MAX_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         refuse(path, f"truncated or corrupt gzip ({error}); fetch the file again")
-    if len(content) > MAX_BYTES:
-        refuse(path, f"more than {MAX_BYTES} bytes of content; split it or keep fewer runs of each configuration")
+    if len(content) > _MAX_BYTES:
+        refuse(path, f"more than {_MAX_BYTES} bytes of content; split it or keep fewer runs of each configuration")
     if not content.strip():
         refuse(path, "empty; nothing to read")
     return content
 
 
-def decode(path: Path, content: bytes, kind: type[T]) -> T:
+def decode(path: Path, content: bytes, kind: type[_T]) -> _T:
     """`content` as `kind`.
 
     Raises:
@@ -67,7 +67,7 @@ def decode(path: Path, content: bytes, kind: type[T]) -> T:
     return _decode_slowly(path, content, kind)
 
 
-def _decode_slowly(path: Path, content: bytes, kind: type[T]) -> T:
+def _decode_slowly(path: Path, content: bytes, kind: type[_T]) -> _T:
     try:
         plain = json.loads(content)
     except UnicodeDecodeError as error:

@@ -157,7 +157,7 @@ def yaml_text(node: Hardware | Op) -> str:
     return fmt.new_text(msgspec.to_builtins(node), kind, f"{node.id}.yaml")
 
 
-def updated_op(document: yaml_reader.Document, op: Op) -> str:
+def updated_op(document: yaml_reader.YamlDocument, op: Op) -> str:
     """An op's file with the values, problem parameters, conditions and openness of `op`; comments stay.
 
     Raises:

@@ -23,13 +23,13 @@ _BOOKKEEPING = frozenset(
     {"time", "times", "compile_time", "verification_time", "benchmark_time", "strategy_time", "framework_time"}
 )
 
-Value = Scalar | list[float] | dict[str, Scalar] | None
+_Value = Scalar | list[float] | dict[str, Scalar] | None
 
 
 class CacheFile(msgspec.Struct):
     """A cache; the entries' keys are the configurations' values joined by commas."""
 
-    cache: dict[str, dict[str, Value]]
+    cache: dict[str, dict[str, _Value]]
     tune_params_keys: list[str]
     tune_params: dict[str, list[Scalar]] = {}
     device_name: str = ""
@@ -80,7 +80,7 @@ def _closed(content: bytes) -> bytes:
 
 
 def _configuration(
-    path: Path, field: str, names: list[str], entry: dict[str, Value], space: dict[str, frozenset[Scalar]]
+    path: Path, field: str, names: list[str], entry: dict[str, _Value], space: dict[str, frozenset[Scalar]]
 ) -> dict[str, Scalar]:
     configuration: dict[str, Scalar] = {}
     for name in names:
@@ -93,7 +93,7 @@ def _configuration(
     return configuration
 
 
-def _trial(path: Path, field: str, configuration: dict[str, Scalar], entry: dict[str, Value]) -> tuple[Trial, Timing]:
+def _trial(path: Path, field: str, configuration: dict[str, Scalar], entry: dict[str, _Value]) -> tuple[Trial, Timing]:
     value = entry.get("time")
     samples = entry.get("times")
     invalidity, failure = _outcome(path, field, entry)
@@ -120,7 +120,7 @@ def _trial(path: Path, field: str, configuration: dict[str, Scalar], entry: dict
     return trial, Timing(field, value, samples if isinstance(samples, list) else [], MICROSECONDS["ms"])
 
 
-def _outcome(path: Path, field: str, entry: dict[str, Value]) -> tuple[Invalidity, Failure | None]:
+def _outcome(path: Path, field: str, entry: dict[str, _Value]) -> tuple[Invalidity, Failure | None]:
     error = entry.get("__error__")
     marker = error if isinstance(error, str) else entry.get("time")
     if isinstance(marker, str):
@@ -130,7 +130,7 @@ def _outcome(path: Path, field: str, entry: dict[str, Value]) -> tuple[Invalidit
     return "correct", None
 
 
-def _milliseconds(entry: dict[str, Value], name: str) -> float:
+def _milliseconds(entry: dict[str, _Value], name: str) -> float:
     value = entry.get(name)
     return float(value) if isinstance(value, int | float) else 0.0
 

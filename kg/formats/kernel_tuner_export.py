@@ -13,9 +13,9 @@ from spak.kg.expression import Expression, parse, tree
 from spak.kg.law.conflict import answering
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
-from spak.kg.law.power import Bearing, Search, bearing
+from spak.kg.law.power import Bearing, SearchPlace, bearing
 from spak.kg.law.scope import Question
-from spak.kg.model.base import Model, Problem, Scalar
+from spak.kg.model.base import Model, ProblemSize, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
@@ -26,7 +26,7 @@ SAYABLE = frozenset({"min", "max", "abs", "ceil_div"})
 """Functions that have a form in Kernel Tuner's language."""
 
 
-class Restriction(Model, frozen=True, kw_only=True, omit_defaults=False):
+class SourcedRestriction(Model, frozen=True, kw_only=True, omit_defaults=False):
     """One restriction and where it comes from: a law's id, or `condition` of the op."""
 
     expression: str
@@ -49,7 +49,7 @@ class Export(Model, frozen=True, kw_only=True, omit_defaults=False):
     problem: dict[str, Scalar]
     tune_params: dict[str, tuple[Scalar, ...]]
     restrictions: tuple[str, ...]
-    sources: tuple[Restriction, ...]
+    sources: tuple[SourcedRestriction, ...]
     cannot_say: tuple[Unsaid, ...]
 
 
@@ -57,7 +57,7 @@ class _CannotSayError(Exception):
     """Carries why a claim has no form in Kernel Tuner's language."""
 
 
-def export(store: Store, hw: str, op: str, problem: Problem, *, toolchain: str = "", soft: bool = False) -> Export:
+def export(store: Store, hw: str, op: str, problem: ProblemSize, *, toolchain: str = "", soft: bool = False) -> Export:
     """The restrictions for a search of an op on hardware; `soft`: those of laws that may only reorder, too.
 
     Raises:
@@ -70,7 +70,7 @@ def export(store: Store, hw: str, op: str, problem: Problem, *, toolchain: str =
     values = {**facts, **problem}
     said = list(_conditions(node, values))
     unsaid = []
-    search = Search(store, hw, toolchain)
+    search = SearchPlace(store, hw, toolchain)
     hits, _ = answering(store, Question(hw, op, problem))
     for law, match in sorted(((hit.law, hit.match) for hit in hits), key=lambda pair: pair[0].id):
         if law.status == "withdrawn":
@@ -82,7 +82,7 @@ def export(store: Store, hw: str, op: str, problem: Problem, *, toolchain: str =
             unsaid.append(Unsaid(law=law.id, reason=str(error)))
         else:
             if text:
-                said.append(Restriction(expression=text, source=law.id, because=law.title))
+                said.append(SourcedRestriction(expression=text, source=law.id, because=law.title))
     return Export(
         hw=hw,
         op=op,
@@ -94,7 +94,7 @@ def export(store: Store, hw: str, op: str, problem: Problem, *, toolchain: str =
     )
 
 
-def _conditions(op: Op, values: Mapping[str, Scalar]) -> list[Restriction]:
+def _conditions(op: Op, values: Mapping[str, Scalar]) -> list[SourcedRestriction]:
     found = []
     for condition in op.conditions:
         try:
@@ -102,7 +102,7 @@ def _conditions(op: Op, values: Mapping[str, Scalar]) -> list[Restriction]:
         except _CannotSayError as error:
             raise KgError(f"op {op.id!r}: condition `{condition.require}` cannot be said: {error}") from None
         if text:
-            found.append(Restriction(expression=text, source="condition", because=condition.because))
+            found.append(SourcedRestriction(expression=text, source="condition", because=condition.because))
     return found
 
 
@@ -136,7 +136,7 @@ def _said(expression: Expression, values: Mapping[str, Scalar], op: Op) -> str:
 def _rewritten(node: tree.Node) -> tree.Node:
     """The same in functions that Kernel Tuner has."""
     parts = [_rewritten(part) for part in tree.children(node)]
-    if not isinstance(node, tree.Call):
+    if not isinstance(node, tree.FunctionCall):
         return tree.rebuilt(node, parts)
     if node.function not in SAYABLE:
         raise _CannotSayError(f"{node.function} has no form in Kernel Tuner's language")

@@ -17,14 +17,14 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Invalidity, Measurement, Times, Trial
 
 Number = int | float
-Value = int | float | str | list[Number] | None
+_Value = int | float | str | list[Number] | None
 
 
 class T4Measurement(msgspec.Struct):
     """One quantity; `value` is a failure marker (text) where the configuration did not run."""
 
     name: str
-    value: Value = None
+    value: _Value = None
     unit: str = ""
 
 

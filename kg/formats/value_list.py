@@ -9,7 +9,7 @@ from typing import Any
 
 from spak.kg.model.base import Scalar
 
-MAX_LENGTH = 10_000
+_MAX_LENGTH = 10_000
 """Most characters of one expression."""
 MAX_VALUES = 100_000
 """Most values one parameter may have; no public space has more than a few dozen."""
@@ -26,8 +26,8 @@ def value_list(text: str) -> list[Scalar]:
     Raises:
         ValueListError: For anything else, and for lists beyond `MAX_VALUES`.
     """
-    if len(text) > MAX_LENGTH:
-        raise ValueListError(f"more than {MAX_LENGTH} characters")
+    if len(text) > _MAX_LENGTH:
+        raise ValueListError(f"more than {_MAX_LENGTH} characters")
     try:
         found = _evaluate(ast.parse(text.strip(), mode="eval").body, {})
     except (SyntaxError, TypeError, ArithmeticError, RecursionError, MemoryError, ValueError) as error:

@@ -31,7 +31,7 @@ MAX_COMBINATIONS = 20_000
 MAX_PAIRS = 1000
 """Pairs of removing laws compared in full; see `Conflicts._crowding`."""
 
-Setting = tuple[tuple[str, Scalar], ...]
+_Setting = tuple[tuple[str, Scalar], ...]
 """Names and values, for a key."""
 
 
@@ -111,7 +111,7 @@ class Conflicts:
         self._hardware_above = cache(Taxonomy("hardware", store.hardware).ancestors)
         self._ops_above = cache(Taxonomy("op", store.ops).ancestors)
         self._facts = cache(lambda hw: {f"hw.{name}": value for name, value in hardware_facts(store, hw).items()})
-        self._space_of = cache(lambda op, hw: Space(store.ops[op], hw, self._facts(hw), self._known))
+        self._space_of = cache(lambda op, hw: CommonGround(store.ops[op], hw, self._facts(hw), self._known))
         self._left: dict[tuple[str, str, str], list[tuple[Expression | bool, list[str]]]] = {}
 
     def all(self) -> list[Conflict]:
@@ -134,7 +134,7 @@ class Conflicts:
             if removal is not None:
                 removing.setdefault(removal.text, []).append(law)
         tunable = {text: parse(text).all_names & self._parameters for text in removing}
-        meetings: dict[Setting, list[str]] = {}
+        meetings: dict[_Setting, list[str]] = {}
         for law in laws:
             settings = meaning(law).preferred
             key = tuple(settings.items())
@@ -164,9 +164,9 @@ class Conflicts:
                 continue
             above = self._ops_above(op.id)
             spoken = [law for law in removing if law.scope.op in above]
-            for problem in Space(op).problems.values():
+            for problem in CommonGround(op).problems.values():
                 by_mask: dict[int, list[Law]] = {}
-                probes = [problem | probe for probe in Space(op).probes()]
+                probes = [problem | probe for probe in CommonGround(op).probes()]
                 for law in spoken:
                     mask = sum(
                         1 << place
@@ -180,7 +180,7 @@ class Conflicts:
                         seen.add(pair)
                         yield one, other
 
-    def _space(self, one: Law, other: Law) -> Space | None:
+    def _space(self, one: Law, other: Law) -> CommonGround | None:
         """The op both laws speak about, if their scopes overlap."""
         if one.scope.dtype and other.scope.dtype and not set(one.scope.dtype) & set(other.scope.dtype):
             return None
@@ -188,7 +188,7 @@ class Conflicts:
         op = _lower(one.scope.op, other.scope.op, self._ops_above)
         return None if hw is None or op is None or op not in self._store.ops else self._space_of(op, hw)
 
-    def _preferred_and_removed(self, one: Law, other: Law, space: Space) -> Conflict | None:
+    def _preferred_and_removed(self, one: Law, other: Law, space: CommonGround) -> Conflict | None:
         """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
         prefer = meaning(one).preferred
         for left, names in self._left_by_problem(other, space):
@@ -201,7 +201,7 @@ class Conflicts:
                 return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
         return None
 
-    def _left_by_problem(self, law: Law, space: Space) -> list[tuple[Expression | bool, list[str]]]:
+    def _left_by_problem(self, law: Law, space: CommonGround) -> list[tuple[Expression | bool, list[str]]]:
         """What the removal of `law` still depends on, with the problem sizes where it does; most sizes share it."""
         key = (law.id, space.op.id, space.hw)
         if key not in self._left:
@@ -235,7 +235,7 @@ def _covering(by_mask: Mapping[int, Sequence[Law]], full: int) -> Iterator[tuple
 
 
 @dataclass(frozen=True)
-class Space:
+class CommonGround:
     """The part of an op that two laws can be compared on.
 
     Attributes:
@@ -289,7 +289,7 @@ def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
     return False if removal is None else reduced(removal.text, values)
 
 
-def _nothing_left(one: Law, other: Law, space: Space) -> Conflict | None:
+def _nothing_left(one: Law, other: Law, space: CommonGround) -> Conflict | None:
     """A conflict if two removing laws leave no setting of the parameters that they and the op's conditions name."""
     conditions = [parse(condition.require) for condition in space.op.conditions]
     named = {name for law in (one, other) for name in _names(law)}

@@ -37,7 +37,7 @@ class Bearing:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchPlace:
     """Where a law is to act.
 
     Attributes:
@@ -49,7 +49,7 @@ class Search:
     toolchain: str = ""
 
 
-def bearing(law: Law, search: Search, match: Match | None = None, *, granted: bool = False) -> Bearing:
+def bearing(law: Law, search: SearchPlace, match: Match | None = None, *, granted: bool = False) -> Bearing:
     """What `law` does to `search`; `granted`: where what is left of its condition holds.
 
     It removes if it forbids, is confirmed, is stated for this compute capability, is about time, failure to run or wrong
@@ -83,7 +83,7 @@ def _nothing(law: Law, match: Match | None, *, granted: bool) -> Iterator[str]:
         yield f"it is {law.status}"
 
 
-def _doubts(law: Law, search: Search) -> Iterator[str]:
+def _doubts(law: Law, search: SearchPlace) -> Iterator[str]:
     """Why a law may only order a search."""
     if law.status != "confirmed":
         yield f"it is {law.status}"

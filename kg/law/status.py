@@ -109,7 +109,7 @@ def say(law: Law, entry: Evidence, effect: str) -> Say:
         return "nothing"
     bound = bounds(law)[effect]
     if entry.verdict == "supports":
-        return "for" if inside(bound, *observed) else "nothing"
+        return "for" if within_bounds(bound, *observed) else "nothing"
     return "against" if outside(bound, *observed) else "nothing"
 
 
@@ -122,7 +122,7 @@ def _observed(entry: Evidence, effect: str, *, exact: bool) -> tuple[float, floa
     return (entry.effect[effect], entry.effect[effect]) if exact else None
 
 
-def inside(bound: Bound, low: float, high: float) -> bool:
+def within_bounds(bound: Bound, low: float, high: float) -> bool:
     """Whether all of `low` to `high` satisfies `bound`."""
     return (bound.at_least is None or low >= bound.at_least) and (bound.at_most is None or high <= bound.at_most)
 

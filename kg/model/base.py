@@ -12,7 +12,7 @@ Scalar = bool | int | float | str
 Configuration = Mapping[str, Scalar]
 """One full assignment of an op's tunable parameters: name -> value."""
 
-Problem = Mapping[str, Scalar]
+ProblemSize = Mapping[str, Scalar]
 """One problem size: name -> value of every problem parameter of an op."""
 
 

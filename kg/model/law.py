@@ -10,11 +10,11 @@ from spak.kg.model.base import Model, Reference, Scalar
 
 Status = Literal["proposed", "confirmed", "contested", "refuted", "withdrawn"]
 Tier = Literal["reported", "compiled", "computed", "measured"]
-Verdict = Literal["supports", "refutes", "inconclusive"]
-Role = Literal["suggested", "independent"]
+EvidenceVerdict = Literal["supports", "refutes", "inconclusive"]
+EvidenceRole = Literal["suggested", "independent"]
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
-Expression = Annotated[str, Meta(min_length=1, max_length=1000)]
+ExpressionText = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
 class Bound(Model, frozen=True, kw_only=True):
@@ -58,9 +58,9 @@ class Evidence(Model, frozen=True, kw_only=True):
     """
 
     run: Id
-    verdict: Verdict
+    verdict: EvidenceVerdict
     tier: Tier
-    role: Role
+    role: EvidenceRole
     effect: dict[str, float] = {}
     interval: dict[str, tuple[float, float]] = {}
     problems: tuple[str, ...] = ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from spak.kg.model.base import Model, Reference, Scalar
-from spak.kg.model.law import Expression, Id
+from spak.kg.model.law import ExpressionText, Id
 
-Role = Literal["tile", "hint", "variant", "schedule"]
+ParameterRole = Literal["tile", "hint", "variant", "schedule"]
 
 
 PROBLEM_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
@@ -27,7 +27,7 @@ class Parameter(Model, frozen=True, kw_only=True):
 
     values: tuple[Scalar, ...]
     default: Scalar
-    role: Role
+    role: ParameterRole
     description: str
     core: tuple[Scalar, ...] = ()
 
@@ -55,7 +55,7 @@ class ProblemParameter(Model, frozen=True, kw_only=True):
 class Condition(Model, frozen=True, kw_only=True):
     """An expression that always holds, and why."""
 
-    require: Expression
+    require: ExpressionText
     because: str
 
 
@@ -67,7 +67,7 @@ class Formula(Model, frozen=True, kw_only=True):
         rule: What is counted and what is not.
     """
 
-    expression: Expression
+    expression: ExpressionText
     rule: str
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import field
 
 from spak.kg.model.base import Model, Scalar
-from spak.kg.model.law import Id, Law, Tier, Verdict
+from spak.kg.model.law import EvidenceVerdict, Id, Law, Tier
 
 Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", "constraints"]
 """`correct`, or the stage that failed."""
@@ -110,7 +110,7 @@ class LawVerdict(Model, frozen=True, kw_only=True):
     """What this run says of one law of the root; `count` is the number of trials that say it."""
 
     law: Id
-    verdict: Verdict
+    verdict: EvidenceVerdict
     count: int = 0
     effect: dict[str, float] = {}
     interval: dict[str, tuple[float, float]] = {}

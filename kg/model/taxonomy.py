@@ -29,7 +29,7 @@ class Named(Protocol):
         """Other names, such as the string a driver reports."""
 
 
-class Node(Named, Protocol):
+class TaxonomyNode(Named, Protocol):
     """What a node of a taxonomy has (hardware and op files do)."""
 
     @property
@@ -46,7 +46,7 @@ class Taxonomy:
     """
 
     kind: str
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, TaxonomyNode]
     _children: dict[str, tuple[str, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ def by_plain_name(nodes: Mapping[str, Named]) -> dict[str, str]:
     for names_of in (lambda i, _: (i,), lambda _, n: n.aliases, lambda _, n: (n.title,)):
         for identifier, node in nodes.items():
             for name in names_of(identifier, node):
-                names.setdefault(plain(name), identifier)
+                names.setdefault(plain_name(name), identifier)
     return names
 
 
@@ -100,24 +100,24 @@ def resolved(kind: str, name: str, names: Mapping[str, str]) -> str:
     Raises:
         UnknownNameError: If there is none; carries the nearest ids.
     """
-    if plain(name) not in names:
+    if plain_name(name) not in names:
         raise UnknownNameError(kind, name, nearest(name, names.items()))
-    return names[plain(name)]
+    return names[plain_name(name)]
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
     """Up to three of the `known` names that look most like `name`, best first."""
-    return nearest(name, ((plain(other), other) for other in known))
+    return nearest(name, ((plain_name(other), other) for other in known))
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """`name` without what people vary: case, spaces, hyphens, underscores."""
     return name.casefold().translate(_DROPPED)
 
 
 def nearest(name: str, names: Iterable[tuple[str, str]]) -> list[str]:
     """The answers of up to three `(plain name, answer)` pairs whose names look most like `name`, best first."""
-    wanted = plain(name)
+    wanted = plain_name(name)
     scored = sorted((-SequenceMatcher(None, wanted, other).ratio(), answer) for other, answer in names)
     return list(dict.fromkeys(answer for _, answer in scored))[:_NUM_SUGGESTIONS]
 

@@ -8,12 +8,12 @@ from operator import gt, lt
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression import parse
 from spak.kg.expression.assignment import parse_assignments, show_assignments, show_scalar
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.op import PROBLEM_TYPES, Op, ProblemParameter
 from spak.kg.model.taxonomy import alike
 
 
-def complete(op: Op, problem: Problem) -> dict[str, Scalar]:
+def complete(op: Op, problem: ProblemSize) -> dict[str, Scalar]:
     """Every problem parameter of `op`, in its order: given, else its default.
 
     Raises:
@@ -44,7 +44,7 @@ def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str
     """
     if not text or "=" in text:
         return parse_assignments(text, what=what)
-    sizes: dict[str, tuple[Op, Problem]] = {}
+    sizes: dict[str, tuple[Op, ProblemSize]] = {}
     for op in ops:
         for name, size in op.problems.items():
             sizes.setdefault(name, (op, size))

@@ -16,7 +16,7 @@ from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.op import Op
 from spak.kg.space.completion import complete
 from spak.kg.space.factors import Codes, Conditions, Mask, factors, holds
@@ -34,7 +34,7 @@ class Setting:
         facts: Hardware facts without `hw.`.
     """
 
-    problem: Problem
+    problem: ProblemSize
     facts: Mapping[str, Scalar] = field(default_factory=dict)
 
     @cached_property
@@ -271,7 +271,7 @@ def _key(value: Scalar) -> tuple[bool, Scalar]:
     return isinstance(value, bool), value
 
 
-def build(op: Op, problem: Problem, facts: Mapping[str, Scalar] | None = None) -> Space:
+def build(op: Op, problem: ProblemSize, facts: Mapping[str, Scalar] | None = None) -> Space:
     """The feasible space of `op`; problem parameters that are not given take their defaults, `facts` are without `hw.`.
 
     Raises:

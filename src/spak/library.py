@@ -124,13 +124,13 @@ class Library:
 
     def page(self) -> str:
         """The graph as one self-contained HTML page for people, which needs no network and no server."""
-        from spak.kg.answers.view.document import document, to_json  # noqa: PLC0415
+        from spak.kg.answers.view.document import view_document, view_json  # noqa: PLC0415
         from spak.kg.answers.view.page import html  # noqa: PLC0415
         from spak.kg.law.conflict import Conflicts  # noqa: PLC0415
 
         laws = self.laws
         conflicts = Conflicts(laws).all()
-        return html(to_json(document(laws, paths=laws.paths["law"], load_run=self._run, conflicts=conflicts)))
+        return html(view_json(view_document(laws, paths=laws.paths["law"], load_run=self._run, conflicts=conflicts)))
 
     def restrictions(self, op: str, *, hw: str, problem: Size | None = None, soft: bool = False) -> Export:
         """What is known for a search by Kernel Tuner: `tune_params`, `restrictions` with sources, and what they cannot say.
@@ -298,14 +298,14 @@ class Library:
         """What every check of the laws against their own evidence finds, by place; acknowledged ones are notes."""
         from spak.kg import checks  # noqa: PLC0415
 
-        return tuple(checks.run(self.laws))
+        return tuple(checks.run_checks(self.laws))
 
     def graph(self) -> Graph:
         """Hardware, ops, parameters, systems, kernels, laws and runs as a `networkx.MultiDiGraph`, joined by verbs."""
-        from spak.kg.answers.graph import build  # noqa: PLC0415
+        from spak.kg.answers.graph import build_graph  # noqa: PLC0415
         from spak.kg.law.conflict import Conflicts  # noqa: PLC0415
 
-        return build(self.laws, Conflicts(self.laws).all())
+        return build_graph(self.laws, Conflicts(self.laws).all())
 
 
 def load(path: str | Path | None = None, *, toolchain: str | None = None, cache: Path | None = None) -> Library:
@@ -321,7 +321,7 @@ def load(path: str | Path | None = None, *, toolchain: str | None = None, cache:
         KgError: If there is no law root, or `toolchain` cannot be read.
     """
     found = root.find(path, Path.cwd())
-    laws = loader.load(found.path) if cache is None else parsed.load(found.path, parsed.Cache(cache))
+    laws = loader.load(found.path) if cache is None else parsed.load_cached(found.path, parsed.Cache(cache))
     return _library(laws, toolchain, writable=found.writable)
 
 

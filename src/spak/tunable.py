@@ -14,7 +14,7 @@ from spak.kg.expression.assignment import check_names
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, identifier
 from spak.kg.formats.recording import Recording, canonical, seen_parameters
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
 from spak.kg.model.run import Trial
@@ -23,7 +23,7 @@ from spak.kg.space.completion import check_configuration, complete, completed, s
 from spak.kg.space.space import Space, build
 from spak.tuner.replay import recorded_space, with_hardware
 
-Size = Problem | str
+Size = ProblemSize | str
 """A problem size: values by name, or the name of one of the op's sizes (`d64-s1024-causal`)."""
 
 
@@ -33,7 +33,7 @@ def op(
     *,
     restrictions: Sequence[str] = (),
     defaults: Configuration | None = None,
-    problem: Problem | None = None,
+    problem: ProblemSize | None = None,
     is_a: Sequence[str] = (),
 ) -> Op:
     """An op of one's own, for a kernel that is not in the law root.
@@ -95,7 +95,7 @@ class Tunable:
     laws: Laws
     hw: str
     op: Op
-    size: Problem
+    size: ProblemSize
 
     @property
     def space(self) -> Space:

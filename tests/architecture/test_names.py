@@ -1,4 +1,4 @@
-"""A public name means one thing: no two modules define it, but for the exceptions here, which only become fewer."""
+"""A public name means one thing: no two modules define it, but for the exceptions here, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,88 +9,29 @@ from pathlib import Path
 from tests.architecture.sources import files, name, tree
 
 BY_DESIGN = {
-    "command": "what a command's module is asked for",
+    "COMMANDS": "a program's commands, in its module",
+    "Candidate": "of a run file, and the same as a reader decodes it, under the name that its schema has",
     "EXAMPLES": "shown beside a command's help, found in its module",
-    "check": "what a check plug-in is asked for",
+    "HELP": "what a program is for, in its module",
+    "Run": "as `Candidate`",
     "SPEC": "what a kernel's spec module is asked for",
+    "check": "what a check plug-in is asked for",
+    "command": "what a command's module is asked for",
     "main": "where a process begins",
+    "open_task": "what a backend's module is asked for",
+    "section": "what a part of the report is asked for",
+    "serve": "what a worker process does",
 }
-"""Name -> why every module of some sort has its own. The kernels' folder follows the names of cuda.tile."""
+"""Name -> why every module of some sort has its own."""
 
-REPEATED = frozenset(
-    [
-        "ATTEMPTS",
-        "Bearing",
-        "Bound",
-        "COMMANDS",
-        "Candidate",
-        "Document",
-        "Effect",
-        "Expression",
-        "FORMAT",
-        "FORMATS",
-        "Format",
-        "HELP",
-        "KINDS",
-        "Kernel",
-        "Kind",
-        "Limits",
-        "MAX_BYTES",
-        "MAX_DEPTH",
-        "MAX_LENGTH",
-        "MAX_PROBLEMS",
-        "Machine",
-        "Mask",
-        "Node",
-        "Problem",
-        "Restriction",
-        "Role",
-        "Run",
-        "STATUSES",
-        "Search",
-        "Setting",
-        "Space",
-        "Stage",
-        "Step",
-        "T",
-        "Timed",
-        "Value",
-        "Verdict",
-        "bounds",
-        "build",
-        "choose",
-        "compare",
-        "covers",
-        "document",
-        "effects",
-        "evaluate",
-        "evidence",
-        "find",
-        "github",
-        "identifier",
-        "in_words",
-        "inside",
-        "json",
-        "kind_of",
-        "law_text",
-        "lines",
-        "load",
-        "markdown",
-        "negated",
-        "open_task",
-        "parse",
-        "plain",
-        "resolve",
-        "run",
-        "section",
-        "serve",
-        "table",
-        "text",
-        "to_json",
-        "yaml_text",
-    ]
-)
-"""Defined twice as yet; a name that is renamed is taken out."""
+ELSEWHERE = {
+    "kernels/interface.py": "kernels import nothing of kg: what a configuration and a problem size are is said there again",
+    "kernels/sim/access.py": "its functions are those of cuda.tile",
+    "kernels/sim/arithmetic.py": "its functions are those of cuda.tile",
+    "kernels/sim/folding.py": "its functions are those of cuda.tile",
+    "kernels/sim/shaping.py": "its functions are those of cuda.tile",
+}
+"""File -> why its names are its own. So are those of every `kernel.py`, which is one program as a compiler reads it."""
 
 
 def public(file: Path) -> Iterator[str]:
@@ -105,8 +46,16 @@ def public(file: Path) -> Iterator[str]:
 def test_no_two_modules_define_one_public_name():
     """Whoever reads a name knows which thing it is; a new repetition fails."""
     homes: dict[str, set[str]] = {}
-    for file in files("kg", "tuner", "cli"):
+    for file in files():
+        if name(file) in ELSEWHERE or (name(file).startswith("kernels/") and file.name == "kernel.py"):
+            continue
         for one in public(file):
             homes.setdefault(one, set()).add(name(file))
-    repeated = {one for one, where in homes.items() if len(where) > 1}
-    assert sorted(repeated - BY_DESIGN.keys() - REPEATED) == []
+    assert {one: sorted(where) for one, where in homes.items() if len(where) > 1 and one not in BY_DESIGN} == {}
+
+
+def test_every_excuse_is_needed():
+    """An excuse for a file or a name that is gone would cover the next one."""
+    where = [(one, name(file)) for file in files() for one in public(file)]
+    assert [one for one in BY_DESIGN if sum(one == found for found, _ in where) < 2] == []
+    assert ELSEWHERE.keys() <= {file for _, file in where}

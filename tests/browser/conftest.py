@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.generate_laws import generate
-from spak.kg.answers.view.document import document, to_json
+from spak.kg.answers.view.document import view_document, view_json
 from spak.kg.answers.view.page import html
 from spak.kg.files.loader import load
 
@@ -44,7 +44,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def write(laws: Any, **more: Any) -> Path:
         path = tmp_path_factory.mktemp("page") / "page.html"
-        path.write_text(html(to_json(document(laws, **more))), encoding="utf-8")
+        path.write_text(html(view_json(view_document(laws, **more))), encoding="utf-8")
         return path
 
     return write

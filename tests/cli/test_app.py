@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from spak.cli import app as machinery
-from spak.cli.app import CommandEntry, build, globals_of, hoist, run
+from spak.cli.app import CommandEntry, build_app, globals_of, hoist, run_app
 from spak.kg.errors import KgError, UnknownNameError
 
 
@@ -32,8 +32,10 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Command
 
 def test_listing_commands_imports_none_of_them(capsys):
     """`--help` reads names and one-line helps from the registry; a module that cannot even be imported is listed."""
-    code = run(
-        build(registry={"broken": CommandEntry("no.such.module", "Never loaded.")}, help_text="Top."), "kg", ["--help"]
+    code = run_app(
+        build_app(registry={"broken": CommandEntry("no.such.module", "Never loaded.")}, help_text="Top."),
+        "kg",
+        ["--help"],
     )
     out = capsys.readouterr().out
     assert code == 0
@@ -43,7 +45,7 @@ def test_listing_commands_imports_none_of_them(capsys):
 
 def test_no_arguments_show_help_when_there_is_no_default(register, capsys):
     """An app without a default command answers a bare call with its help and the code of bad usage."""
-    assert run(build(registry=register(a=lambda: None), help_text="Top."), "kg", []) == 2
+    assert run_app(build_app(registry=register(a=lambda: None), help_text="Top."), "kg", []) == 2
     assert "Help of a." in "".join(capsys.readouterr())
 
 
@@ -69,8 +71,8 @@ def test_default_command_and_laws_anywhere(register, monkeypatch, words, expecte
     def replay(ctx: typer.Context) -> None:
         seen.append(("replay", "", globals_of(ctx).laws))
 
-    command = build(registry=register(search=search, replay=replay), help_text="Top.", default="search")
-    assert run(command, "tune", words) == 0
+    command = build_app(registry=register(search=search, replay=replay), help_text="Top.", default="search")
+    assert run_app(command, "tune", words) == 0
     assert seen == [expected]
 
 
@@ -83,8 +85,8 @@ def test_laws_come_from_the_environment(register, monkeypatch):
         seen.append(globals_of(ctx).laws)
 
     registry = register(look=look)
-    assert run(build(registry=registry, help_text="."), "kg", ["look"]) == 0
-    assert run(build(registry=registry, help_text="."), "kg", ["--laws", "given", "look"]) == 0
+    assert run_app(build_app(registry=registry, help_text="."), "kg", ["look"]) == 0
+    assert run_app(build_app(registry=registry, help_text="."), "kg", ["--laws", "given", "look"]) == 0
     assert seen == ["/from/env", "given"]
 
 
@@ -108,7 +110,7 @@ def test_bad_input_ends_in_one_line(register, capsys, error, code, line):
     def fail() -> None:
         raise error
 
-    assert run(build(registry=register(fail=fail), help_text="."), "kg", ["fail"]) == code
+    assert run_app(build_app(registry=register(fail=fail), help_text="."), "kg", ["fail"]) == code
     captured = capsys.readouterr()
     assert captured.err == line + "\n"
     assert captured.out == ""
@@ -121,7 +123,7 @@ def test_a_bug_is_a_traceback_with_its_own_code(register, capsys, error):
     def fail() -> None:
         raise error
 
-    assert run(build(registry=register(fail=fail), help_text="."), "kg", ["fail"]) == 70
+    assert run_app(build_app(registry=register(fail=fail), help_text="."), "kg", ["fail"]) == 70
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -131,18 +133,18 @@ def test_a_command_chooses_its_exit_code(register):
     def differ() -> None:
         raise typer.Exit(1)
 
-    assert run(build(registry=register(differ=differ), help_text="."), "kg", ["differ"]) == 1
+    assert run_app(build_app(registry=register(differ=differ), help_text="."), "kg", ["differ"]) == 1
 
 
 def test_unknown_command_names_the_nearest(register, capsys):
     """A typo in a command is bad usage that suggests the command meant."""
-    assert run(build(registry=register(query=lambda: None), help_text="."), "kg", ["qury"]) == 2
+    assert run_app(build_app(registry=register(query=lambda: None), help_text="."), "kg", ["qury"]) == 2
     assert "'query'" in capsys.readouterr().err
 
 
 def test_version(capsys):
     """`--version` prints the program's name and needs no command."""
-    assert run(build(registry={}, help_text="."), "kg", ["--version"]) == 0
+    assert run_app(build_app(registry={}, help_text="."), "kg", ["--version"]) == 0
     assert capsys.readouterr().out.startswith("kg ")
 
 
@@ -159,10 +161,10 @@ def _typed(
 
 def test_plain_types_arrive_typed(register, capsys):
     """Numbers, choices, lists and flags, given and left out."""
-    command = build(registry=register(t=_typed), help_text=".")
+    command = build_app(registry=register(t=_typed), help_text=".")
     words = ["t", "--number", "4", "--share", "0.25", "--form", "json", "--word", "a", "--word", "b", "--flag"]
-    assert run(command, "kg", words) == 0
-    assert run(command, "kg", ["t"]) == 0
+    assert run_app(command, "kg", words) == 0
+    assert run_app(command, "kg", ["t"]) == 0
     out = capsys.readouterr().out
     assert out == "(4, 0.25, 'json', ['a', 'b'], True)\n(3, 0.5, 'table', None, False)\n"
 
@@ -192,7 +194,7 @@ def test_plain_options_import_neither_pydantic_nor_rich():
 )
 def test_plain_types_refuse_what_they_are_not(register, capsys, words, complaint):
     """A value of the wrong type is bad usage and the message holds the value."""
-    assert run(build(registry=register(t=_typed), help_text="."), "kg", ["t", *words]) == 2
+    assert run_app(build_app(registry=register(t=_typed), help_text="."), "kg", ["t", *words]) == 2
     assert complaint in capsys.readouterr().err
 
 

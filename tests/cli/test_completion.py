@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spak.cli import kg, tune
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 
 LAWS = Path(__file__).parents[2] / "laws"
 
@@ -23,7 +23,7 @@ def complete(monkeypatch, capsys):
         monkeypatch.setenv("COMP_WORDS", line)
         monkeypatch.setenv("COMP_CWORD", str(len(words)))
         registry, default = (kg.COMMANDS, "") if program == "kg" else (tune.COMMANDS, "search")
-        assert run(build(registry=registry, help_text=".", default=default), program, []) == 0
+        assert run_app(build_app(registry=registry, help_text=".", default=default), program, []) == 0
         return capsys.readouterr().out.split()
 
     return ask
@@ -60,7 +60,10 @@ def test_a_tab_completes(complete, line, words):
 def test_the_script_of_each_shell_asks_this_program(shell, capsys):
     """The script names the variable that the program listens to."""
     assert (
-        run(build(registry=tune.COMMANDS, help_text=".", default="search"), "tune", ["--show-completion", shell]) == 0
+        run_app(
+            build_app(registry=tune.COMMANDS, help_text=".", default="search"), "tune", ["--show-completion", shell]
+        )
+        == 0
     )
     assert "_TUNE_COMPLETE" in capsys.readouterr().out
 
@@ -68,10 +71,10 @@ def test_the_script_of_each_shell_asks_this_program(shell, capsys):
 def test_bash_loads_what_is_installed(tmp_path, monkeypatch, capsys):
     """The script goes where the shell's start-up file finds it; an unknown shell is bad usage."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    command = build(registry=kg.COMMANDS, help_text=".")
-    assert run(command, "kg", ["--install-completion", "bash"]) == 0
+    command = build_app(registry=kg.COMMANDS, help_text=".")
+    assert run_app(command, "kg", ["--install-completion", "bash"]) == 0
     assert "start a new bash" in capsys.readouterr().err
     assert "_KG_COMPLETE" in (tmp_path / ".bash_completions" / "kg.sh").read_text()
     assert "kg.sh" in (tmp_path / ".bashrc").read_text()
-    assert run(command, "kg", ["--install-completion", "tcsh"]) == 2
+    assert run_app(command, "kg", ["--install-completion", "tcsh"]) == 2
     assert "'tcsh' is not one of bash" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spak.cli import kg, reference, tune
-from spak.cli.app import broken, build, loaded, run
+from spak.cli.app import broken, build_app, loaded, run_app
 from spak.cli.render.text import WIDTH
 from tests import workplace
 
@@ -29,7 +29,7 @@ DIFFERS = {"kg diff", "kg verify"}
 
 def invoke(program: str, words: list[str]) -> int:
     registry, default = PROGRAMS[program]
-    return run(build(registry=registry, help_text=".", default=default), program, words)
+    return run_app(build_app(registry=registry, help_text=".", default=default), program, words)
 
 
 @pytest.mark.parametrize(("program", "name"), COMMANDS)
@@ -91,12 +91,12 @@ def test_what_is_not_run_is_still_an_example():
 def test_the_page_of_commands_is_current():
     """`make docs` was run after the last change of a command."""
     page = Path(__file__).parents[2] / "docs" / "cli.md"
-    assert page.read_text() == reference.reference(), "run make docs"
+    assert page.read_text() == reference.command_reference(), "run make docs"
 
 
 def test_the_page_names_every_command_and_option():
     """The page is made from the commands, so that none is missing."""
-    page = reference.reference()
+    page = reference.command_reference()
     for program, name in COMMANDS:
         assert f"\n### {program} {name}\n" in page
     assert "`--use-laws, --no-laws`" in page
@@ -104,4 +104,4 @@ def test_the_page_names_every_command_and_option():
 
 def test_the_page_can_be_printed(capsys):
     reference.main()
-    assert capsys.readouterr().out == reference.reference()
+    assert capsys.readouterr().out == reference.command_reference()

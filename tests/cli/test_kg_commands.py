@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.kg import COMMANDS
 from spak.cli.roots import asked_toolchain, cache_directory, installed_toolchain
 
@@ -25,7 +25,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kg(*words: str) -> int:
-    return run(build(registry=COMMANDS, help_text="."), "kg", words)
+    return run_app(build_app(registry=COMMANDS, help_text="."), "kg", words)
 
 
 def test_every_registered_command_has_a_module_with_help():

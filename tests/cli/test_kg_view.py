@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.kg import COMMANDS
 
 LAWS = Path(__file__).parents[2] / "laws"
@@ -22,7 +22,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kg(*words: str) -> int:
-    return run(build(registry=COMMANDS, help_text="."), "kg", words)
+    return run_app(build_app(registry=COMMANDS, help_text="."), "kg", words)
 
 
 def test_the_page_goes_to_a_file_that_stderr_names(capsys):

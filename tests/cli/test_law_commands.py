@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.kg import COMMANDS
 from spak.kg.files.loader import load
 
@@ -43,7 +43,7 @@ def laws(tmp_path, monkeypatch):
 @pytest.fixture
 def kg(capsys):
     def call(*words):
-        code = run(build(registry=COMMANDS, help_text=""), "kg", [str(word) for word in words])
+        code = run_app(build_app(registry=COMMANDS, help_text=""), "kg", [str(word) for word in words])
         out, err = capsys.readouterr()
         return code, out, err
 

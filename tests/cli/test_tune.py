@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spak.cli import tune
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.progress import Progress
 from spak.kg.files.loader import load, read_run
 from spak.tuner.backend.compile.backend import CompileBackend
@@ -65,7 +65,7 @@ def contents(place: Path) -> dict[Path, bytes]:
 
 
 def call(*words: str) -> int:
-    return run(build(registry=tune.COMMANDS, help_text=tune.HELP, default="search"), "tune", list(words))
+    return run_app(build_app(registry=tune.COMMANDS, help_text=tune.HELP, default="search"), "tune", list(words))
 
 
 def test_without_a_gpu_it_says_so_and_ends_with_the_answer(place, capsys):

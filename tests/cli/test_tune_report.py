@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.tune import COMMANDS
 
 LAWS = Path(__file__).parents[2] / "laws"
@@ -22,7 +22,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tune(*words: str) -> int:
-    return run(build(registry=COMMANDS, help_text=".", default="search"), "tune", words)
+    return run_app(build_app(registry=COMMANDS, help_text=".", default="search"), "tune", words)
 
 
 def test_two_files_are_written_and_named(capsys, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.kg import COMMANDS
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import load
@@ -32,7 +32,7 @@ def laws(tmp_path, monkeypatch):
 @pytest.fixture
 def kg(capsys, laws):
     def call(*words):
-        code = run(build(registry=COMMANDS, help_text=""), "kg", ["verify", *map(str, words)])
+        code = run_app(build_app(registry=COMMANDS, help_text=""), "kg", ["verify", *map(str, words)])
         out, err = capsys.readouterr()
         return code, out, err
 

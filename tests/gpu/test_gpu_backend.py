@@ -11,7 +11,7 @@ from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.backend.gpu.detect import detect
 from spak.tuner.backend.gpu.program import CudaDevice
-from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.gpu.supervisor import Supervisor, WorkerLimits
 
 GPU = detect()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(GPU is None, reason="no NVIDIA GPU with a driver here")]
@@ -26,7 +26,7 @@ def backend(tmp_path_factory):
     cubins = tmp_path_factory.mktemp("cubins")
     target = CubinTarget(SPEC, GPU.arch, cubins, SOURCE)
     compiler = AheadCompiler(target, workers=2)
-    supervisor = Supervisor(partial(CudaDevice, target), Limits(check_s=5, ready_s=5, time_s=5))
+    supervisor = Supervisor(partial(CudaDevice, target), WorkerLimits(check_s=5, ready_s=5, time_s=5))
     backend = GpuBackend(supervisor, compiler, lambda code: {}, TimingMethod(batch_size=16))
     backend.supervisor = supervisor
     yield backend

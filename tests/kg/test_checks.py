@@ -12,7 +12,7 @@ from spak.kg.law.conflict import Conflicts
 
 
 def _found(law_root, name=None):
-    return [str(p).removeprefix(f"{law_root}/") for p in checks.run(load(law_root)) if name in {None, p.check}]
+    return [str(p).removeprefix(f"{law_root}/") for p in checks.run_checks(load(law_root)) if name in {None, p.check}]
 
 
 def _edit(path, old, new):
@@ -164,7 +164,7 @@ def test_a_figure_above_the_peak_is_flagged_with_the_rule_that_explains_it(law_r
 def test_an_acknowledged_figure_is_a_note(law_root):
     acknowledged = ["reported-peak: masked work counted"]
     assert _reported(law_root, 113.73, acknowledges=acknowledged)
-    assert {p.severity for p in checks.run(load(law_root)) if p.check == "reported-peak"} == {"note"}
+    assert {p.severity for p in checks.run_checks(load(law_root)) if p.check == "reported-peak"} == {"note"}
 
 
 def test_a_figure_of_an_op_without_counting_rules_or_hardware_without_a_peak(law_root):
@@ -214,7 +214,7 @@ def _pairs(law_root):
 def test_a_preferred_setting_that_another_law_avoids_is_a_conflict(law_root, law_file):
     _law(law_root, "p", "positive", {"prefer": {"tile_m": 128, "tile_n": 128}}, scope={"hw": "rtx5070"})
     assert _pairs(law_root) == {("p", "spills"): "p prefers tile_m=128, tile_n=128, which spills avoids"}
-    found = checks.run(load(law_root))
+    found = checks.run_checks(load(law_root))
     assert [(p.check, p.severity) for p in found] == [("conflict", "note")]
     assert "spills is proposed: compiled-one (compiled, supports); narrow one scope" in found[0].message
 
@@ -222,7 +222,7 @@ def test_a_preferred_setting_that_another_law_avoids_is_a_conflict(law_root, law
 def test_a_conflict_between_confirmed_laws_is_a_finding(law_root, law_file):
     _law(law_root, "p", "positive", {"prefer": {"tile_m": 128, "tile_n": 128}}, status="confirmed")
     _edit(law_file, "status: proposed", "status: confirmed")
-    assert {p.severity for p in checks.run(load(law_root)) if p.check == "conflict"} == {"finding"}
+    assert {p.severity for p in checks.run_checks(load(law_root)) if p.check == "conflict"} == {"finding"}
 
 
 NO_CONFLICT = {

@@ -10,7 +10,7 @@ import pytest
 
 import spak
 from spak.cli import app, kg
-from spak.kg.answers.query import to_json
+from spak.kg.answers.query import answer_json
 from spak.kg.files import root
 
 LAWS = Path(__file__).parents[2] / "laws"
@@ -26,10 +26,10 @@ def test_query_is_what_the_command_prints(laws, capsys):
     """The same question, the same answer."""
     given = ["--hw", "rtx5070", "--op", "fmha", "--problem", "head_dim=64", "--kind", "negative"]
     words = ["--laws", str(LAWS), "query", *given, "--toolchain", laws.toolchain, "--format", "json"]
-    assert app.run(app.build(registry=kg.COMMANDS, help_text="."), "kg", words) == 0
+    assert app.run_app(app.build_app(registry=kg.COMMANDS, help_text="."), "kg", words) == 0
     printed = capsys.readouterr().out
     found = laws.query(hw="rtx5070", op="fmha", problem={"head_dim": 64}, kinds=["negative"])
-    assert json.loads(to_json(found)) == json.loads(printed)
+    assert json.loads(answer_json(found)) == json.loads(printed)
     assert found.hits
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from spak.kg.law.kinds import AnyLaw
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -151,7 +151,7 @@ class Formula:
                 raise KeyboardInterrupt
             yield request, self._trial(request)
 
-    def references(self, problem: Problem) -> dict[str, Measurement]:
+    def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         return {}
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from spak.cli import kg as kg_cli
 from spak.cli import tune as tune_cli
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.kg.files.loader import load
 from spak.kg.formats.importing import Import, import_file
 from spak.kg.formats.nodes import HardwareName
@@ -222,8 +222,8 @@ def test_what_a_hard_law_removed_comes_last_and_is_not_lost(files, laws, monkeyp
 
 
 def command(app, *args):
-    command_ = build(registry=app.COMMANDS, help_text="", default="search" if app is tune_cli else "")
-    return run(command_, "app", [str(arg) for arg in args])
+    command_ = build_app(registry=app.COMMANDS, help_text="", default="search" if app is tune_cli else "")
+    return run_app(command_, "app", [str(arg) for arg in args])
 
 
 def test_the_commands_do_the_same_from_a_shell(tmp_path, files, capsys):

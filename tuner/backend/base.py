@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from spak.kg.model.base import Configuration, Problem
+from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
 
 MESSAGE_LIMIT = 500
@@ -23,7 +23,7 @@ class Request:
     """
 
     configuration: Configuration
-    problem: Problem
+    problem: ProblemSize
     origin: str
     index: int = -1
 
@@ -83,7 +83,7 @@ class Backend(Protocol):
         """Each request with its trial, failures included, in the order they finish."""
         ...
 
-    def references(self, problem: Problem) -> dict[str, Measurement]:
+    def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of library baselines at `problem`, from the rounds of the trials so far; empty if none was timed."""
         del problem
         return {}

@@ -26,7 +26,7 @@ REMOVED_BY_LAW = "RemovedByLaw"
 
 
 @dataclass(frozen=True)
-class Search:
+class RunningSearch:
     """What is searched, and with what.
 
     Attributes:
@@ -76,7 +76,7 @@ class Result:
     interrupted: bool
 
 
-def run(search: Search, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
+def run_search(search: RunningSearch, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
     """Search until the budget is spent, the space is exhausted, or the user interrupts.
 
     Trials `done` in a journal that is resumed count as spent; the backend is not closed.
@@ -151,7 +151,7 @@ class Searcher:
         objective: Measurement that ranks trials, lower is better.
     """
 
-    search: Search
+    search: RunningSearch
     objective: str
     trials: list[Trial] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spak.kg.files.loader import Laws
 from spak.kg.space.space import Space
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Search
+from spak.tuner.engine.loop import RunningSearch
 from spak.tuner.knowledge.gather import SearchTarget, gather
 from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
@@ -34,7 +34,7 @@ class Manner:
 class Opening:
     """A search that can begin, the name of its strategy, and what is known before; None if nothing was asked."""
 
-    search: Search
+    search: RunningSearch
     strategy: str
     knowledge: Knowledge | None
 
@@ -65,5 +65,7 @@ def opening(
     registry.entry(name)
     order = known.order() if known is not None and informed else None
     return Opening(
-        Search(restriction, lambda: registry.make(name, explain, known), manner.budget, manner.seed, order), name, known
+        RunningSearch(restriction, lambda: registry.make(name, explain, known), manner.budget, manner.seed, order),
+        name,
+        known,
     )

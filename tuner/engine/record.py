@@ -13,7 +13,7 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.files import atomic
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, check_device
-from spak.kg.model.law import Tier, Verdict
+from spak.kg.model.law import EvidenceVerdict, Tier
 from spak.kg.model.run import Audit, Kernel, LawVerdict, Run, Trial
 from spak.tuner.backend.base import Provenance
 from spak.tuner.engine.audit import Finding, contradicted
@@ -98,7 +98,7 @@ def _verdicts(findings: Sequence[Finding], problem: Mapping[str, Scalar]) -> Ite
         own = [finding for finding in findings if finding.law == law]
         against = [finding for finding in own if finding.outcome == "contradicts"]
         told = [finding for finding in own if finding.outcome == "agrees"]
-        verdict: Verdict = "refutes" if against else "supports" if told else "inconclusive"
+        verdict: EvidenceVerdict = "refutes" if against else "supports" if told else "inconclusive"
         shown = against or told
         yield LawVerdict(law=law, verdict=verdict, count=len(shown), effect=_extremes(shown), problems=(size,))
 

@@ -23,7 +23,7 @@ TWO_VALUES = 0.8
 DEFAULT_PAIRS = 8
 """How many observed pairs the default is worth."""
 FEWEST, MOST = 0.02, 0.98
-FLOOR = 1e-3
+_FLOOR = 1e-3
 """Least eigenvalue of a table, so that products of tables stay positive definite."""
 
 
@@ -76,7 +76,7 @@ def _learnt(finder: _Pairs, residuals: Floats, parameter: int, size: int) -> Flo
                 worth = len(left) / (len(left) + DEFAULT_PAIRS)
                 table[a, b] = table[b, a] = np.clip(worth * seen + (1 - worth) * table[a, b], FEWEST, MOST)
     values, vectors = np.linalg.eigh(table)
-    positive = (vectors * np.maximum(values, FLOOR)) @ vectors.T
+    positive = (vectors * np.maximum(values, _FLOOR)) @ vectors.T
     scale = np.sqrt(np.diag(positive))
     return np.asarray(positive / np.outer(scale, scale))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from spak.kg.files.loader import Laws
 from spak.kg.law.kinds.base import Power
-from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import HardwareNodes, hardware_facts
 from spak.kg.model.run import Run
 from spak.kg.model.taxonomy import Taxonomy
@@ -51,7 +51,7 @@ class SearchTarget:
 
     hw: str
     own_runs: OwnRuns = "none"
-    problem: Problem = field(default_factory=dict)
+    problem: ProblemSize = field(default_factory=dict)
 
 
 def gather(laws: Laws, space: Space, target: SearchTarget, restriction: Restriction) -> Knowledge:

@@ -82,7 +82,7 @@ EXACT_DEALING = 50_000
 
 
 @dataclass(frozen=True)
-class Machine:
+class PredictedMachine:
     """The facts the model needs; names and units as in laws/hardware."""
 
     num_sms: int
@@ -96,7 +96,7 @@ class Machine:
     bandwidth_gb_per_s: float
 
     @classmethod
-    def of(cls, facts: Mapping[str, Scalar]) -> Machine:
+    def of(cls, facts: Mapping[str, Scalar]) -> PredictedMachine:
         """The machine that `facts` describe.
 
         Raises:
@@ -144,7 +144,7 @@ class Terms:
         return self.tensor, self.mufu, self.issue, self.l1, self.l2
 
 
-def predict_us(work: Work, features: Mapping[str, float], machine: Machine) -> float:
+def predict_us(work: Work, features: Mapping[str, float], machine: PredictedMachine) -> float:
     """Microseconds of one launch.
 
     Args:
@@ -201,7 +201,7 @@ def clocks_per_pass(terms: Terms, ctas: int) -> float:
     return max(period * max(terms.warps, SUB_PARTITIONS) / SUB_PARTITIONS, terms.supply, terms.turn / ctas)
 
 
-def terms_of(work: Work, features: Mapping[str, float], machine: Machine, *, resident: int) -> Terms:
+def terms_of(work: Work, features: Mapping[str, float], machine: PredictedMachine, *, resident: int) -> Terms:
     """What one pass costs when `resident` CTAs share an SM."""
     warps = _passes_of_a_warp(work, features)
     tensor = work.tensor_flops_per_iteration / machine.tensor_flops_per_sm_clock
@@ -253,7 +253,7 @@ def _passes_of_a_warp(work: Work, features: Mapping[str, float]) -> float:
     return features["threads"] / WARP_THREADS
 
 
-def _miss_share(features: Mapping[str, float], machine: Machine, resident: int) -> float:
+def _miss_share(features: Mapping[str, float], machine: PredictedMachine, resident: int) -> float:
     """Share of the traffic of spilled registers that goes to L2: their space over what L1 has left for them."""
     space = features.get("spill_bytes", 0.0) * features["threads"] * resident
     shared = (features["smem_bytes"] + machine.smem_reserved_per_cta) * resident

@@ -17,7 +17,7 @@ from spak.kg.expression import Expression
 from spak.kg.law.conflict import answering
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power, Region
-from spak.kg.law.power import Search, bearing
+from spak.kg.law.power import SearchPlace, bearing
 from spak.kg.law.scope import Match, Question
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
@@ -27,7 +27,7 @@ from spak.kg.space.factors import Mask
 from spak.kg.space.space import Space
 from spak.tuner.chance import Indices, permutation
 
-COMPILED = frozenset(COMPILED_FEATURES)
+_COMPILED = frozenset(COMPILED_FEATURES)
 """Names a law may use that have a value only once a configuration is compiled."""
 
 STATUS_WEIGHT = {"confirmed": 1.0, "proposed": 0.5, "contested": 0.25, "refuted": 0.0, "withdrawn": 0.0}
@@ -192,11 +192,11 @@ def restrict(space: Space, store: Store, context: Context) -> Restriction:
             continue
         if hit.match.hw == "transferred" and not context.transfer:
             continue
-        rules.append(_rule(hit.law, hit.match, Search(store, context.hw, context.toolchain), space))
+        rules.append(_rule(hit.law, hit.match, SearchPlace(store, context.hw, context.toolchain), space))
     return Restriction(space, tuple(sorted(rules, key=lambda rule: (rule.match.distance, rule.id))))
 
 
-def _rule(law: Law, match: Match, search: Search, space: Space) -> Rule:
+def _rule(law: Law, match: Match, search: SearchPlace, space: Space) -> Rule:
     found = bearing(law, search, match)
     region = meaning(law).region(space) if found.power is not Power.NOTHING else Region()
     if region.is_empty:

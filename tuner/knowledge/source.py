@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.space import Space
 from spak.tuner.knowledge.correlation import Floats
@@ -29,7 +29,7 @@ class Source:
     """
 
     hw: str
-    problem: Problem
+    problem: ProblemSize
     rows: npt.NDArray[np.int64]
     slowdown: Floats
 
@@ -51,7 +51,7 @@ def sources(space: Space, runs: Iterable[Run]) -> list[Source]:
     return sorted((source for source in found if source is not None), key=lambda source: source.label)
 
 
-def _source(space: Space, hw: str, problem: Problem, trials: Sequence[Trial]) -> Source | None:
+def _source(space: Space, hw: str, problem: ProblemSize, trials: Sequence[Trial]) -> Source | None:
     measured = [trial.value("time") if trial.invalidity == "correct" else None for trial in trials]
     if all(time is None for time in measured):
         return None

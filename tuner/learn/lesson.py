@@ -16,9 +16,9 @@ import msgspec
 
 from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of, parse_toolchain
-from spak.kg.model.base import Problem, Scalar
+from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import compute_capability
-from spak.kg.model.law import Evidence, Law, Scope, Verdict
+from spak.kg.model.law import Evidence, EvidenceVerdict, Law, Scope
 from spak.kg.model.op import Op
 from spak.kg.model.run import Candidate, Run, Trial
 from spak.kg.model.store import Store
@@ -35,7 +35,11 @@ MAX_HELD_OUT = 4
 """Problem sizes candidates are tested on: two are needed, more make a law wider at the same cost each."""
 
 _Outcome = Literal["confirmed", "refuted", "inconclusive"]
-_OUTCOMES: dict[Verdict, _Outcome] = {"supports": "confirmed", "refutes": "refuted", "inconclusive": "inconclusive"}
+_OUTCOMES: dict[EvidenceVerdict, _Outcome] = {
+    "supports": "confirmed",
+    "refutes": "refuted",
+    "inconclusive": "inconclusive",
+}
 """What a judgement makes of a candidate."""
 
 
@@ -123,7 +127,7 @@ def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson)
     return _judged(families, {family[0].id for family in families}, seen, lesson, others[0].id)
 
 
-def _families(table: TrialTable, tier: str, held_out: Sequence[Problem], subject: Topic) -> list[tuple[Law, ...]]:
+def _families(table: TrialTable, tier: str, held_out: Sequence[ProblemSize], subject: Topic) -> list[tuple[Law, ...]]:
     """What the trials suggest, each law in its scopes."""
     mined = (*(mine(table, subject) if tier == "measured" else ()), *mine_compiled(table, subject))
     return [tuple(_scopes(law, table, held_out, subject)) for law in mined]
@@ -189,7 +193,7 @@ def select_held_out(
     return tuple(islice(filter(None, chain.from_iterable(rounds)), MAX_HELD_OUT))
 
 
-def _scopes(law: Law, table: TrialTable, held_out: Sequence[Problem], subject: Topic) -> Iterator[Law]:
+def _scopes(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subject: Topic) -> Iterator[Law]:
     """The law in its scopes, widest first, without repeats."""
     own = table.problems
     numbers = [kind for kind in subject.kinds if all(_is_number(problem.get(kind)) for problem in own)]

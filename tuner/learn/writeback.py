@@ -163,7 +163,7 @@ def _said(witness: RunWitness, law: Law) -> Evidence | None:
         return witness.entry(law)
     verdict = next((verdict for verdict in run.tested if verdict.law == law.id), None)
     if verdict is not None:
-        return evidence(run, law, verdict)
+        return _evidence(run, law, verdict)
     entry = witness.entry(law)
     return entry if entry is not None and entry.effect.keys() <= COMPILED_FEATURES.keys() else None
 
@@ -182,7 +182,7 @@ def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
     return LawEdit(law.id, laws.root, path, before, file.text, words, entries)
 
 
-def evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
+def _evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
     """The evidence entry that `verdict` of `run` is for `law`; None if the run cannot know, or saw too little.
 
     Only effects that the compiler shows count, each with its extreme over the configurations seen, so that the bound

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spak.kg.files.loader import Laws
-from spak.tuner.report.choose import ReportRequest, choose
+from spak.tuner.report.choose import ReportRequest, choose_runs
 from spak.tuner.report.document import Document
 from spak.tuner.report.html import page
 from spak.tuner.report.markdown import markdown
@@ -46,5 +46,5 @@ def report(request: ReportRequest, laws: Laws) -> Report:
         InvalidFilesError: If a file is no run file.
         TunerError: If the runs do not belong together, or nothing is measured.
     """
-    subject = choose(laws, request)
+    subject = choose_runs(laws, request)
     return Report(subject.op.id, subject.hw, tell(subject))

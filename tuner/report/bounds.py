@@ -10,7 +10,7 @@ from spak.kg.model.figures import counted, extent
 from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Figure, Paragraph, Section
-from spak.tuner.report.timing import Kernel, Size, Timed
+from spak.tuner.report.timing import KernelRuns, Size, Timed
 
 PEAK, BANDWIDTH = "fp16_tflops", "bandwidth_gb_per_s"
 """The facts of the hardware that the roofs are."""
@@ -41,7 +41,7 @@ class Roofs:
 
 
 @dataclass(frozen=True)
-class Bound:
+class RooflineBound:
     """The best of one problem size against the roofs.
 
     Attributes:
@@ -64,12 +64,12 @@ class Bound:
         return CAUSES[0] if self.arithmetic >= self.traffic else CAUSES[1]
 
 
-def bounds(kernel: Kernel, roofs: Roofs | None) -> tuple[Bound, ...]:
+def roofline_bounds(kernel: KernelRuns, roofs: Roofs | None) -> tuple[RooflineBound, ...]:
     """One for each timed problem size whose FLOPs and bytes are known."""
     if roofs is None:
         return ()
     return tuple(
-        Bound(
+        RooflineBound(
             size,
             size.best,
             size.flops / size.bytes,
@@ -81,7 +81,7 @@ def bounds(kernel: Kernel, roofs: Roofs | None) -> tuple[Bound, ...]:
     )
 
 
-def in_words(found: Sequence[Bound], state: str) -> str:
+def bounds_in_words(found: Sequence[RooflineBound], state: str) -> str:
     """What it carries along and what bounds it where: `bound by arithmetic at every size (64 to 81 % of the peak)`."""
     parts = [f"carries {state} from tile to tile"] if state and not state.startswith("none") else []
     parts += ["carries nothing from tile to tile"] if state.startswith("none") else []
@@ -94,7 +94,9 @@ def in_words(found: Sequence[Bound], state: str) -> str:
     return ", ".join(parts)
 
 
-def section(subject: Subject, found: Sequence[Bound], others: Mapping[str, str], figure: Figure | None) -> Section:
+def section(
+    subject: Subject, found: Sequence[RooflineBound], others: Mapping[str, str], figure: Figure | None
+) -> Section:
     """What bounds the kernel, the roofline, and in words what bounds the others of the hardware, by title."""
     op = subject.op
     if not found or figure is None:
@@ -102,7 +104,7 @@ def section(subject: Subject, found: Sequence[Bound], others: Mapping[str, str],
         return Section("What bounds it", "bounds", (Paragraph(text),))
     traffic = extent([100 * bound.traffic for bound in found], " %", 2)
     text = (
-        f"{op.title} {in_words(found, subject.state)}; the least traffic to device memory explains {traffic} of the time. "
+        f"{op.title} {bounds_in_words(found, subject.state)}; the least traffic to device memory explains {traffic} of the time. "
         "Bound by arithmetic or by traffic: that roof explains more than half of the time. Bound by latency: neither does."
     )
     items = [f"For contrast, {name} on this hardware {words}." for name, words in others.items()]

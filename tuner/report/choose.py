@@ -62,7 +62,7 @@ class Subject:
     others: tuple[Stage, ...]
 
 
-def choose(laws: Laws, request: ReportRequest) -> Subject:
+def choose_runs(laws: Laws, request: ReportRequest) -> Subject:
     """The subject of a report.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from spak.kg.model.figures import digits, extent
-from spak.tuner.report.bounds import Bound, Roofs
+from spak.tuner.report.bounds import RooflineBound, Roofs
 from spak.tuner.report.document import Figure
 
 _WIDTH, _HEIGHT = 480, 320
@@ -17,7 +17,7 @@ _MARKS = tuple(zip("●■◆▲▼", ("#3b82c4", "#d9822b", "#2f9e6e", "#9467bd
 """Told apart by shape, and by colour on white, on near-black and without red and green."""
 
 
-def roofline(roofs: Roofs, series: Sequence[tuple[str, Sequence[Bound]]]) -> Figure:
+def roofline(roofs: Roofs, series: Sequence[tuple[str, Sequence[RooflineBound]]]) -> Figure:
     """The roofs, and the best of every problem size of each kernel under them."""
     points = [bound for _, found in series for bound in found]
     return Figure(
@@ -49,7 +49,9 @@ class _Axis:
         yield from (10.0**power for power in range(math.ceil(math.log10(self.low)), math.ceil(math.log10(self.high))))
 
 
-def _svg(roofs: Roofs, series: Sequence[tuple[str, Sequence[Bound]]], points: Sequence[Bound]) -> Iterator[str]:
+def _svg(
+    roofs: Roofs, series: Sequence[tuple[str, Sequence[RooflineBound]]], points: Sequence[RooflineBound]
+) -> Iterator[str]:
     across = [roofs.ridge, *(bound.intensity for bound in points)]
     up = [roofs.tflops / 10, *(bound.arithmetic * roofs.tflops for bound in points)]
     x = _Axis(min(across) / 3, max(across) * 3, (_LEFT, _RIGHT))

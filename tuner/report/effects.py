@@ -13,7 +13,7 @@ from spak.kg.expression.assignment import show_scalar
 from spak.tuner.backend.gpu.statistics import summarise
 from spak.tuner.learn.mining.indifferent import NEAR, matched
 from spak.tuner.report.document import Paragraph, Section, Table
-from spak.tuner.report.timing import Kernel, Rounds
+from spak.tuner.report.timing import KernelRuns, Rounds
 from spak.tuner.report.words import percents
 
 MIN_CONTEXTS = 6
@@ -24,7 +24,7 @@ NOTHING_BELOW = 0.01
 
 
 @dataclass(frozen=True)
-class Effect:
+class ParameterEffect:
     """One parameter from one value to the next, at one problem size.
 
     Attributes:
@@ -41,7 +41,7 @@ class Effect:
     best: float
 
 
-def effects(kernel: Kernel) -> list[tuple[str, list[Effect]]]:
+def parameter_effects(kernel: KernelRuns) -> list[tuple[str, list[ParameterEffect]]]:
     """Label -> its effects, one for each size, for neighbouring values of each parameter that is no tile size.
 
     Each is told from the run of the size that has most pairs; times of two runs are never paired. What changes the time
@@ -56,7 +56,7 @@ def effects(kernel: Kernel) -> list[tuple[str, list[Effect]]]:
     return sorted(steps, key=lambda step: -float(np.median([abs(one.change) for one in step[1]])))
 
 
-def _effects(rounds: Rounds, size: int) -> Iterator[Effect]:
+def _effects(rounds: Rounds, size: int) -> Iterator[ParameterEffect]:
     table = rounds.table
     for name, parameter in rounds.op.parameters.items():
         values = table.parameters.get(name, ()) if parameter.role != "tile" and rounds.best else ()
@@ -71,7 +71,7 @@ def _effects(rounds: Rounds, size: int) -> Iterator[Effect]:
             best = [rounds.fastest(table.column(name) == code) for code in (before, after)]
             label = f"{name} {show_scalar(values[before])}->{show_scalar(values[after])}"
             verdict = _verdict(told.low or 0.0, told.high or 0.0)
-            yield Effect(label, size, len(near), told.median, verdict, best[1].over(best[0]).value - 1)
+            yield ParameterEffect(label, size, len(near), told.median, verdict, best[1].over(best[0]).value - 1)
 
 
 def _verdict(low: float, high: float) -> str:
@@ -80,7 +80,7 @@ def _verdict(low: float, high: float) -> str:
     return "faster" if high < 0 else "slower" if low > 0 else "open"
 
 
-def section(found: Sequence[tuple[str, Sequence[Effect]]]) -> Section:
+def section(found: Sequence[tuple[str, Sequence[ParameterEffect]]]) -> Section:
     """What each setting does, in one table."""
     title, anchor = "Which settings matter", "effects"
     if not found:

@@ -15,7 +15,7 @@ from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.base import Scalar
 from spak.kg.model.figures import counted, digits
-from spak.kg.model.law import Verdict
+from spak.kg.model.law import EvidenceVerdict
 from spak.kg.model.run import Run
 from spak.kg.space.space import build
 from spak.tuner.engine.loop import REMOVED_BY_LAW
@@ -23,9 +23,9 @@ from spak.tuner.knowledge.restriction import Context, Rule, restrict
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Block, Bullets, Paragraph, Section
-from spak.tuner.report.timing import Kernel
+from spak.tuner.report.timing import KernelRuns
 
-_ELSEWHERE: Mapping[Verdict, str] = {
+_ELSEWHERE: Mapping[EvidenceVerdict, str] = {
     "supports": "it holds here too",
     "refutes": "it does not hold here",
     "inconclusive": "undecided here",
@@ -34,7 +34,7 @@ _ELSEWHERE: Mapping[Verdict, str] = {
 
 
 @dataclass(frozen=True)
-class Bearing:
+class LawAccount:
     """What a law does to the space of the first size it applies to, of so many configurations, and what the runs say."""
 
     rule: Rule
@@ -42,9 +42,9 @@ class Bearing:
     said: Judgement
 
 
-def bearings(subject: Subject, kernel: Kernel, facts: Mapping[str, Scalar]) -> tuple[Bearing, ...]:
+def bearings(subject: Subject, kernel: KernelRuns, facts: Mapping[str, Scalar]) -> tuple[LawAccount, ...]:
     """Every law that speaks of the op on the hardware, nearest first, held against the runs."""
-    found: dict[str, Bearing] = {}
+    found: dict[str, LawAccount] = {}
     context = Context(subject.hw, compiler_of(subject.runs[0].toolchain))
     seen: set[str] = set()
     for size in kernel.sizes:
@@ -59,11 +59,11 @@ def bearings(subject: Subject, kernel: Kernel, facts: Mapping[str, Scalar]) -> t
             continue
         for rule in restrict(space, subject.laws, context).rules:
             if rule.id not in found:
-                found[rule.id] = Bearing(rule, len(space), _judged(rule, kernel, facts))
+                found[rule.id] = LawAccount(rule, len(space), _judged(rule, kernel, facts))
     return tuple(sorted(found.values(), key=lambda one: (one.rule.match.distance, one.rule.id)))
 
 
-def _judged(rule: Rule, kernel: Kernel, facts: Mapping[str, Scalar]) -> Judgement:
+def _judged(rule: Rule, kernel: KernelRuns, facts: Mapping[str, Scalar]) -> Judgement:
     """By the largest run of each problem size, else by the smaller ones, whose settings may be others."""
     try:
         said = [judge(rule.law, table, facts) for table in kernel.tables]
@@ -72,7 +72,7 @@ def _judged(rule: Rule, kernel: Kernel, facts: Mapping[str, Scalar]) -> Judgemen
     return next((found for found in said if found.problems), said[0])
 
 
-def section(subject: Subject, found: tuple[Bearing, ...]) -> Section:
+def section(subject: Subject, found: tuple[LawAccount, ...]) -> Section:
     """What the laws did and what the audit found, what was suggested, and what the runs say of each law."""
     did = [line for run in subject.runs for line in _did(subject, run)]
     told = "What laws did in these runs, what the audits found, and what was suggested:"
@@ -125,7 +125,7 @@ def _effect_text(effect: Mapping[str, float], interval: Mapping[str, tuple[float
     return f"; {', '.join(parts)}" if parts else ""
 
 
-def _bearing(one: Bearing, own: set[str]) -> str:
+def _bearing(one: LawAccount, own: set[str]) -> str:
     rule, said = one.rule, one.said
     far = "" if rule.match.hw == "exact" else f", {rule.match.hw} from `{rule.law.scope.hw}`"
     learned = any(entry.run in own and entry.role == "suggested" for entry in rule.law.evidence)

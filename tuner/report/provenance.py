@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from spak.kg.model.figures import counted
 from spak.kg.model.run import Noise, Run
-from spak.tuner.report.bounds import Bound
+from spak.tuner.report.bounds import RooflineBound
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Caution, Section
 
 
-def cautions(runs: Sequence[Run], own: Sequence[Bound]) -> Iterator[Caution]:
+def cautions(runs: Sequence[Run], own: Sequence[RooflineBound]) -> Iterator[Caution]:
     """What a reader must know before believing a time: clocks, missing intervals, figures above the peak."""
     above = [bound.size.name for bound in own if bound.arithmetic > 1]
     if above:

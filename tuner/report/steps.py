@@ -16,7 +16,7 @@ from spak.kg.model.run import Run
 from spak.tuner.learn.mining.table import problem_of
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Paragraph, Section, Table
-from spak.tuner.report.timing import Beside, Kernel, Rounds, Size, Timed
+from spak.tuner.report.timing import Beside, KernelRuns, Rounds, Size, Timed
 from spak.tuner.report.words import NOTHING, span
 
 UNMEASURED = "not measured"
@@ -45,9 +45,9 @@ class Steps:
     first: Beside | None
 
 
-def steps(subject: Subject, kernel: Kernel) -> Steps:
+def steps(subject: Subject, kernel: KernelRuns) -> Steps:
     """The steps, at the size at which most of the earlier kernels were measured."""
-    earlier = {s.op: Kernel(subject.laws.ops[s.op], s.runs) for s in subject.earlier if s.runs}
+    earlier = {s.op: KernelRuns(subject.laws.ops[s.op], s.runs) for s in subject.earlier if s.runs}
     usual = {name: parameter.default for name, parameter in kernel.op.problem.items()}
 
     def rank(size: Size) -> tuple[int, bool]:
@@ -86,7 +86,7 @@ def _status(rounds: Rounds, timed: Timed) -> str:
     return f"{'pass' if timed.checked else 'timed'} ({failed}{rounds.tried})"
 
 
-def section(found: Steps, subject: Subject, kernel: Kernel) -> Section:
+def section(found: Steps, subject: Subject, kernel: KernelRuns) -> Section:
     """The steps as a table with the libraries beside them, what the first rests on, and the configurations."""
     text = (
         f"All figures are at `{found.size.name}`. The mathematics is settled before anything is made fast. Status pass: the run "
@@ -119,7 +119,7 @@ def _table(found: Steps, subject: Subject) -> Table:
     )
 
 
-def _configurations(found: Steps, kernel: Kernel) -> Iterator[str]:
+def _configurations(found: Steps, kernel: KernelRuns) -> Iterator[str]:
     for row in found.rows:
         if row.timed is not None and not row.label.endswith(", default"):
             settings = kernel.changed(row.timed.configuration) if row.own else row.timed.configuration

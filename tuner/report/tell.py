@@ -11,7 +11,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.tuner.report import bounds, drawing, effects, known, provenance, steps, tiles
 from spak.tuner.report.choose import Stage, Subject
 from spak.tuner.report.document import Bullets, Document, Paragraph, Section, Table
-from spak.tuner.report.timing import Kernel, Size
+from spak.tuner.report.timing import KernelRuns, Size
 from spak.tuner.report.words import APART, NOTHING, against, span, times
 
 
@@ -21,18 +21,18 @@ def tell(subject: Subject) -> Document:
     Raises:
         KgError: If a run's problem or a formula does not fit its op.
     """
-    kernel = Kernel(subject.op, subject.runs)
+    kernel = KernelRuns(subject.op, subject.runs)
     facts = hardware_facts(subject.laws, subject.hw)
     roofs = bounds.Roofs.of(facts)
-    own = bounds.bounds(kernel, roofs)
+    own = bounds.roofline_bounds(kernel, roofs)
 
-    def bounded(stages: Sequence[Stage]) -> list[tuple[Stage, tuple[bounds.Bound, ...]]]:
-        kernels = [(stage, Kernel(subject.laws.ops[stage.op], stage.runs)) for stage in stages if stage.runs]
-        return [(stage, found) for stage, one in kernels if (found := bounds.bounds(one, roofs))]
+    def bounded(stages: Sequence[Stage]) -> list[tuple[Stage, tuple[bounds.RooflineBound, ...]]]:
+        kernels = [(stage, KernelRuns(subject.laws.ops[stage.op], stage.runs)) for stage in stages if stage.runs]
+        return [(stage, found) for stage, one in kernels if (found := bounds.roofline_bounds(one, roofs))]
 
     others = bounded(subject.others)
     series = [(kernel.op.title, own), *((stage.title, found) for stage, found in bounded(subject.earlier) + others)]
-    contrast = {stage.title: bounds.in_words(found, stage.state) for stage, found in others}
+    contrast = {stage.title: bounds.bounds_in_words(found, stage.state) for stage, found in others}
     walked = steps.steps(subject, kernel)
     sections = (
         _summary(subject, kernel, own, walked),
@@ -40,7 +40,7 @@ def tell(subject: Subject) -> Document:
         steps.section(walked, subject, kernel),
         bounds.section(subject, own, contrast, drawing.roofline(roofs, series) if roofs and own else None),
         tiles.section(kernel),
-        effects.section(effects.effects(kernel)),
+        effects.section(effects.parameter_effects(kernel)),
         known.section(subject, known.bearings(subject, kernel, facts)),
         provenance.section(subject),
     )
@@ -50,20 +50,20 @@ def tell(subject: Subject) -> Document:
     return Document(title, f"Measured on the GPU: {what}.", sections)
 
 
-def _summary(subject: Subject, kernel: Kernel, own: Sequence[bounds.Bound], walked: steps.Steps) -> Section:
+def _summary(subject: Subject, kernel: KernelRuns, own: Sequence[bounds.RooflineBound], walked: steps.Steps) -> Section:
     timed = [size for size in kernel.sizes if size.best is not None]
     if not timed:
         text = "No configuration gave a result; the run files hold every failure with its message."
         return Section("Summary", "summary", (Paragraph(text),))
     items = [*_best(kernel, walked), *_over_sizes(timed)]
-    words = bounds.in_words(own, subject.state)
+    words = bounds.bounds_in_words(own, subject.state)
     items += [f"The kernel {words}."] if words else []
     missing = [row.label for row in walked.rows if row.timed is None]
     items += [f"Not measured here: {', '.join(missing)}."] if missing else []
     return Section("Summary", "summary", (Bullets(tuple(items)), *provenance.cautions(subject.runs, own)))
 
 
-def _best(kernel: Kernel, walked: steps.Steps) -> Iterator[str]:
+def _best(kernel: KernelRuns, walked: steps.Steps) -> Iterator[str]:
     """The best recorded configuration at the size of the steps, and what it is the better of."""
     size = walked.size
     if size.best is None:
@@ -82,7 +82,7 @@ def _best(kernel: Kernel, walked: steps.Steps) -> Iterator[str]:
         yield f"That is {', '.join(told)}."
 
 
-def _settings(kernel: Kernel, size: Size) -> str:
+def _settings(kernel: KernelRuns, size: Size) -> str:
     """`a=1, b=2`, the rest default."""
     changed = kernel.changed(size.best.configuration) if size.best else {}
     return f"`{show_assignments(changed)}`, the rest default" if changed else "the default configuration"
@@ -104,7 +104,7 @@ def _over_sizes(timed: Sequence[Size]) -> Iterator[str]:
         )
 
 
-def _every_size(kernel: Kernel) -> Section:
+def _every_size(kernel: KernelRuns) -> Section:
     rows, chosen = [], []
     for size in kernel.sizes:
         if size.best is None:

@@ -11,14 +11,14 @@ import numpy as np
 from spak.kg.expression.assignment import show_scalar
 from spak.tuner.learn.mining.table import Bools
 from spak.tuner.report.document import Paragraph, Section, Table
-from spak.tuner.report.timing import Kernel, Rounds, Size
+from spak.tuner.report.timing import KernelRuns, Rounds, Size
 from spak.tuner.report.words import NOTHING
 
 _DARKEST = 4.0
 """Slowdown from which on a cell is as dark as it gets: beyond it a configuration is hopeless anyway."""
 
 
-def section(kernel: Kernel) -> Section:
+def section(kernel: KernelRuns) -> Section:
     """The map over the first two tile sizes that vary, from the largest run of each problem size."""
     table = kernel.tables[0]
     own = kernel.op.parameters

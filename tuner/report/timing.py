@@ -173,7 +173,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class KernelRuns:
     """The runs of one op on one piece of hardware, at least one, as tables and by problem size."""
 
     op: Op

@@ -14,7 +14,7 @@ from spak.tuner.strategy.base import Observation, SpaceView
 POPULATION = 20
 """Source: Kernel Tuner, `strategies/genetic_algorithm.py`, default `popsize`."""
 
-ATTEMPTS = 50
+_ATTEMPTS = 50
 """Children drawn before one at random is taken instead: most recombinations of a constrained space are infeasible."""
 
 BRED = "bred from two of the best here"
@@ -46,7 +46,7 @@ class Genetic(Asking):
         if known is not None:
             return known
         if len(self._members) >= POPULATION // 2:
-            for _ in range(ATTEMPTS):
+            for _ in range(_ATTEMPTS):
                 child = self._child()
                 if child is not None and not self._asked[child]:
                     return child, BRED

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from spak.kg.answers.graph import Graph, along, build, ids, key
+from spak.kg.answers.graph import Graph, along, build_graph, ids, key
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.conflict import Conflict
 from spak.kg.law.kinds import KINDS, kind_of, meaning
@@ -22,7 +22,7 @@ from spak.kg.model.law import Evidence, Law, Status, Tier, Withdrawn
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 
-STATUSES: tuple[Status, ...] = ("confirmed", "proposed", "contested", "refuted", "withdrawn")
+_STATUSES: tuple[Status, ...] = ("confirmed", "proposed", "contested", "refuted", "withdrawn")
 """In the order in which a reader trusts them."""
 
 
@@ -127,7 +127,7 @@ class Page(Model, frozen=True, kw_only=True):
     runs: tuple[RunLine, ...]
 
 
-def document(
+def view_document(
     store: Store,
     *,
     paths: Mapping[str, str],
@@ -135,10 +135,10 @@ def document(
     conflicts: Iterable[Conflict] = (),
 ) -> Page:
     """The document of the page that shows `store`; `paths` are the files of laws by id, relative to the root."""
-    graph = build(store, conflicts)
+    graph = build_graph(store, conflicts)
     return Page(
         verbs={kind: means.verb for kind, means in sorted(KINDS.items(), key=lambda item: item[1].rank)},
-        statuses=STATUSES,
+        statuses=_STATUSES,
         hardware=tuple(store.hardware.values()),
         ops=msgspec.convert(tuple(store.ops.values()), tuple[OpLine, ...], from_attributes=True),
         systems=msgspec.convert(tuple(store.systems.values()), tuple[SystemLine, ...], from_attributes=True),
@@ -147,7 +147,7 @@ def document(
     )
 
 
-def to_json(page: Page) -> str:
+def view_json(page: Page) -> str:
     """`page` as one line of JSON; keys of empty and default values are left out."""
     return msgspec.json.encode(page).decode()
 

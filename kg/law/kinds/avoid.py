@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class AvoidClaim(Claim, frozen=True, kw_only=True):
     """A region of the configuration space: the expression is true for what to avoid."""
 
-    avoid: model.Expression
+    avoid: model.ExpressionText
 
 
 class NegativeLaw(Law, frozen=True, kw_only=True, tag="negative"):

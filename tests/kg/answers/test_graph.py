@@ -9,16 +9,16 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from spak.kg.answers.graph import along, build, ids, key
+from spak.kg.answers.graph import along, build_graph, ids, key
 from spak.kg.answers.graph_export import FORMATS, to_dot, to_mermaid
 from spak.kg.answers.query import Ask, query
 from spak.kg.files.loader import load
 from spak.kg.law.conflict import Conflict
 from tests.kg.small import ROOT
 
-GRAPH = build(ROOT, [Conflict(("small-tiles", "spills"), "both at once", "default")])
+GRAPH = build_graph(ROOT, [Conflict(("small-tiles", "spills"), "both at once", "default")])
 SHIPPED = load(Path(__file__).parents[3] / "laws")
-WHOLE = build(SHIPPED)
+WHOLE = build_graph(SHIPPED)
 
 
 def edges(verb: str) -> set[tuple[str, str]]:

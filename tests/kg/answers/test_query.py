@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spak.kg.answers.query import Ask, query, to_json
+from spak.kg.answers.query import Ask, answer_json, query
 from spak.kg.errors import UnknownNameError
 from tests.kg.small import ROOT
 
@@ -74,7 +74,7 @@ def test_unknown_names_get_the_nearest(ask, message):
 
 def test_json_has_exactly_the_documented_form():
     """The keys that other programs read."""
-    found = json.loads(to_json(query(ROOT, Ask(hw="rtx5070", op="attention", problem={"head_dim": 64}))))
+    found = json.loads(answer_json(query(ROOT, Ask(hw="rtx5070", op="attention", problem={"head_dim": 64}))))
     assert list(found) == ["hw", "op", "laws", "conflicts"]
     assert (found["hw"], found["op"]) == ("rtx5070", "attention")
     law = next(law for law in found["laws"] if law["id"] == "spills")
@@ -95,5 +95,5 @@ def test_json_has_exactly_the_documented_form():
 
 def test_a_transformation_keeps_its_keys():
     """`claim` is as in the file: `from`, not the model's name for it."""
-    found = json.loads(to_json(query(ROOT, Ask(hw="rtx5070", op="fmha", kinds=frozenset({"transformation"})))))
+    found = json.loads(answer_json(query(ROOT, Ask(hw="rtx5070", op="fmha", kinds=frozenset({"transformation"})))))
     assert found["laws"][0]["claim"]["from"] == "v1"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from spak.kg.answers.query import Ask
-from spak.kg.answers.why import to_json, why
+from spak.kg.answers.why import account_json, why
 from spak.kg.errors import UnknownNameError
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
@@ -73,7 +73,7 @@ def test_unknown_parameters_get_the_nearest():
 
 def test_json_names_every_opinion():
     """The same account for programs."""
-    found = json.loads(to_json(account({"tile_m": 128})))
+    found = json.loads(account_json(account({"tile_m": 128})))
     assert (found["hw"], found["op"], found["configuration"]) == ("rtx5070", "fmha", {"tile_m": 128})
     assert set(found["opinions"][0]) == {
         "id", "kind", "status", "stance", "reason", "needs", "may_remove", "may_remove_reason", "match"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spak.cli.render import diff as render_diff
 from spak.cli.render.text import Pen
 from spak.kg.diff import words
-from spak.kg.diff.compare import compare
+from spak.kg.diff.compare import compare_laws
 from spak.kg.diff.report import Difference, difference
 from spak.kg.diff.sources import open_source
 from spak.kg.errors import InvalidFilesError, KgError
@@ -224,7 +224,7 @@ def test_a_revision_whose_laws_are_invalid_is_named_with_the_place(history: Hist
 def test_markdown_shows_flagged_laws_first_and_open(history: History) -> None:
     history.write("sm_90/toy/a-new.yaml", law("a-new", "latency == 3 and tile_m == 32"))
     history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]"))
-    text = render_diff.markdown(diff(history))
+    text = render_diff.diff_markdown(diff(history))
     assert text.startswith(render_diff.MARKER)
     assert text.index("`latency-four`") < text.index("`a-new`")
     assert "<details open><summary><code>latency-four" in text
@@ -238,7 +238,7 @@ def test_law_text_cannot_mention_or_mark_up(history: History) -> None:
         .replace("because: register-spill", "because: '@everyone | <b>'")
     )
     history.write("sm_90/toy/new.yaml", text)
-    shown = render_diff.markdown(diff(history))
+    shown = render_diff.diff_markdown(diff(history))
     assert "@everyone" not in shown
     assert "<b>" not in shown
 
@@ -249,7 +249,7 @@ def test_three_hundred_changed_laws_stay_readable(history: History) -> None:
             f"sm_90/toy/law-{number:03}.yaml", law(f"law-{number:03}", f"latency == 3 and tile_m * tile_n > {number}")
         )
     found = diff(history)
-    text = render_diff.markdown(found)
+    text = render_diff.diff_markdown(found)
     assert len(found.items) == 300
     assert len(text) < 65_000
     assert text.count("\n| ") >= 300
@@ -275,7 +275,7 @@ def test_annotations_point_at_the_file_and_escape_what_workflows_read(history: H
 
 def test_text_fits_a_terminal(history: History) -> None:
     history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]"))
-    assert max(map(len, render_diff.text(diff(history), Pen(colour=False)).splitlines())) <= 80
+    assert max(map(len, render_diff.diff_text(diff(history), Pen(colour=False)).splitlines())) <= 80
 
 
 EXPRESSIONS = st.sampled_from(["tile_m >= 128", "tile_n <= 32", "latency == 3", "tile_m * tile_n > 4096"])
@@ -296,9 +296,9 @@ def test_swapping_the_sides_swaps_the_direction(first: str, second: str, least: 
 
     a, b = make(first, 2), make(second, least)
     opposite = {"strengthened": "weakened", "weakened": "strengthened", "added": "removed", "removed": "added"}
-    there, back = compare({"l": a}, {"l": b}), compare({"l": b}, {"l": a})
+    there, back = compare_laws({"l": a}, {"l": b}), compare_laws({"l": b}, {"l": a})
     assert [tuple(opposite.get(x, x) for x in change.aspects) for change in there] == [
         change.aspects for change in back
     ]
-    assert compare({"l": a}, {"l": a}) == ()
-    assert [c.aspects for c in compare({}, {"l": a})] == [("added",)]
+    assert compare_laws({"l": a}, {"l": a}) == ()
+    assert [c.aspects for c in compare_laws({}, {"l": a})] == [("added",)]

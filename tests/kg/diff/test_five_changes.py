@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.cli.kg import COMMANDS
 from spak.cli.render import diff as render_diff
 from spak.cli.render.text import WIDTH
@@ -56,7 +56,7 @@ def branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
 
 
 def diff(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = run(build(registry=COMMANDS, help_text="."), "kg", ["diff", *words, "--toolchain", "tileiras 13.4"])
+    code = run_app(build_app(registry=COMMANDS, help_text="."), "kg", ["diff", *words, "--toolchain", "tileiras 13.4"])
     out, err = capsys.readouterr()
     return code, out, err
 

@@ -10,7 +10,7 @@ import pytest
 
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import yaml_reader
-from spak.kg.files.merge import MergeRefusedError, merge
+from spak.kg.files.merge import MergeRefusedError, merge_files
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.law import Law
 from tests.kg.diff.history import AGAINST, FOUND, HELD, History, law
@@ -24,7 +24,7 @@ def text(evidence: str, *, status: str = "proposed", avoid: str = "latency == 4"
 
 
 def merged(base: str, ours: str, theirs: str) -> tuple[Law, str]:
-    result = merge(base.encode(), ours.encode(), theirs.encode(), "law.yaml")
+    result = merge_files(base.encode(), ours.encode(), theirs.encode(), "law.yaml")
     return msgspec.convert(yaml_reader.read(result.encode(), "law.yaml").value, AnyLaw), result
 
 

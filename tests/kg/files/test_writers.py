@@ -16,7 +16,7 @@ from bench.generate_laws import generate
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import fmt, scaffold, tree, tree_reader, yaml_reader
 from spak.kg.files.edit import LawFile, withdraw
-from spak.kg.files.merge import merge
+from spak.kg.files.merge import merge_files
 from spak.kg.formats.importing import updated_op, yaml_text
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Reference
@@ -116,7 +116,7 @@ TREES = st.recursive(
 )
 
 
-def read(text: str) -> yaml_reader.Document:
+def read(text: str) -> yaml_reader.YamlDocument:
     return yaml_reader.read(text.encode(), "f")
 
 
@@ -263,7 +263,7 @@ def test_a_law_that_a_person_drafts(kind_and_claim: tuple[str, dict], title: str
     kind, claim = kind_and_claim
     draft = scaffold.Draft(kind, title, {"hw": "h", "op": "o"}, claim, "l")
     try:
-        text = scaffold.law_text(draft)
+        text = scaffold.new_law_text(draft)
     except scaffold.KgError as error:
         assert "needs --" in str(error)  # noqa: PT017 - an empty part of the claim
         return
@@ -314,7 +314,7 @@ def test_the_merge_of_two_branches(law: Law, entries: list[Evidence], title: str
     theirs = msgspec.structs.replace(base, title=title, evidence=tuple(entries))
     mine = [entry for entry in law.evidence if (entry.run, entry.role) not in {(e.run, e.role) for e in entries}]
     ours = msgspec.structs.replace(law, evidence=tuple(mine))
-    merged = merge(*(law_text(one).encode() for one in (base, ours, theirs)), "f")
+    merged = merge_files(*(law_text(one).encode() for one in (base, ours, theirs)), "f")
     held = read(merged).value
     check(merged, "law", held)
     assert held["title"] == title
@@ -326,9 +326,9 @@ def test_what_stood_in_braces_is_spread_where_an_edit_or_a_merge_needs_it() -> N
     entry = "run: r, verdict: supports, tier: compiled, role: suggested, note: "
     base = ours = f"{start}evidence: [{{{entry}old}}]\n"
     theirs = start.replace("quoted", "changed") + "evidence:\n  - " + entry.replace(", ", "\n    ") + "a, [b]\n"
-    merged = merge(base.encode(), ours.encode(), theirs.encode(), "f")
+    merged = merge_files(base.encode(), ours.encode(), theirs.encode(), "f")
     check(merged, "law", read(theirs).value)
-    root = tree_reader.parse("a: {b: 1}\n")
+    root = tree_reader.parse_tree("a: {b: 1}\n")
     fmt.put(root, ("a", "c", "d"), "x, y", "f")
     assert fmt.text_of(root, "law", "f") == "a:\n  b: 1\n  c:\n    d: x, y\n"
 
@@ -337,7 +337,7 @@ def test_the_parser_without_libyaml_gives_the_same_trees(monkeypatch: pytest.Mon
     monkeypatch.setattr(tree_reader, "PARSER", yaml.BaseLoader)
     for text in (LAW, OP, *(path.read_text() for path in SHIPPED[::7])):
         with_libyaml = fmt.formatted(read(text), "law")
-        assert tree.text(tree_reader.parse(with_libyaml)) == with_libyaml
+        assert tree.tree_text(tree_reader.parse_tree(with_libyaml)) == with_libyaml
 
 
 PIECES = st.sampled_from(
@@ -399,7 +399,7 @@ def test_formatting_keeps_what_a_person_wrote_or_refuses(text: str) -> None:
         return
     check(once, "law", document.value)
     with contextlib.suppress(yaml.YAMLError):  # a tab or a `?` that only libyaml reads
-        assert sorted(tree.comments(tree_reader.parse(once))) == sorted(_comments(document.text))
+        assert sorted(tree.comments(tree_reader.parse_tree(once))) == sorted(_comments(document.text))
 
 
 def _comments(text: str) -> list[str]:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from spak.kg.errors import InvalidFilesError
-from spak.kg.files.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, Place, parent, read
-from spak.kg.files.yaml_scalars import AmbiguousError, plain, spelled
+from spak.kg.files.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS_SHOWN, Place, parent, read
+from spak.kg.files.yaml_scalars import AmbiguousError, plain_value, spelled
 
 
 def _problems(data: bytes) -> list[str]:
@@ -76,7 +76,7 @@ def test_what_a_law_file_must_not_hold_is_refused_with_its_place(data):
 
 def test_every_problem_of_a_file_is_reported_up_to_a_bound():
     assert len(_problems(b"a: yes\nb: 010\nc: &x 1\n")) == 3
-    assert len(_problems(b"- yes\n" * 1000)) == MAX_PROBLEMS
+    assert len(_problems(b"- yes\n" * 1000)) == MAX_PROBLEMS_SHOWN
 
 
 def test_values_have_their_types_and_a_byte_order_mark_is_no_text():
@@ -122,15 +122,15 @@ def test_a_word_that_is_accepted_means_the_same_to_yaml_1_1_and_1_2(word):
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_spelled_number_reads_back_as_itself(value):
-    assert plain(spelled(value)) == value
+    assert plain_value(spelled(value)) == value
 
 
 def test_a_hint_can_be_followed():
     for word in ("1e20", "-1E-5", "+2e3", "1_000", ".5"):
         with pytest.raises(AmbiguousError) as caught:
-            plain(word)
+            plain_value(word)
         hint = str(caught.value).split("write ")[1].split(" or ")[0]
-        assert plain(hint) == float(word.replace("_", ""))
+        assert plain_value(hint) == float(word.replace("_", ""))
 
 
 @given(st.binary(max_size=200))

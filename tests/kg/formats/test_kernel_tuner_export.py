@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 
 from spak.cli import kg as kg_cli
-from spak.cli.app import build, run
+from spak.cli.app import build_app, run_app
 from spak.kg.errors import KgError
 from spak.kg.expression import parse
 from spak.kg.files.loader import load
@@ -171,7 +171,7 @@ def test_an_op_without_parameters_has_no_restrictions(laws, tmp_path):
 
 
 def command(*args):
-    return run(build(registry=kg_cli.COMMANDS, help_text=""), "kg", [str(arg) for arg in args])
+    return run_app(build_app(registry=kg_cli.COMMANDS, help_text=""), "kg", [str(arg) for arg in args])
 
 
 def test_the_command_prints_what_tune_kernel_takes(laws, capsys):

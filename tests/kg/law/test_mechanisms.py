@@ -34,9 +34,9 @@ def test_a_reason_that_is_no_mechanism_is_found_with_the_nearest(law_root, law_f
         ("magic", "; use one of bandwidth-bound, "),
     ):
         law_file.write_text(text.replace("because: register-spill", f"because: {reason}"))
-        [problem] = checks.run(load(law_root))
+        [problem] = checks.run_checks(load(law_root))
         assert (problem.check, problem.field, problem.severity) == ("mechanism", "claim.because", "finding")
         assert f"(got {reason!r})" in problem.message
         assert hint in problem.message
     law_file.write_text(text.replace("  because: register-spill\n", ""))
-    assert checks.run(load(law_root)) == []
+    assert checks.run_checks(load(law_root)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from spak.kg.law.power import Search, bearing
+from spak.kg.law.power import SearchPlace, bearing
 from spak.kg.model.law import Bound, Evidence
 from tests.kg.small import INDIFFERENT, INVARIANT, REWRITE, ROOT, negative, positive
 
@@ -23,7 +23,7 @@ def test_a_confirmed_law_about_time_on_this_capability_removes():
         msgspec.structs.replace(INDIFFERENT, status="confirmed"),
         msgspec.structs.replace(INVARIANT, scope=msgspec.structs.replace(INVARIANT.scope, hw="sm_120")),
     ):
-        found = bearing(law, Search(ROOT, "rtx5070", HERE))
+        found = bearing(law, SearchPlace(ROOT, "rtx5070", HERE))
         assert found.removes, found.reason
         assert found.reason == "confirmed on sm_120 with this toolchain"
 
@@ -52,21 +52,21 @@ def test_a_confirmed_law_about_time_on_this_capability_removes():
 )
 def test_everything_else_only_reorders(law, reason):
     """Each missing condition is enough, and the answer names it."""
-    found = bearing(law, Search(ROOT, "rtx5070", HERE))
+    found = bearing(law, SearchPlace(ROOT, "rtx5070", HERE))
     assert not found.removes
     assert found.reason == reason
 
 
 def test_an_unknown_toolchain_removes_nothing_that_a_toolchain_could_change():
     """What was computed without a compiler does not need one."""
-    assert bearing(negative("law"), Search(ROOT, "rtx5070")).reason == "the toolchain is not known"
+    assert bearing(negative("law"), SearchPlace(ROOT, "rtx5070")).reason == "the toolchain is not known"
     assert (
-        bearing(negative("law", spec="tileiras >=13", evidence=()), Search(ROOT, "rtx5070")).reason
+        bearing(negative("law", spec="tileiras >=13", evidence=()), SearchPlace(ROOT, "rtx5070")).reason
         == "the toolchain is not known"
     )
-    assert bearing(negative("law", evidence=()), Search(ROOT, "rtx5070")).removes
+    assert bearing(negative("law", evidence=()), SearchPlace(ROOT, "rtx5070")).removes
 
 
 def test_nothing_is_certain_about_a_whole_family():
     """A search names a device or a capability; a law of a family is not confirmed on each of its members."""
-    assert not bearing(negative("law", hw="blackwell"), Search(ROOT, "blackwell", HERE)).removes
+    assert not bearing(negative("law", hw="blackwell"), SearchPlace(ROOT, "blackwell", HERE)).removes

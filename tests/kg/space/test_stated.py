@@ -45,7 +45,7 @@ def test_a_command_takes_a_size_by_name_or_by_values(registry, command, capsys):
 
     def answer(problem: str) -> str:
         asked = ["--laws", str(LAWS.root), *words, "--op", "matmul", "--problem", problem]
-        assert app.run(app.build(registry=registry, help_text="."), program, asked) == 0
+        assert app.run_app(app.build_app(registry=registry, help_text="."), program, asked) == 0
         return capsys.readouterr().out
 
     named = answer("m2048")
@@ -54,7 +54,7 @@ def test_a_command_takes_a_size_by_name_or_by_values(registry, command, capsys):
     )
     assert named != answer("m=512")
     asked = ["--laws", str(LAWS.root), *words, "--op", "matmul", "--problem", "m2O48"]
-    assert app.run(app.build(registry=registry, help_text="."), program, asked) == 2
+    assert app.run_app(app.build_app(registry=registry, help_text="."), program, asked) == 2
     assert "m2048" in capsys.readouterr().err
 
 

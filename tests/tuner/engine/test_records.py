@@ -97,9 +97,11 @@ def test_a_journal_is_never_overwritten(tmp_path):
 def finished(*laws, backend=None, trials=30, audit=0.2, problem=None):
     backend = backend or Formula()
     restriction = restrict(build(OP, problem or {}, FACTS), store(*laws), Context("card", TOOLCHAIN))
-    search = loop.Search(restriction, lambda: registry.make("random"), Budget(trials, None, audit))
+    search = loop.RunningSearch(restriction, lambda: registry.make("random"), Budget(trials, None, audit))
     ticks = itertools.count()
-    return loop.run(search, backend, loop.Hooks(lambda: float(next(ticks)), lambda _: None, lambda *_: None)), backend
+    return loop.run_search(
+        search, backend, loop.Hooks(lambda: float(next(ticks)), lambda _: None, lambda *_: None)
+    ), backend
 
 
 TASK = SearchTask("card", OP, {"size": 1024, "dim": 64}, "usual", FACTS)

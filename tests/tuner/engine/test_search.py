@@ -29,7 +29,7 @@ SPACE = build(OP, {}, FACTS)
 
 def search(*laws, trials=None, seconds=None, audit=0.0, strategy="exhaustive", seed=0, order=None):
     restriction = restrict(SPACE, store(*laws), Context("card", TOOLCHAIN)) if laws else Restriction(SPACE)
-    return loop.Search(restriction, lambda: registry.make(strategy), Budget(trials, seconds, audit), seed, order)
+    return loop.RunningSearch(restriction, lambda: registry.make(strategy), Budget(trials, seconds, audit), seed, order)
 
 
 def hooks(recorded=None, clock=None):
@@ -45,7 +45,7 @@ def indices(result):
 
 def test_an_exhaustive_search_tries_everything_once():
     """Without a budget every configuration is tried, none twice, the default first."""
-    result = loop.run(search(), Formula(), hooks())
+    result = loop.run_search(search(), Formula(), hooks())
     assert sorted(indices(result)) == list(range(len(SPACE)))
     assert result.trials[0].origin == "default"
     assert result.trials[0].configuration == {"m": 64, "n": 64, "lat": 2, "fast": True}
@@ -54,10 +54,10 @@ def test_an_exhaustive_search_tries_everything_once():
 
 def test_the_budget_is_kept():
     """Exactly as many trials as allowed; and when the time is up, no further batch begins."""
-    assert len(loop.run(search(trials=10), Formula(), hooks()).trials) == 10
+    assert len(loop.run_search(search(trials=10), Formula(), hooks()).trials) == 10
     backend = Formula()
     slow = iter(range(0, 10_000, 10))
-    result = loop.run(search(seconds=25), backend, hooks(clock=lambda: float(next(slow))))
+    result = loop.run_search(search(seconds=25), backend, hooks(clock=lambda: float(next(slow))))
     assert len(result.trials) == backend.batch_size
 
 
@@ -66,7 +66,7 @@ def test_same_seed_same_trials(strategy):
     """A search repeats exactly: laws, audit and strategy all draw from the seed."""
     laws = (avoid("slow", "m * n > 4096"), avoid("perhaps", "lat == 1", status="proposed"))
     runs = [
-        indices(loop.run(search(*laws, trials=20, audit=0.2, strategy=strategy, seed=s), Formula(), hooks()))
+        indices(loop.run_search(search(*laws, trials=20, audit=0.2, strategy=strategy, seed=s), Formula(), hooks()))
         for s in (3, 3)
     ]
     assert runs[0] == runs[1]
@@ -75,7 +75,7 @@ def test_same_seed_same_trials(strategy):
 
 def test_removed_configurations_are_not_tried_but_the_default_always_is():
     """A hard law keeps the search out of what it names, except for the default configuration."""
-    result = loop.run(search(avoid("slow", "m >= 64", at_least=1.05)), Formula(), hooks())
+    result = loop.run_search(search(avoid("slow", "m >= 64", at_least=1.05)), Formula(), hooks())
     tried = [t.configuration for t in result.trials]
     assert [t.origin for t in result.trials if t.configuration["m"] >= 64] == ["default"]
     assert sum(c["m"] < 64 for c in tried) == (SPACE.holds(parse("m < 64"))).sum()
@@ -83,7 +83,7 @@ def test_removed_configurations_are_not_tried_but_the_default_always_is():
 
 def test_postponed_configurations_come_last_but_come():
     """A soft law changes the order and nothing else."""
-    result = loop.run(search(avoid("later", "m >= 128", status="proposed")), Formula(), hooks())
+    result = loop.run_search(search(avoid("later", "m >= 128", status="proposed")), Formula(), hooks())
     late = [trial.configuration["m"] >= 128 for trial in result.trials]
     assert len(late) == len(SPACE)
     assert late == sorted(late)
@@ -91,7 +91,7 @@ def test_postponed_configurations_come_last_but_come():
 
 def test_the_audit_looks_where_the_laws_say_not_to_early():
     """The audit's share is spent in the first half, on what laws name and would cost most."""
-    result = loop.run(search(avoid("slow", "m * n > 4096"), trials=20, audit=0.2), Formula(), hooks())
+    result = loop.run_search(search(avoid("slow", "m * n > 4096"), trials=20, audit=0.2), Formula(), hooks())
     audited = [place for place, trial in enumerate(result.trials) if trial.origin == "audit"]
     assert len(audited) == result.audited == 4
     assert max(audited) < 10 + Formula.batch_size
@@ -103,8 +103,8 @@ def test_what_would_keep_a_batch_waiting_is_tried_with_the_next():
     """Nothing is lost, doubled or overspent by it, audits included, and the search proposes the same."""
     law = avoid("slow", "m * n > 4096")
     prompt, slow = Formula(), Formula(is_late=lambda c: c["lat"] == 1)
-    usual = loop.run(search(law, trials=20, audit=0.2), prompt, hooks())
-    result = loop.run(search(law, trials=20, audit=0.2), slow, hooks())
+    usual = loop.run_search(search(law, trials=20, audit=0.2), prompt, hooks())
+    result = loop.run_search(search(law, trials=20, audit=0.2), slow, hooks())
     assert sorted(indices(result)) == sorted(indices(usual))
     assert result.audited == usual.audited
     assert slow.delayed
@@ -118,7 +118,7 @@ def test_the_last_batch_waits_for_all():
     seconds = iter([0.0, 0.0, *[100.0] * 50])
     slow = Formula(is_late=lambda c: c == {"m": 64, "n": 64, "lat": 2, "fast": True})
     timed = loop.Hooks(lambda: next(seconds), lambda _: None, lambda *_: None)
-    result = loop.run(search(seconds=10.0), slow, timed)
+    result = loop.run_search(search(seconds=10.0), slow, timed)
     assert slow.delayed
     assert [trial.origin for trial in result.trials].count("default") == 1
     assert len(result.trials) == slow.batch_size
@@ -127,7 +127,7 @@ def test_the_last_batch_waits_for_all():
 def test_safety_is_never_audited():
     """An invariant says what hangs or lies; nobody tries that out."""
     unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine"})
-    result = loop.run(search(unsafe, avoid("slow", "m >= 128"), trials=30, audit=0.5), Formula(), hooks())
+    result = loop.run_search(search(unsafe, avoid("slow", "m >= 128"), trials=30, audit=0.5), Formula(), hooks())
     assert result.audited > 0
     assert all(trial.configuration["lat"] <= 2 for trial in result.trials)
 
@@ -135,7 +135,7 @@ def test_safety_is_never_audited():
 def test_a_law_the_audit_contradicts_stops_removing_in_the_same_search():
     """A wrong law is found out by its first audit trials, falls, and what it hid is searched: the best is found."""
     wrong = avoid("wrong", "m == 32")  # the best configurations of the formula have m == 32
-    result = loop.run(search(wrong, audit=0.05), Formula(), hooks())
+    result = loop.run_search(search(wrong, audit=0.05), Formula(), hooks())
     assert result.restriction.contested == {"wrong"}
     best = min((t for t in result.trials), key=lambda t: t.value("time"))
     assert best.configuration == {"m": 32, "n": 64, "lat": 4, "fast": True}
@@ -146,13 +146,13 @@ def test_a_law_the_audit_contradicts_stops_removing_in_the_same_search():
 def test_a_compiled_claim_falls_by_one_configuration_without_the_effect():
     """A law that says `spills` is contradicted by code that does not spill, even where times are only predicted."""
     wrong = avoid("spills", "m >= 64", "spill_bytes", 1, status="proposed")
-    result = loop.run(search(wrong, trials=12, audit=0.1), Formula(objective="predicted_time"), hooks())
+    result = loop.run_search(search(wrong, trials=12, audit=0.1), Formula(objective="predicted_time"), hooks())
     assert result.restriction.contested == {"spills"}
 
 
 def test_a_prediction_never_contradicts_a_law_about_time():
     """Only a measured time may speak against a claim about time."""
-    result = loop.run(
+    result = loop.run_search(
         search(avoid("wrong", "m == 32"), trials=30, audit=0.3), Formula(objective="predicted_time"), hooks()
     )
     assert result.audited
@@ -162,7 +162,7 @@ def test_a_prediction_never_contradicts_a_law_about_time():
 
 def test_feature_laws_remove_after_compiling():
     """A hard law over compiled features saves the evaluation; the trial says which law, and the default is exempt."""
-    result = loop.run(search(avoid("spilling", "spill_bytes > 0")), Formula(), hooks())
+    result = loop.run_search(search(avoid("spilling", "spill_bytes > 0")), Formula(), hooks())
     cut = [t for t in result.trials if t.failure is not None]
     assert cut
     assert all(t.invalidity == "constraints" and t.failure.type == loop.REMOVED_BY_LAW for t in cut)
@@ -173,7 +173,7 @@ def test_feature_laws_remove_after_compiling():
 def test_soft_feature_laws_only_put_last_in_the_batch():
     """A law that may not remove still lets the promising part of a batch go first."""
     backend = Formula()
-    result = loop.run(search(avoid("spilling", "spill_bytes > 0", status="proposed")), backend, hooks())
+    result = loop.run_search(search(avoid("spilling", "spill_bytes > 0", status="proposed")), backend, hooks())
     assert len(result.trials) == len(SPACE)
     for start in range(0, len(SPACE), backend.batch_size):
         flags = [spill(trial.configuration) > 0 for trial in result.trials[start : start + backend.batch_size]]
@@ -182,7 +182,9 @@ def test_soft_feature_laws_only_put_last_in_the_batch():
 
 def test_failures_are_data():
     """A configuration that fails is a trial, and the search goes on."""
-    result = loop.run(search(avoid("spilling", "spill_bytes > 0")), Formula(fails=lambda c: c["m"] == 32), hooks())
+    result = loop.run_search(
+        search(avoid("spilling", "spill_bytes > 0")), Formula(fails=lambda c: c["m"] == 32), hooks()
+    )
     failed = [t for t in result.trials if t.invalidity == "compile"]
     assert len(failed) == SPACE.holds(parse("m == 32")).sum()
 
@@ -190,11 +192,11 @@ def test_failures_are_data():
 def test_interrupting_keeps_what_finished_and_resuming_loses_nothing():
     """Ctrl-C ends with what is there; going on from the journal tries only the rest, and ends where it would have."""
     recorded: list = []
-    first = loop.run(search(trials=20, audit=0.1), Formula(stop_after=7), hooks(recorded))
+    first = loop.run_search(search(trials=20, audit=0.1), Formula(stop_after=7), hooks(recorded))
     assert first.interrupted
     assert len(recorded) == len(first.trials) == 7
     backend = Formula()
-    second = loop.run(search(trials=20, audit=0.1), backend, hooks(), done=recorded)
+    second = loop.run_search(search(trials=20, audit=0.1), backend, hooks(), done=recorded)
     assert list(second.trials[:7]) == recorded
     assert len(second.trials) == 20
     assert len(backend.asked) == 13
@@ -204,9 +206,9 @@ def test_interrupting_keeps_what_finished_and_resuming_loses_nothing():
 def test_resuming_remembers_that_a_law_fell():
     """A law the journal's trials contradict does not prune the rest of the search either."""
     wrong = avoid("wrong", "m == 32")
-    first = loop.run(search(wrong, trials=12, audit=0.3), Formula(), hooks())
+    first = loop.run_search(search(wrong, trials=12, audit=0.3), Formula(), hooks())
     assert first.restriction.contested
-    second = loop.run(search(wrong, trials=12, audit=0.3), Formula(), hooks(), done=first.trials)
+    second = loop.run_search(search(wrong, trials=12, audit=0.3), Formula(), hooks(), done=first.trials)
     assert second.restriction.contested == first.restriction.contested
 
 
@@ -226,7 +228,7 @@ def test_a_strategy_begun_again_draws_what_nothing_else_draws():
     """After one contested law the strategy once drew the permutation that the challengers' pool is drawn with."""
     drawn = []
     plan = replace(search(avoid("wrong", "m == 32"), trials=12, audit=0.3, seed=5), strategy=lambda: _Drawing(drawn))
-    assert loop.run(plan, Formula(), hooks()).restriction.contested
+    assert loop.run_search(plan, Formula(), hooks()).restriction.contested
     pool = stream(5, Purpose.CHALLENGERS).permutation(512).tolist()
     assert len(drawn) == 2
     assert drawn[0] != drawn[1]
@@ -248,7 +250,7 @@ def test_a_request_carries_the_place_of_its_configuration():
     restriction = restrict(space, store(avoid("wrong", "m == 32")), Context("card", TOOLCHAIN))
     backend = Formula()
     plan = replace(search(trials=20, audit=0.3), restriction=restriction)
-    result = loop.run(plan, backend, hooks())
+    result = loop.run_search(plan, backend, hooks())
     assert result.restriction.contested
     assert [SPACE.config(index) for index in result.indices] == [trial.configuration for trial in result.trials]
     assert [SPACE.config(request.index) for request in backend.asked] == [r.configuration for r in backend.asked]
@@ -256,15 +258,15 @@ def test_a_request_carries_the_place_of_its_configuration():
 
 def test_trials_of_another_space_do_not_stop_a_resume():
     """A journal line whose configuration the space no longer has is left out."""
-    alien = loop.run(search(trials=1), Formula(), hooks()).trials[0]
+    alien = loop.run_search(search(trials=1), Formula(), hooks()).trials[0]
     alien.configuration["m"] = 48
-    assert len(loop.run(search(trials=3), Formula(), hooks(), done=[alien]).trials) == 3
+    assert len(loop.run_search(search(trials=3), Formula(), hooks(), done=[alien]).trials) == 3
 
 
 def test_a_transferred_order_leads():
     """The seam for rank transfer: a given order replaces the laws' own."""
     order = np.argsort([time_us(SPACE.config(i)) for i in range(len(SPACE))], kind="stable")
-    result = loop.run(search(trials=5, order=order), Formula(batch_size=1), hooks())
+    result = loop.run_search(search(trials=5, order=order), Formula(batch_size=1), hooks())
     assert indices(result)[1:] == [int(i) for i in order if i != SPACE.default_index][:4]
 
 

@@ -14,11 +14,11 @@ from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import predict as model
-from spak.tuner.knowledge.predict import Machine, Terms, clocks_per_pass, predict_us, terms_of
+from spak.tuner.knowledge.predict import PredictedMachine, Terms, clocks_per_pass, predict_us, terms_of
 
 LAWS = load(Path(__file__).parents[3] / "laws")
-RTX5070 = Machine.of(hardware_facts(LAWS, "rtx5070"))
-H200 = Machine.of(hardware_facts(LAWS, "h200"))
+RTX5070 = PredictedMachine.of(hardware_facts(LAWS, "rtx5070"))
+H200 = PredictedMachine.of(hardware_facts(LAWS, "h200"))
 
 WORK = Work(
     ctas=2048,
@@ -164,13 +164,13 @@ def test_a_launch_takes_at_least_its_heaviest_cta():
 def test_a_machine_without_facts_is_not_guessed():
     """A missing fact is named, with what to do."""
     with pytest.raises(TunerError, match="num_sms, boost_clock_ghz"):
-        Machine.of({})
+        PredictedMachine.of({})
 
 
 def test_peaks_agree_with_the_printed_ones():
     """The per-clock rates the model uses give the vendors' TFLOPS within 2 %."""
     for name in ("rtx5070", "h200", "a100"):
         facts = hardware_facts(LAWS, name)
-        machine = Machine.of(facts)
+        machine = PredictedMachine.of(facts)
         tflops = machine.num_sms * machine.tensor_flops_per_sm_clock * machine.boost_clock_ghz / 1e3
         assert tflops == pytest.approx(float(facts["fp16_tflops"]), rel=0.02)

@@ -11,7 +11,7 @@ from spak.kg.errors import InvalidFilesError, UnknownNameError
 from spak.kg.files.loader import Laws
 from spak.kg.model.run import Run
 from spak.tuner.errors import TunerError
-from spak.tuner.report.choose import ReportRequest, choose, line_of
+from spak.tuner.report.choose import ReportRequest, choose_runs, line_of
 from tests.tuner.report import recorded
 
 
@@ -22,7 +22,7 @@ def known() -> Laws:
 
 def test_recorded_runs_are_found_by_op_and_hardware(known):
     """Without names the measured runs of the op are the subject, and the computed ones of its line the proof."""
-    found = choose(known, ReportRequest(hw="NVIDIA H200"))
+    found = choose_runs(known, ReportRequest(hw="NVIDIA H200"))
     assert (found.op.id, found.hw) == ("fmha", "h200")
     assert all(run.tier == "measured" and run.op == "fmha" for run in found.runs)
     assert "computed-mask-floor-found" in {run.id for run in found.proofs}
@@ -34,7 +34,7 @@ def test_without_an_op_the_one_measured_most_is_the_subject(known):
     for name in known.run_ids:
         run = known.run(name)
         trials[run.op] += len(run.trials) * (run.tier == "measured")
-    assert choose(known, ReportRequest()).op.id == trials.most_common(1)[0][0]
+    assert choose_runs(known, ReportRequest()).op.id == trials.most_common(1)[0][0]
 
 
 def test_the_line_of_a_kernel_comes_from_its_systems(known):
@@ -57,7 +57,7 @@ def test_runs_that_do_not_belong_together_are_refused(known, tmp_path: Path, cha
     """One line says what does not fit and what to do."""
     names = [recorded.written(run, tmp_path) for run in (recorded.run(), recorded.run("other", **changes))]
     with pytest.raises(TunerError, match=message):
-        choose(known, ReportRequest(names))
+        choose_runs(known, ReportRequest(names))
 
 
 def test_computed_runs_of_another_op_are_no_proof(known, tmp_path: Path):
@@ -67,34 +67,34 @@ def test_computed_runs_of_another_op_are_no_proof(known, tmp_path: Path):
         for run in (recorded.run(), recorded.run("proof", tier="computed", op="rmsnorm", problem={}))
     ]
     with pytest.raises(TunerError, match="runs of several ops: fmha, rmsnorm"):
-        choose(known, ReportRequest(names))
+        choose_runs(known, ReportRequest(names))
 
 
 def test_a_proof_alone_is_no_report(known):
     """There must be a kernel to report on."""
     with pytest.raises(TunerError, match="only computed runs"):
-        choose(known, ReportRequest(["computed-mask-floor-found"]))
+        choose_runs(known, ReportRequest(["computed-mask-floor-found"]))
 
 
 def test_names_and_files_that_are_none_are_told(known, tmp_path: Path):
     """Unknown run, unknown op and hardware, a file that is no run."""
     with pytest.raises(UnknownNameError, match="measured-h200-fmha-d64-s1024-causal"):
-        choose(known, ReportRequest(["measured-h200-fmha-d64-s1024-casual"]))
+        choose_runs(known, ReportRequest(["measured-h200-fmha-d64-s1024-casual"]))
     junk = tmp_path / "junk.json"
     junk.write_bytes(b"\x00\xff")
     with pytest.raises(InvalidFilesError, match="not a run file"):
-        choose(known, ReportRequest([str(junk)]))
+        choose_runs(known, ReportRequest([str(junk)]))
     for changes in ({"op": "nope"}, {"hw": "nope"}):
         stranger: Run = recorded.run("stranger", **changes)
         with pytest.raises(UnknownNameError, match="nope"):
-            choose(known, ReportRequest([recorded.written(stranger, tmp_path)]))
+            choose_runs(known, ReportRequest([recorded.written(stranger, tmp_path)]))
 
 
 def test_nothing_recorded_says_what_to_run(known):
     """An op without runs, and hardware without runs of the op."""
     with pytest.raises(TunerError, match="run: tune rmsnorm"):
-        choose(known, ReportRequest(op="rmsnorm"))
+        choose_runs(known, ReportRequest(op="rmsnorm"))
     with pytest.raises(TunerError, match="no measured run of fmha on sm_120 is recorded; run: tune fmha --hw sm_120"):
-        choose(known, ReportRequest(op="fmha", hw="sm_120"))
+        choose_runs(known, ReportRequest(op="fmha", hw="sm_120"))
     with pytest.raises(TunerError, match="nothing measured is recorded on a100; run: tune --hw a100"):
-        choose(known, ReportRequest(hw="a100"))
+        choose_runs(known, ReportRequest(hw="a100"))

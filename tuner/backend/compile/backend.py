@@ -10,12 +10,12 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Measurement, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.cache import CompileCache, Identity
-from spak.tuner.backend.compile.features import UNITS, resident
-from spak.tuner.backend.compile.occupancy import Limits
+from spak.tuner.backend.compile.features import UNITS, resident_features
+from spak.tuner.backend.compile.occupancy import OccupancyLimits
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
 from spak.tuner.backend.compile.toolchain import Toolchain
-from spak.tuner.knowledge.predict import Machine, predict_us
+from spak.tuner.knowledge.predict import PredictedMachine, predict_us
 
 MEMORY_LIMIT_BYTES = 6 << 30
 """Address space of a worker and of each tool it runs; the largest of this repository's kernels needs under 2 GiB."""
@@ -55,7 +55,7 @@ class CompileBackend(Backend):
             TunerError: If the hardware facts are not enough to say what fits on an SM, or how fast it is.
         """
         self._target, self._cache = target, cache
-        self._limits, self._machine = Limits.of(target.facts), Machine.of(target.facts)
+        self._limits, self._machine = OccupancyLimits.of(target.facts), PredictedMachine.of(target.facts)
         self._versions = dict(toolchain.versions)
         setup = Setup(
             spec=target.spec_path,
@@ -113,7 +113,7 @@ class CompileBackend(Backend):
     def _features(self, compiled: Compiled) -> dict[str, float] | None:
         if compiled.failure is not None:
             return None
-        return {**compiled.features, **resident(compiled.features, self._limits)}
+        return {**compiled.features, **resident_features(compiled.features, self._limits)}
 
     def _trial(self, request: Request, compiled: Compiled) -> Trial:
         measurements: list[Measurement] = []

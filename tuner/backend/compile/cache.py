@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.tuner.backend.compile.protocol import Compiled
 
-FORMAT = 1
+_FORMAT = 1
 """Changes when what a worker extracts changes, so that older entries are not used."""
 
 
@@ -33,11 +33,11 @@ class Identity:
     versions: Mapping[str, str]
     specialises: Sequence[str] | None = None
 
-    def key(self, problem: Problem, configuration: Configuration) -> str:
+    def key(self, problem: ProblemSize, configuration: Configuration) -> str:
         """Hexadecimal SHA-256 of everything the compiled code depends on."""
         names = problem if self.specialises is None else self.specialises
         parts = {
-            "format": FORMAT,
+            "format": _FORMAT,
             "kernel": self.kernel,
             "source": self.source_sha256,
             "arch": self.arch,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spak.tuner.backend.compile.cubin import resources
 from spak.tuner.backend.compile.errors import CubinError
-from spak.tuner.backend.compile.occupancy import Limits, ctas_per_sm
+from spak.tuner.backend.compile.occupancy import OccupancyLimits, ctas_per_sm
 from spak.tuner.knowledge.predict import WARP_THREADS
 
 UNITS: Mapping[str, str] = {
@@ -62,7 +62,7 @@ def disassemble(cubin: bytes, nvdisasm: str, *, time_limit_s: float) -> str:
     return done.stdout
 
 
-def resident(features: Mapping[str, float], limits: Limits) -> dict[str, float]:
+def resident_features(features: Mapping[str, float], limits: OccupancyLimits) -> dict[str, float]:
     """`ctas_per_sm`, and `warp_occupancy`: resident warps of the most an SM holds (0 to 1)."""
     registers, threads, smem_bytes = (int(features[name]) for name in ("registers", "threads", "smem_bytes"))
     ctas = ctas_per_sm(registers, threads, smem_bytes, limits)

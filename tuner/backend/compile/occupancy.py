@@ -20,7 +20,7 @@ Source: CUDA Occupancy Calculator, warp allocation granularity, compute capabili
 
 
 @dataclass(frozen=True)
-class Limits:
+class OccupancyLimits:
     """What one SM has; the fields are hardware facts of the same names (see laws/hardware)."""
 
     max_warps_per_sm: int
@@ -32,7 +32,7 @@ class Limits:
     smem_reserved_per_cta: int
 
     @classmethod
-    def of(cls, facts: Mapping[str, Scalar]) -> Limits:
+    def of(cls, facts: Mapping[str, Scalar]) -> OccupancyLimits:
         """The limits among `facts`.
 
         Raises:
@@ -44,7 +44,7 @@ class Limits:
         return cls(**{field.name: int(facts[field.name]) for field in fields(cls)})
 
 
-def ctas_per_sm(registers: int, threads: int, smem_bytes: int, limits: Limits) -> int:
+def ctas_per_sm(registers: int, threads: int, smem_bytes: int, limits: OccupancyLimits) -> int:
     """CTAs that are resident on one SM at a time; 0 if not even one fits.
 
     Source: CUDA Occupancy Calculator; registers are allotted to whole warps in units of `register_allocation_unit`.

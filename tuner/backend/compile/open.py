@@ -5,7 +5,7 @@ from __future__ import annotations
 from spak.kernels.registry import spec
 from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity
-from spak.tuner.backend.compile.toolchain import Toolchain, find
+from spak.tuner.backend.compile.toolchain import Toolchain, find_toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.backend.source import source_of, spec_path
 
@@ -17,7 +17,7 @@ def open_task(task: Task, toolchain: Toolchain | None = None) -> CompileBackend:
         TunerError: If a part of the toolchain is missing, the hardware facts do not say what to compile for, or are
             not enough to predict a time.
     """
-    arch, toolchain = task.arch, toolchain or find()
+    arch, toolchain = task.arch, toolchain or find_toolchain()
     specialises = [name for name, parameter in task.op.problem.items() if parameter.specialises]
     source = source_of(task.op.id, with_spec=True)
     identity = Identity(task.op.id, source, arch, toolchain.versions, specialises or None)

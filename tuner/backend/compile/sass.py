@@ -11,7 +11,7 @@ import networkx as nx
 
 from spak.tuner.knowledge.predict import WARP_THREADS
 
-KINDS = {
+_KINDS = {
     "tensor": "HMMA HGMMA IMMA IGMMA QMMA QGMMA OMMA DMMA BMMA BGMMA UTCHMMA UTCQMMA UTCIMMA UTCOMMA",
     "mufu": "MUFU",
     "fp32": "FFMA FADD FMUL FMNMX FSEL FSETP FFMA2 FADD2 FMUL2 FMNMX3 FADD3",
@@ -23,7 +23,7 @@ KINDS = {
 }
 """Kind -> opcodes. Source: CUDA Binary Utilities, Instruction Set Reference, tables for Ampere to Blackwell."""
 
-_KIND_OF = {opcode: kind for kind, opcodes in KINDS.items() for opcode in opcodes.split()}
+_KIND_OF = {opcode: kind for kind, opcodes in _KINDS.items() for opcode in opcodes.split()}
 _LINE = re.compile(
     r"^\s*/\*([0-9a-f]{4,})\*/\s+(?:(@!?U?P[0-9T]+)\s+)?([A-Z][A-Z0-9_]*)((?:\.[A-Za-z0-9_]+)*)\s*(.*?)\s*;"
 )
@@ -54,7 +54,7 @@ class Instruction:
     conditional: bool
 
 
-def parse(text: str, symbol: str) -> tuple[list[Instruction], dict[str, int]]:
+def parse_sass(text: str, symbol: str) -> tuple[list[Instruction], dict[str, int]]:
     """The instructions of the function `symbol` in `nvdisasm -c` output, and label -> index of what follows it."""
     instructions: list[Instruction] = []
     labels: dict[str, int] = {}
@@ -83,20 +83,20 @@ def of_disassembly(text: str, symbol: str) -> dict[str, float]:
 
     The hot loop is the innermost loop with the most tensor-core instructions, or without any the most arithmetic; of
     equals the shortest. `loop_found` is 0 where nothing loops and the counts are the whole function's.
-    `loop_instructions` are all of them, `loop_<kind>` those of a kind (`KINDS`).
+    `loop_instructions` are all of them, `loop_<kind>` those of a kind (`_KINDS`).
     `loop_spill_bytes` is what one thread moves to and from local memory, `loop_shared_bytes` what the warp moves to and
     from shared memory, its share of what wgmma reads there included.
     `loop_tensor_flops` are multiply and add of the warp's share of the products, counted as two; 0 where their shape is
     not in the code (tcgen05 takes it from a descriptor).
     """
-    instructions, labels = parse(text, symbol)
+    instructions, labels = parse_sass(text, symbol)
     hot = _hottest(list(_loops(instructions, labels)) if instructions else [], instructions)
     executed = [instructions[i] for i in sorted(hot)] if hot else instructions
     counts = Counter(kind for one in executed if (kind := _KIND_OF.get(one.opcode)))
     return {
         "loop_found": float(bool(hot)),
         "loop_instructions": float(len(executed)),
-        **{f"loop_{kind}": float(counts[kind]) for kind in KINDS},
+        **{f"loop_{kind}": float(counts[kind]) for kind in _KINDS},
         "loop_spill_bytes": float(sum(_width(one.modifiers) for one in executed if one.opcode in {"LDL", "STL"})),
         "loop_shared_bytes": float(sum(map(_shared_bytes, executed))),
         "loop_tensor_flops": float(sum(map(_tensor_flops, executed))),

@@ -32,7 +32,7 @@ class Toolchain:
     versions: dict[str, str]
 
 
-def find() -> Toolchain:
+def find_toolchain() -> Toolchain:
     """The toolchain of this environment: installed packages first, then the search path.
 
     Raises:

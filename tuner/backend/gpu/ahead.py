@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from spak.kg.model.base import Configuration, Problem
+from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Failure
 from spak.tuner.backend.base import exception_failure
 from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
@@ -50,7 +50,7 @@ class Compiler(Protocol):
     toolchain: Mapping[str, str]
     """Component -> version."""
 
-    def start(self, problem: Problem, configuration: Configuration) -> Future[CompiledFunctions]:
+    def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
         """Compile, or join the same request under way; does not wait."""
         ...
 
@@ -70,7 +70,7 @@ class AheadCompiler:
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
         self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
 
-    def start(self, problem: Problem, configuration: Configuration) -> Future[CompiledFunctions]:
+    def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
         """Compile, or join the same request under way; does not wait."""
         identity = (*sorted(problem.items()), None, *sorted(configuration.items()))
         if identity not in self._asked:
@@ -91,7 +91,7 @@ def tileiras_version() -> str:
     return found[1] if found else ""
 
 
-def _compile(target: CubinTarget, problem: Problem, configuration: Configuration) -> CompiledFunctions:
+def _compile(target: CubinTarget, problem: ProblemSize, configuration: Configuration) -> CompiledFunctions:
     from cuda.tile import compiler_timeout
 
     started = time.perf_counter()

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from spak.kg.model.base import Problem
+from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.features import UNITS
 from spak.tuner.backend.gpu.ahead import CompiledFunctions, Compiler
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
-from spak.tuner.backend.gpu.supervisor import Outcome, Supervisor
+from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor
 from spak.tuner.backend.gpu.timing import Plan
 
 Inspect = Callable[[CompiledFunctions], Mapping[str, float]]
@@ -122,7 +122,7 @@ class GpuBackend(Backend):
             for start in range(0, len(group), self.batch_size):
                 yield from self._batch(group[start : start + self.batch_size])
 
-    def references(self, problem: Problem) -> dict[str, Measurement]:
+    def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of the library baselines at `problem`, from the same rounds as the trials so far."""
         return {name: _time(samples) for name, samples in self._references.get(_key(problem), {}).items()}
 
@@ -149,7 +149,7 @@ class GpuBackend(Backend):
                 index = outcome.contestant.index
                 yield requests[index], self._trial(requests[index], compiled[index], outcome)
 
-    def _next(self, problem: Problem, contestants: Sequence[Contestant]) -> Batch:
+    def _next(self, problem: ProblemSize, contestants: Sequence[Contestant]) -> Batch:
         self._num_batches += 1
         return Batch(
             problem=problem,
@@ -161,14 +161,14 @@ class GpuBackend(Backend):
             skip=frozenset((*self._method.skip_baselines, *self.failed_baselines)),
         )
 
-    def _note_baseline(self, problem: Problem, outcome: Outcome) -> None:
+    def _note_baseline(self, problem: ProblemSize, outcome: ContestantOutcome) -> None:
         name = outcome.contestant.baseline
         if outcome.failure is not None:
             self.failed_baselines[name] = f"{outcome.failure.type}: {outcome.failure.message}"
             return
         self._references.setdefault(_key(problem), {}).setdefault(name, []).extend(outcome.samples)
 
-    def _trial(self, request: Request, code: CompiledFunctions, outcome: Outcome) -> Trial:
+    def _trial(self, request: Request, code: CompiledFunctions, outcome: ContestantOutcome) -> Trial:
         features = self._features(code) or {}
         measurements = [Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in sorted(features.items())]
         if outcome.error is not None:
@@ -191,7 +191,7 @@ class GpuBackend(Backend):
         return None if code.failure is not None else dict(self._inspect(code))
 
 
-def _key(problem: Problem) -> tuple[object, ...]:
+def _key(problem: ProblemSize) -> tuple[object, ...]:
     return tuple(sorted(problem.items()))
 
 

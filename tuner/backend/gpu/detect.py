@@ -21,7 +21,7 @@ class Gpu:
 
 def detect() -> Gpu | None:
     """The first GPU, or None if there is no driver or no card."""
-    return parse(smi("name,driver_version,compute_cap", timeout_s=30))
+    return parse_devices(smi("name,driver_version,compute_cap", timeout_s=30))
 
 
 def smi(query: str, *, timeout_s: float) -> str:
@@ -33,7 +33,7 @@ def smi(query: str, *, timeout_s: float) -> str:
         return ""
 
 
-def parse(output: str) -> Gpu | None:
+def parse_devices(output: str) -> Gpu | None:
     """The first card of what `detect` asks for: `NVIDIA H200, 580.159.03, 9.0`."""
     fields = [field.strip() for field in next(iter(output.splitlines()), "").split(",")]
     if len(fields) != 3:  # noqa: PLR2004  # the three that `detect` asks for

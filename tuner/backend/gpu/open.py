@@ -10,10 +10,10 @@ from pathlib import Path
 from spak.kg.model.base import Scalar
 from spak.tuner.backend.compile.backend import TIME_LIMIT_S
 from spak.tuner.backend.compile.errors import CompilerMissingError, CubinError
-from spak.tuner.backend.compile.features import disassemble, of_cubin, resident
-from spak.tuner.backend.compile.occupancy import Limits as SmLimits
+from spak.tuner.backend.compile.features import disassemble, of_cubin, resident_features
+from spak.tuner.backend.compile.occupancy import OccupancyLimits as SmLimits
 from spak.tuner.backend.compile.sass import of_disassembly
-from spak.tuner.backend.compile.toolchain import find
+from spak.tuner.backend.compile.toolchain import find_toolchain
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
@@ -48,7 +48,7 @@ def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
         all_features = [of_cubin(cubin.code, cubin.symbol) for cubin in cubins]
         spill_bytes = max(features["spill_bytes"] for features in all_features)
         hot = {name: all_features[0][name] for name in ("registers", "smem_bytes", "threads")}
-        fits = resident(hot, limits)["ctas_per_sm"]
+        fits = resident_features(hot, limits)["ctas_per_sm"]
         if code.keys[0] not in loops:
             loops[code.keys[0]] = hot_loop(cubins[0])
         return {**hot, "spill_bytes": spill_bytes, "ctas_per_sm": fits, **loops[code.keys[0]]}
@@ -59,7 +59,7 @@ def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
 def hot_loop(cubin: Cubin) -> dict[str, float]:
     """The features of the hot loop that a time is predicted from; none where there is no disassembler."""
     try:
-        text = disassemble(cubin.code, find().nvdisasm, time_limit_s=TIME_LIMIT_S)
+        text = disassemble(cubin.code, find_toolchain().nvdisasm, time_limit_s=TIME_LIMIT_S)
     except (CompilerMissingError, CubinError, subprocess.TimeoutExpired):
         return {}
     found = of_disassembly(text, cubin.symbol)

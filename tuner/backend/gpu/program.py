@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spak.kernels.interface import KernelSpec
-from spak.kg.model.base import Problem
+from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Device
 from spak.tuner.backend.gpu.ahead import CubinTarget
 from spak.tuner.backend.gpu.clocks import open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
 from spak.tuner.backend.gpu.detect import detect
-from spak.tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
+from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
 from spak.tuner.backend.gpu.timing import CudaTimer, Launch
 
 
@@ -33,10 +33,10 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         gpu = detect()
         self._driver = gpu.driver if gpu is not None else ""
         self._loaded = load_ahead_of_time(CubinStore(target.cubins), target.source_sha256)
-        self._problem: Problem = {}
+        self._problem: ProblemSize = {}
         self._ready: dict[int, Launch] = {}
 
-    def prepare(self, problem: Problem, seed: int) -> Sequence[str]:
+    def prepare(self, problem: ProblemSize, seed: int) -> Sequence[str]:
         """Fresh inputs, NaN outputs and the float64 reference; what the last problem size held is released first."""
         self._ready, self._inputs, self._outputs, self._reference = {}, None, None, []
         self._torch.cuda.empty_cache()
@@ -91,11 +91,11 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         except Exception:  # noqa: BLE001  # any exception is the answer
             return False
 
-    def machine(self) -> Machine:
+    def machine(self) -> SeenDevice:
         """The device and what was seen of it."""
         l2, timer = self._timer.describe()
         clocks = self._clocks.sm_mhz or (None, None)
-        return Machine(
+        return SeenDevice(
             device=Device(
                 name=self._torch.cuda.get_device_name(),
                 driver=self._driver,

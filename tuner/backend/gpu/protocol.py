@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from spak.kg.model.base import Configuration, Problem
+from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Device, Failure, Invalidity
 from spak.tuner.backend.gpu.timing import Plan
 
-Stage = Literal["open", "prepare", "check", "ready", "time", "close"]
+TaskStage = Literal["open", "prepare", "check", "ready", "time", "close"]
 """What the worker is doing: each has its own time limit."""
 
 FIRST_BASELINE = 1_000_000
@@ -39,7 +39,7 @@ class Batch:
         skip: Baselines it leaves out.
     """
 
-    problem: Problem
+    problem: ProblemSize
     contestants: tuple[Contestant, ...]
     seed: int
     plan: Plan
@@ -52,14 +52,14 @@ class Batch:
 class Opened:
     """The worker holds a device and takes batches; `machine` describes it."""
 
-    machine: Machine
+    machine: SeenDevice
 
 
 @dataclass(frozen=True)
-class Step:
+class TaskStep:
     """The worker begins `stage` of contestant `index`; its time limit starts now."""
 
-    stage: Stage
+    stage: TaskStage
     index: int = NOBODY
 
 
@@ -90,7 +90,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedContestant:
     """All samples of contestant `index`, in microseconds."""
 
     index: int
@@ -101,14 +101,14 @@ class Timed:
 class Done:
     """The batch is over; the machine as it was while timing."""
 
-    machine: Machine
+    machine: SeenDevice
 
 
-Message = Opened | Step | Prepared | Checked | Failed | Timed | Done
+Message = Opened | TaskStep | Prepared | Checked | Failed | TimedContestant | Done
 
 
 @dataclass(frozen=True)
-class Machine:
+class SeenDevice:
     """The device as the worker sees it; its clocks are those of all that was timed so far."""
 
     device: Device
@@ -126,7 +126,7 @@ class WrongOutputError(Exception):
 class DeviceProgram(Protocol):
     """What runs inside the worker. Every method returns only when the device has finished."""
 
-    def prepare(self, problem: Problem, seed: int) -> Sequence[str]:
+    def prepare(self, problem: ProblemSize, seed: int) -> Sequence[str]:
         """Make fresh inputs, poisoned outputs and the reference; forget the last ones. Names the library baselines."""
         ...
 
@@ -155,7 +155,7 @@ class DeviceProgram(Protocol):
         """Whether the device still answers after an exception."""
         ...
 
-    def machine(self) -> Machine:
+    def machine(self) -> SeenDevice:
         """What was seen so far."""
         ...
 

@@ -25,20 +25,20 @@ from spak.tuner.backend.gpu.protocol import (
     Contestant,
     Done,
     Failed,
-    Machine,
     Message,
     Opened,
     Opener,
     Prepared,
-    Stage,
-    Step,
-    Timed,
+    SeenDevice,
+    TaskStage,
+    TaskStep,
+    TimedContestant,
 )
 from spak.tuner.backend.gpu.worker import serve
 
 
 @dataclass(frozen=True)
-class Limits:
+class WorkerLimits:
     """Seconds each stage may take before the worker is ended."""
 
     open_s: float = 180.0
@@ -48,14 +48,14 @@ class Limits:
     time_s: float = 10.0
     close_s: float = 30.0
 
-    def of(self, stage: Stage) -> float:
+    def of(self, stage: TaskStage) -> float:
         """The limit of `stage`."""
         seconds: float = getattr(self, f"{stage}_s")
         return seconds
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ContestantOutcome:
     """What became of one contestant.
 
     Attributes:
@@ -75,7 +75,7 @@ class Outcome:
 class _End:
     """How an attempt at a batch ended early."""
 
-    step: Step
+    step: TaskStep
     failed: Failed
 
 
@@ -87,16 +87,16 @@ class Supervisor:
         restarts: How many workers were lost.
     """
 
-    def __init__(self, opener: Opener, limits: Limits | None = None) -> None:
+    def __init__(self, opener: Opener, limits: WorkerLimits | None = None) -> None:
         """Start nothing yet: the worker starts with the first batch."""
         self._opener = opener
-        self._limits = limits or Limits()
+        self._limits = limits or WorkerLimits()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
-        self.machine: Machine | None = None
+        self.machine: SeenDevice | None = None
         self.restarts = 0
 
-    def run(self, batch: Batch) -> Iterator[Outcome]:
+    def run(self, batch: Batch) -> Iterator[ContestantOutcome]:
         """One outcome for each contestant, failures included.
 
         Raises:
@@ -118,7 +118,7 @@ class Supervisor:
             if not attempt.waiting:
                 return
 
-    def _judge(self, attempt: _Attempt, end: _End) -> Outcome:
+    def _judge(self, attempt: _Attempt, end: _End) -> ContestantOutcome:
         suspect = attempt.waiting.pop(end.step.index)
         if end.step.stage == "time" and attempt.waiting:
             alone = _Attempt(replace(attempt.batch, contestants=(suspect,)))
@@ -126,11 +126,11 @@ class Supervisor:
             if again is None:
                 return alone.take()[0]
             end = again
-        return Outcome(suspect, invalidity=end.failed.invalidity, failure=end.failed.failure)
+        return ContestantOutcome(suspect, invalidity=end.failed.invalidity, failure=end.failed.failure)
 
     def _play(self, attempt: _Attempt) -> _End | None:
         """One go at all that waits; None if it went through."""
-        step = Step("open")
+        step = TaskStep("open")
         try:
             connection = self._worker()
             if isinstance(connection, Failed):
@@ -139,7 +139,7 @@ class Supervisor:
             connection.send(attempt.rest())
             while True:
                 message = self._receive(connection, step.stage)
-                if isinstance(message, Step):
+                if isinstance(message, TaskStep):
                     step = message
                 elif isinstance(message, Failed) and message.fatal:
                     self._discard()
@@ -157,7 +157,7 @@ class Supervisor:
             failure = Failure(type="WorkerDied", message=self._discard())
             return _End(step, Failed(step.index, "runtime", failure))
 
-    def _receive(self, connection: Connection, stage: Stage) -> Message:
+    def _receive(self, connection: Connection, stage: TaskStage) -> Message:
         if not connection.poll(self._limits.of(stage)):
             raise TimeoutError
         message: Message = connection.recv()
@@ -216,7 +216,7 @@ class _Attempt:
         self.batch = batch
         self.waiting = {contestant.index: contestant for contestant in batch.contestants}
         self._checks: dict[int, Checked] = {}
-        self._finished: list[Outcome] = []
+        self._finished: list[ContestantOutcome] = []
 
     def rest(self) -> Batch:
         """The batch without what is finished; what passed its check is marked."""
@@ -230,15 +230,15 @@ class _Attempt:
             self.batch = replace(self.batch, with_baselines=False)
         elif isinstance(message, Checked):
             self._checks[message.index] = message
-        elif isinstance(message, Timed):
+        elif isinstance(message, TimedContestant):
             check = self._checks[message.index]
-            outcome = Outcome(self.waiting.pop(message.index), message.samples, check.error, check.wall_ms)
+            outcome = ContestantOutcome(self.waiting.pop(message.index), message.samples, check.error, check.wall_ms)
             self._finished.append(outcome)
         elif isinstance(message, Failed):
             contestant = self.waiting.pop(message.index)
-            self._finished.append(Outcome(contestant, invalidity=message.invalidity, failure=message.failure))
+            self._finished.append(ContestantOutcome(contestant, invalidity=message.invalidity, failure=message.failure))
 
-    def take(self) -> list[Outcome]:
+    def take(self) -> list[ContestantOutcome]:
         """What finished since the last call."""
         finished, self._finished = self._finished, []
         return finished

@@ -29,8 +29,8 @@ from spak.tuner.backend.gpu.protocol import (
     Opened,
     Opener,
     Prepared,
-    Step,
-    Timed,
+    TaskStep,
+    TimedContestant,
     WrongOutputError,
 )
 from spak.tuner.backend.gpu.timing import interleave
@@ -65,7 +65,7 @@ class _Round:
 
     def run(self, batch: Batch) -> bool:
         """Check all, then time all; False once the device is lost."""
-        self._send(Step("prepare"))
+        self._send(TaskStep("prepare"))
         try:
             names = self._device.prepare(batch.problem, batch.seed)
         except Exception as error:  # noqa: BLE001
@@ -80,7 +80,7 @@ class _Round:
             if not contestant.checked and not self._lost:
                 self._check(contestant)
         for contestant in self._remaining(batch):
-            self._guard(Step("ready", contestant.index), partial(self._ready, contestant, batch))
+            self._guard(TaskStep("ready", contestant.index), partial(self._ready, contestant, batch))
         self._time(batch)
         if not self._lost:
             self._send(Done(self._device.machine()))
@@ -91,7 +91,7 @@ class _Round:
 
     def _check(self, contestant: Contestant) -> None:
         started = time.perf_counter()
-        error = self._guard(Step("check", contestant.index), lambda: self._device.check(contestant))
+        error = self._guard(TaskStep("check", contestant.index), lambda: self._device.check(contestant))
         if error is not None:
             self._send(Checked(contestant.index, error, (time.perf_counter() - started) * 1e3))
 
@@ -110,16 +110,16 @@ class _Round:
             calls += 1
             if calls % len(contestants) == 0:
                 self._device.observe()
-            taken = self._guard(Step("time", contestant.index), lambda: self._device.sample(contestant))
+            taken = self._guard(TaskStep("time", contestant.index), lambda: self._device.sample(contestant))
             return math.inf if taken is None else taken
 
         by_index = {contestant.index: contestant for contestant in contestants}
         rng = random.Random(batch.seed)  # noqa: S311  # orders, not secrets
         samples = interleave(list(by_index), lambda i: sample(by_index[i]), batch.plan, rng, best_us=batch.best_us)
         for contestant in self._remaining(batch):
-            self._send(Timed(contestant.index, tuple(samples[contestant.index])))
+            self._send(TimedContestant(contestant.index, tuple(samples[contestant.index])))
 
-    def _guard(self, step: Step, action: Callable[[], float]) -> float | None:
+    def _guard(self, step: TaskStep, action: Callable[[], float]) -> float | None:
         """Announce a step and take it; an exception ends its contestant, or the worker if the device is gone."""
         if self._lost:
             return None

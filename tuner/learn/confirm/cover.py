@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.tree import Const, walk
-from spak.kg.law.conflict import Space
+from spak.kg.law.conflict import CommonGround
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import inside
 from spak.kg.law.status import UNBOUNDED, bounds
@@ -80,7 +80,7 @@ def _contains(general: Law, special: Law, store: Store) -> bool:
     op = store.ops[special.scope.op]
     facts = {f"hw.{name}": value for name, value in hardware_facts(store, special.scope.hw).items()}
     regions = (_region(general), _region(special))
-    for problem in Space(op, facts=facts).problems.values():
+    for problem in CommonGround(op, facts=facts).problems.values():
         if not _speaks(special, problem):
             continue
         if not _speaks(general, problem):

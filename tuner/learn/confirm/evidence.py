@@ -18,7 +18,7 @@ from spak.kg.law.status import size
 from spak.kg.law.toolchain import compiler_of, holds_for
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
-from spak.kg.model.law import Evidence, Law, Role
+from spak.kg.model.law import Evidence, EvidenceRole, Law
 from spak.kg.model.run import Run
 from spak.kg.model.store import Store
 from spak.tuner.engine.audit import MIN_REFERENCES
@@ -88,7 +88,7 @@ class RunWitness:
         """`entry` as the run's trials give it."""
         return self._entry(self.says(law, entry.problems), entry.role)
 
-    def _entry(self, said: Judgement, role: Role) -> Evidence:
+    def _entry(self, said: Judgement, role: EvidenceRole) -> Evidence:
         return Evidence(
             run=self.run.id,
             verdict=said.verdict,

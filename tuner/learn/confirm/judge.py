@@ -13,13 +13,13 @@ import numpy as np
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.law.scope import inside
-from spak.kg.model.base import Problem, Scalar
-from spak.kg.model.law import Bound, Law, Verdict
+from spak.kg.model.base import ProblemSize, Scalar
+from spak.kg.model.law import Bound, EvidenceVerdict, Law
 from spak.tuner.knowledge.correlation import Floats
 from spak.tuner.learn.mining.indifferent import matched
 from spak.tuner.learn.mining.table import Bools, TrialTable, problem_text
 
-Effect = Mapping[str, Bound]
+_Effect = Mapping[str, Bound]
 """What a claim says of each effect."""
 
 MIN_TESTED = 3
@@ -42,7 +42,7 @@ class Judgement:
         problems: Those the verdict rests on.
     """
 
-    verdict: Verdict
+    verdict: EvidenceVerdict
     effect: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def judge(
     return _together({row: one for row, one in said.items() if one is not None}, table, min_problems)
 
 
-def in_scope(law: Law, problems: Sequence[Problem], facts: Mapping[str, Scalar]) -> list[bool]:
+def in_scope(law: Law, problems: Sequence[ProblemSize], facts: Mapping[str, Scalar]) -> list[bool]:
     """For each problem size: whether it is within the law's scope; one that leaves the condition open does not speak."""
     known = {f"hw.{name}": value for name, value in facts.items()}
     found = [inside(law.scope, {**problem, **known}) for problem in problems]
@@ -83,7 +83,7 @@ def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> 
     effect = law.claim.effect
     match meaning(law).test:
         case EffectTest(region):
-            judges: Mapping[str, Callable[[Effect, TrialTable, int, Bools], Judgement | None]] = {
+            judges: Mapping[str, Callable[[_Effect, TrialTable, int, Bools], Judgement | None]] = {
                 "slowdown": _slowdown,
                 "failure_rate": _failure,
             }
@@ -96,7 +96,7 @@ def _row(law: Law, table: TrialTable, row: int, facts: Mapping[str, Scalar]) -> 
     return None
 
 
-def _slowdown(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
+def _slowdown(effect: _Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
     """Against the best seen at this size, inside the region or not: a region that holds the best refutes itself."""
     bound = effect["slowdown"].at_least if "slowdown" in effect else None
     far = 1.0 if bound is None else bound
@@ -112,7 +112,7 @@ def _slowdown(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judge
     return _measured("supports" if float(low[row, seen].min()) >= far else "inconclusive", table, row, seen)
 
 
-def _measured(verdict: Verdict, table: TrialTable, row: int, seen: Bools) -> Judgement:
+def _measured(verdict: EvidenceVerdict, table: TrialTable, row: int, seen: Bools) -> Judgement:
     """The nearest to the best; of a refutation the one that refutes, whose interval lies wholly below the bound."""
     low, high = table.slowdown_bounds()
     best = float(np.nanmin(table.time[row]))
@@ -123,7 +123,7 @@ def _measured(verdict: Verdict, table: TrialTable, row: int, seen: Bools) -> Jud
     return Judgement(verdict, effect, {"slowdown": (least, float(high[row, nearest]))})
 
 
-def _failure(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
+def _failure(effect: _Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
     del effect
     ran = int((mask & (table.observed | table.compiled)[row] & ~table.failed[row]).sum())
     broken = int((mask & table.failed[row]).sum())
@@ -132,7 +132,7 @@ def _failure(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgem
     return Judgement("refutes" if ran else "supports", {"failure_rate": broken / (ran + broken)}, {})
 
 
-def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
+def _feature(effect: _Effect, table: TrialTable, row: int, mask: Bools) -> Judgement | None:
     """A claim about compiled code: exact, so one configuration that differs refutes."""
     name, bound = next(iter(effect.items()))
     values: Floats | None = table.features.get(name)
@@ -149,7 +149,7 @@ def _feature(effect: Effect, table: TrialTable, row: int, mask: Bools) -> Judgem
     return Judgement("supports", {name: observed}, {}) if shown.size >= MIN_TESTED else None
 
 
-def _preferred(test: SettingTest, effect: Effect, table: TrialTable, row: int) -> Judgement | None:
+def _preferred(test: SettingTest, effect: _Effect, table: TrialTable, row: int) -> Judgement | None:
     """The best with the setting against the best of what it is said to beat, both of which must have been tried enough."""
     mask = table.having(test.setting)
     if not mask.any():
@@ -166,7 +166,7 @@ def _preferred(test: SettingTest, effect: Effect, table: TrialTable, row: int) -
     cost = float(table.time[row, first] / table.time[row, other]) - 1
     low = float(table.low[row, first] / table.high[row, other]) - 1
     high = float(table.high[row, first] / table.low[row, other]) - 1
-    verdict: Verdict = "supports" if high <= within else "refutes" if low > within else "inconclusive"
+    verdict: EvidenceVerdict = "supports" if high <= within else "refutes" if low > within else "inconclusive"
     return Judgement(verdict, {"cost": cost}, {"cost": (low, high)})
 
 
@@ -189,7 +189,9 @@ def _tie(test: AxisTest, table: TrialTable, row: int) -> Judgement | None:
     most = table.high[row][contexts].max(axis=1) / table.low[row][contexts].min(axis=1) - 1
     least = np.maximum(0.0, table.low[row][contexts].max(axis=1) / table.high[row][contexts].min(axis=1) - 1)
     interval = (float(np.median(least)), float(np.median(most)))
-    verdict: Verdict = "supports" if interval[1] <= within else "refutes" if interval[0] > within else "inconclusive"
+    verdict: EvidenceVerdict = (
+        "supports" if interval[1] <= within else "refutes" if interval[0] > within else "inconclusive"
+    )
     return Judgement(verdict, {"change": float(np.median(change))}, {"change": interval})
 
 
@@ -198,7 +200,7 @@ def _together(rows: Mapping[int, Judgement], table: TrialTable, min_problems: in
         return Judgement("inconclusive", reason="no problem size in scope was tried enough")
     refuting = {row: said for row, said in rows.items() if said.verdict == "refutes"}
     supporting = {row: said for row, said in rows.items() if said.verdict == "supports"}
-    verdict: Verdict
+    verdict: EvidenceVerdict
     if refuting:
         verdict, chosen, reason = "refutes", refuting, f"contradicted at {len(refuting)} of {len(rows)} problem sizes"
     elif len(supporting) >= min_problems:

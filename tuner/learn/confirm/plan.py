@@ -11,7 +11,7 @@ import numpy.typing as npt
 from spak.kg.expression import Expression
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.law import Law
 from spak.kg.model.run import Trial
 from spak.kg.space.space import Space
@@ -44,7 +44,7 @@ class HeldOut:
         budget: Most measurements.
     """
 
-    problems: tuple[Problem, ...]
+    problems: tuple[ProblemSize, ...]
     budget: int
     pool: Space | None = None
 
@@ -117,7 +117,7 @@ class _Ranked:
 def _test(
     law: Law,
     ranked: _Ranked,
-    where: tuple[Problem, Space | None],
+    where: tuple[ProblemSize, Space | None],
     facts: Mapping[str, Scalar],
     rng: np.random.Generator,
 ) -> list[Configuration]:
@@ -146,7 +146,7 @@ def _test(
 
 def _strangers(
     region: Expression,
-    where: tuple[Problem, Space | None],
+    where: tuple[ProblemSize, Space | None],
     facts: Mapping[str, Scalar],
     rng: np.random.Generator,
 ) -> list[Configuration]:

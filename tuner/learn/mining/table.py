@@ -12,7 +12,7 @@ import numpy.typing as npt
 from spak.kg.expression import Expression
 from spak.kg.expression.columns import Column
 from spak.kg.formats.recording import canonical
-from spak.kg.model.base import Configuration, Problem, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.run import Run, Trial
 from spak.kg.space.factors import Codes, holds
 from spak.kg.space.space import Setting, Space
@@ -36,7 +36,7 @@ class TrialTable:
     """
 
     space: Space
-    problems: tuple[Problem, ...]
+    problems: tuple[ProblemSize, ...]
     time: Floats
     low: Floats
     high: Floats
@@ -44,7 +44,7 @@ class TrialTable:
     features: Mapping[str, Floats]
 
     @classmethod
-    def untried(cls, space: Space, problems: Sequence[Problem]) -> TrialTable:
+    def untried(cls, space: Space, problems: Sequence[ProblemSize]) -> TrialTable:
         """Configurations of which nothing is known."""
         time, low, high = (np.full((len(problems), len(space)), np.nan) for _ in range(3))
         return cls(space, tuple(problems), time, low, high, np.zeros(time.shape, dtype=bool), {})
@@ -129,7 +129,7 @@ class TrialTable:
             features={name: values[rows] for name, values in self.features.items()},
         )
 
-    def at(self, problem: Problem) -> TrialTable:
+    def at(self, problem: ProblemSize) -> TrialTable:
         """The same configurations untried at `problem`, each compiled feature at the most seen elsewhere."""
         most = {name: np.fmax.reduce(values, axis=0, keepdims=True) for name, values in self.features.items()}
         return replace(TrialTable.untried(self.space, (problem,)), features=most)

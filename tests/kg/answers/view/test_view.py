@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from spak.kg.answers.view.document import document, to_json
+from spak.kg.answers.view.document import view_document, view_json
 from spak.kg.answers.view.page import SCRIPTS, html
 from spak.kg.files.loader import load
 from spak.kg.law.conflict import Conflict
@@ -38,10 +38,10 @@ CONFLICT = Conflict(("small-tiles", "spills"), "one prefers what the other avoid
 
 
 def shown(root: Any = ROOT) -> dict[str, Any]:
-    page = document(
+    page = view_document(
         root, paths={"spills": "sm_120/fmha/spills.yaml"}, load_run={"run-b": RUN}.get, conflicts=[CONFLICT]
     )
-    return json.loads(to_json(page))
+    return json.loads(view_json(page))
 
 
 def law(identifier: str) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_facts_carry_their_sources():
 
 def test_the_page_contains_the_whole_document():
     """Packed and unpacked, it is the same document; the same laws give the same bytes."""
-    text = to_json(document(ROOT, paths={}, load_run={}.get))
+    text = view_json(view_document(ROOT, paths={}, load_run={}.get))
     assert unpacked(html(text)) == json.loads(text)
     assert html(text) == html(text)
 
@@ -134,9 +134,9 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u2028<
 
 def test_a_hostile_law_adds_no_tag_and_no_script():
     """Texts that would end the script block, open a comment or a tag come back as text, and the page's tags stay the same."""
-    plain = html(to_json(document(ROOT, paths={}, load_run={}.get)))
+    plain = html(view_json(view_document(ROOT, paths={}, load_run={}.get)))
     spoilt = msgspec.structs.replace(ROOT.laws["spills"], title=HOSTILE)
-    page = html(to_json(document(ROOT.with_laws(spoilt), paths={}, load_run={}.get)))
+    page = html(view_json(view_document(ROOT.with_laws(spoilt), paths={}, load_run={}.get)))
     assert Reader(page).tags == Reader(plain).tags
     assert unpacked(page)["laws"][0]["title"] == HOSTILE
 
@@ -174,6 +174,6 @@ def test_assets_stay_short(name):
 def test_the_page_of_the_shipped_laws_is_small_enough_to_send():
     """Below 100 kB with every law and every fact."""
     laws = load(SHIPPED)
-    page = html(to_json(document(laws, paths=laws.paths["law"], load_run=laws.run)))
+    page = html(view_json(view_document(laws, paths=laws.paths["law"], load_run=laws.run)))
     assert len(page.encode()) < 100_000
     assert len(unpacked(page)["laws"]) == len(laws.laws)

@@ -100,7 +100,7 @@ def test_a_missing_compiler_says_how_to_install_it(monkeypatch):
     """Without the package, one line with the command that helps."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CompilerMissingError, match=r"pip install 'spak\[compile\]'"):
-        toolchain.find()
+        toolchain.find_toolchain()
 
 
 def test_a_missing_tool_names_itself(monkeypatch, tmp_path):
@@ -108,14 +108,14 @@ def test_a_missing_tool_names_itself(monkeypatch, tmp_path):
     monkeypatch.setattr(toolchain, "_packaged", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CompilerMissingError, match="tileiras was found neither"):
-        toolchain.find()
+        toolchain.find_toolchain()
     for name in ("tileiras", "nvdisasm"):
         tool = tmp_path / name
         tool.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 13.4, V13.4.92'\n")
         tool.chmod(0o755)
-    assert toolchain.find().versions["tileiras"] == "13.4.92"
+    assert toolchain.find_toolchain().versions["tileiras"] == "13.4.92"
     tool.write_text("#!/bin/sh\necho something else\n")
-    assert toolchain.find().versions["nvdisasm"] == "unknown"
+    assert toolchain.find_toolchain().versions["nvdisasm"] == "unknown"
 
 
 @pytest.mark.compiler
@@ -156,7 +156,7 @@ def test_line_information_does_not_change_the_code(question, tmp_path):
 
     from spak.tuner.backend.compile.features import disassemble
 
-    tools = toolchain.find()
+    tools = toolchain.find_toolchain()
     (job,) = SPEC.compile_jobs(question.problem, configured(question, tile_m=32, tile_n=32))
     file = io.BytesIO()
     signature = job.signature.with_symbol(job.symbol)

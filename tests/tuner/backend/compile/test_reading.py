@@ -17,9 +17,9 @@ from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
 from spak.tuner.backend.compile.errors import CubinError
-from spak.tuner.backend.compile.features import of_cubin, resident
-from spak.tuner.backend.compile.occupancy import Limits, ctas_per_sm
-from spak.tuner.backend.compile.sass import of_disassembly, parse
+from spak.tuner.backend.compile.features import of_cubin, resident_features
+from spak.tuner.backend.compile.occupancy import OccupancyLimits, ctas_per_sm
+from spak.tuner.backend.compile.sass import of_disassembly, parse_sass
 from spak.tuner.errors import TunerError
 
 DATA = Path(__file__).parents[3] / "data" / "cubins.json"
@@ -163,7 +163,7 @@ def test_only_the_named_function_is_read():
     text = code("FADD R1, R2, R3", "EXIT") + "\n" + code("MUFU.EX2 R1, R2", "RET.REL.NODEC R2 `(k)", symbol="helper")
     whole = {**dict.fromkeys(of_disassembly("", "k"), 0), "loop_fp32": 1, "loop_instructions": 2}
     assert of_disassembly(text, "k") == whole
-    assert parse(text, "helper")[0][0].opcode == "MUFU"
+    assert parse_sass(text, "helper")[0][0].opcode == "MUFU"
     assert of_disassembly(text, "absent")["loop_instructions"] == 0
     assert of_disassembly(text, "k")["loop_found"] == 0
 
@@ -191,17 +191,17 @@ def laws():
 )
 def test_ctas_per_sm(laws, hw, footprint, expected):
     """What fits follows from registers, warps, shared memory and the CTA limit of the shipped facts, computed by hand."""
-    assert ctas_per_sm(*footprint, Limits.of(hardware_facts(laws, hw))) == expected
+    assert ctas_per_sm(*footprint, OccupancyLimits.of(hardware_facts(laws, hw))) == expected
 
 
 def test_resident_features(laws):
     """CTAs and the share of the SM's warps that they fill."""
-    limits = Limits.of(hardware_facts(laws, "rtx5070"))
-    found = resident({"registers": 128, "threads": 256, "smem_bytes": 1000}, limits)
+    limits = OccupancyLimits.of(hardware_facts(laws, "rtx5070"))
+    found = resident_features({"registers": 128, "threads": 256, "smem_bytes": 1000}, limits)
     assert found == {"ctas_per_sm": 2, "warp_occupancy": 16 / 48}
 
 
 def test_missing_facts_are_named():
     """An occupancy without facts is not guessed."""
     with pytest.raises(TunerError, match="max_warps_per_sm"):
-        Limits.of({})
+        OccupancyLimits.of({})

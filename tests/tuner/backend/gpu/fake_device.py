@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spak.kg.model.run import Device
-from spak.tuner.backend.gpu.protocol import Contestant, Machine, WrongOutputError
+from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class FakeDevice:
     def healthy(self) -> bool:
         return not self._poisoned
 
-    def machine(self) -> Machine:
-        return Machine(Device(name="Fake GPU", sm_clock_mhz_min=1000.0, sm_clock_mhz_max=1000.0 + self._observed))
+    def machine(self) -> SeenDevice:
+        return SeenDevice(Device(name="Fake GPU", sm_clock_mhz_min=1000.0, sm_clock_mhz_max=1000.0 + self._observed))
 
     def _act(self, contestant, stage):
         configuration = contestant.configuration

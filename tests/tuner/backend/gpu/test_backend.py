@@ -9,7 +9,7 @@ from spak.kg.model.run import Failure
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.gpu.ahead import CompiledFunctions
 from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
-from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.gpu.supervisor import Supervisor, WorkerLimits
 from spak.tuner.backend.gpu.timing import Plan
 from tests.tuner.backend.gpu.fake_device import FakeProgram
 
@@ -44,7 +44,7 @@ def make(tmp_path):
     backends = []
 
     def backend(**method):
-        supervisor = Supervisor(FakeProgram(log), Limits(check_s=2, time_s=2, close_s=5))
+        supervisor = Supervisor(FakeProgram(log), WorkerLimits(check_s=2, time_s=2, close_s=5))
         method = TimingMethod(**{"plan": PLAN, **method})
         backends.append(GpuBackend(supervisor, FakeCompiler(), lambda code: {"spill_bytes": 8.0}, method))
         return backends[-1], log

@@ -2,19 +2,19 @@
 
 import pytest
 
-from spak.tuner.backend.gpu.detect import Gpu, detect, parse
+from spak.tuner.backend.gpu.detect import Gpu, detect, parse_devices
 
 
 def test_the_first_card_is_named_with_driver_and_architecture():
-    assert parse("NVIDIA H200, 580.159.03, 9.0\nNVIDIA H200, 580.159.03, 9.0\n") == Gpu(
+    assert parse_devices("NVIDIA H200, 580.159.03, 9.0\nNVIDIA H200, 580.159.03, 9.0\n") == Gpu(
         "NVIDIA H200", "580.159.03", "sm_90"
     )
-    assert parse("NVIDIA GeForce RTX 5070, 575.1, 12.0").arch == "sm_120"
+    assert parse_devices("NVIDIA GeForce RTX 5070, 575.1, 12.0").arch == "sm_120"
 
 
 @pytest.mark.parametrize("output", ["", "No devices were found\n", "a, b\n"])
 def test_no_card_is_none(output):
-    assert parse(output) is None
+    assert parse_devices(output) is None
 
 
 def test_detecting_never_raises():

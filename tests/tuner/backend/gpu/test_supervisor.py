@@ -6,11 +6,11 @@ import pytest
 
 from spak.tuner.backend.gpu.errors import DeviceUnusableError
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
-from spak.tuner.backend.gpu.supervisor import Limits, Supervisor
+from spak.tuner.backend.gpu.supervisor import Supervisor, WorkerLimits
 from spak.tuner.backend.gpu.timing import Plan
 from tests.tuner.backend.gpu.fake_device import FakeProgram
 
-QUICK = Limits(open_s=30, prepare_s=30, check_s=1, ready_s=30, time_s=1, close_s=5)
+QUICK = WorkerLimits(open_s=30, prepare_s=30, check_s=1, ready_s=30, time_s=1, close_s=5)
 
 
 def batch(*configurations, plan=None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from spak.kg.model.base import Problem
+from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Trial
 from spak.tuner.backend.base import Provenance, Request
 from spak.tuner.backend.registry import Task
@@ -44,7 +44,7 @@ class Toy:
                 ),
             )
 
-    def references(self, problem: Problem) -> dict[str, Measurement]:
+    def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """No libraries."""
         del problem
         return {}
