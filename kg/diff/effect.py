@@ -167,18 +167,23 @@ def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterat
         run = root.run(identifier)
         if run.op != op or run.tier != "measured" or compute_capability(root, run.hw) != capability:
             continue
+        shared = _size_text(run.problem)
         for trial in run.trials:
             time = trial.value("time")
             if time is None or trial.invalidity != "correct":
                 continue
             problem = {**run.problem, **trial.problem}
-            text = show_assignments(dict(sorted(problem.items())), separator=",")
+            text = _size_text(problem) if trial.problem else shared
             if text not in best or time < best[text][0]:
                 best[text] = (time, run.id, problem, trial)
     for text, (_, run_id, problem, trial) in best.items():
         if is_about(law, problem, facts) and _speaks_against(law, problem, trial, facts):
             measured = next(m for m in trial.measurements if m.name == "time")
             yield (run_id, text), Best(run_id, text, trial.configuration, f"{measured.value:.4g} {measured.unit}")
+
+
+def _size_text(problem: Mapping[str, Scalar]) -> str:
+    return show_assignments(dict(sorted(problem.items())), separator=",")
 
 
 def _speaks_against(law: Law, problem: Mapping[str, Scalar], trial: Trial, facts: Mapping[str, Scalar]) -> bool:
