@@ -54,11 +54,10 @@ def _ids(pattern: str) -> Callable[[typer.Context, str], list[str]]:
     """Completes ids from the names of the law root's files, so that a key press reads none; without a root there are none."""
 
     def ids(ctx: typer.Context, incomplete: str) -> list[str]:
-        from spak.kg.errors import KgError
-        from spak.kg.files.root import find
+        from spak import KgError, find_root
 
         try:
-            root = find(ctx.find_root().params.get("laws"), Path.cwd()).path
+            root = find_root(ctx.find_root().params.get("laws"), Path.cwd()).path
         except KgError:
             return []
         return sorted(path.stem for path in root.glob(pattern) if path.stem.startswith(incomplete))

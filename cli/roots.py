@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from spak.cli.app import Globals
 from spak.kg.errors import KgError
-from spak.kg.files import root
+from spak.kg.files.root import LawRoot, find_root
 
 if TYPE_CHECKING:
     from spak import Library
@@ -22,16 +22,16 @@ _COMPILER = "nvidia_cuda_tileiras"
 """Distribution that brings the tileiras compiler, as its folder in site-packages is called."""
 
 
-def open_root(state: Globals) -> root.LawRoot:
+def open_root(state: Globals) -> LawRoot:
     """The folder of laws: `--laws` or `KG_LAWS`, the nearest `laws/` upwards, or the packaged ones.
 
     Raises:
         KgError: If there is none.
     """
-    return root.find(state.laws, Path.cwd())
+    return find_root(state.laws, Path.cwd())
 
 
-def root_of(state: Globals) -> root.LawRoot:
+def root_of(state: Globals) -> LawRoot:
     """The law root of this command line, relative to where the person stands if it is below.
 
     Raises:

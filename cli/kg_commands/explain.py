@@ -24,8 +24,7 @@ def command(
     """What a law says, on whose evidence, down to the trials, and how to repeat them."""
     from spak.cli.render.explain import explanation
     from spak.cli.render.text import Pen
-    from spak.kg.law.status import standing
 
     state = globals_of(ctx)
     found = open_library(state).explain(law, num_trials=trials)
-    typer.echo(explanation(found, standing(found.law).reason, Pen(state.colour)), nl=False)
+    typer.echo(explanation(found, Pen(state.colour)), nl=False)

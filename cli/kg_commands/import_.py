@@ -37,14 +37,13 @@ def command(
     """
     import msgspec
 
-    from spak import HardwareName, Import, import_file
-    from spak.kg.files.root import find
+    from spak import HardwareName, Import, find_root, import_file
 
     state = globals_of(ctx)
     if state.laws is not None and not Path(state.laws).exists():
         root = Path(state.laws)
     else:
-        found = find(state.laws, Path.cwd())
+        found = find_root(state.laws, Path.cwd())
         found.require_writable()
         root = found.path
     what = Import(

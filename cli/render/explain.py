@@ -10,6 +10,7 @@ from spak.kg.answers.explain import Explanation, Side, Witness
 from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds.base import STANCES, Power
+from spak.kg.law.status import standing
 from spak.kg.model.figures import counted, number_text
 from spak.kg.model.law import Evidence
 from spak.kg.model.run import Measurement, Run, Trial
@@ -38,9 +39,10 @@ _SIDE_TITLES = {
 }
 
 
-def explanation(found: Explanation, reason: str, pen: Pen) -> str:
-    """The whole story of one law; `reason` says why it has its status, empty if nobody does."""
+def explanation(found: Explanation, pen: Pen) -> str:
+    """The whole story of one law."""
     law = found.law
+    reason = standing(law).reason
     lines = with_right(pen, wrap(law.id, width=66), law.status, *STATUS_STYLES[law.status])
     lines += [pen(line, "bold") for line in wrap(law.title)]
     lines += ["", *wrap(found.sentence)]

@@ -40,7 +40,7 @@ class LawRoot:
             raise KgError(f"{self.path}: the packaged laws are read-only; name a law root of your own with --laws DIR")
 
 
-def find(given: str | Path | None, start: Path) -> LawRoot:
+def find_root(given: str | Path | None, start: Path) -> LawRoot:
     """The law root that is meant: `given` (`--laws`, `KG_LAWS`), else the nearest from `start` upwards.
 
     Raises:

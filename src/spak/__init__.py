@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from spak.kg.errors import KgError as KgError
     from spak.kg.errors import Problem as Problem
     from spak.kg.errors import UnknownNameError as UnknownNameError
+    from spak.kg.files.root import LawRoot as LawRoot
+    from spak.kg.files.root import find_root as find_root
     from spak.kg.files.scaffold import Draft as Draft
     from spak.kg.formats.importing import Import as Import
     from spak.kg.formats.importing import Imported as Imported
@@ -83,6 +85,7 @@ __all__ = [
     "InvalidFilesError",
     "KgError",
     "Law",
+    "LawRoot",
     "LeftOut",
     "Library",
     "Op",
@@ -107,6 +110,7 @@ __all__ = [
     "Verification",
     "VerifyRequest",
     "diff",
+    "find_root",
     "first",
     "here",
     "import_file",
@@ -130,6 +134,7 @@ _HOMES = {
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
+    "spak.kg.files.root": ("LawRoot", "find_root"),
     "spak.kg.files.scaffold": ("Draft",),
     "spak.kg.formats.importing": ("Import", "Imported", "import_file"),
     "spak.kg.formats.kernel_tuner_export": ("Export",),

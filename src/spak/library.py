@@ -320,7 +320,7 @@ def load(path: str | Path | None = None, *, toolchain: str | None = None, cache:
         InvalidFilesError: With every problem of every file.
         KgError: If there is no law root, or `toolchain` cannot be read.
     """
-    found = root.find(path, Path.cwd())
+    found = root.find_root(path, Path.cwd())
     laws = loader.load(found.path) if cache is None else parsed.load_cached(found.path, parsed.Cache(cache))
     return _library(laws, toolchain, writable=found.writable)
 

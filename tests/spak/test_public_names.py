@@ -18,6 +18,7 @@ SOURCE = Path(spak.__file__)
 
 SIGNATURES = {
     "diff": ["before", "after"],
+    "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],
     "import_file": ["root", "what", "now"],
     "load": ["path", "toolchain", "cache"],
@@ -67,6 +68,7 @@ FIELDS = {
     "Hit": {"law", "match"},
     "Import": {"file", "hardware", "op", "space", "problem"},
     "Imported": {"run", "hw", "op", "trials", "failures", "written", "notes"},
+    "LawRoot": {"path", "writable"},
     "LeftOut": {"configuration", "laws", "reasons"},
     "Library": {"laws", "toolchain", "writable"},
     "Op": {"id", "title", "is_a", "parameters", "problem", "conditions", "problems"},

@@ -28,7 +28,7 @@ def table(root=ROOT, pen=PLAIN, **ask) -> str:
 TEXTS = {
     "table": lambda pen: table(pen=pen),
     "why": lambda pen: account(why(ROOT, Ask(hw="rtx5070", op="fmha"), {"tile_m": 128}), ROOT, pen),
-    "explain": lambda pen: explanation(explain(ROOT, "spills", load_run=load_run), "Two runs support it.", pen),
+    "explain": lambda pen: explanation(explain(ROOT, "spills", load_run=load_run), pen),
     "lineage": lambda pen: lineage_lines(lineage(ROOT, "v2"), pen),
 }
 
@@ -147,9 +147,9 @@ def test_markdown_has_a_row_for_each_law_and_the_conflicts():
 
 def test_explain_names_missing_runs_and_links():
     """A law is traced as far as the root has it."""
-    shown = explanation(explain(ROOT, "spills", load_run=load_run), "Two runs support it.", PLAIN)
+    shown = explanation(explain(ROOT, "spills", load_run=load_run), PLAIN)
     for part in (
-        "Why confirmed: Two runs support it.",
+        "Why confirmed: run-b for, none against",
         "+ supports: measured, suggested",
         "slowdown = 2.5 (95 % interval 2.4 to 2.6)",
         "its run file is not in this law root",
@@ -160,7 +160,7 @@ def test_explain_names_missing_runs_and_links():
         "inherited by v2",
     ):
         assert part in shown
-    withdrawn = explanation(explain(ROOT, "old-claim", load_run=load_run), "", PLAIN)
+    withdrawn = explanation(explain(ROOT, "old-claim", load_run=load_run), PLAIN)
     assert "Withdrawn on 2026-01-01: Wrong units." in withdrawn
 
 

@@ -17,29 +17,29 @@ CHECKOUT = Path(__file__).parents[3]
 
 
 def test_a_given_root_wins_and_must_exist(law_root, tmp_path):
-    assert root.find(str(law_root), tmp_path) == root.LawRoot(law_root)
+    assert root.find_root(str(law_root), tmp_path) == root.LawRoot(law_root)
     with pytest.raises(KgError, match="nowhere: no such folder of laws; check --laws"):
-        root.find("nowhere", tmp_path)
+        root.find_root("nowhere", tmp_path)
 
 
 def test_the_nearest_laws_folder_upwards_is_found(law_root):
     deep = law_root.parent / "a" / "b"
     deep.mkdir(parents=True)
     (deep / "laws").mkdir()  # a folder of that name that holds no laws
-    assert root.find(None, deep).path == law_root
+    assert root.find_root(None, deep).path == law_root
 
 
 def test_the_packaged_laws_are_the_last_resort_and_read_only(tmp_path, monkeypatch):
     monkeypatch.setattr(root, "PACKAGED", tmp_path / "packaged")
     monkeypatch.setattr(root, "CHECKOUT", tmp_path / "checkout")
     with pytest.raises(KgError, match="no law root"):
-        root.find(None, tmp_path)
+        root.find_root(None, tmp_path)
     (tmp_path / "checkout").mkdir()
-    assert root.find(None, tmp_path) == root.LawRoot(tmp_path / "checkout", writable=False)
+    assert root.find_root(None, tmp_path) == root.LawRoot(tmp_path / "checkout", writable=False)
     (tmp_path / "packaged").mkdir()
-    found = root.find(None, tmp_path)
+    found = root.find_root(None, tmp_path)
     assert found == root.LawRoot(tmp_path / "packaged", writable=False)
-    assert root.find(tmp_path / "packaged", tmp_path) == found
+    assert root.find_root(tmp_path / "packaged", tmp_path) == found
     with pytest.raises(KgError, match="read-only; name a law root of your own"):
         found.require_writable()
     root.LawRoot(tmp_path).require_writable()
