@@ -94,10 +94,8 @@ def bounds_in_words(found: Sequence[RooflineBound], state: str) -> str:
     return ", ".join(parts)
 
 
-def section(
-    subject: Subject, found: Sequence[RooflineBound], others: Mapping[str, str], figure: Figure | None
-) -> Section:
-    """What bounds the kernel, the roofline, and in words what bounds the others of the hardware, by title."""
+def section(subject: Subject, found: Sequence[RooflineBound], figure: Figure | None) -> Section:
+    """What bounds the kernel, and the roofline."""
     op = subject.op
     if not found or figure is None:
         text = f"`{subject.hw}` states no peak or bandwidth, or `{op.id}` no FLOPs or bytes, so no bound can be given."
@@ -107,8 +105,7 @@ def section(
         f"{op.title} {bounds_in_words(found, subject.state)}; the least traffic to device memory explains {traffic} of the time. "
         "Bound by arithmetic or by traffic: that roof explains more than half of the time. Bound by latency: neither does."
     )
-    items = [f"For contrast, {name} on this hardware {words}." for name, words in others.items()]
-    items += [f"Operations: {op.flops['useful'].rule}."] if "useful" in op.flops else []
+    items = [f"Operations: {op.flops['useful'].rule}."] if "useful" in op.flops else []
     items += [f"Traffic: {op.bytes.rule}."] if op.bytes else []
     items += [f"As an einsum: `{op.einsum}`."] if op.einsum else []
     return Section("What bounds it", "bounds", (Paragraph(text), figure, Bullets((*items, *_facts(subject)))))

@@ -33,7 +33,7 @@ class ReportRequest:
 
 @dataclass(frozen=True)
 class Stage:
-    """A kernel beside the one reported, its measured runs, and what its system says it carries from tile to tile."""
+    """A kernel of a line, its measured runs, and what its system says it carries from tile to tile."""
 
     op: str
     title: str
@@ -49,7 +49,6 @@ class Subject:
         earlier: The stages that led to it, oldest first.
         state: What the kernel itself carries, in words.
         proofs: Runs that computed numbers, for the first step.
-        others: Recorded kernels of no kin on the same hardware, to tell the kinds of system apart.
     """
 
     laws: Laws
@@ -59,7 +58,6 @@ class Subject:
     earlier: tuple[Stage, ...]
     state: str
     proofs: tuple[Run, ...]
-    others: tuple[Stage, ...]
 
 
 def choose_runs(laws: Laws, request: ReportRequest) -> Subject:
@@ -70,9 +68,7 @@ def choose_runs(laws: Laws, request: ReportRequest) -> Subject:
         InvalidFilesError: If a file is no run file.
         TunerError: If the runs do not belong together, or nothing is measured.
     """
-    recorded = [laws.run(name) for name in laws.run_ids]
-    named = [_read(laws, name) for name in dict.fromkeys(request.runs)]
-    return _subject(laws, named or _recorded(laws, recorded, request), recorded)
+    return _subject(laws, [_read(laws, name) for name in dict.fromkeys(request.runs)] or _recorded(laws, request))
 
 
 def line_of(store: Store, op: str) -> tuple[Stage, ...]:
@@ -111,9 +107,10 @@ def _tried(run: Run) -> bool:
     return any(trial.invalidity != "constraints" for trial in run.trials)
 
 
-def _recorded(laws: Laws, recorded: Iterable[Run], request: ReportRequest) -> list[Run]:
+def _recorded(laws: Laws, request: ReportRequest) -> list[Run]:
     """The measured runs of the op asked for and of its line on one hardware, and the computed ones of its kin."""
     hw = Taxonomy("hardware", laws.hardware).resolve(request.hw) if request.hw else ""
+    recorded = [laws.run(name) for name in laws.run_ids]
     measured = [run for run in recorded if run.tier == "measured" and _tried(run) and run.hw == (hw or run.hw)]
     trials = Counter(run.op for run in measured for _ in run.trials)
     on, option = (f" on {hw}", f" --hw {hw}") if hw else ("", "")
@@ -129,7 +126,7 @@ def _recorded(laws: Laws, recorded: Iterable[Run], request: ReportRequest) -> li
     return [*(run for run in measured if run.op in line and run.hw == hw), *proofs]
 
 
-def _subject(laws: Laws, runs: Sequence[Run], recorded: Iterable[Run]) -> Subject:
+def _subject(laws: Laws, runs: Sequence[Run]) -> Subject:
     measured = [run for run in runs if run.tier == "measured"]
     if not measured:
         raise TunerError("only computed runs are named; name at least one measured run of a kernel")
@@ -138,11 +135,9 @@ def _subject(laws: Laws, runs: Sequence[Run], recorded: Iterable[Run]) -> Subjec
     op = _one(ends or ops, "runs of several ops", "report on one at a time")
     hw = _one({run.hw for run in measured}, "runs of several hardware", "report on one at a time")
     stages = line_of(laws, op)
-    kin = _kin(laws, {stage.op for stage in stages})
-    stray = sorted({run.op for run in runs} - kin)
+    stray = sorted({run.op for run in runs} - _kin(laws, {stage.op for stage in stages}))
     if stray:
         raise TunerError(f"runs of several ops: {', '.join([op, *stray])}; report on one at a time")
-    beside = [run for run in recorded if run.hw == hw and run.tier == "measured" and run.op in laws.ops.keys() - kin]
     return Subject(
         laws=laws,
         op=laws.ops[op],
@@ -151,9 +146,6 @@ def _subject(laws: Laws, runs: Sequence[Run], recorded: Iterable[Run]) -> Subjec
         earlier=tuple(replace(stage, runs=_of(stage.op, measured)) for stage in stages[:-1]),
         state=next((stage.state for stage in reversed(stages) if stage.state), ""),
         proofs=tuple(run for run in runs if run.tier == "computed"),
-        others=tuple(
-            replace(line_of(laws, other)[-1], runs=_of(other, beside)) for other in sorted({run.op for run in beside})
-        ),
     )
 
 

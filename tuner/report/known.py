@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,7 +17,6 @@ from spak.kg.model.figures import counted, digits
 from spak.kg.model.law import EvidenceVerdict
 from spak.kg.model.run import Run
 from spak.kg.space.space import build
-from spak.tuner.engine.loop import REMOVED_BY_LAW
 from spak.tuner.knowledge.restriction import Context, Rule, restrict
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.report.choose import Subject
@@ -73,11 +71,10 @@ def _judged(rule: Rule, kernel: KernelRuns, facts: Mapping[str, Scalar]) -> Judg
 
 
 def section(subject: Subject, found: tuple[LawAccount, ...]) -> Section:
-    """What the laws did and what the audit found, what was suggested, and what the runs say of each law."""
-    did = [line for run in subject.runs for line in _did(subject, run)]
-    told = "What laws did in these runs, what the audits found, and what was suggested:"
-    blocks: list[Block] = [Paragraph(told), Bullets(tuple(did))] if did else []
-    blocks = blocks or [Paragraph("No law took part in these runs: nothing was pruned and nothing had to be audited.")]
+    """What audits contradicted, what was suggested, and what the runs say of each law."""
+    news = [line for run in subject.runs for line in _news(run)]
+    told = "What audits contradicted, and what was suggested:"
+    blocks: list[Block] = [Paragraph(told), Bullets(tuple(news))] if news else []
     if found:
         blocks.append(
             Paragraph(
@@ -98,19 +95,10 @@ def section(subject: Subject, found: tuple[LawAccount, ...]) -> Section:
     return Section("The laws", "laws", tuple(blocks))
 
 
-def _did(subject: Subject, run: Run) -> Iterator[str]:
-    """What each law did in a run, what its audit found, and what it suggested."""
-    for said in run.tested:
-        law = subject.laws.laws.get(said.law)
-        claim = f" (`{meaning(law).text}`)" if law is not None else ""
-        by = f"by {counted(said.count, 'trial')}{_effect_text(said.effect, said.interval)}"
-        yield f"`{run.id}`: {said.verdict} `{said.law}`{claim} {by}."
-    failures = [trial.failure for trial in run.trials if trial.failure is not None]
-    cut = Counter(failure.message.partition(":")[0] for failure in failures if failure.type == REMOVED_BY_LAW)
-    for name, count in sorted(cut.items()):
-        yield f"`{run.id}`: `{name}` removed {counted(count, 'configuration')} once the compiled code was known."
-    if run.audit is not None and run.audit.trials:
-        against = ", ".join(f"`{law}`" for law in run.audit.contradicted) or "no law"
+def _news(run: Run) -> Iterator[str]:
+    """What a run's audit contradicted, and what the run suggested."""
+    if run.audit is not None and run.audit.contradicted:
+        against = ", ".join(f"`{law}`" for law in run.audit.contradicted)
         tried = counted(run.audit.trials, "removed configuration")
         yield f"`{run.id}`: the audit tried {tried} and contradicted {against}."
     for candidate in run.suggested:

@@ -34,7 +34,7 @@ def cautions(runs: Sequence[Run], own: Sequence[RooflineBound]) -> Iterator[Caut
 
 def section(subject: Subject) -> Section:
     """Everything a person needs to repeat or doubt the figures."""
-    runs = (*subject.runs, *(run for stage in (*subject.earlier, *subject.others) for run in stage.runs))
+    runs = (*subject.runs, *(run for stage in subject.earlier for run in stage.runs))
     commands = Bullets(tuple(map(_run, runs)), "Each run, and the command that repeats it")
     return Section("Provenance", "provenance", (Bullets(tuple(_origin(runs))), commands))
 

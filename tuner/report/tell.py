@@ -9,7 +9,7 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.model.figures import counted, digits, extent
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.report import bounds, drawing, effects, known, provenance, steps, tiles
-from spak.tuner.report.choose import Stage, Subject
+from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Document, Paragraph, Section, Table
 from spak.tuner.report.timing import KernelRuns, Size
 from spak.tuner.report.words import APART, NOTHING, against, span, times
@@ -26,19 +26,17 @@ def tell(subject: Subject) -> Document:
     roofs = bounds.Roofs.of(facts)
     own = bounds.roofline_bounds(kernel, roofs)
 
-    def bounded(stages: Sequence[Stage]) -> list[tuple[Stage, tuple[bounds.RooflineBound, ...]]]:
-        kernels = [(stage, KernelRuns(subject.laws.ops[stage.op], stage.runs)) for stage in stages if stage.runs]
-        return [(stage, found) for stage, one in kernels if (found := bounds.roofline_bounds(one, roofs))]
-
-    others = bounded(subject.others)
-    series = [(kernel.op.title, own), *((stage.title, found) for stage, found in bounded(subject.earlier) + others)]
-    contrast = {stage.title: bounds.bounds_in_words(found, stage.state) for stage, found in others}
+    earlier = [
+        (stage.title, KernelRuns(subject.laws.ops[stage.op], stage.runs)) for stage in subject.earlier if stage.runs
+    ]
+    bounded = ((title, bounds.roofline_bounds(one, roofs)) for title, one in earlier)
+    series = [(kernel.op.title, own), *(pair for pair in bounded if pair[1])]
     walked = steps.steps(subject, kernel)
     sections = (
         _summary(subject, kernel, own, walked),
         _every_size(kernel),
         steps.section(walked, subject, kernel),
-        bounds.section(subject, own, contrast, drawing.roofline(roofs, series) if roofs and own else None),
+        bounds.section(subject, own, drawing.roofline(roofs, series) if roofs and own else None),
         tiles.section(kernel),
         effects.section(effects.parameter_effects(kernel)),
         known.section(subject, known.bearings(subject, kernel, facts)),

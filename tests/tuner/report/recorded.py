@@ -10,8 +10,7 @@ import msgspec
 
 from spak.kg.files.loader import Laws, load
 from spak.kg.model.base import Scalar
-from spak.kg.model.run import Audit, Candidate, Device, Failure, Kernel, LawVerdict, Measurement, Noise, Run, Trial
-from spak.tuner.engine.loop import REMOVED_BY_LAW
+from spak.kg.model.run import Audit, Candidate, Device, Failure, Kernel, Measurement, Noise, Run, Trial
 
 LAWS = Path(__file__).parents[3] / "laws"
 PROBLEM: dict[str, Scalar] = {
@@ -91,25 +90,10 @@ def failing(count: int) -> tuple[Trial, ...]:
 
 
 def search_under_laws(known: Laws) -> Run:
-    """A run in which laws took part: one borne out, an audit that contradicts another, and a law suggested."""
+    """A run in which laws took part: an audit contradicts one, and a law is suggested."""
     candidate = Candidate(law=known.laws["sm90-fmha-v-latency-4-or-5"], outcome="confirmed", reason="held at 2 sizes")
-    cut = Trial(
-        configuration={"tile_m": 256, "tile_n": 128, "occupancy": 1, "v_latency": 4},
-        invalidity="constraints",
-        failure=Failure(type=REMOVED_BY_LAW, message="sm120-fmha-128x128-spills: spill_bytes 512"),
-    )
     return run(
         "measured-h200-searched",
-        trials=(*trials(), cut),
-        tested=(
-            LawVerdict(
-                law="sm120-fmha-128x128-spills",
-                verdict="supports",
-                count=4,
-                effect={"spill_bytes": 512.0, "slowdown": 9.1},
-                interval={"slowdown": (9.0, 9.2)},
-            ),
-        ),
         audit=Audit(trials=3, contradicted=("blackwell-fmha-tile-m-128-is-slow",)),
         suggested=(candidate,),
     )
