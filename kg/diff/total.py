@@ -83,7 +83,9 @@ def _removing(root: Root, op: str, hw: str, toolchain: str) -> Iterator[Law]:
 
 def _removed(laws: Sequence[Law], space: Space) -> Mask:
     """(N,) what `laws` remove of `space`."""
+    removed: Mask = np.zeros(len(space), dtype=bool)
     about = (law for law in laws if is_about(law, space.setting.problem, space.setting.facts))
-    masks = [mask for law in about if (mask := meaning(law).against(space)) is not None]
-    removed: Mask = np.logical_or.reduce([np.zeros(len(space), dtype=bool), *masks])
+    for mask in (meaning(law).against(space) for law in about):
+        if mask is not None:
+            removed |= mask
     return removed
