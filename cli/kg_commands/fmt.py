@@ -27,21 +27,19 @@ def command(
 
     Names of files that change (or would, with --check) go to stdout.
     """
+    from spak import KgError, format_text
     from spak.cli.roots import chosen_files, root_of
-    from spak.kg.errors import KgError
-    from spak.kg.files import atomic, fmt
-    from spak.kg.files.lock import locked
-    from spak.kg.files.yaml_reader import read
+    from spak.kg.files.atomic import write_text
 
     root = root_of(globals_of(ctx))
     if not check:
         root.require_writable()
     changed, failed = 0, 0
     for path, kind in chosen_files(root.path, paths or []).items():
-        with nullcontext() if check else locked(root.path):
+        with nullcontext() if check else root.locked():
             before = path.read_bytes()
             try:
-                after = fmt.formatted(read(before, str(path)), kind)
+                after = format_text(before, str(path), kind)
             except KgError as error:
                 typer.echo(str(error), err=True)
                 failed += 1
@@ -50,7 +48,7 @@ def command(
                 changed += 1
                 typer.echo(str(path))
                 if not check:
-                    atomic.write_text(path, after)
+                    write_text(path, after)
     if failed:
         raise typer.Exit(EXIT_BAD_INPUT)
     if check and changed:

@@ -43,6 +43,20 @@ class FormatError(KgError):
     """A file that cannot be written, or not without changing what it means."""
 
 
+def format_text(content: bytes, path: str, kind: str) -> str:
+    """A file's text with keys in canonical order, laid out alike; what it means and its comments stay.
+
+    Args:
+        content: The file.
+        path: For errors.
+        kind: `law`, `hardware`, `op` or `system`.
+
+    Raises:
+        KgError: If it is no YAML that can be read.
+    """
+    return formatted(yaml_reader.read(content, path), kind)
+
+
 def formatted(document: yaml_reader.YamlDocument, kind: str) -> str:
     """The canonical form of a file: its own keys, comments and quotes in one order and layout.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from spak.kg.errors import KgError
+from spak.kg.files.lock import locked
 
 PACKAGED = Path(__file__).parents[1] / "packaged_laws"
 """Where a wheel keeps the laws it was built with."""
@@ -38,6 +40,10 @@ class LawRoot:
         """
         if not self.writable:
             raise KgError(f"{self.path}: the packaged laws are read-only; name a law root of your own with --laws DIR")
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Nobody else writes laws here as long as the context lasts."""
+        return locked(self.path)
 
 
 def find_root(given: str | Path | None, start: Path) -> LawRoot:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spak.kg.errors import KgError as KgError
     from spak.kg.errors import Problem as Problem
     from spak.kg.errors import UnknownNameError as UnknownNameError
+    from spak.kg.files.fmt import format_text as format_text
     from spak.kg.files.root import LawRoot as LawRoot
     from spak.kg.files.root import find_root as find_root
     from spak.kg.files.scaffold import Draft as Draft
@@ -112,6 +113,7 @@ __all__ = [
     "diff",
     "find_root",
     "first",
+    "format_text",
     "here",
     "import_file",
     "load",
@@ -134,6 +136,7 @@ _HOMES = {
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
+    "spak.kg.files.fmt": ("format_text",),
     "spak.kg.files.root": ("LawRoot", "find_root"),
     "spak.kg.files.scaffold": ("Draft",),
     "spak.kg.formats.importing": ("Import", "Imported", "import_file"),

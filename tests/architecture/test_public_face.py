@@ -18,7 +18,6 @@ ROOM = re.compile(r"spak\.(\w+\.\w+)")
 
 NOT_YET: dict[str, set[str]] = {
     "completion": {"kg.law"},
-    "kg_commands.fmt": {"kg.files"},
     "kg_commands.merge_file": {"kg.files"},
     "kg_commands.new": {"kg.files"},
     "kg_commands.query": {"kg.answers", "kg.law"},

@@ -20,6 +20,7 @@ SIGNATURES = {
     "diff": ["before", "after"],
     "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],
+    "format_text": ["content", "path", "kind"],
     "import_file": ["root", "what", "now"],
     "load": ["path", "toolchain", "cache"],
     "here": ["library", "cache", "local"],
