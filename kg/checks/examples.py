@@ -39,18 +39,16 @@ def _defaults(laws: Laws, law: Law) -> dict[str, Scalar]:
 
 def _wrong(law: Law, values: Mapping[str, Scalar], *, avoided: bool) -> str:
     """What is wrong with an example; empty if nothing is."""
-    if not meaning(law).decides_examples:
+    means = meaning(law)
+    if means.removal is None and not means.preferred:
         return f"a law of this kind neither avoids nor admits; drop the examples of {law.id}"
     found = inside(law.scope, values)
     if not found.possibly:
-        return (
-            "outside scope.when or scope.dtype, so the law does not avoid it; add a problem size inside"
-            if avoided
-            else ""
-        )
+        reason = "outside scope.when or scope.dtype, so the law does not avoid it; add a problem size inside"
+        return reason if avoided else ""
     if not found.surely:
         return f"scope is not decided: no value for {', '.join(found.missing)}; add it to the example"
-    verdict = meaning(law).verdict(values)
+    verdict = means.verdict(values)
     if verdict.stance == "undecided":
         return f"not decided: no value for {', '.join(verdict.needs)}; add it to the example"
     if (verdict.stance == "against") == avoided:

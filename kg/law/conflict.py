@@ -31,9 +31,6 @@ MAX_COMBINATIONS = 20_000
 MAX_PAIRS = 1000
 """Pairs of removing laws compared in full; see `Conflicts._crowding`."""
 
-_Setting = tuple[tuple[str, Scalar], ...]
-"""Names and values, for a key."""
-
 
 @dataclass(frozen=True, order=True)
 class Conflict:
@@ -119,8 +116,8 @@ class Conflicts:
         living = [law for law in self._store.laws.values() if law.status not in DEAD]
         removing = [law for law in living if meaning(law).removal is not None]
         crowded = [(one, other, self._space(one, other)) for one, other in self._crowding(removing)]
-        emptied = [_nothing_left(one, other, space) for one, other, space in crowded if space is not None]
-        return sorted([*self.contradictions(living), *(found for found in emptied if found is not None)])
+        emptied = (_nothing_left(one, other, space) for one, other, space in crowded if space is not None)
+        return sorted([*self.contradictions(living), *filter(None, emptied)])
 
     def contradictions(self, laws: Sequence[Law]) -> Iterator[Conflict]:
         """The conflicts between laws of `laws` that prefer a setting and laws that remove it.
@@ -130,11 +127,10 @@ class Conflicts:
         """
         removing: dict[str, list[Law]] = {}
         for law in laws:
-            removal = meaning(law).removal
-            if removal is not None:
+            if (removal := meaning(law).removal) is not None:
                 removing.setdefault(removal.text, []).append(law)
         tunable = {text: parse(text).all_names & self._parameters for text in removing}
-        meetings: dict[_Setting, list[str]] = {}
+        meetings: dict[tuple[tuple[str, Scalar], ...], list[str]] = {}
         for law in laws:
             settings = meaning(law).preferred
             key = tuple(settings.items())
@@ -143,9 +139,8 @@ class Conflicts:
                 meetings[key] = [text for text in close if reduced(text, settings) is not False]
             for other in (other for text in meetings.get(key, ()) for other in removing[text]):
                 space = self._space(law, other)
-                found = self._preferred_and_removed(law, other, space) if space is not None else None
-                if found is not None:
-                    yield found
+                if space is not None:
+                    yield from self._preferred_and_removed(law, other, space)
 
     @cached_property
     def _parameters(self) -> frozenset[str]:
@@ -162,17 +157,14 @@ class Conflicts:
         for op in self._store.ops.values():
             if not op.parameters:
                 continue
-            above = self._ops_above(op.id)
-            spoken = [law for law in removing if law.scope.op in above]
-            for problem in CommonGround(op).problems.values():
+            spoken = [law for law in removing if law.scope.op in self._ops_above(op.id)]
+            space = CommonGround(op)
+            probes = space.probes()
+            for problem in space.problems.values():
                 by_mask: dict[int, list[Law]] = {}
-                probes = [problem | probe for probe in CommonGround(op).probes()]
                 for law in spoken:
-                    mask = sum(
-                        1 << place
-                        for place, probe in enumerate(probes)
-                        if _removes(law, {**probe, **self._facts(law.scope.hw)})
-                    )
+                    values = problem | self._facts(law.scope.hw)
+                    mask = sum(1 << place for place, probe in enumerate(probes) if _removes(law, values | probe))
                     by_mask.setdefault(mask, []).append(law)
                 for one, other in _covering(by_mask, (1 << len(probes)) - 1):
                     pair = (min(one.id, other.id), max(one.id, other.id))
@@ -188,18 +180,16 @@ class Conflicts:
         op = _lower(one.scope.op, other.scope.op, self._ops_above)
         return None if hw is None or op is None or op not in self._store.ops else self._space_of(op, hw)
 
-    def _preferred_and_removed(self, one: Law, other: Law, space: CommonGround) -> Conflict | None:
+    def _preferred_and_removed(self, one: Law, other: Law, space: CommonGround) -> Iterator[Conflict]:
         """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
         prefer = meaning(one).preferred
         for left, names in self._left_by_problem(other, space):
             gone = left if isinstance(left, bool) else not left.names.isdisjoint(prefer) and left.partial(prefer)
-            name = (
-                next((n for n in names if inside(one.scope, space.problems[n]).surely), None) if gone is True else None
-            )
-            if name is not None:
+            spoken = (name for name in names if gone is True and inside(one.scope, space.problems[name]).surely)
+            if (name := next(spoken, None)) is not None:
                 shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
-                return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
-        return None
+                yield Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
+                return
 
     def _left_by_problem(self, law: Law, space: CommonGround) -> list[tuple[Expression | bool, list[str]]]:
         """What the removal of `law` still depends on, with the problem sizes where it does; most sizes share it."""
@@ -226,12 +216,9 @@ def _may_decide(text: str, tunable: frozenset[str], settings: Mapping[str, Scala
 
 def _covering(by_mask: Mapping[int, Sequence[Law]], full: int) -> Iterator[tuple[Law, Law]]:
     """Pairs of laws whose masks together have every bit of `full`."""
-    masks = sorted(by_mask)
-    for one, other in combinations_with_replacement(masks, 2):
-        if one | other != full:
-            continue
-        pairs = combinations(by_mask[one], 2) if one == other else product(by_mask[one], by_mask[other])
-        yield from ((a, b) for a, b in pairs)
+    for one, other in combinations_with_replacement(sorted(by_mask), 2):
+        if one | other == full:
+            yield from combinations(by_mask[one], 2) if one == other else product(by_mask[one], by_mask[other])
 
 
 @dataclass(frozen=True)
@@ -292,7 +279,7 @@ def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
 def _nothing_left(one: Law, other: Law, space: CommonGround) -> Conflict | None:
     """A conflict if two removing laws leave no setting of the parameters that they and the op's conditions name."""
     conditions = [parse(condition.require) for condition in space.op.conditions]
-    named = {name for law in (one, other) for name in _names(law)}
+    named = frozenset().union(*(removal.names for law in (one, other) if (removal := meaning(law).removal) is not None))
     named |= {name for condition in conditions if condition.names & named for name in condition.names}
     for name, problem in space.problems.items():
         if not all(inside(law.scope, problem).surely for law in (one, other)):
@@ -311,8 +298,3 @@ def _nothing_left(one: Law, other: Law, space: CommonGround) -> Conflict | None:
                 reason = f"{first} and {second} together leave no configuration of {space.op.id}"
                 return Conflict((first, second), reason, name)
     return None
-
-
-def _names(law: Law) -> frozenset[str]:
-    removal = meaning(law).removal
-    return removal.names if removal is not None else frozenset()

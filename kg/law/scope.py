@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Literal
 
 from spak.kg.expression import Expression, parse
@@ -71,8 +71,7 @@ def inside(scope: Scope, known: Mapping[str, Scalar]) -> Inside:
         return _OUTSIDE
     if rest is True and not open_dtype:
         return _INSIDE
-    names = set() if rest is True else set(rest.all_names)
-    when = "" if rest is True else rest.text
+    when, names = ("", frozenset()) if rest is True else (rest.text, rest.all_names)
     return Inside(None, when, open_dtype, tuple(sorted(names | ({"dtype"} if open_dtype else set()))))
 
 
@@ -147,16 +146,15 @@ class Matcher:
     """Matches laws against one question; walks each taxonomy once, however many laws there are.
 
     Attributes:
-        question: What is asked.
         known: Values by name: facts of the hardware as `hw.<fact>`, and what is known of the problem.
     """
 
     def __init__(self, store: Store, question: Question) -> None:
         """Walk up and down from the question's nodes."""
         self.question = question
-        self._hardware = Taxonomy("hardware", store.hardware)
-        self._hw_up = self._hardware.ancestors(question.hw)
-        self._relatives: dict[str, Path | None] = {}
+        hardware = Taxonomy("hardware", store.hardware)
+        self._hw_up = hardware.ancestors(question.hw)
+        self._relative = cache(partial(hardware.path, question.hw))
         self._ops = op_relations(store, question.op)
         facts = hardware_facts(store, question.hw)
         self.known = {f"hw.{name}": value for name, value in facts.items()} | dict(question.problem)
@@ -197,9 +195,7 @@ class Matcher:
             return "exact", (scope,)
         if scope in self._hw_up:
             return "inherited", self._hw_up[scope]
-        if scope not in self._relatives:
-            self._relatives[scope] = self._hardware.path(self.question.hw, scope)
-        path = self._relatives[scope]
+        path = self._relative(scope)
         return None if path is None else ("transferred", path)
 
 
@@ -214,11 +210,8 @@ def op_relations(store: Store, op: str) -> dict[str, tuple[OpMatch, Path]]:
     parts = [(whole, path) for whole, (kind, path) in found.items() if kind in {"exact", "child"}]
     while parts:
         whole, path = parts.pop(0)
-        inside_it = [
-            name for name, node in store.ops.items() if whole in node.part_of or (whole != op and whole in node.is_a)
-        ]
-        for name in inside_it:
-            if name not in found:
+        for name, node in store.ops.items():
+            if name not in found and (whole in node.part_of or (whole != op and whole in node.is_a)):
                 found[name] = ("part", (*path, name))
                 parts.append((name, (*path, name)))
     return found

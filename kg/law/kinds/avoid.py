@@ -35,7 +35,6 @@ class Avoid(Meaning[NegativeLaw]):
     rank = 2
     power = Power.REMOVE
     is_audited = True
-    decides_examples = True
     about_effects = True
 
     @property

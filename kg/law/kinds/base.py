@@ -129,7 +129,6 @@ class Meaning(ABC, Generic[L_co]):
         is_audited: Whether trials of what it names tell something of it. An axis that does not matter is collapsed, not
             forbidden; one trial of it says nothing.
         tier: The tier that can show a claim of this kind that bounds no effect.
-        decides_examples: Whether a configuration can be an example of what the law avoids or admits.
         about_effects: Whether such a law is about what its effects say, and removes nothing without one.
     """
 
@@ -141,7 +140,6 @@ class Meaning(ABC, Generic[L_co]):
     is_safety: ClassVar[bool] = False
     is_audited: ClassVar[bool] = False
     tier: ClassVar[Tier] = "measured"
-    decides_examples: ClassVar[bool] = False
     about_effects: ClassVar[bool] = False
 
     def __init__(self, law: L_co) -> None:

@@ -38,7 +38,6 @@ class Prefer(Meaning[PositiveLaw]):
     verb = "use"
     rank = 1
     power = Power.PREFER
-    decides_examples = True
 
     @property
     def names(self) -> frozenset[str]:

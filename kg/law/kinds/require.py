@@ -37,7 +37,6 @@ class Require(Meaning[InvariantLaw]):
     power = Power.REMOVE
     is_safety = True
     tier = "computed"
-    decides_examples = True
 
     @property
     def names(self) -> frozenset[str]:

@@ -27,7 +27,6 @@ class Toy(Meaning[ToyLaw]):
     verb = "halve"
     rank = 2
     power = Power.REMOVE
-    decides_examples = True
 
     @property
     def names(self):
