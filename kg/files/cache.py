@@ -74,8 +74,7 @@ class Cache:
         """What was stored for `root` if it is what a fresh load would give, else None. Never raises for a bad entry."""
         entry = self._path(root)
         try:
-            raw = entry.read_bytes()
-            header, payload = _open(raw)
+            header, payload = _open(entry.read_bytes())
             if header.code != code_digest():
                 return None
             now = stamp(root)
@@ -148,19 +147,14 @@ def stamp(root: Path) -> Stamp:
     started = time.time_ns()
     digest = hashlib.blake2b(digest_size=16)
     newest = 0
-    paths = []
-    for path, stat in _stats(root):
-        digest.update(_line(path, stat))
+    found = _stats(root)
+    for path, stat in found:
+        numbers = ""  # of a file that a load only lists (a run file) it matters that it is there
         if _is_read(path):
+            numbers = f"\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
             newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
-        paths.append(path)
-    return Stamp(digest.digest(), newest > started - _YOUNG_NS, tuple(paths))
-
-
-def _line(path: str, stat: os.stat_result) -> bytes:
-    """What the stamp keeps of a file; of one that a load only lists (a run file), that it is there."""
-    numbers = f"\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}" if _is_read(path) else ""
-    return f"{path}{numbers}\n".encode(errors="surrogateescape")
+        digest.update(f"{path}{numbers}\n".encode(errors="surrogateescape"))
+    return Stamp(digest.digest(), newest > started - _YOUNG_NS, tuple(path for path, _ in found))
 
 
 def _is_read(path: str) -> bool:

@@ -13,8 +13,6 @@ from spak.kg.files import atomic, fmt, tree, validate, yaml_reader
 from spak.kg.law.status import status
 from spak.kg.model.law import Evidence, Law, Status
 
-_MODEL = "law"
-
 
 class ChangedError(KgError):
     """The file is no longer what it was when it was read."""
@@ -42,7 +40,7 @@ class LawFile:
         """
         data = path.read_bytes()
         document = yaml_reader.read(data, str(path))
-        validate.model_of(document, _MODEL)
+        validate.model_of(document, "law")
         return cls(path, data, fmt.tree_of(document))
 
     @property
@@ -57,7 +55,7 @@ class LawFile:
     @property
     def text(self) -> str:
         """Canonical text of the file with the edits made so far."""
-        return fmt.text_of(self.tree, _MODEL, str(self.path))
+        return fmt.text_of(self.tree, "law", str(self.path))
 
     def append_evidence(self, *entries: Evidence) -> bool:
         """Add evidence entries and the status they give; False if the file has those very entries already."""
@@ -102,7 +100,7 @@ def law_of(text: str, path: Path) -> Law:
     Raises:
         InvalidFilesError: With everything that is wrong with it.
     """
-    law: Law = validate.model_of(yaml_reader.read(text.encode(), str(path)), _MODEL)
+    law: Law = validate.model_of(yaml_reader.read(text.encode(), str(path)), "law")
     return law
 
 

@@ -261,9 +261,8 @@ class _Loading:
             self.problems += error.problems
             return
         if model.id != stem:
-            self.problems.append(
-                document.problem("id", f"the id is the file's stem {stem!r} (got {model.id!r}); rename one")
-            )
+            message = f"the id is the file's stem {stem!r} (got {model.id!r}); rename one"
+            self.problems.append(document.problem("id", message))
         if self._is_new(kind, model.id, relative):
             self.found[kind][model.id] = model
             self.files[kind][model.id] = relative
@@ -271,9 +270,8 @@ class _Loading:
     def _is_new(self, kind: str, identifier: str, relative: str) -> bool:
         first = self.files[kind].get(identifier)
         if first is not None:
-            self._note(
-                relative, "id", f"{kind} {identifier} is in {self.root / first} already; ids are unique, rename one"
-            )
+            message = f"{kind} {identifier} is in {self.root / first} already; ids are unique, rename one"
+            self._note(relative, "id", message)
         return first is None
 
     def _note(self, relative: str, where: str, message: str) -> None:

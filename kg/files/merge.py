@@ -97,10 +97,10 @@ def _merge_evidence(
         if there in (here, before):
             continue
         if here != before:
-            says = f"run {key[0]} was changed here and removed there"
-            if there is not None:
-                other_way = f"run {key[0]} was removed here and changed there"
-                says = other_way if here is None else f"both branches say something else of run {key[0]}"
+            says = f"both branches say something else of run {key[0]}"
+            if here is None or there is None:
+                ways = ("removed", "changed") if here is None else ("changed", "removed")
+                says = f"run {key[0]} was {ways[0]} here and {ways[1]} there"
             refused.append(f"evidence: {says}; decide by hand")
         elif there is None:
             del mine.entries[_place(mine, key)]

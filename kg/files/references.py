@@ -65,10 +65,6 @@ class _World:
         return frozenset(f"hw.{name}" for node in self.contents.hardware.values() for name in node.facts)
 
     @cached_property
-    def ops(self) -> Taxonomy:
-        return Taxonomy("op", self.contents.ops)
-
-    @cached_property
     def owners(self) -> dict[str, str]:
         """Alias of hardware -> the first node that has it."""
         nodes = list(self.contents.hardware.values())
@@ -78,26 +74,19 @@ class _World:
     def names(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
         """Op -> tunable parameters and problem parameters of it and of the ops below it."""
         ops = self.contents.ops
-        below = {op: [ops[node] for node in self.ops.descendants(op) if node in ops] for op in ops}
+        descendants = Taxonomy("op", ops).descendants
+        below = {op: [ops[node] for node in descendants(op) if node in ops] for op in ops}
+        empty: frozenset[str] = frozenset()
         return {
-            op: (
-                frozenset(n for node in nodes for n in node.parameters),
-                frozenset(n for node in nodes for n in node.problem),
-            )
+            op: (empty.union(*(node.parameters for node in nodes)), empty.union(*(node.problem for node in nodes)))
             for op, nodes in below.items()
         }
 
-    def unknown(self, kind: str, name: str) -> str | None:
-        """What to say of the id `name` if there is no such file of `kind`."""
-        if name in self.present[kind]:
-            return None
-        return f"unknown {kind} {name!r}{suggestion(name, self.present[kind])}"
 
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; nearest: a, b`, or nothing where nothing is known."""
+def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
+    """`unknown op 'x'; nearest: a, b`; no nearest where nothing is known."""
     found = alike(name, known)
-    return f"; nearest: {', '.join(found)}" if found else ""
+    return f"unknown {noun} {name!r}" + (f"; nearest: {', '.join(found)}" if found else "")
 
 
 def _law(world: _World, law: Law) -> Found:
@@ -138,34 +127,29 @@ def _mentioned(world: _World, law: Law, mention: Mention) -> Found:
         elif mention.at_key:
             yield from _keys(mention.field, [mention.value], parameters)
         elif mention.value not in parameters:
-            yield Flaw(mention.field, f"unknown parameter {mention.value!r}{suggestion(mention.value, parameters)}")
+            yield Flaw(mention.field, _unknown("parameter", mention.value, parameters))
 
 
 def _toolchains(law: Law) -> Found:
-    try:
-        if law.scope.toolchain:
-            parse_requirement(law.scope.toolchain)
-    except ToolchainError as error:
-        yield Flaw("scope.toolchain", str(error))
-    for index, entry in enumerate(law.evidence):
+    named = [(f"evidence[{i}].toolchain", parse_toolchain, entry.toolchain) for i, entry in enumerate(law.evidence)]
+    for field, read, text in (("scope.toolchain", parse_requirement, law.scope.toolchain), *named):
         try:
-            if entry.toolchain:
-                parse_toolchain(entry.toolchain)
+            if text:
+                read(text)
         except ToolchainError as error:
-            yield Flaw(f"evidence[{index}].toolchain", str(error))
+            yield Flaw(field, str(error))
 
 
 def _ids(world: _World, kind: str, names: Mapping[str, str]) -> Found:
     for field, name in names.items():
-        message = world.unknown(kind, name)
-        if message is not None:
-            yield Flaw(field, message)
+        if name not in world.present[kind]:
+            yield Flaw(field, _unknown(kind, name, world.present[kind]))
 
 
 def _keys(field: str, setting: Iterable[str], known: Collection[str]) -> Found:
     for name in setting:
         if name not in known:
-            yield Flaw(f"{field}.{name}", f"unknown parameter {name!r}{suggestion(name, known)}", at_key=True)
+            yield Flaw(f"{field}.{name}", _unknown("parameter", name, known), at_key=True)
 
 
 def expression(field: str, text: str, known: Collection[str], noun: str) -> Found:
@@ -177,7 +161,7 @@ def expression(field: str, text: str, known: Collection[str], noun: str) -> Foun
         return
     for name in sorted(names - set(known)):
         kind = "hardware fact" if name.startswith("hw.") else noun
-        yield Flaw(field, f"unknown {kind} {name!r}{suggestion(name, known)}", _column(text, name))
+        yield Flaw(field, _unknown(kind, name, known), _column(text, name))
 
 
 def _column(text: str, name: str) -> int:
@@ -197,8 +181,6 @@ def _op(world: _World, op: Op) -> Found:
         for index, value in enumerate(parameter.core):
             if value not in parameter.values:
                 yield Flaw(f"parameters.{name}.core[{index}]", f"{value!r} is not one of the values")
-    for name, size in op.problem.items():
-        yield from _typed(f"problem.{name}.default", size.type, size.default)
     names = op.parameters.keys() | op.problem.keys() | world.facts
     for index, condition in enumerate(op.conditions):
         yield from expression(f"conditions[{index}].require", condition.require, names, "name")
@@ -209,14 +191,13 @@ def _op(world: _World, op: Op) -> Found:
         yield from expression(field, text, op.problem.keys(), "problem parameter")
     for named, setting in op.problems.items():
         yield from _keys(f"problems.{named}", setting, op.problem.keys())
-        for name, value in setting.items():
-            if name in op.problem:
-                yield from _typed(f"problems.{named}.{name}", op.problem[name].type, value)
-
-
-def _typed(field: str, wanted: str, value: object) -> Found:
-    if type(value) not in PROBLEM_TYPES[wanted]:
-        yield Flaw(field, f"expected {wanted} (got {value!r})")
+    typed = [(f"problem.{name}.default", name, size.default) for name, size in op.problem.items()]
+    typed += [
+        (f"problems.{one}.{name}", name, value) for one in op.problems for name, value in op.problems[one].items()
+    ]
+    for field, name, value in typed:
+        if name in op.problem and type(value) not in PROBLEM_TYPES[op.problem[name].type]:
+            yield Flaw(field, f"expected {op.problem[name].type} (got {value!r})")
 
 
 def _system(world: _World, system: System) -> Found:
@@ -233,8 +214,7 @@ def _system(world: _World, system: System) -> Found:
             known = world.contents.ops[part.op].parameters
             for place, name in enumerate(part.parameters):
                 if name not in known:
-                    field = f"tuning_space[{index}].parameters[{place}]"
-                    yield Flaw(field, f"unknown parameter {name!r}{suggestion(name, known)}")
+                    yield Flaw(f"tuning_space[{index}].parameters[{place}]", _unknown("parameter", name, known))
 
 
 def _hardware(world: _World, node: Hardware) -> Found:
