@@ -39,24 +39,9 @@ INT_BINARY = BINARY | {
     "max": np.maximum,
 }
 PROPAGATING: dict[str, Callable[[Values, Values], Values]] = {"min": np.minimum, "max": np.maximum}
-AS_IN_NUMPY = (
-    "abs",
-    "exp",
-    "exp2",
-    "sin",
-    "cos",
-    "tan",
-    "sinh",
-    "cosh",
-    "tanh",
-    "log",
-    "log2",
-    "sqrt",
-    "floor",
-    "ceil",
-)
+AS_IN_NUMPY = "abs exp exp2 sin cos tan sinh cosh tanh log log2 sqrt floor ceil"
 UNARY: dict[str, Callable[[Values], Values]] = {
-    **{name: getattr(np, name) for name in AS_IN_NUMPY},
+    **{name: getattr(np, name) for name in AS_IN_NUMPY.split()},
     "neg": np.negative,
     "rsqrt": lambda x: np.divide(x.dtype.type(1), np.sqrt(x)),
     "invert": np.invert,

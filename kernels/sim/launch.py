@@ -47,18 +47,7 @@ def launch(
         cuda.tile.TileError: If cuTile would reject its source.
     """
     del stream
-    run(compile_kernel(kernel, args), grid, args, batch=batch, write=write)
-
-
-def run(
-    program: Program,
-    grid: Sequence[int],
-    args: Sequence[Any],
-    *,
-    batch: int | None = None,
-    write: Callable[[str], object] = sys.stdout.write,
-) -> None:
-    """Run a compiled kernel on arguments of the same types and constants."""
+    program = compile_kernel(kernel, args)
     if not 1 <= len(grid) <= MAX_GRID_RANK or any(size < 1 for size in grid):
         raise SimulatorError(f"grid must be one to three positive numbers (got {tuple(grid)})")
     x, y, z = [*map(int, grid), 1, 1][:MAX_GRID_RANK]

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.errors import TunerError
 
 # Attributes of `.nv.info` sections. Source: `cuobjdump -elf` prints the same records by name (EIATTR_*); the numbers are
 # those of the records it names, and a test holds what is read here to `cuobjdump -res-usage`.
@@ -25,6 +25,10 @@ _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SYMTAB = 2
+
+
+class CubinError(TunerError):
+    """A cubin that cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from spak.tuner.backend.compile.cubin import resources
-from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.cubin import CubinError, resources
 from spak.tuner.backend.compile.occupancy import OccupancyLimits, ctas_per_sm
 from spak.tuner.knowledge.predict import WARP_THREADS
 

@@ -10,13 +10,17 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from spak.tuner.backend.compile.errors import CompilerMissingError
+from spak.tuner.errors import TunerError
 
 INSTALL = "install it with: pip install 'spak[compile]'"
 PACKAGES = {"cuda-tile": "cuda-tile", "tileiras": "nvidia-cuda-tileiras", "nvdisasm": "nvidia-cuda-nvdisasm"}
 """Component -> PyPI package that holds it."""
 
 _RELEASE = re.compile(r"\bV(\d+(?:\.\d+)+)")
+
+
+class CompilerMissingError(TunerError):
+    """The compiler, or a tool that reads its output, is not installed."""
 
 
 @dataclass(frozen=True)

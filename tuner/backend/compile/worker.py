@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from spak.tuner.backend.compile import features
-from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.cubin import CubinError
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
 from spak.tuner.backend.compile.sass import of_disassembly
 

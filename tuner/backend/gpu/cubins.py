@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spak.kernels.interface import CompileJob
+from spak.tuner.backend.compile.cache import write_whole
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,8 @@ class CubinStore:
     """A folder of cubins by key. Writes are atomic, so that many processes can fill it at once."""
 
     def __init__(self, folder: Path) -> None:
-        """Create the folder if it is missing."""
+        """Use `folder`, which is created with the first cubin."""
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, key: str) -> Cubin | None:
         """The cubin under `key`, or None."""
@@ -44,10 +42,7 @@ class CubinStore:
 
     def put(self, key: str, cubin: Cubin) -> None:
         """Keep `cubin` under `key`."""
-        handle, name = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(cubin.symbol.encode() + b"\n" + cubin.code)
-        Path(name).replace(self._path(key))
+        write_whole(self._path(key), cubin.symbol.encode() + b"\n" + cubin.code)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.cubin"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from spak.kg.model.base import Scalar
 from spak.tuner.backend.compile.backend import TIME_LIMIT_S
-from spak.tuner.backend.compile.errors import CompilerMissingError, CubinError
+from spak.tuner.backend.compile.cubin import CubinError
 from spak.tuner.backend.compile.features import disassemble, of_cubin, resident_features
 from spak.tuner.backend.compile.occupancy import OccupancyLimits as SmLimits
 from spak.tuner.backend.compile.sass import of_disassembly
-from spak.tuner.backend.compile.toolchain import find_toolchain
+from spak.tuner.backend.compile.toolchain import CompilerMissingError, find_toolchain
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore

@@ -17,7 +17,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from spak.kg.model.run import Failure, Invalidity
-from spak.tuner.backend.gpu.errors import DeviceUnusableError
 from spak.tuner.backend.gpu.protocol import (
     NOBODY,
     Batch,
@@ -35,6 +34,17 @@ from spak.tuner.backend.gpu.protocol import (
     TimedContestant,
 )
 from spak.tuner.backend.gpu.worker import serve
+from spak.tuner.errors import TunerError
+
+
+class DeviceUnusableError(TunerError):
+    """The worker fails outside any configuration: no device, no driver, no memory for the inputs."""
+
+    def __init__(self, stage: str, failure: Failure) -> None:
+        """Say in which stage it failed, how, and what to try."""
+        super().__init__(
+            f"the GPU cannot be used: {stage} failed ({failure.type}: {failure.message}); check nvidia-smi"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
 from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity
-from spak.tuner.backend.compile.errors import CompilerMissingError
 from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.compile.protocol import Compiled
-from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.backend.compile.toolchain import CompilerMissingError, Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from tests.tuner.backend.compile import broken

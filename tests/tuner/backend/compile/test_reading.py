@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
-from spak.tuner.backend.compile.cubin import RESERVED_BYTES, Resources, resources
-from spak.tuner.backend.compile.errors import CubinError
+from spak.tuner.backend.compile.cubin import RESERVED_BYTES, CubinError, Resources, resources
 from spak.tuner.backend.compile.features import of_cubin, resident_features
 from spak.tuner.backend.compile.occupancy import OccupancyLimits, ctas_per_sm
 from spak.tuner.backend.compile.sass import of_disassembly, parse_sass

@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from spak.tuner.backend.gpu.errors import DeviceUnusableError
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
-from spak.tuner.backend.gpu.supervisor import Supervisor, WorkerLimits
+from spak.tuner.backend.gpu.supervisor import DeviceUnusableError, Supervisor, WorkerLimits
 from spak.tuner.backend.gpu.timing import Plan
 from tests.tuner.backend.gpu.fake_device import FakeProgram
 
