@@ -172,10 +172,10 @@ def test_plain_types_arrive_typed(register, capsys):
 def test_plain_options_import_neither_pydantic_nor_rich():
     """What typer would import for one option costs more than a whole query."""
     program = (
-        "import sys, types; from spak.cli.app import build, run, CommandEntry; from tests.cli.test_app import _typed\n"
+        "import sys, types; from spak.cli.app import build_app, run_app, CommandEntry; from tests.cli.test_app import _typed\n"
         "module = types.ModuleType('plain'); module.command = _typed; sys.modules['plain'] = module\n"
-        "app = build(registry={'t': CommandEntry('plain', '')}, help_text='')\n"
-        "codes = [run(app, 'kg', words) for words in (['t', '--number', '4', '--word', 'a'], ['t', '--help'], ['--help'])]\n"
+        "app = build_app(registry={'t': CommandEntry('plain', '')}, help_text='')\n"
+        "codes = [run_app(app, 'kg', words) for words in (['t', '--number', '4', '--word', 'a'], ['t', '--help'], ['--help'])]\n"
         "sys.exit(f\"{codes} {sorted({'pydantic', 'rich', 'numpy', 'networkx'} & set(sys.modules))}\")\n"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -201,11 +201,11 @@ def test_plain_types_refuse_what_they_are_not(register, capsys, words, complaint
 def test_a_reader_that_leaves_early_causes_no_noise():
     """`kg ... | head -1` ends without a traceback and with the code a shell shows for a closed pipe."""
     program = (
-        "import sys, types; from spak.cli.app import CommandEntry, build, run\n"
+        "import sys, types; from spak.cli.app import CommandEntry, build_app, run_app\n"
         "module = types.ModuleType('many')\n"
         "def command() -> None:\n    for _ in range(100000): print('x' * 50)\n"
         "module.command = command; sys.modules['many'] = module\n"
-        "sys.exit(run(build(registry={'many': CommandEntry('many', '')}, help_text=''), 'kg', ['many']))\n"
+        "sys.exit(run_app(build_app(registry={'many': CommandEntry('many', '')}, help_text=''), 'kg', ['many']))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
