@@ -143,11 +143,8 @@ class VerifyRequest:
     """What a person wants of new trials of a law.
 
     Attributes:
-        law: Its id.
-        backend: What evaluates.
         hw: Where; empty: on the GPU found, or for the law's own hardware.
         num_problems: Most problem sizes.
-        seed: Draws the configurations.
         write: Whether the run file and its evidence are written.
     """
 
@@ -164,7 +161,6 @@ class Repetition:
     """What came of new trials of a law.
 
     Attributes:
-        found: What they say of it.
         run: The experiment whole, whether it was written or not.
         run_file: The run file; None if none was written.
         changes: Law files changed, or without writing those that would be.
@@ -246,8 +242,8 @@ def note(laws: Laws, found: Verification) -> int:
     Raises:
         KgError: If the file cannot be edited.
     """
-    unnoted = found.unnoted
-    return len(unnoted) if unnoted and grow.append(laws.root, laws.path("law", found.law), unnoted) else 0
+    new = found.unnoted
+    return len(new) if new and grow.append(laws.root, laws.path("law", found.law), new) else 0
 
 
 @dataclass(frozen=True)

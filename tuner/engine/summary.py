@@ -11,7 +11,6 @@ from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.statement import evidence_text
 from spak.kg.model.base import Model, Scalar
-from spak.kg.model.run import Trial
 from spak.tuner.backend.base import Backend
 from spak.tuner.engine.audit import contradicted
 from spak.tuner.engine.loop import REMOVED_BY_LAW, Result
@@ -32,7 +31,6 @@ class RankedRow(Model, frozen=True, kw_only=True, omit_defaults=False):
         rank: 1-based; ties share a rank.
         value: The objective (see `SearchReport.objective`), in microseconds.
         low, high: Its 95 % interval; None for a prediction.
-        features: Compiled features, as far as known.
         origin: Why it was tried.
         laws: Ids of laws that speak against it.
     """
@@ -57,8 +55,7 @@ class LawEffect(Model, frozen=True, kw_only=True, omit_defaults=False):
         named: Configurations of what was searched that it speaks of before compiling; None if that takes compiled features.
         compiled: Configurations it named once they were compiled.
         tried: How many of those it names were tried all the same.
-        agreed: How many trials bear it out.
-        contradicted: How many trials contradict it.
+        agreed, contradicted: How many trials bear it out, and how many do not.
         evidence: What it rests on, in words.
     """
 
@@ -151,11 +148,13 @@ def search_report(task: SearchTask, backend: Backend, feasible: int, result: Res
 def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
     placed = zip(result.indices, result.trials, strict=True)
     rows = [(i, t) for i, t in placed if t.invalidity == "correct" and t.value(objective) is not None]
-    rows.sort(key=lambda row: _rank_key(row[1], objective))
+    # of equals the one that spills less and takes fewer registers is the safer bet
+    rows.sort(key=lambda row: [row[1].value(name) or 0.0 for name in (objective, "spill_bytes", "registers")])
     rank, leader = 0, 0.0
     for place, (index, trial) in enumerate(rows, 1):
         found = next(m for m in trial.measurements if m.name == objective)
-        if not leader or not _ties(leader, found.value, found.low):
+        ties = found.value <= leader * TIE if found.low is None else found.low <= leader
+        if not leader or not ties:
             rank, leader = place, found.value if found.high is None else found.high
         rules = result.restriction.speaking_of(index)
         yield RankedRow(
@@ -168,16 +167,6 @@ def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
             origin=trial.origin,
             laws=tuple(rule.id for rule in rules if rule.power in {Power.REMOVE, Power.POSTPONE}),
         )
-
-
-def _rank_key(trial: Trial, objective: str) -> tuple[float, float, float]:
-    """Objective; of equals the one that spills less and takes fewer registers is the safer bet."""
-    value = trial.value(objective)
-    return value if value is not None else 0.0, trial.value("spill_bytes") or 0.0, trial.value("registers") or 0.0
-
-
-def _ties(leader: float, value: float, low: float | None) -> bool:
-    return value <= leader * TIE if low is None else low <= leader
 
 
 def _counts(feasible: int, result: Result) -> Counts:
