@@ -83,9 +83,7 @@ class Rounds:
         """The op's default configuration, if it was timed."""
         usual = {name: parameter.default for name, parameter in self.op.parameters.items()}
         places = np.flatnonzero(self.table.observed[self.row])
-        return next(
-            (self._timed(place) for place in map(int, places) if self.table.configuration(place) == usual), None
-        )
+        return next((self._timed(place) for place in map(int, places) if self.table.space.config(place) == usual), None)
 
     @cached_property
     def references(self) -> Mapping[str, Span]:
@@ -118,7 +116,7 @@ class Rounds:
     def _timed(self, place: int) -> Timed:
         errors = self.table.features.get("relative_error")
         checked = errors is not None and not np.isnan(errors[self.row, place])
-        return Timed(self.table.configuration(place), self._span(place), checked)
+        return Timed(self.table.space.config(place), self._span(place), checked)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def plan(
     asked: dict[tuple[str, str], Request] = {}
     covered: list[Law] = []
     ranked = _Ranked.of(found, rng)
-    references = [found.configuration(int(index)) for index in ranked.places[:REFERENCES]]
+    references = [found.space.config(int(index)) for index in ranked.places[:REFERENCES]]
     for law in laws:
         wanted: dict[tuple[str, str], Request] = {}
         for problem in held_out.problems:
@@ -130,17 +130,17 @@ def _test(
             fast = inside[: CHALLENGERS - RANDOM_CHALLENGERS]
             rest = inside[len(fast) :]
             drawn = [rest[int(i)] for i in rng.permutation(len(rest))[:RANDOM_CHALLENGERS]]
-            own = [found.configuration(index) for index in [*fast, *drawn]]
+            own = [found.space.config(index) for index in [*fast, *drawn]]
             return [*own, *_strangers(region, (problem, pool), facts, rng)]
         case SettingTest(setting, over):
             has = found.having(setting)[places]
             others = np.logical_or.reduce([found.having(other) for other in over])[places] & ~has if over else ~has
             tested = [*places[has][: MIN_TESTED + 1], *places[others][: MIN_TESTED + 1]]
-            return [found.configuration(int(index)) for index in tested]
+            return [found.space.config(int(index)) for index in tested]
         case AxisTest(name, values):
             contexts = matched(found, name, [found.parameters[name].index(value) for value in values])
             best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_TIED + 1]
-            return [found.configuration(int(index)) for context in contexts[best] for index in context]
+            return [found.space.config(int(index)) for context in contexts[best] for index in context]
     return []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spak.kg.expression import parse
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
@@ -14,10 +14,11 @@ from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
 from spak.tuner.learn.mining.indifferent import WITHIN, Tie, ties
 from spak.tuner.learn.mining.negative import (
-    COMPILED_CLAIMS,
-    MIN_SLOWDOWN,
-    CompiledClaim,
+    COMPILED_FAULTS,
+    FAILS,
+    SLOW,
     FarRegion,
+    Fault,
     compiled_regions,
     slow_regions,
 )
@@ -68,8 +69,7 @@ def mine(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     """
     if not table.observed.any():
         return ()
-    usable = tuple(name for name in SPOKEN_FEATURES if name in table.features)
-    every = literals(table, features=usable, tiles=subject.tiles)
+    every = literals(table, features=SPOKEN_FEATURES, tiles=subject.tiles)
     return (
         *(_slow(table, subject, region) for region in slow_regions(table, every)),
         *(_positive(table, subject, setting) for setting in settings(table)),
@@ -83,9 +83,9 @@ def mine_compiled(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     Times play no part; the subject's tier is `compiled`.
     """
     return tuple(
-        _compiled(table, subject, claim, region)
-        for claim in COMPILED_CLAIMS
-        for region in compiled_regions(table, claim, subject.tiles)
+        _negative(table, subject, region, fault)
+        for fault in COMPILED_FAULTS
+        for region in compiled_regions(table, fault, subject.tiles)
     )
 
 
@@ -124,11 +124,8 @@ def narrowing(law: Law, problems: Sequence[Mapping[str, Scalar]]) -> dict[str, s
 def _scope(table: TrialTable, subject: Topic, split: Sequence[Literal] = ()) -> Scope:
     """Where the law was seen; a literal about a kind of problem narrows it to that kind."""
     narrowed = {name: literal.text for literal in split for name in literal.names}
-    return scope_of([problem for problem in table.problems if _fits(problem, split)], subject, narrowed)
-
-
-def _fits(problem: Mapping[str, Scalar], split: Sequence[Literal]) -> bool:
-    return all(parse(literal.text).holds(problem) for literal in split)
+    seen = [problem for problem in table.problems if all(parse(literal.text).holds(problem) for literal in split)]
+    return scope_of(seen, subject, narrowed)
 
 
 def _evidence(table: TrialTable, subject: Topic, effect: dict[str, float], low: dict[str, float]) -> Evidence:
@@ -144,63 +141,30 @@ def _evidence(table: TrialTable, subject: Topic, effect: dict[str, float], low: 
     )
 
 
-@dataclass(frozen=True)
-class _Statement:
-    """A region in the words of a law; `tag` keeps ids of different claims about one region apart."""
-
-    tag: str
-    title: str
-    because: str
-    bound: dict[str, Bound]
-    effect: dict[str, float]
-    interval: dict[str, float]
-
-
 def _slow(table: TrialTable, subject: Topic, region: FarRegion) -> NegativeLaw:
-    where = in_words(_avoid(region))
-    timed = region.mask & table.observed
-    if timed.any():
-        low, _ = table.slowdown_bounds()
-        least = float(low[timed].min())
-        title = f"{subject.op_title} on {subject.hw} is at least {MIN_SLOWDOWN:g}x slower than its best where {where}"
-        why = mechanism(table, region.mask)
-        told = _Statement(
-            "slow", title, why, {"slowdown": Bound(at_least=MIN_SLOWDOWN)}, {"slowdown": least}, {"slowdown": least}
-        )
-    else:
-        title = f"{subject.op_title} on {subject.hw} does not run where {where}"
-        told = _Statement("fails", title, "", {"failure_rate": Bound(at_least=1.0)}, {"failure_rate": 1.0}, {})
-    return _negative(table, subject, region, told)
+    timed = (region.mask & table.observed).any()
+    fault = replace(SLOW, because=mechanism(table, region.mask)) if timed else FAILS
+    return _negative(table, subject, region, fault)
 
 
-def _compiled(table: TrialTable, subject: Topic, claim: CompiledClaim, region: FarRegion) -> NegativeLaw:
-    least = claim.least(table, region.mask)
-    title = f"{subject.op_title} on {subject.hw} {claim.words} where {in_words(_avoid(region))}"
-    bound = {claim.effect: Bound(at_least=claim.at_least)}
-    told = _Statement(claim.tag, title, claim.because, bound, {claim.effect: least}, {})
-    return _negative(table, subject, region, told)
-
-
-def _avoid(region: FarRegion) -> str:
-    """The region's conjunction without the kinds of problem, which go into the scope."""
-    rest = [literal.text for literal in region.literals if literal.kind != "problem"]
-    return " and ".join(sorted(rest, key=_reading_order)) or "True"
-
-
-def _negative(table: TrialTable, subject: Topic, region: FarRegion, told: _Statement) -> NegativeLaw:
-    expression = _avoid(region)
+def _negative(table: TrialTable, subject: Topic, region: FarRegion, fault: Fault) -> NegativeLaw:
+    rest = [literal.text for literal in region.literals if literal.kind != "problem"]  # that goes into the scope
+    expression = " and ".join(sorted(rest, key=_reading_order)) or "True"
+    effect = {fault.effect: fault.least(table, region.mask)}
     scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
     spoken = {name for literal in region.literals for name in literal.names}
     # examples are evaluated without compiled features, so a law about those carries none
     examples = Examples() if spoken & set(SPOKEN_FEATURES) else _examples(table, region)
     return NegativeLaw(
-        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-{told.tag}", f"{expression} {scope.when}".strip()),
-        title=told.title[:200],
+        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-{fault.tag}", f"{expression} {scope.when}".strip()),
+        title=f"{subject.op_title} on {subject.hw} {fault.words} where {in_words(expression)}"[:200],
         scope=scope,
-        claim=AvoidClaim(avoid=expression, because=told.because, effect=told.bound),
+        claim=AvoidClaim(
+            avoid=expression, because=fault.because, effect={fault.effect: Bound(at_least=fault.at_least)}
+        ),
         status="proposed",
         examples=examples,
-        evidence=(_evidence(table, subject, told.effect, told.interval),),
+        evidence=(_evidence(table, subject, effect, effect if fault.effect == "slowdown" else {}),),
     )
 
 
@@ -209,7 +173,7 @@ def _examples(table: TrialTable, region: FarRegion) -> Examples:
     inside = int(region.mask.any(axis=0).argmax())
     best = [int(index) for index in table.best() if index >= 0]
     outside = best[0] if best else int((~region.mask).all(axis=0).argmax())
-    return Examples(avoided=(table.configuration(inside),), admitted=(table.configuration(outside),))
+    return Examples(avoided=(table.space.config(inside),), admitted=(table.space.config(outside),))
 
 
 def _reading_order(text: str) -> tuple[bool, str]:

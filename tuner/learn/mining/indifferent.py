@@ -26,11 +26,9 @@ SHARE_WITHIN = 0.9
 
 @dataclass(frozen=True)
 class Tie:
-    """Values of one parameter between which nothing is to be gained.
+    """Values of one parameter, in canonical order, between which nothing is to be gained.
 
     Attributes:
-        parameter: The axis.
-        values: The values, in canonical order.
         change: Median over matched contexts of the largest time over the least, minus 1, worst problem size.
         cost: What fixing the worst of the values costs against the best, minus 1, worst problem size.
     """
@@ -50,8 +48,7 @@ def ties(table: TrialTable) -> list[Tie]:
             for codes in combinations(range(len(values)), size):
                 if any(set(codes) <= earlier for earlier in kept):
                     continue
-                tie = _tie(table, name, codes)
-                if tie is not None:
+                if (tie := _tie(table, name, codes)) is not None:
                     kept.append(set(codes))
                     found.append(tie)
             if len(values) > 8:  # noqa: PLR2004 - the whole axis only: subsets of a long axis are not looked at
@@ -61,13 +58,11 @@ def ties(table: TrialTable) -> list[Tie]:
 
 def matched(table: TrialTable, name: str, codes: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """(C, len(codes)) configurations of each context, all other parameters equal, that has every one of `codes`."""
-    position = list(table.parameters).index(name)
-    others = np.delete(table.codes, position, axis=1)
+    others = np.delete(table.space.codes, table.space.names.index(name), axis=1)
     _, group = np.unique(others, axis=0, return_inverse=True)
-    groups = int(group.max()) + 1
-    index = np.full((groups, len(codes)), -1, dtype=np.int64)
+    index = np.full((int(group.max()) + 1, len(codes)), -1, dtype=np.int64)
     for slot, code in enumerate(codes):
-        members = np.flatnonzero(table.codes[:, position] == code)
+        members = np.flatnonzero(table.column(name) == code)
         index[group[members], slot] = members
     return index[(index >= 0).all(axis=1)]
 

@@ -53,11 +53,11 @@ def slow_regions(table: TrialTable, found: Sequence[Literal]) -> list[FarRegion]
 
 
 @dataclass(frozen=True)
-class CompiledClaim:
-    """One thing that can be wrong with compiled code.
+class Fault:
+    """One thing that can be wrong with a region.
 
     Attributes:
-        effect: Effect name; a compiled feature, or `failure_rate`.
+        effect: Effect name; a compiled feature, `failure_rate` or `slowdown`.
         at_least: The bound the law states.
         because: Glossary term.
         words: For the title, between the hardware and "where".
@@ -74,25 +74,28 @@ class CompiledClaim:
         """(S, N) cells that say something about it, and those that show it."""
         if self.effect == "failure_rate":
             return table.observed | table.failed | table.compiled, table.failed
-        values = table.features.get(self.effect)
-        if values is None:
-            return np.zeros_like(table.failed), np.zeros_like(table.failed)
+        values = table.features.get(self.effect, np.full_like(table.time, np.nan))
         return np.isfinite(values), values >= self.at_least
 
     def least(self, table: TrialTable, mask: Bools) -> float:
         """The smallest effect inside `mask`."""
-        return 1.0 if self.effect == "failure_rate" else float(table.features[self.effect][mask].min())
+        if self.effect == "failure_rate":
+            return 1.0
+        values = table.slowdown_bounds()[0] if self.effect == "slowdown" else table.features[self.effect]
+        return float(np.nanmin(values[mask]))  # of cells that failed no slowdown is known
 
 
-COMPILED_CLAIMS = (
-    CompiledClaim("spill_bytes", 1.0, "register-spill", "spills registers", "spills"),
-    CompiledClaim("failure_rate", 1.0, "compile-failure", "does not compile", "no-code"),
+SLOW = Fault("slowdown", MIN_SLOWDOWN, "", f"is at least {MIN_SLOWDOWN:g}x slower than its best", "slow")
+FAILS = Fault("failure_rate", 1.0, "", "does not run", "fails")
+COMPILED_FAULTS = (
+    Fault("spill_bytes", 1.0, "register-spill", "spills registers", "spills"),
+    Fault("failure_rate", 1.0, "compile-failure", "does not compile", "no-code"),
 )
 
 
-def compiled_regions(table: TrialTable, claim: CompiledClaim, tiles: tuple[str, ...] | None = None) -> list[FarRegion]:
-    """The most general regions whose every configuration shows `claim`; predicates speak of parameters only."""
-    relevant, shown = claim.shows(table)
+def compiled_regions(table: TrialTable, fault: Fault, tiles: tuple[str, ...] | None = None) -> list[FarRegion]:
+    """The most general regions whose every configuration shows `fault`; predicates speak of parameters only."""
+    relevant, shown = fault.shows(table)
     if not shown.any():
         return []
     return regions(literals(table, tiles=tiles, relevant=relevant), relevant, shown.astype(float), 1.0)

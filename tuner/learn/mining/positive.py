@@ -42,29 +42,24 @@ def settings(table: TrialTable) -> list[PreferredSetting]:
     """Settings that cost at most `WITHIN`, and without which at least `LOSS` is lost, fewest names first."""
     if len(table.problems) < MIN_SIZES:
         return []
-    candidates = list(_candidates(table))
+    candidates = _candidates(table)
     kept: list[PreferredSetting] = []
     for prefer, mask in candidates:
         found = _setting(table, prefer, mask, tried=len(candidates))
         if found is None or found.cost > WITHIN or found.loss < LOSS:
             continue
-        if any(earlier.prefer.items() <= found.prefer.items() for earlier in kept):
-            continue  # a shorter setting already says it
-        kept.append(found)
-    kept.sort(key=lambda s: (len(s.prefer), -s.loss))
-    return kept[:MAX_SETTINGS]
+        if not any(earlier.prefer.items() <= found.prefer.items() for earlier in kept):  # a shorter one says it
+            kept.append(found)
+    return sorted(kept, key=lambda s: (len(s.prefer), -s.loss))[:MAX_SETTINGS]
 
 
 def _candidates(table: TrialTable) -> list[tuple[dict[str, Scalar], Bools]]:
-    single: list[tuple[str, Scalar, Bools]] = []
-    for name, values in table.parameters.items():
-        if len(values) > 1:
-            single.extend((name, value, table.column(name) == code) for code, value in enumerate(values))
-    found = [({name: value}, mask) for name, value, mask in single]
-    for first, second in combinations(single, 2):
-        if first[0] != second[0] and (both := first[2] & second[2]).any():
-            found.append(({first[0]: first[1], second[0]: second[1]}, both))
-    return found
+    varied = {name: values for name, values in table.parameters.items() if len(values) > 1}
+    single = [
+        ({n: value}, table.column(n) == code) for n, values in varied.items() for code, value in enumerate(values)
+    ]
+    pairs = ((a | b, first & second) for (a, first), (b, second) in combinations(single, 2) if a.keys() != b.keys())
+    return [*single, *((prefer, mask) for prefer, mask in pairs if mask.any())]
 
 
 def _setting(table: TrialTable, prefer: dict[str, Scalar], mask: Bools, *, tried: int) -> PreferredSetting | None:

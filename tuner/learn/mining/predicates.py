@@ -53,12 +53,10 @@ def _parameter_literals(table: TrialTable) -> Iterator[Literal]:
         codes = table.column(name)
         for code, value in enumerate(values):
             yield Literal(f"{name} == {value!r}", (name,), "parameter", np.tile(codes == code, (size, 1)))
-            if _numeric(values) and code > 0:
-                if code < len(values) - 1:
-                    yield Literal(f"{name} >= {value}", (name,), "parameter", np.tile(codes >= code, (size, 1)))
-                if code > 1:
-                    below = values[code - 1]
-                    yield Literal(f"{name} <= {below}", (name,), "parameter", np.tile(codes < code, (size, 1)))
+            if _numeric(values) and 0 < code < len(values) - 1:
+                yield Literal(f"{name} >= {value}", (name,), "parameter", np.tile(codes >= code, (size, 1)))
+            if _numeric(values) and code > 1:
+                yield Literal(f"{name} <= {values[code - 1]}", (name,), "parameter", np.tile(codes < code, (size, 1)))
 
 
 def _product_literals(table: TrialTable, tiles: tuple[str, ...] | None) -> Iterator[Literal]:
@@ -69,9 +67,8 @@ def _product_literals(table: TrialTable, tiles: tuple[str, ...] | None) -> Itera
         left = np.array(table.parameters[first], dtype=float)[table.column(first)]
         right = np.array(table.parameters[second], dtype=float)[table.column(second)]
         product = left * right
-        levels = np.unique(product)
         for sign, compared in ((">=", np.greater_equal), ("<=", np.less_equal)):
-            for level in levels[1:-1]:
+            for level in np.unique(product)[1:-1]:
                 text = f"{first} * {second} {sign} {level:g}"
                 yield Literal(text, (first, second), "parameter", np.tile(compared(product, level), (size, 1)))
 
@@ -92,15 +89,13 @@ def _feature_literals(table: TrialTable, usable: tuple[str, ...]) -> Iterator[Li
 
 
 def _problem_literals(table: TrialTable) -> Iterator[Literal]:
-    names = sorted({name for problem in table.problems for name in problem})
-    for name in names:
+    for name in sorted({name for problem in table.problems for name in problem}):
         counts = Counter(problem.get(name, "") for problem in table.problems)
         if len(counts) < 2 or min(counts.values()) < REPEATS_OF_A_KIND:  # noqa: PLR2004 - one value says nothing
             continue
         for value in sorted(counts, key=str):
-            rows = np.array([problem.get(name, "") == value for problem in table.problems])
-            shape = table.time.shape
-            yield Literal(f"{name} == {value!r}", (name,), "problem", np.broadcast_to(rows[:, None], shape))
+            rows = np.array([[problem.get(name, "") == value] for problem in table.problems])
+            yield Literal(f"{name} == {value!r}", (name,), "problem", np.broadcast_to(rows, table.time.shape))
 
 
 def literals(

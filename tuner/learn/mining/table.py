@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spak.kg.expression import Expression
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
 from spak.kg.formats.recording import canonical
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
@@ -54,11 +55,6 @@ class TrialTable:
         """Parameter -> its values in canonical order (numbers ascending)."""
         return dict(zip(self.space.names, self.space.values, strict=True))
 
-    @cached_property
-    def codes(self) -> Codes:
-        """(N, P) index of each configuration's value among its parameter's values."""
-        return self.space.codes
-
     @property
     def observed(self) -> Bools:
         """(S, N): cells with a time."""
@@ -72,11 +68,7 @@ class TrialTable:
 
     def column(self, name: str) -> npt.NDArray[np.int16]:
         """(N,): codes of one parameter."""
-        return self.codes[:, self.space.names.index(name)]
-
-    def configuration(self, index: int) -> dict[str, Scalar]:
-        """Configuration `index` as names and values."""
-        return self.space.config(index)
+        return self.space.codes[:, self.space.names.index(name)]
 
     def best(self) -> npt.NDArray[np.int64]:
         """(S,): index of the fastest configuration of each problem size, -1 where nothing was timed."""
@@ -142,10 +134,7 @@ def problem_of(run: Run, trial: Trial) -> dict[str, Scalar]:
 
 def problem_text(problem: Mapping[str, Scalar]) -> str:
     """Canonical text of a problem size, as evidence entries name it: `name=value,...` sorted by name."""
-    parts = []
-    for name, value in sorted(problem.items()):
-        parts.append(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
-    return ",".join(parts)
+    return show_assignments(dict(sorted(problem.items())), separator=",")
 
 
 def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
