@@ -69,7 +69,8 @@ def query(store: Store, ask: Ask) -> Answer:
     if ask.params:
         check_names(sorted(ask.params), governed_names(store, question.op, found), kind="parameter")
     withdrawn = sum(hit.law.status == "withdrawn" for hit in found)
-    hits = tuple(sorted((hit for hit in found if _wanted(hit, ask)), key=_order))
+    wanted = (hit for hit in found if _wanted(hit, ask))
+    hits = tuple(sorted(wanted, key=lambda hit: (hit.match.distance, meaning(hit.law).rank, hit.law.id)))
     shown = {hit.law.id for hit in hits}
     return Answer(
         hw=question.hw,
@@ -138,7 +139,3 @@ def _wanted(hit: Hit, ask: Ask) -> bool:
         and (not ask.kinds or kind_of(law) in ask.kinds)
         and (not ask.params or not ask.params.isdisjoint(meaning(law).names))
     )
-
-
-def _order(hit: Hit) -> tuple[tuple[bool, int, int], int, str]:
-    return hit.match.distance, meaning(hit.law).rank, hit.law.id

@@ -55,7 +55,7 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
     old, new = roots
     changes = compare_laws(old.laws, new.laws)
     spaces = Spaces()
-    before, after = ({_key(c): c for c in Conflicts(root).all()} for root in roots)
+    before, after = ({tuple(sorted(c.laws)): c for c in Conflicts(root).all()} for root in roots)
     appeared = tuple(conflict for key, conflict in after.items() if key not in before)
     items = [
         Item(
@@ -73,10 +73,6 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
         new_conflicts=appeared,
         gone_conflicts=tuple(conflict for key, conflict in before.items() if key not in after),
     )
-
-
-def _key(conflict: Conflict) -> tuple[str, ...]:
-    return tuple(sorted(conflict.laws))
 
 
 def _nodes(roots: tuple[Root, Root]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from spak.kg.errors import InvalidFilesError, KgError, Problem
+from spak.kg.errors import InvalidFilesError, KgError
 from spak.kg.files.git import GIT_SECONDS, git
 from spak.kg.files.loader import Laws, load
 
@@ -33,15 +33,10 @@ def open_source(source: str, root: Path) -> Iterator[Laws]:
         try:
             laws = load(folder)
         except InvalidFilesError as error:
-            raise InvalidFilesError(
-                [_renamed(problem, folder, f"{source}:{root.name}") for problem in error.problems]
-            ) from None
+            name = f"{source}:{root.name}"  # the revision, in place of the scratch folder
+            named = [replace(problem, path=problem.path.replace(str(folder), name)) for problem in error.problems]
+            raise InvalidFilesError(named) from None
         yield laws
-
-
-def _renamed(problem: Problem, folder: Path, name: str) -> Problem:
-    """A problem in an unpacked file, with the revision it came from in place of the scratch folder."""
-    return replace(problem, path=problem.path.replace(str(folder), name))
 
 
 def _extract(revision: str, root: Path, scratch: Path) -> Path:

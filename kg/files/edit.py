@@ -11,7 +11,7 @@ import msgspec
 from spak.kg.errors import KgError
 from spak.kg.files import atomic, fmt, tree, validate, yaml_reader
 from spak.kg.law.status import status
-from spak.kg.model.law import Evidence, Law, Status
+from spak.kg.model.law import Evidence, Law
 
 
 class ChangedError(KgError):
@@ -65,12 +65,8 @@ class LawFile:
             return False
         for entry in new:
             fmt.add_item(self.tree, "evidence", msgspec.to_builtins(entry), str(self.path))
-        self.set_status(status(msgspec.structs.replace(law, evidence=(*law.evidence, *new))))
+        self.set_key(("status",), status(msgspec.structs.replace(law, evidence=(*law.evidence, *new))))
         return True
-
-    def set_status(self, new: Status) -> None:
-        """Set the status; a comment behind it stays."""
-        self.set_key(("status",), new)
 
     def set_key(self, path: tuple[str, ...], value: Any) -> None:
         """Set the value at a path of mapping keys (`("scope", "toolchain")`); mappings in between are made."""
@@ -115,4 +111,4 @@ def withdraw(file: LawFile, *, date: str, reason: str) -> None:
     if not reason.strip():
         raise KgError("--why: a reason is needed; whoever reads the law later must learn why it was withdrawn")
     file.set_key(("withdrawn",), {"date": date, "reason": reason.strip()})
-    file.set_status("withdrawn")
+    file.set_key(("status",), "withdrawn")

@@ -68,24 +68,16 @@ def convert(value: Any, kind: str) -> Any:
 
 def flaws(value: Any, kind: str) -> list[Flaw]:
     """Everything wrong with a `value` that `convert` refuses."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, and only files with errors need it
+
     if not isinstance(value, dict):
         return [Flaw("", f"the file holds a mapping (got {_show(value)}); see docs/formats.md")]
     if kind == "law" and value.get("kind") not in tuple(KINDS):
-        return [Flaw("kind" if "kind" in value else "", _kind_message(value.get("kind")))]
-    found = list(_schema_flaws(value, model_schema(kind, value["kind"] if kind == "law" else "")))
-    return found or [_own_flaw(value, kind)]
-
-
-def _kind_message(got: Any) -> str:
-    known = ", ".join(KINDS)
-    return f"kind is missing; one of {known}" if got is None else f"a kind is one of {known} (got {_show(got)})"
-
-
-def _schema_flaws(value: Any, schema: dict[str, Any]) -> Iterator[Flaw]:
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, and only files with errors need it
-
-    for error in Draft202012Validator(schema).iter_errors(value):
-        yield from _of(error)
+        got, known = value.get("kind"), ", ".join(KINDS)
+        says = f"kind is missing; one of {known}" if got is None else f"a kind is one of {known} (got {_show(got)})"
+        return [Flaw("kind" if "kind" in value else "", says)]
+    schema = Draft202012Validator(model_schema(kind, value["kind"] if kind == "law" else ""))
+    return [flaw for error in schema.iter_errors(value) for flaw in _of(error)] or [_own_flaw(value, kind)]
 
 
 def _of(error: Any) -> Iterator[Flaw]:
@@ -108,15 +100,12 @@ def _of(error: Any) -> Iterator[Flaw]:
             choices = [str(choice) for choice in error.validator_value]
             yield Flaw(field, f"expected one of {', '.join(choices)} {got}")
         case "anyOf":
-            yield Flaw(field, f"expected {' or '.join(_branch(branch) for branch in error.validator_value)} {got}")
+            wanted = [_TYPES.get(str(branch.get("type")), "a mapping") for branch in error.validator_value]
+            yield Flaw(field, f"expected {' or '.join(wanted)} {got}")
         case "pattern":
             yield Flaw(field, f"expected text of the form {error.validator_value} {got}")
         case _:
             yield Flaw(field, error.message[: 3 * _SHOWN])
-
-
-def _branch(branch: dict[str, Any]) -> str:
-    return _TYPES.get(str(branch.get("type")), "a mapping")
 
 
 def _own_flaw(value: Any, kind: str) -> Flaw:

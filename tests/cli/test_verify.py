@@ -78,7 +78,7 @@ def test_a_recorded_run_that_a_law_leaves_out_is_found_and_noted_on_demand(kg, l
     assert against
     file = LawFile.read(path)
     file.set_key(("evidence",), [msgspec.to_builtins(entry) for entry in whole.evidence if entry.run not in against])
-    file.set_status("confirmed")
+    file.set_key(("status",), "confirmed")
     file.save()
     code, out, _ = kg("--all")
     assert code == 1

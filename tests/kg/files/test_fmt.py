@@ -112,7 +112,7 @@ def test_an_edit_that_changes_nothing_writes_nothing(law_file):
     before = law_file.stat().st_mtime_ns
     file = LawFile.read(law_file)
     assert not file.append_evidence(file.law.evidence[0])
-    file.set_status(file.law.status)
+    file.set_key(("status",), file.law.status)
     assert not file.save()
     assert law_file.stat().st_mtime_ns == before
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from spak.kg.errors import InvalidFilesError, KgError, UnknownNameError
 from spak.kg.files import loader, references, validate
@@ -311,7 +312,7 @@ def test_the_fast_path_and_the_schema_agree_on_what_is_a_law(key, value):
     except msgspec.ValidationError:
         assert validate.flaws(changed, "law")
     else:
-        assert not list(validate._schema_flaws(changed, validate.model_schema("law", "negative")))
+        assert Draft202012Validator(validate.model_schema("law", "negative")).is_valid(changed)
         assert isinstance(validate.convert(changed, "law"), Law)
 
 
