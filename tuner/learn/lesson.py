@@ -28,6 +28,7 @@ from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, plan, trial_key
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of
+from spak.tuner.learn.mining.predicates import numeric
 from spak.tuner.learn.mining.table import TrialTable, from_runs
 from spak.tuner.learn.mining.words import slug
 
@@ -196,7 +197,7 @@ def select_held_out(
 def _scopes(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subject: Topic) -> Iterator[Law]:
     """The law in its scopes, widest first, without repeats."""
     own = table.problems
-    numbers = [kind for kind in subject.kinds if all(_is_number(problem.get(kind)) for problem in own)]
+    numbers = [kind for kind in subject.kinds if numeric(problem.get(kind) for problem in own)]
     sizes = [problem for problem in held_out if any(_same(problem, p, numbers) for p in own)]
     exact = [problem for problem in held_out if any(_same(problem, p, subject.kinds) for p in own)]
     seen: set[str] = set()
@@ -205,10 +206,6 @@ def _scopes(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subjec
         if repr(scope) not in seen:
             seen.add(repr(scope))
             yield _in(law, scope)
-
-
-def _is_number(value: Scalar | None) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _same(first: Mapping[str, Scalar], second: Mapping[str, Scalar], names: Sequence[str]) -> bool:

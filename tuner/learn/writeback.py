@@ -79,12 +79,8 @@ def known_before(run: str, laws: Laws) -> Callable[[Law], bool]:
 
     A search that was killed while it wrote, and goes on, finds laws of its own; they were news to it.
     """
-    own = {law.id for law in laws.laws.values() if any(_suggests(entry, run) for entry in law.evidence)}
+    own = {law.id for law in laws.laws.values() if any(e.run == run and e.role == "suggested" for e in law.evidence)}
     return lambda new: any(old.id not in own and covers(old, new, laws) for old in laws.laws.values())
-
-
-def _suggests(entry: Evidence, run: str) -> bool:
-    return entry.run == run and entry.role == "suggested"
 
 
 def _as_seen(law: Law, witnesses: Sequence[RunWitness]) -> Law:

@@ -149,7 +149,8 @@ def _slow(table: TrialTable, subject: Topic, region: FarRegion) -> NegativeLaw:
 
 def _negative(table: TrialTable, subject: Topic, region: FarRegion, fault: Fault) -> NegativeLaw:
     rest = [literal.text for literal in region.literals if literal.kind != "problem"]  # that goes into the scope
-    expression = " and ".join(sorted(rest, key=_reading_order)) or "True"
+    rest.sort(key=lambda text: (text.split(" ", 1)[0] in SPOKEN_FEATURES, text))
+    expression = " and ".join(rest) or "True"
     effect = {fault.effect: fault.least(table, region.mask)}
     scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
     spoken = {name for literal in region.literals for name in literal.names}
@@ -174,10 +175,6 @@ def _examples(table: TrialTable, region: FarRegion) -> Examples:
     best = [int(index) for index in table.best() if index >= 0]
     outside = best[0] if best else int((~region.mask).all(axis=0).argmax())
     return Examples(avoided=(table.space.config(inside),), admitted=(table.space.config(outside),))
-
-
-def _reading_order(text: str) -> tuple[bool, str]:
-    return (text.split(" ", 1)[0] in SPOKEN_FEATURES, text)
 
 
 def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> PositiveLaw:

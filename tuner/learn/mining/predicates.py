@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -41,7 +41,8 @@ class Literal:
     mask: Bools
 
 
-def _numeric(values: tuple[Scalar, ...]) -> bool:
+def numeric(values: Iterable[Scalar | None]) -> bool:
+    """Whether all are numbers."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
@@ -53,15 +54,15 @@ def _parameter_literals(table: TrialTable) -> Iterator[Literal]:
         codes = table.column(name)
         for code, value in enumerate(values):
             yield Literal(f"{name} == {value!r}", (name,), "parameter", np.tile(codes == code, (size, 1)))
-            if _numeric(values) and 0 < code < len(values) - 1:
+            if numeric(values) and 0 < code < len(values) - 1:
                 yield Literal(f"{name} >= {value}", (name,), "parameter", np.tile(codes >= code, (size, 1)))
-            if _numeric(values) and code > 1:
+            if numeric(values) and code > 1:
                 yield Literal(f"{name} <= {values[code - 1]}", (name,), "parameter", np.tile(codes < code, (size, 1)))
 
 
 def _product_literals(table: TrialTable, tiles: tuple[str, ...] | None) -> Iterator[Literal]:
     """`tile_m * tile_n >= X`: resources grow with the area of a tile, so its product is a natural axis."""
-    sizes = [n for n, v in table.parameters.items() if _numeric(v) and len(v) > 1 and (tiles is None or n in tiles)]
+    sizes = [n for n, v in table.parameters.items() if numeric(v) and len(v) > 1 and (tiles is None or n in tiles)]
     size = len(table.problems)
     for first, second in combinations(sizes[:PRODUCT_PARAMETERS], 2):
         left = np.array(table.parameters[first], dtype=float)[table.column(first)]

@@ -77,12 +77,8 @@ class TrialTable:
 
     def slowdown_bounds(self) -> tuple[Floats, Floats]:
         """(S, N) lowest and highest slowdown against the best of the problem size that the intervals allow; NaN unseen."""
-        rows = np.arange(len(self.problems))
-        best = self.best()
-        seen = (best >= 0)[:, None]
-        low_best = np.where(seen, self.low[rows, best][:, None], np.nan)
-        high_best = np.where(seen, self.high[rows, best][:, None], np.nan)
-        return self.low / high_best, self.high / low_best
+        best = np.arange(len(self.problems)), self.best()  # where nothing was timed, any configuration is NaN
+        return self.low / self.high[best][:, None], self.high / self.low[best][:, None]
 
     def holds(self, expression: Expression, row: int, facts: Mapping[str, Scalar]) -> Bools:
         """(N,) where `expression` is true at problem size `row`; false where it needs a value that nobody knows.
