@@ -33,9 +33,9 @@ from spak.kg.model.run import Run, Trial
 from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
+from spak.tuner.backend.compile.backend import open_task
 from spak.tuner.backend.compile.features import resident_features
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
-from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.knowledge import predict as model

@@ -146,7 +146,7 @@ class Compiler:
 @pytest.fixture
 def compiler(monkeypatch):
     backend = Compiler()
-    monkeypatch.setattr("spak.tuner.backend.compile.open.open_task", lambda task: backend)
+    monkeypatch.setattr("spak.tuner.backend.compile.backend.open_task", lambda task: backend)
     return backend
 
 

@@ -87,7 +87,7 @@ BACKENDS: Mapping[str, BackendEntry] = {
         BackendEntry(
             "compile",
             "compile only, for any hardware, and predict times",
-            "spak.tuner.backend.compile.open:open_task",
+            "spak.tuner.backend.compile.backend:open_task",
             "compiled",
             False,
             16,

@@ -9,7 +9,7 @@ import pytest
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.files.loader import load
 from spak.kg.law.kinds.base import Power
-from spak.tuner.backend.compile.open import open_task
+from spak.tuner.backend.compile.backend import open_task
 from spak.tuner.backend.compile.toolchain import Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session

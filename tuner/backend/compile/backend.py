@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spak.kernels.interface import KernelSpec
+from spak.kernels.registry import spec
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Measurement, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
@@ -14,7 +15,9 @@ from spak.tuner.backend.compile.features import UNITS, resident_features
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
-from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.backend.compile.toolchain import Toolchain, find_toolchain
+from spak.tuner.backend.registry import Task
+from spak.tuner.backend.source import source_of, spec_path
 from spak.tuner.knowledge.predict import PredictedMachine, predict_us
 
 MEMORY_LIMIT_BYTES = 6 << 30
@@ -142,3 +145,18 @@ def _too_large(features: Mapping[str, float]) -> str:
         f"not one CTA fits on an SM: {features['threads']:.0f} threads of {features['registers']:.0f} registers, "
         f"{features['smem_bytes']:.0f} bytes of shared memory"
     )
+
+
+def open_task(task: Task, toolchain: Toolchain | None = None) -> CompileBackend:
+    """A backend that compiles for the task's hardware, with the toolchain of this environment unless another is given.
+
+    Raises:
+        TunerError: If a part of the toolchain is missing, the hardware facts do not say what to compile for, or are
+            not enough to predict a time.
+    """
+    arch, toolchain = task.arch, toolchain or find_toolchain()
+    specialises = [name for name, parameter in task.op.problem.items() if parameter.specialises]
+    source = source_of(task.op.id, with_spec=True)
+    identity = Identity(task.op.id, source, arch, toolchain.versions, specialises or None)
+    target = CompileTarget(spec(task.op.id), spec_path(task.op.id), identity, task.facts)
+    return CompileBackend(target, toolchain, CompileCache(task.cache / "compile"), workers=task.workers)

@@ -18,7 +18,6 @@ UNITS: Mapping[str, str] = {
     "dynamic_smem_bytes": "bytes",
     "loop_spill_bytes": "bytes",
     "loop_shared_bytes": "bytes",
-    "compile_seconds": "s",
     "predicted_time": "us",
 }
 """Unit of each measurement that is not a plain number."""

@@ -110,7 +110,3 @@ def _job(setup: Setup, job: Any) -> bytes:
 def _opt_level(kernel: Any, arch: str) -> int:
     options = getattr(kernel, "_compiler_options", None)  # no public way in cuda.tile 1.7
     return int(options.opt_level_for_target(arch)) if options is not None else DEFAULT_OPT_LEVEL
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Failure
@@ -42,21 +41,6 @@ class CompiledFunctions:
     keys: tuple[str, ...] = ()
     failure: Failure | None = None
     milliseconds: float = 0.0
-
-
-class Compiler(Protocol):
-    """Compiles ahead of the measurement."""
-
-    toolchain: Mapping[str, str]
-    """Component -> version."""
-
-    def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
-        """Compile, or join the same request under way; does not wait."""
-        ...
-
-    def close(self) -> None:
-        """Drop what has not begun; safe to call twice."""
-        ...
 
 
 class AheadCompiler:

@@ -13,7 +13,7 @@ from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.features import UNITS
-from spak.tuner.backend.gpu.ahead import CompiledFunctions, Compiler
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
 from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor
@@ -35,7 +35,6 @@ class TimingMethod:
             Source: `times.compilation` of laws/evidence/measured-h200-*: in each, nine in ten took less than 6.4 s;
             single ones took 60 s.
         seed: Draws inputs and orders; each batch its own.
-        baselines: Whether the kernel's library baselines are timed in the rounds of every batch.
         keep_samples: Whether trials carry every sample, not only median and interval.
     """
 
@@ -43,7 +42,6 @@ class TimingMethod:
     batch_size: int = 32
     patience_s: float = 10.0
     seed: int = 0
-    baselines: bool = True
     skip_baselines: tuple[str, ...] = ()
     keep_samples: bool = True
 
@@ -58,7 +56,7 @@ class GpuBackend(Backend):
 
     name = "gpu"
 
-    def __init__(self, supervisor: Supervisor, compiler: Compiler, inspect: Inspect, method: TimingMethod) -> None:
+    def __init__(self, supervisor: Supervisor, compiler: AheadCompiler, inspect: Inspect, method: TimingMethod) -> None:
         """Measure through `supervisor` what `compiler` compiled ahead."""
         self._supervisor, self._compiler, self._inspect, self._method = supervisor, compiler, inspect, method
         self.batch_size, self.plan = method.batch_size, method.plan
@@ -157,7 +155,7 @@ class GpuBackend(Backend):
             seed=self._method.seed + self._num_batches,
             plan=self.plan,
             best_us=self._best_us.get(_key(problem), math.inf),
-            with_baselines=self._method.baselines,
+            with_baselines=True,
             skip=frozenset((*self._method.skip_baselines, *self.failed_baselines)),
         )
 

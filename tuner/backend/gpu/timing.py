@@ -78,15 +78,11 @@ def interleave(
 class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
     """Times single launches on torch's current CUDA stream."""
 
-    def __init__(self, *, graphs: bool = True) -> None:
-        """Allocate the flush buffer on the current device.
-
-        Args:
-            graphs: Replay captured graphs; False launches directly, for what cannot be captured.
-        """
+    def __init__(self) -> None:
+        """Allocate the flush buffer on the current device."""
         import torch
 
-        self._torch, self._graphs = torch, graphs
+        self._torch = torch
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         self.flush_bytes = FLUSH_L2_SIZES * int(properties.L2_cache_size)
         self._buffer = torch.ones(self.flush_bytes // 4, dtype=torch.float32, device="cuda")
@@ -96,16 +92,14 @@ class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
     def describe(self) -> tuple[str, str]:
         """(L2 handling, timer) in words, for a run file's noise."""
         l2 = f"flushed before each sample by reading {self.flush_bytes} bytes ({FLUSH_L2_SIZES} L2 sizes)"
-        how = "one CUDA graph replay" if self._graphs else "one launch"
-        return l2, f"CUDA events around {how}, behind the flush; 95 % interval of the median from order statistics"
+        timer = "CUDA events around one CUDA graph replay, behind the flush; 95 % interval of the median from order statistics"
+        return l2, timer
 
     def prepare(self, launch: Launch) -> Launch:
-        """What to time for `launch`: the replay of its captured graph, or itself. Launches it at least once."""
+        """What to time for `launch`: the replay of its captured graph. Launches it twice."""
         torch = self._torch
         launch()
         torch.cuda.synchronize()
-        if not self._graphs:
-            return launch
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             launch()

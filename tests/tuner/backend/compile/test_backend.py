@@ -14,9 +14,8 @@ from spak.kernels.attention.fmha.spec import SPEC
 from spak.kg.files.loader import load
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
-from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
+from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget, open_task
 from spak.tuner.backend.compile.cache import CompileCache, Identity
-from spak.tuner.backend.compile.open import open_task
 from spak.tuner.backend.compile.protocol import Compiled
 from spak.tuner.backend.compile.toolchain import CompilerMissingError, Toolchain
 from spak.tuner.backend.registry import Task
