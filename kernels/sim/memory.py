@@ -22,11 +22,7 @@ REGION_BITS = 44
 
 @dataclass(frozen=True)
 class HostArray:
-    """An array argument: its cuTile type and where its elements lie in host memory.
-
-    Attributes:
-        strides: In elements, not negative.
-    """
+    """An array argument: its cuTile type and where its elements lie in host memory (strides in elements, not negative)."""
 
     dtype: Any
     shape: tuple[int, ...]

@@ -23,11 +23,7 @@ _OBJECTIVES = ("time", "predicted_time")
 
 @dataclass(frozen=True)
 class Side:
-    """Trials of a run on one side of a claim.
-
-    Attributes:
-        trials: The best of them first, as many as asked for; failed ones last.
-    """
+    """Trials of a run on one side of a claim: the best first, as many as asked for, failed ones last."""
 
     stance: Stance
     count: int
@@ -52,11 +48,7 @@ class Witness:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A law whole.
-
-    Attributes:
-        referred_by: Ids of laws that relate to it -> how (`refines`, ...).
-    """
+    """A law whole, with the ids of laws that relate to it and how (`refines`, ...)."""
 
     law: Law
     sentence: str

@@ -21,11 +21,7 @@ from spak.kg.space.completion import check_configuration
 
 @dataclass(frozen=True)
 class Opinion:
-    """One law's verdict on the configuration asked about.
-
-    Attributes:
-        permission: What it may do to a search here, and why no more.
-    """
+    """One law's verdict on the configuration asked about, and what it may do to a search here."""
 
     law: Law
     match: Match
@@ -35,11 +31,7 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Account:
-    """Every matching law's opinion, `against` first, nearest first within a stance.
-
-    Attributes:
-        opinions: One for each law that is not withdrawn or refuted.
-    """
+    """The opinion of every law that matches and somebody may follow, `against` first, nearest first within a stance."""
 
     hw: str
     op: str

@@ -14,11 +14,7 @@ from spak.kg.law.conflict import Conflict, Conflicts
 
 @dataclass(frozen=True)
 class Item:
-    """One changed law with its effects.
-
-    Attributes:
-        conflicts: Conflicts it is part of now and that were not there before.
-    """
+    """One changed law with its effects, and the conflicts it is part of now and was not before."""
 
     change: Change
     effects: tuple[Effect, ...]

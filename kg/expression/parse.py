@@ -44,11 +44,7 @@ _COMPARE = {
 
 
 class ExpressionError(KgError):
-    """An expression outside the grammar, or one that lacks a value.
-
-    Attributes:
-        column: 1-based column in the expression's text; 0 if it is not about a place.
-    """
+    """An expression outside the grammar, or one that lacks a value; at a 1-based column of its text, 0 if at no place."""
 
     def __init__(self, message: str, column: int = 0) -> None:
         """Keep `message` and where in the expression it is about."""

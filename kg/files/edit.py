@@ -20,11 +20,7 @@ class ChangedError(KgError):
 
 @dataclass
 class LawFile:
-    """One law file, read for editing. Edits are made in memory; `save` writes them.
-
-    Attributes:
-        before: Its bytes when it was read.
-    """
+    """One law file, read for editing. Edits are made in memory; `save` writes them if the file is still as `before`."""
 
     path: Path
     before: bytes

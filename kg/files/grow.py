@@ -58,11 +58,11 @@ def conflict(path: Path) -> str:
         before = law_of(committed.decode("utf-8-sig"), path)
     except KgError:
         return ""  # what was committed is no law: there is no claim to compare with
-    now = LawFile.read(path).law
-    changed = _changed(before, now)
-    if not changed:
-        return ""
-    return f"{path}: {changed} differs from what is committed; commit or undo that edit, then add the evidence again"
+    changed = _changed(before, LawFile.read(path).law)
+    return (
+        changed
+        and f"{path}: {changed} differs from what is committed; commit or undo that edit, then add the evidence again"
+    )
 
 
 def _changed(before: Law, now: Law) -> str:

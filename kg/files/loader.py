@@ -43,11 +43,7 @@ _RUN_ENDINGS = (".json", ".json.gz")
 
 
 class Contents(Model, frozen=True, kw_only=True):
-    """The files of a law root by kind and id.
-
-    Attributes:
-        files: `law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root.
-    """
+    """The files of a law root by kind and id; `files` has their paths relative to the root, of runs too."""
 
     laws: dict[str, AnyLaw]
     hardware: dict[str, Hardware]

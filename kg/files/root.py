@@ -23,11 +23,7 @@ _MARKS = ("hardware", "ops")
 
 @dataclass(frozen=True)
 class LawRoot:
-    """A folder of laws.
-
-    Attributes:
-        writable: Whether laws may be written back; the packaged ones may not.
-    """
+    """A folder of laws, and whether laws may be written back; the packaged ones may not."""
 
     path: Path
     writable: bool = True

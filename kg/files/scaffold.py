@@ -56,10 +56,8 @@ def parse_bounds(text: str) -> dict[str, dict[str, float]]:
         if match is None:
             raise KgError(f"--effect: write NAME>=NUMBER or NAME<=NUMBER (got {part!r})")
         name, sign, number = match.groups()
-        value = float(number)
-        found.setdefault(name, {})["at_least" if sign == ">=" else "at_most"] = (
-            int(value) if value == int(value) else value
-        )
+        side, value = "at_least" if sign == ">=" else "at_most", float(number)
+        found.setdefault(name, {})[side] = int(value) if value.is_integer() else value
     return found
 
 

@@ -46,11 +46,7 @@ class T1File(msgspec.Struct):
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A declared search space.
-
-    Attributes:
-        defaults: Parameter -> default, only where the file gives one that is among the values.
-    """
+    """A declared search space; defaults only where the file gives one that is among the values."""
 
     parameters: Parameters
     defaults: dict[str, Scalar]

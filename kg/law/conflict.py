@@ -56,11 +56,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Dispute:
-    """Two laws that answer one question and contradict each other.
-
-    Attributes:
-        nearer: The one that wins because it is nearer to the question; None if neither overrides the other.
-    """
+    """Two laws that answer one question and contradict each other; the `nearer` wins, None if neither overrides the other."""
 
     laws: tuple[str, str]
     reason: str

@@ -21,11 +21,7 @@ DEAD = frozenset({"refuted", "withdrawn"})
 
 @dataclass(frozen=True)
 class Bearing:
-    """What a law does to a search.
-
-    Attributes:
-        reason: Why it may remove, or why it does no more than it does.
-    """
+    """What a law does to a search, and why it may remove or does no more than it does."""
 
     power: Power
     reason: str
@@ -38,11 +34,7 @@ class Bearing:
 
 @dataclass(frozen=True)
 class SearchPlace:
-    """Where a law is to act.
-
-    Attributes:
-        toolchain: `name version` of the search; empty if nobody knows.
-    """
+    """Where a law is to act; `toolchain` is `name version`, empty if nobody knows."""
 
     store: Store
     hw: str

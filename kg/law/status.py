@@ -42,11 +42,7 @@ Say = Literal["for", "against", "nothing"]
 
 @dataclass(frozen=True)
 class Standing:
-    """A status and why.
-
-    Attributes:
-        reason: What makes it so, or what is missing for more; one line.
-    """
+    """A status, and in one line what makes it so or what is missing for more."""
 
     status: Status
     reason: str

@@ -45,11 +45,7 @@ class SystemLine(Model, frozen=True, kw_only=True):
 
 
 class RunLine(Model, frozen=True, kw_only=True):
-    """A run file without its trials.
-
-    Attributes:
-        toolchain: `tileiras 13.4.92, ...`.
-    """
+    """A run file without its trials; its toolchain as `tileiras 13.4.92, ...`."""
 
     id: str
     tier: Tier
@@ -112,11 +108,7 @@ class LawLine(Model, frozen=True, kw_only=True):
 
 
 class Page(Model, frozen=True, kw_only=True):
-    """Everything on the page.
-
-    Attributes:
-        verbs: Kind -> what a law of it tells a person to do, safety first.
-    """
+    """Everything on the page; `verbs`: kind -> what a law of it tells a person to do, safety first."""
 
     verbs: Mapping[str, str]
     statuses: tuple[Status, ...]

@@ -40,11 +40,7 @@ class Power(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one claim says of values, whatever its scope.
-
-    Attributes:
-        needs: Names whose values would decide it; empty unless `undecided`.
-    """
+    """What one claim says of values, whatever its scope; if `undecided`, the names whose values would decide it."""
 
     stance: Stance
     reason: str

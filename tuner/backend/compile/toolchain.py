@@ -25,11 +25,7 @@ class CompilerMissingError(TunerError):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Paths of what compiles TileIR bytecode and of what disassembles the result.
-
-    Attributes:
-        versions: Component -> version, `unknown` where it does not say.
-    """
+    """What compiles TileIR bytecode and what disassembles the result; versions are `unknown` where one does not say."""
 
     tileiras: str
     nvdisasm: str

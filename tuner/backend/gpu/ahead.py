@@ -21,11 +21,7 @@ from spak.tuner.backend.gpu.orphan import end_with_parent
 
 @dataclass(frozen=True)
 class CubinTarget:
-    """What all compilations of a search share.
-
-    Attributes:
-        spec: `module:attribute` of the kernel's spec.
-    """
+    """What all compilations of a search share; `spec` is `module:attribute` of the kernel's spec."""
 
     spec: str
     arch: str

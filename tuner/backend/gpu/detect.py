@@ -8,11 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU of this machine.
-
-    Attributes:
-        name: As the driver says it, an alias in laws/hardware (`NVIDIA H200`).
-    """
+    """A GPU of this machine; its name as the driver says it, an alias in laws/hardware (`NVIDIA H200`)."""
 
     name: str
     driver: str
