@@ -8,6 +8,7 @@ import pytest
 from spak.kernels import sim
 from spak.kernels.attention.fmha import kernel as fmha
 from spak.kernels.attention.fmha.spec import SPEC
+from spak.kernels.sim.frontend import compile_kernel
 from tests.kernels.cases import CASES, Case, draw, reference, relative_error, simulate
 from tests.kernels.variant import variant
 
@@ -132,6 +133,6 @@ def test_the_cutile_front_end_fuses_the_scaling_of_scores() -> None:
     x = draw(case)
     [call] = SPEC.calls(case.problem, case.configuration)
     args = (x.q, x.k, x.v, x.q, sim.empty((1, 1, 1), np.float32), *call.scalars, *call.constants)
-    body = sim.compile_kernel(fmha.fmha_kernel, args).body
+    body = compile_kernel(fmha.fmha_kernel, args).body
     fused = {o.result_var.name for o in body.traverse() if o.op == "fma"}
     assert any(o.operand.name in fused for o in body.traverse() if o.op == "unaryop" and o.fn == "exp2")
