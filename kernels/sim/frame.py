@@ -86,17 +86,18 @@ class Outcome:
     values: tuple[Any, ...] = ()
 
 
-def merge_values(outcomes: Sequence[Outcome], count: int) -> list[Any]:
-    """One value for each position, for `count` blocks, from outcomes whose lanes do not overlap."""
-    if len(outcomes) == 1 and len(outcomes[0].lanes) == count:
-        return list(outcomes[0].values)
+def merge_values(outcomes: Sequence[Outcome]) -> tuple[Lanes, list[Any]]:
+    """The lanes of outcomes that do not overlap, in order, and one value for each position, for these lanes."""
+    if len(outcomes) == 1:
+        return outcomes[0].lanes, list(outcomes[0].values)
+    lanes = np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *(outcome.lanes for outcome in outcomes)]))
     merged: list[Any] = []
     for parts in zip(*(outcome.values for outcome in outcomes), strict=True):
         if not isinstance(parts[0], np.ndarray):
             merged.append(parts[0])
             continue
-        result = np.empty((count, *parts[0].shape[1:]), dtype=parts[0].dtype)
+        result = np.empty((len(lanes), *parts[0].shape[1:]), dtype=parts[0].dtype)
         for outcome, part in zip(outcomes, parts, strict=True):
-            result[outcome.lanes] = part
+            result[np.searchsorted(lanes, outcome.lanes)] = part
         merged.append(result)
-    return merged
+    return lanes, merged

@@ -46,15 +46,12 @@ class Machine:
                 continue
             stayed, exits = self.branch(operation, frame) if kind == "ifelse" else self.loop(operation, frame)
             left += [Outcome(e.kind, lanes[e.lanes], e.values) for e in exits]
-            staying = np.sort(np.concatenate([s.lanes for s in stayed])) if stayed else np.zeros(0, dtype=np.int64)
+            staying, values = merge_values(stayed)
             if len(staying) == 0:
                 return left
             if len(staying) < frame.count:
-                position = np.full(frame.count, -1)
-                position[staying] = np.arange(len(staying))
-                stayed = [Outcome(s.kind, position[s.lanes], s.values) for s in stayed]
                 frame, lanes = frame.only(staying), lanes[staying]
-            frame.set(operation.result_vars, merge_values(stayed, frame.count))
+            frame.set(operation.result_vars, values)
         return [*left, Outcome("yield", lanes)]
 
     def apply(self, operation: Any, frame: Frame) -> Sequence[Any]:
@@ -122,12 +119,7 @@ class Machine:
                     done.append(Outcome("yield", moved.lanes, moved.values))
                 else:
                     exits.append(moved)
-            keep = np.sort(np.concatenate([g.lanes for g in going])) if going else np.zeros(0, dtype=np.int64)
-            position = np.full(len(lanes), -1)
-            position[keep] = np.arange(len(keep))
-            carried = (
-                merge_values([Outcome(g.kind, position[g.lanes], g.values) for g in going], len(keep)) if going else []
-            )
+            keep, carried = merge_values(going)
             if counted and len(keep):
                 index = take(index, keep) + take(step, keep)
                 stop, step = take(stop, keep), take(step, keep)

@@ -20,10 +20,10 @@ def span(found: Span) -> str:
     return value if found.low == found.high else f"{value} [{digits(found.low, 4)}, {digits(found.high, 4)}]"
 
 
-def times(found: Span, *, ends: bool = True) -> str:
+def times(found: Span) -> str:
     """A ratio: `1.02x [1.01, 1.03]`."""
     value = f"{found.value:.2f}x"
-    return f"{value} [{found.low:.2f}, {found.high:.2f}]" if ends and found.low != found.high else value
+    return f"{value} [{found.low:.2f}, {found.high:.2f}]" if found.low != found.high else value
 
 
 def against(found: Beside | None) -> str:
