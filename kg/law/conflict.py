@@ -135,8 +135,8 @@ class Conflicts:
                 meetings[key] = [text for text in close if reduced(text, settings) is not False]
             for other in (other for text in meetings.get(key, ()) for other in removing[text]):
                 space = self._space(law, other)
-                if space is not None:
-                    yield from self._preferred_and_removed(law, other, space)
+                if space is not None and (found := self._preferred_and_removed(law, other, space)) is not None:
+                    yield found
 
     @cached_property
     def _parameters(self) -> frozenset[str]:
@@ -176,16 +176,16 @@ class Conflicts:
         op = _lower(one.scope.op, other.scope.op, self._ops_above)
         return None if hw is None or op is None or op not in self._store.ops else self._space_of(op, hw)
 
-    def _preferred_and_removed(self, one: Law, other: Law, space: CommonGround) -> Iterator[Conflict]:
+    def _preferred_and_removed(self, one: Law, other: Law, space: CommonGround) -> Conflict | None:
         """A conflict if `other` removes what `one` prefers, at one problem size where it does."""
         prefer = meaning(one).preferred
         for left, names in self._left_by_problem(other, space):
             gone = left if isinstance(left, bool) else not left.names.isdisjoint(prefer) and left.partial(prefer)
-            spoken = (name for name in names if gone is True and inside(one.scope, space.problems[name]).surely)
-            if (name := next(spoken, None)) is not None:
-                shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
-                yield Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
-                return
+            for name in names if gone is True else ():
+                if inside(one.scope, space.problems[name]).surely:
+                    shown = ", ".join(f"{key}={value}" for key, value in prefer.items())
+                    return Conflict((one.id, other.id), f"{one.id} prefers {shown}, which {other.id} avoids", name)
+        return None
 
     def _left_by_problem(self, law: Law, space: CommonGround) -> list[tuple[Expression | bool, list[str]]]:
         """What the removal of `law` still depends on, with the problem sizes where it does; most sizes share it."""
