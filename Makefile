@@ -13,8 +13,8 @@ BIN := .venv/bin
 .venv/dev: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
-	# The references run on the CPU. As a dependency of dev, torch would bring gigabytes of CUDA libraries.
-	$(BIN)/python -m pip install -q --disable-pip-version-check 'torch==2.13.0' --extra-index-url https://download.pytorch.org/whl/cpu
+	# The references run on the CPU: where pip finds a CUDA build first, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU builds.
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'torch==2.13.0'
 	@touch $@ .venv/demo
 
 demo: .venv/demo
