@@ -100,16 +100,19 @@ class Prefer(Meaning[PositiveLaw]):
         named = _having(self.law.claim.prefer, space)
         if not named.any():
             return Region(note=f"no configuration here has {self.text}")
-        return Region(mask=named, worse=self.against(space) if self.law.claim.over else None)
+        return Region(mask=named, worse=self._worse(named, space) if self.law.claim.over else None)
 
     def against(self, space: Space) -> Mask:
         named = _having(self.law.claim.prefer, space)
-        if not self.law.claim.over:
-            return ~named
-        worse = named & False
-        for setting in self.law.claim.over:
-            worse |= _having(setting, space)
-        return worse & ~named
+        return self._worse(named, space) if self.law.claim.over else ~named
+
+    def _worse(self, named: Mask, space: Space) -> Mask:
+        """(N,) the settings that `named` is ranked over."""
+        first, *rest = (_having(setting, space) for setting in self.law.claim.over)
+        for other in rest:
+            first |= other
+        first &= ~named
+        return first
 
     def covers(self, special: Law) -> bool:
         mine, its = self.law.claim, special.claim
