@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from spak.kernels.sim.errors import SimulatorError, UnsupportedOperationError
-from spak.kernels.sim.frontend import compile_kernel
 from spak.kernels.sim.launch import empty, launch
 
-__all__ = ["SimulatorError", "UnsupportedOperationError", "compile_kernel", "empty", "launch"]
+__all__ = ["SimulatorError", "UnsupportedOperationError", "empty", "launch"]
