@@ -303,6 +303,10 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
     parser.add_argument("--commit", default="", help="commit of this repository")
     arguments = parser.parse_args()
+    if 0 < arguments.rounds < Plan.slow_rounds:
+        parser.error(
+            f"--rounds {arguments.rounds}: fewer than {Plan.slow_rounds} samples have no 95 % interval; name more"
+        )
     laws = load(arguments.laws)
     if arguments.what == "measure":
         measure(_sweep(laws, measured_on(laws, arguments.hw, detect()), arguments), arguments)
