@@ -23,6 +23,8 @@ import msgspec
 import numpy as np
 
 from spak.kernels.registry import SPECS, spec
+from spak.kg.evidence.judge import judge
+from spak.kg.evidence.table import from_runs
 from spak.kg.files import atomic
 from spak.kg.files.loader import Laws, load
 from spak.kg.law.kinds.avoid import NegativeLaw
@@ -34,8 +36,6 @@ from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget
 from spak.tuner.backend.compile.cache import CompileCache, Identity, source_sha256
 from spak.tuner.backend.compile.toolchain import Toolchain, find_toolchain
-from spak.tuner.learn.confirm.judge import judge
-from spak.tuner.learn.mining.table import from_runs
 
 OP = "fmha"
 ROOT = Path(__file__).parents[1]

@@ -27,9 +27,11 @@ from pathlib import Path
 
 import msgspec
 
+from spak.kg.evidence.table import problem_text
+from spak.kg.evidence.witness import RunWitness, differences
 from spak.kg.files.loader import EVIDENCE, Laws, load
 from spak.kg.model.base import ProblemSize
-from spak.kg.model.run import Measurement, Run, Trial
+from spak.kg.model.run import CONFIRM, Measurement, Run, Trial
 from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Provenance, Request
 from spak.tuner.backend.replay import ReplayBackend
@@ -39,9 +41,6 @@ from spak.tuner.engine.session import SearchTask
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.evidence import RunWitness, differences
-from spak.tuner.learn.confirm.plan import CONFIRM
-from spak.tuner.learn.mining.table import problem_text
 from spak.tuner.replay import Recording, recorded_space
 from spak.tuner.strategy import registry
 

@@ -4,7 +4,7 @@
     python -m bench.evidence --found RUN --found RUN --on 'measured-h200-fmha-.*'
 
 A run named by `--found` is one in which the law was found: it may suggest the law, never confirm it. The numbers come
-from the same judgement that searches use (`spak.tuner.learn.confirm.judge`), one evidence entry for each run and problem size.
+from the same judgement that searches use (`spak.kg.evidence.judge`), one evidence entry for each run and problem size.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.errors import KgError
+from spak.kg.evidence import judge as judging
+from spak.kg.evidence.table import from_runs
 from spak.kg.files.atomic import write
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import EVIDENCE, Laws, completed_run, load, read_run, run_id
@@ -27,9 +29,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run
-from spak.tuner.learn.confirm import judge as judging
 from spak.tuner.learn.mining.candidates import Topic, mine
-from spak.tuner.learn.mining.table import from_runs
 from spak.tuner.learn.writeback import law_text
 
 

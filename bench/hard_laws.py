@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from bench.transfer import ended_at, root_of
+from spak.kg.evidence.table import from_runs
 from spak.kg.files.loader import Laws, load
 from spak.kg.formats.nodes import HardwareName, identifier
 from spak.kg.formats.reader import read_recording
@@ -34,7 +35,6 @@ from spak.kg.model.run import Run
 from spak.tuner.knowledge.gather import kinship
 from spak.tuner.knowledge.restriction import Context, restrict
 from spak.tuner.learn.mining.candidates import Topic, mine
-from spak.tuner.learn.mining.table import from_runs
 from spak.tuner.replay import Replay, expected_random, recorded_space, replay
 
 FRACTIONS = (0.95, 0.99, 1.0)

@@ -21,6 +21,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from spak.kg.evidence.judge import in_scope
+from spak.kg.evidence.table import TrialTable, from_runs, problem_text
 from spak.kg.expression import parse
 from spak.kg.files.loader import Laws, load
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
@@ -34,10 +36,8 @@ from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.loop import Hooks, Result, RunningSearch, run_search
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-from spak.tuner.learn.confirm.judge import in_scope
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
 from spak.tuner.learn.mining.candidates import Topic
-from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
 from spak.tuner.strategy import registry
 from tests.tuner.landscapes import noise_only
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from spak.kg.errors import UnknownNameError
+from spak.kg.evidence.table import coded
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, hardware_nodes
 from spak.kg.formats.recording import Recording, seen_parameters
@@ -28,7 +29,6 @@ from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import OwnRuns, SearchTarget
 from spak.tuner.knowledge.known import Knowledge, named
 from spak.tuner.knowledge.restriction import Restriction
-from spak.tuner.learn.mining.table import coded
 from spak.tuner.strategy.asking import KNOWN
 
 FRACTIONS = (0.95, 0.99)

@@ -14,7 +14,7 @@ import msgspec
 
 from spak.kg.files.loader import Laws
 from spak.kg.law.toolchain import compiler_of
-from spak.kg.model.run import Run, Trial
+from spak.kg.model.run import CONFIRM, Run, Trial
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import AUTO
@@ -29,7 +29,6 @@ from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.plan import CONFIRM
 from spak.tuner.strategy import registry
 
 _POOL = 512

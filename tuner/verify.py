@@ -9,6 +9,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from spak.kg.evidence.judge import MIN_REFERENCES, Judgement, in_scope
+from spak.kg.evidence.table import Bools, TrialTable, from_runs, problem_text
+from spak.kg.evidence.witness import SPEAKING, RunWitness, differences
 from spak.kg.expression.assignment import parse_assignments
 from spak.kg.files import grow
 from spak.kg.files.loader import Laws
@@ -19,7 +22,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, EvidenceVerdict, Law, Status
 from spak.kg.model.op import Op
-from spak.kg.model.run import Run, Trial
+from spak.kg.model.run import CONFIRM, Run, Trial
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
@@ -27,14 +30,10 @@ from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import record, session
-from spak.tuner.engine.audit import MIN_REFERENCES
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.evidence import SPEAKING, RunWitness, differences
-from spak.tuner.learn.confirm.judge import Judgement, in_scope
-from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, plan, trial_key
-from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_text
+from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
 from spak.tuner.learn.writeback import LawEdit
 
 MAX_PROBLEMS = 4

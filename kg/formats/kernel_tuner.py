@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.formats.content import decode, refuse
-from spak.kg.formats.recording import Recording, canonical, seen_parameters
+from spak.kg.formats.recording import Recording, seen_parameters
 from spak.kg.formats.timing import Timing, settled
 from spak.kg.formats.vocabulary import MICROSECONDS, NO_RESULT, failure_of
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Scalar, canonical
 from spak.kg.model.run import Failure, Invalidity, Measurement, Times, Trial
 
 CLOSING = b"}\n}"

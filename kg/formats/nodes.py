@@ -11,9 +11,9 @@ import msgspec
 
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression import ExpressionError, parse
-from spak.kg.formats.recording import Parameters, Recording, canonical
+from spak.kg.formats.recording import Parameters, Recording
 from spak.kg.formats.t1 import SearchSpace
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Scalar, canonical
 from spak.kg.model.hardware import Hardware, HardwareKind
 from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
 from spak.kg.model.run import Trial

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Scalar, canonical
 from spak.kg.model.run import Trial
 
 Parameters = Mapping[str, tuple[Scalar, ...]]
@@ -34,13 +34,6 @@ class Recording:
     problem: Mapping[str, Scalar] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     created: str = ""
-
-
-def canonical(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
-    """Distinct values, numbers ascending and then texts in alphabetical order."""
-    distinct = list(dict.fromkeys(values))
-    numbers = sorted(value for value in distinct if not isinstance(value, str))
-    return (*numbers, *sorted(value for value in distinct if isinstance(value, str)))
 
 
 def seen_parameters(trials: Sequence[Trial]) -> Parameters:

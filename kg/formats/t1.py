@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.formats.content import decode, read_bytes, refuse
-from spak.kg.formats.recording import Parameters, canonical
+from spak.kg.formats.recording import Parameters
 from spak.kg.formats.value_list import ValueListError, value_list
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Scalar, canonical
 
 
 class T1Parameter(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -32,3 +32,10 @@ class Reference(Model, frozen=True, kw_only=True):
     title: str
     url: str = ""
     note: str = ""
+
+
+def canonical(values: Iterable[Scalar]) -> tuple[Scalar, ...]:
+    """Distinct values, numbers ascending and then texts in alphabetical order."""
+    distinct = list(dict.fromkeys(values))
+    numbers = sorted(value for value in distinct if not isinstance(value, str))
+    return (*numbers, *sorted(value for value in distinct if isinstance(value, str)))

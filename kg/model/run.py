@@ -16,6 +16,9 @@ from spak.kg.model.law import EvidenceVerdict, Id, Law, Tier
 Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", "constraints"]
 """`correct`, or the stage that failed."""
 
+CONFIRM = "confirm"
+"""`Trial.origin` of a trial made to test a law."""
+
 
 class Measurement(Model, frozen=True, kw_only=True):
     """One observed quantity of one trial.

@@ -24,6 +24,8 @@ Codes = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.bool_]
 """(n,) one truth for each row."""
 
+Floats = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Conditions:

@@ -13,8 +13,8 @@ from spak.kg.expression import parse
 from spak.kg.expression.assignment import check_names
 from spak.kg.files.loader import Laws
 from spak.kg.formats.nodes import HardwareName, identifier
-from spak.kg.formats.recording import Recording, canonical, seen_parameters
-from spak.kg.model.base import Configuration, ProblemSize, Scalar
+from spak.kg.formats.recording import Recording, seen_parameters
+from spak.kg.model.base import Configuration, ProblemSize, Scalar, canonical
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
 from spak.kg.model.run import Trial

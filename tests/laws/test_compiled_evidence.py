@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from bench.compiled_evidence import CORE, FOUND, SAMPLED, configurations, encode, occupancy_ratio
+from spak.kg.evidence.judge import judge
+from spak.kg.evidence.table import from_runs
 from spak.kg.files.loader import load
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run
-from spak.tuner.learn.confirm.judge import judge
-from spak.tuner.learn.mining.table import from_runs
 
 LAWS = load(Path(__file__).parents[2] / "laws")
 COMPILED = sorted(

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from spak.kg.evidence.witness import SPEAKING, differences
 from spak.kg.files.loader import load
-from spak.tuner.learn.confirm.evidence import SPEAKING, differences
 from spak.tuner.verify import witnesses
 
 LAWS = load(Path(__file__).parents[2] / "laws")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from spak.kg.evidence.witness import RunWitness
 from spak.kg.model.law import Evidence
 from spak.kg.model.run import Failure, Measurement, Run, Trial
 from spak.tuner.errors import TunerError
-from spak.tuner.learn.confirm.evidence import RunWitness
 from spak.tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay_law, trials, verified, witnesses
 from tests.tuner.searching import OP, avoid, spill, store, time_us
 from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from spak.kg.evidence.judge import MIN_REFERENCES
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound
 from spak.kg.model.run import Measurement, Trial
@@ -16,12 +17,6 @@ from spak.tuner.chance import Ties
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
 Agreement = Literal["agrees", "contradicts", "open"]
-
-MIN_REFERENCES = 8
-"""Trials outside what a law names before their best is what a slowdown is counted from.
-
-The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
-"""
 
 SLOWDOWN = "slowdown"
 FAILURE = "failure_rate"

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spak.kg.space.factors import Codes
-from spak.tuner.knowledge.correlation import Floats, default_tables
+from spak.kg.space.factors import Codes, Floats
+from spak.tuner.knowledge.correlation import default_tables
 from spak.tuner.knowledge.known import DEFAULT_RESIDUAL, Knowledge
 from spak.tuner.knowledge.likeness import Likeness, Rows
 

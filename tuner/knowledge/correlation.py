@@ -11,9 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.space.factors import Codes
-
-Floats = npt.NDArray[np.float64]
+from spak.kg.space.factors import Codes, Floats
 
 NEIGHBOUR = 0.93
 """Default correlation of neighbouring values of an ordered parameter; falls by this factor a step, to `FAR`."""

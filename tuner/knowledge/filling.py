@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spak.kg.space.factors import Codes
-from spak.tuner.knowledge.correlation import Floats
+from spak.kg.space.factors import Codes, Floats
 from spak.tuner.knowledge.likeness import Likeness
 from spak.tuner.knowledge.source import Source
 

@@ -15,8 +15,8 @@ from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import HardwareNodes, hardware_facts
 from spak.kg.model.run import Run
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.factors import Floats
 from spak.kg.space.space import Space
-from spak.tuner.knowledge.correlation import Floats
 from spak.tuner.knowledge.known import Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.knowledge.source import Source, sources

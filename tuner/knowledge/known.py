@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.space.factors import Codes
+from spak.kg.space.factors import Codes, Floats
 from spak.tuner.chance import Purpose, stream
-from spak.tuner.knowledge.correlation import Floats, default_tables, tables
+from spak.tuner.knowledge.correlation import default_tables, tables
 from spak.tuner.knowledge.filling import filled
 from spak.tuner.knowledge.source import Source
 

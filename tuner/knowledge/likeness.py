@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.space.factors import Codes
-from spak.tuner.knowledge.correlation import Floats
+from spak.kg.space.factors import Codes, Floats
 
 MOST_CELLS = 4
 """Most combinations of both halves, for each configuration, that a sum over trials is laid out as a matrix for."""

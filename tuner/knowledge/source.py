@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.run import Run, Trial
+from spak.kg.space.factors import Floats
 from spak.kg.space.space import Space
-from spak.tuner.knowledge.correlation import Floats
 
 WORST = math.log(10)
 """Largest log slowdown told apart: ten times slower than the best is as bad as failing, and says as much elsewhere."""

@@ -14,22 +14,22 @@ from typing import Literal
 
 import msgspec
 
+from spak.kg.evidence.judge import Judgement, judge
+from spak.kg.evidence.table import TrialTable, from_runs
 from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of, parse_toolchain
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Evidence, EvidenceVerdict, Law, Scope
 from spak.kg.model.op import Op
-from spak.kg.model.run import Candidate, Run, Trial
+from spak.kg.model.run import CONFIRM, Candidate, Run, Trial
 from spak.kg.model.store import Store
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
-from spak.tuner.learn.confirm.judge import Judgement, judge
-from spak.tuner.learn.confirm.plan import CONFIRM, HeldOut, plan, trial_key
+from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of
 from spak.tuner.learn.mining.predicates import numeric
-from spak.tuner.learn.mining.table import TrialTable, from_runs
 from spak.tuner.learn.mining.words import slug
 
 MAX_HELD_OUT = 4

@@ -1,6 +1,6 @@
 """What a run says of the laws, as edits of law files: prepared in memory, shown as a diff, or written.
 
-A measured run is judged from its raw trials (`spak.tuner.learn.confirm.evidence`). A compiled one speaks of compiled code only: a
+A measured run is judged from its raw trials (`spak.kg.evidence.witness`). A compiled one speaks of compiled code only: a
 prediction says nothing about time.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.errors import KgError
+from spak.kg.evidence.witness import RunWitness, differences
 from spak.kg.files import atomic, fmt, grow
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import EVIDENCE, Laws
@@ -25,7 +26,6 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, Law, Related
 from spak.kg.model.run import LawVerdict, Run
 from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
-from spak.tuner.learn.confirm.evidence import RunWitness, differences
 
 MIN_AGREEING = 3
 """Configurations a law names that must show its effect before the run speaks for it; one without it speaks against."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from spak.kg.expression.assignment import show_scalar
 from spak.tuner.backend.gpu.statistics import summarise
-from spak.tuner.learn.mining.indifferent import NEAR, matched
+from spak.tuner.learn.mining.indifferent import NEAR
 from spak.tuner.report.document import Paragraph, Section, Table
 from spak.tuner.report.timing import KernelRuns, Rounds
 from spak.tuner.report.words import percents
@@ -61,7 +61,7 @@ def _effects(rounds: Rounds, size: int) -> Iterator[ParameterEffect]:
     for name, parameter in rounds.op.parameters.items():
         values = table.parameters.get(name, ()) if parameter.role != "tile" and rounds.best else ()
         for before, after in pairwise(range(len(values))):
-            contexts = matched(table, name, (before, after))
+            contexts = table.matched(name, (before, after))
             found = table.time[rounds.row][contexts]  # (C, 2)
             found = found[np.isfinite(found).all(axis=1)]
             near = found[(found <= NEAR * table.time[rounds.row, table.best()[rounds.row]]).any(axis=1)]

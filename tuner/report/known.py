@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from spak.kg.errors import KgError
+from spak.kg.evidence.judge import Judgement, judge
 from spak.kg.expression import ExpressionError
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
@@ -18,7 +19,6 @@ from spak.kg.model.law import EvidenceVerdict
 from spak.kg.model.run import Run
 from spak.kg.space.space import build
 from spak.tuner.knowledge.restriction import Context, Rule, restrict
-from spak.tuner.learn.confirm.judge import Judgement, judge
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Block, Bullets, Paragraph, Section
 from spak.tuner.report.timing import KernelRuns

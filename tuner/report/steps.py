@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from spak.kg.evidence.table import problem_of
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Stance
@@ -13,7 +14,6 @@ from spak.kg.model.figures import counted
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run
-from spak.tuner.learn.mining.table import problem_of
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Paragraph, Section, Table
 from spak.tuner.report.timing import Beside, KernelRuns, Rounds, Size, Timed

@@ -8,8 +8,8 @@ from itertools import groupby
 
 import numpy as np
 
+from spak.kg.evidence.table import Bools
 from spak.kg.expression.assignment import show_scalar
-from spak.tuner.learn.mining.table import Bools
 from spak.tuner.report.document import Paragraph, Section, Table
 from spak.tuner.report.timing import KernelRuns, Rounds, Size
 from spak.tuner.report.words import NOTHING

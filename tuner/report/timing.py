@@ -9,13 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
+from spak.kg.evidence.table import Bools, TrialTable, from_runs, problem_of, problem_text
 from spak.kg.expression import parse
 from spak.kg.model.base import Scalar
 from spak.kg.model.op import Formula, Op
 from spak.kg.model.run import Measurement, Run
 from spak.kg.space.completion import complete
 from spak.tuner.engine.session import name_of
-from spak.tuner.learn.mining.table import Bools, TrialTable, from_runs, problem_of, problem_text
 
 MICROSECONDS_OF_TERA = 1e6
 """FLOPs divided by microseconds and by this are TFLOPS."""

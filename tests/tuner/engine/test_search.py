@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spak.kg.evidence.judge import MIN_REFERENCES
 from spak.kg.expression import parse
 from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.space import Space, build
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
-from spak.tuner.engine.audit import MIN_REFERENCES, LawTally, judge_trial
+from spak.tuner.engine.audit import LawTally, judge_trial
 from spak.tuner.engine.budget import Budget
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict

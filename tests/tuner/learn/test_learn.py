@@ -10,9 +10,8 @@ import pytest
 
 from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.model.op import Op, Parameter, ProblemParameter
-from spak.kg.model.run import Measurement, Trial
+from spak.kg.model.run import CONFIRM, Measurement, Trial
 from spak.tuner.backend.base import Provenance, Request
-from spak.tuner.learn.confirm.plan import CONFIRM
 from spak.tuner.learn.lesson import Lesson, Notebook, learn, learn_from_runs, select_held_out
 from spak.tuner.learn.mining.candidates import Topic
 from tests.tuner.landscapes import VALUES, noise_only, planted, spill, sweep

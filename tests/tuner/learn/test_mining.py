@@ -8,47 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spak.kg.evidence.table import from_runs
 from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.law.kinds.indifferent import IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw
-from spak.kg.model.run import Measurement, Run, Trial
+from spak.kg.model.run import Measurement, Trial
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
 from spak.tuner.learn.mining.negative import MIN_SLOWDOWN, slow_regions
 from spak.tuner.learn.mining.predicates import literals
 from spak.tuner.learn.mining.significance import log_chance_of_avoiding
-from spak.tuner.learn.mining.table import from_runs, problem_text
 from spak.tuner.learn.mining.words import MAX_ID, in_words, slug
 from tests.tuner.landscapes import VALUES, configurations, noise_only, planted, spill, sweep
 
 SUBJECT = Topic("sm_90", "fmha", "FMHA", (), "synthetic", "tileiras >=13.4,<14", tiles=("tile_m", "tile_n"))
-
-
-def test_a_table_holds_every_trial_and_the_faster_of_two_tries() -> None:
-    run = sweep((1,))
-    again = Trial(
-        configuration=configurations()[0],
-        problem={"size": 1},
-        measurements=(Measurement(name="time", value=0.5, unit="us"),),
-    )
-    table = from_runs([run, Run(**{**_fields(run), "trials": (again,)})])
-    assert table.time.shape == (1, len(configurations()))
-    assert table.time.min() == 0.5
-    assert table.low.min() == 0.5
-
-
-def _fields(run: Run) -> dict[str, object]:
-    return {name: getattr(run, name) for name in run.__struct_fields__}
-
-
-def test_runs_of_two_ops_are_refused() -> None:
-    other = Run(**{**_fields(sweep((1,))), "op": "matmul"})
-    with pytest.raises(ValueError, match="fmha, matmul"):
-        from_runs([sweep((1,)), other])
-
-
-def test_runs_without_a_trial_are_refused() -> None:
-    with pytest.raises(ValueError, match="no trial"):
-        from_runs([Run(**{**_fields(sweep((1,))), "trials": ()})])
 
 
 def test_the_planted_spill_law_is_found_as_one_statement_about_the_spill() -> None:
@@ -169,7 +141,7 @@ def test_kinds_of_problem_split_a_law_and_sizes_do_not() -> None:
             )
             for t in base.trials
         )
-        runs.append(Run(**{**_fields(base), "trials": trials}))
+        runs.append(msgspec.structs.replace(base, trials=trials))
     laws = mine(from_runs(runs), Topic("sm_90", "fmha", "FMHA", ("causal",), "r"))
     assert any("causal == True" in law.scope.when for law in laws if isinstance(law, NegativeLaw))
     assert not any("size" in law.scope.when for law in laws)
@@ -178,10 +150,6 @@ def test_kinds_of_problem_split_a_law_and_sizes_do_not() -> None:
 def test_the_chance_of_avoiding_is_the_hypergeometric_one() -> None:
     assert np.exp(log_chance_of_avoiding(10, 2, 3)) == pytest.approx((8 * 7 * 6) / (10 * 9 * 8))
     assert log_chance_of_avoiding(10, 8, 3) == float("-inf")
-
-
-def test_problem_text_is_sorted_and_writes_flags_as_yaml_does() -> None:
-    assert problem_text({"seq": 5, "causal": True}) == "causal=true,seq=5"
 
 
 def test_ids_are_readable_stable_and_never_too_long() -> None:

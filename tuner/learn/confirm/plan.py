@@ -8,21 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spak.kg.evidence.judge import MIN_TESTED, MIN_TIED, in_scope
+from spak.kg.evidence.table import TrialTable
 from spak.kg.expression import Expression
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.law import Law
-from spak.kg.model.run import Trial
+from spak.kg.model.run import CONFIRM, Trial
+from spak.kg.space.factors import Floats
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Request
-from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.learn.confirm.judge import MIN_TESTED, MIN_TIED, in_scope
-from spak.tuner.learn.mining.indifferent import matched
-from spak.tuner.learn.mining.table import TrialTable
-
-CONFIRM = "confirm"
-"""`Trial.origin` of a trial made to test a law."""
 
 REFERENCES = 3
 """Best configurations of the found sizes, measured beside every candidate: the best elsewhere may not be best here."""
@@ -138,7 +134,7 @@ def _test(
             tested = [*places[has][: MIN_TESTED + 1], *places[others][: MIN_TESTED + 1]]
             return [found.space.config(int(index)) for index in tested]
         case AxisTest(name, values):
-            contexts = matched(found, name, [found.parameters[name].index(value) for value in values])
+            contexts = found.matched(name, [found.parameters[name].index(value) for value in values])
             best = np.argsort(ranked.score[contexts].min(axis=1), kind="stable")[: MIN_TIED + 1]
             return [found.space.config(int(index)) for context in contexts[best] for index in context]
     return []

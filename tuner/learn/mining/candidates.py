@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from spak.kg.evidence.table import TrialTable, problem_text
 from spak.kg.expression import parse
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
 from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
@@ -24,7 +25,6 @@ from spak.tuner.learn.mining.negative import (
 )
 from spak.tuner.learn.mining.positive import PreferredSetting, settings
 from spak.tuner.learn.mining.predicates import Literal, literals
-from spak.tuner.learn.mining.table import TrialTable, problem_text
 from spak.tuner.learn.mining.words import in_words, mechanism, slug
 
 SPOKEN_FEATURES = ("spill_bytes", "registers", "smem_bytes", "ctas_per_sm")

@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 
+from spak.kg.evidence.table import TrialTable
 from spak.kg.model.base import Scalar
-from spak.tuner.learn.mining.table import TrialTable
 
 WITHIN = 0.01
 """Margin of a tie, and of a preferred setting: 1 %."""
@@ -56,19 +56,8 @@ def ties(table: TrialTable) -> list[Tie]:
     return found
 
 
-def matched(table: TrialTable, name: str, codes: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """(C, len(codes)) configurations of each context, all other parameters equal, that has every one of `codes`."""
-    others = np.delete(table.space.codes, table.space.names.index(name), axis=1)
-    _, group = np.unique(others, axis=0, return_inverse=True)
-    index = np.full((int(group.max()) + 1, len(codes)), -1, dtype=np.int64)
-    for slot, code in enumerate(codes):
-        members = np.flatnonzero(table.column(name) == code)
-        index[group[members], slot] = members
-    return index[(index >= 0).all(axis=1)]
-
-
 def _tie(table: TrialTable, name: str, codes: Sequence[int]) -> Tie | None:
-    contexts = matched(table, name, codes)
+    contexts = table.matched(name, codes)
     if len(contexts) < MIN_MATCHED:
         return None
     changes: list[float] = []

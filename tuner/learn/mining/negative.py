@@ -8,10 +8,10 @@ from math import exp, log
 
 import numpy as np
 
-from spak.tuner.knowledge.correlation import Floats
+from spak.kg.evidence.table import Bools, TrialTable
+from spak.kg.space.factors import Floats
 from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
-from spak.tuner.learn.mining.table import Bools, TrialTable
 
 MIN_SLOWDOWN = 1.2
 """Least slowdown against the best of the problem size."""

@@ -8,10 +8,10 @@ from math import exp, log
 
 import numpy as np
 
+from spak.kg.evidence.table import Bools, TrialTable
 from spak.kg.model.base import Scalar
 from spak.tuner.learn.mining.indifferent import WITHIN
 from spak.tuner.learn.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
-from spak.tuner.learn.mining.table import Bools, TrialTable
 
 LOSS = 0.02
 """Least share that is lost without a setting that is worth a law."""

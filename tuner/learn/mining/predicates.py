@@ -9,9 +9,9 @@ from itertools import combinations
 
 import numpy as np
 
+from spak.kg.evidence.table import Bools, TrialTable
 from spak.kg.model.base import Scalar
-from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.learn.mining.table import Bools, TrialTable
+from spak.kg.space.factors import Floats
 
 PRODUCT_PARAMETERS = 3
 """Products are formed of pairs of at most this many parameters; more would only multiply predicates."""

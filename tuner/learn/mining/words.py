@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from spak.tuner.learn.mining.table import Bools, TrialTable
+from spak.kg.evidence.table import Bools, TrialTable
 
 EXPLAINS = 0.95
 """A feature explains a region if it marks at least this share of its cells..."""

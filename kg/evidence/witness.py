@@ -11,6 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
+from spak.kg.evidence.judge import MIN_PROBLEMS, MIN_REFERENCES, Judgement, judge
+from spak.kg.evidence.table import TrialTable, from_runs, problem_text
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest, TrialTest
 from spak.kg.law.scope import Matcher, Question
@@ -19,12 +21,8 @@ from spak.kg.law.toolchain import compiler_of, holds_for
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, EvidenceRole, Law
-from spak.kg.model.run import Run
+from spak.kg.model.run import CONFIRM, Run
 from spak.kg.model.store import Store
-from spak.tuner.engine.audit import MIN_REFERENCES
-from spak.tuner.learn.confirm.judge import MIN_PROBLEMS, Judgement, judge
-from spak.tuner.learn.confirm.plan import CONFIRM
-from spak.tuner.learn.mining.table import TrialTable, from_runs, problem_text
 
 SPEAKING = frozenset({"measured", "compiled"})
 """Tiers whose runs hold trials that can be judged again."""
@@ -103,7 +101,7 @@ class RunWitness:
     def is_fair(self, law: Law, said: Judgement) -> bool:
         """Whether a refutation rests on enough trials on the other side: the best of few is not the best there is.
 
-        The same number as in a search's audit; see `spak.tuner.engine.audit.MIN_REFERENCES`.
+        The same number as in a search's audit; see `spak.kg.evidence.judge.MIN_REFERENCES`.
         """
         test = meaning(law).test
         if said.verdict != "refutes" or isinstance(test, AxisTest):
@@ -135,7 +133,7 @@ class RunWitness:
 def differences(law: Law, entry: Evidence, witness: RunWitness) -> tuple[str, ...]:
     """In what `entry` is not what the trials of its run say; nothing if it is true to them, or they cannot tell.
 
-    A claim that `spak.tuner.learn.confirm.judge` has no way to judge (an occupancy ratio, a throughput) differs in nothing. An entry
+    A claim that `spak.kg.evidence.judge` has no way to judge (an occupancy ratio, a throughput) differs in nothing. An entry
     may be as cautious as a judgement of the run alone, which takes one problem size for too few.
     """
     if entry.tier not in SPEAKING or witness.table is None:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from spak.kg.evidence.table import Bools, TrialTable, problem_text
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest
 from spak.kg.law.scope import inside
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.law import Bound, EvidenceVerdict, Law
-from spak.tuner.knowledge.correlation import Floats
-from spak.tuner.learn.mining.indifferent import matched
-from spak.tuner.learn.mining.table import Bools, TrialTable, problem_text
+from spak.kg.space.factors import Floats
 
 _Effect = Mapping[str, Bound]
 """What a claim says of each effect."""
@@ -27,6 +26,12 @@ MIN_TESTED = 3
 
 MIN_PROBLEMS = 2
 """Held-out problem sizes that must support a law before the run does (design: status)."""
+
+MIN_REFERENCES = 8
+"""Trials outside what a law names before their best is what a slowdown is counted from.
+
+The best of fewer is likely far from the best there is, and a law that is right would look wrong beside it.
+"""
 
 MIN_TIED = 3
 """Matched contexts a problem size must show before it speaks about a tie."""
@@ -177,7 +182,7 @@ def _tie(test: AxisTest, table: TrialTable, row: int) -> Judgement | None:
     codes = [values.index(value) for value in test.values if value in values]
     if len(codes) < len(test.values):
         return None
-    contexts = matched(table, name, codes)
+    contexts = table.matched(name, codes)
     times = table.time[row][contexts] if len(contexts) else np.empty((0, len(codes)))
     rows = np.flatnonzero(np.isfinite(times).all(axis=1)) if len(times) else np.empty(0, dtype=np.int64)
     if len(rows) < MIN_TIED:

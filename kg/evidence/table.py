@@ -12,12 +12,10 @@ import numpy.typing as npt
 from spak.kg.expression import Expression
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
-from spak.kg.formats.recording import canonical
-from spak.kg.model.base import Configuration, ProblemSize, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar, canonical
 from spak.kg.model.run import Run, Trial
-from spak.kg.space.factors import Codes, holds
+from spak.kg.space.factors import Codes, Floats, holds
 from spak.kg.space.space import Setting, Space
-from spak.tuner.knowledge.correlation import Floats
 
 Bools = npt.NDArray[np.bool_]
 
@@ -103,6 +101,16 @@ class TrialTable:
     def having(self, setting: Mapping[str, Scalar]) -> Bools:
         """(N,) configurations with every value of `setting`."""
         return self.space.having({name: (value,) for name, value in setting.items()})
+
+    def matched(self, name: str, codes: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        """(C, len(codes)) configurations of each context, all other parameters equal, that has every one of `codes`."""
+        others = np.delete(self.space.codes, self.space.names.index(name), axis=1)
+        _, group = np.unique(others, axis=0, return_inverse=True)
+        index = np.full((int(group.max()) + 1, len(codes)), -1, dtype=np.int64)
+        for slot, code in enumerate(codes):
+            members = np.flatnonzero(self.column(name) == code)
+            index[group[members], slot] = members
+        return index[(index >= 0).all(axis=1)]
 
     def only(self, problems: Sequence[int]) -> TrialTable:
         """The same configurations at some of the problem sizes."""

@@ -1,0 +1,41 @@
+"""Trials as arrays: nothing lost, the faster of two tries kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from spak.kg.evidence.table import from_runs, problem_text
+from spak.kg.model.run import Measurement, Run, Trial
+from tests.tuner.landscapes import configurations, sweep
+
+
+def test_a_table_holds_every_trial_and_the_faster_of_two_tries() -> None:
+    run = sweep((1,))
+    again = Trial(
+        configuration=configurations()[0],
+        problem={"size": 1},
+        measurements=(Measurement(name="time", value=0.5, unit="us"),),
+    )
+    table = from_runs([run, Run(**{**_fields(run), "trials": (again,)})])
+    assert table.time.shape == (1, len(configurations()))
+    assert table.time.min() == 0.5
+    assert table.low.min() == 0.5
+
+
+def _fields(run: Run) -> dict[str, object]:
+    return {name: getattr(run, name) for name in run.__struct_fields__}
+
+
+def test_runs_of_two_ops_are_refused() -> None:
+    other = Run(**{**_fields(sweep((1,))), "op": "matmul"})
+    with pytest.raises(ValueError, match="fmha, matmul"):
+        from_runs([sweep((1,)), other])
+
+
+def test_runs_without_a_trial_are_refused() -> None:
+    with pytest.raises(ValueError, match="no trial"):
+        from_runs([Run(**{**_fields(sweep((1,))), "trials": ()})])
+
+
+def test_problem_text_is_sorted_and_writes_flags_as_yaml_does() -> None:
+    assert problem_text({"seq": 5, "causal": True}) == "causal=true,seq=5"
