@@ -22,6 +22,7 @@ import msgspec
 
 from spak.kg.files import atomic, loader
 from spak.kg.files.loader import Contents, Laws, no_collection
+from spak.kg.files.remembered import ledger_of
 from spak.kg.model.base import Model
 
 _MAGIC = b"spakkg01"
@@ -119,14 +120,14 @@ def load_cached(root: Path, cache: Cache) -> Laws:
         InvalidFilesError: With every problem of every file.
         OSError: If a file cannot be opened.
     """
+    ledger = ledger_of(root, cache.directory)
     contents = cache.read(root, Contents)
-    if contents is not None:
-        return Laws(root, contents)
-    before = stamp(root)
-    content = content_digest(root, before)
-    laws = loader.load(root)
-    cache.write(root, before, content, laws.contents)
-    return laws
+    if contents is None:
+        before = stamp(root)
+        content = content_digest(root, before)
+        contents = loader.load(root).contents
+        cache.write(root, before, content, contents)
+    return Laws(root, contents, ledger)
 
 
 def _open(raw: bytes) -> tuple[_Header, memoryview]:

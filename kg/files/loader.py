@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import gzip
+import hashlib
+import io
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem, UnknownNameError
+from spak.kg.files.remembered import Ledger
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware
@@ -54,11 +57,17 @@ class Contents(Model, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Laws:
-    """One law root, loaded. Run files are read when asked for."""
+    """One law root, loaded. Run files are read when asked for.
+
+    Attributes:
+        ledger: What was worked out from its files before.
+    """
 
     root: Path
     contents: Contents
+    ledger: Ledger = field(default_factory=Ledger, repr=False, compare=False)
     _runs: dict[str, Run] = field(default_factory=dict, repr=False, compare=False)
+    _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def laws(self) -> Mapping[str, Law]:
@@ -109,9 +118,32 @@ class Laws:
             InvalidFilesError: If it cannot be read.
         """
         if identifier not in self._runs:
-            run = read_run(self.path("run", identifier))
+            path = self.path("run", identifier)
+            raw = _run_bytes(path)
+            self._note_digest(path, identifier, raw)
+            run = _run_of(raw, path)
             self._runs[identifier] = completed_run(run, self.ops.get(run.op))
         return self._runs[identifier]
+
+    def run_digest(self, identifier: str) -> bytes:
+        """Digest of the bytes of the run file `identifier`, as they are and as `run` decodes them.
+
+        Raises:
+            UnknownNameError: If there is none.
+            InvalidFilesError: If it is too large, or no longer what `run` gave.
+            OSError: If it cannot be read.
+        """
+        if identifier not in self._digests:
+            path = self.path("run", identifier)
+            self._note_digest(path, identifier, _run_bytes(path))
+        return self._digests[identifier]
+
+    def _note_digest(self, path: Path, identifier: str, raw: bytes) -> None:
+        """Keep the digest of a run file; one that a program has read already must not have changed since."""
+        digest = hashlib.blake2b(raw, digest_size=20).digest()
+        if self._digests.setdefault(identifier, digest) != digest:
+            message = "the file changed while it was being read; run the command again"
+            raise InvalidFilesError([Problem(str(path), 0, 0, "", message)])
 
     def document(self, kind: str, identifier: str) -> yaml_reader.YamlDocument:
         """The file of a law, hardware, op or system with the places of its values, read again."""
@@ -159,11 +191,14 @@ def read_run(path: Path) -> Run:
     Raises:
         InvalidFilesError: If it is damaged, too large, not a run, or its id is not its stem.
     """
+    return _run_of(_run_bytes(path), path)
+
+
+def _run_of(raw: bytes, path: Path) -> Run:
     from spak.kg.files import schema  # noqa: PLC0415 - only who asks for trials reads run files
 
     try:
-        data = _unpacked(path)
-        run = schema.decode_run(data)
+        run = schema.decode_run(_unpacked(raw) if path.name.endswith(".gz") else raw)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
     if run.id != run_id(path.name):
@@ -192,12 +227,26 @@ def run_id(name: str) -> str:
     return name.removesuffix(ending) if ending else ""
 
 
-def _unpacked(path: Path) -> bytes:
-    with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) if path.name.endswith(".gz") else raw as file:
+def _run_bytes(path: Path) -> bytes:
+    """The file as it is, packed or not.
+
+    Raises:
+        InvalidFilesError: If it is too large.
+    """
+    with path.open("rb") as file:
+        raw = file.read(MAX_RUN_BYTES + 1)
+    if len(raw) > MAX_RUN_BYTES:
+        message = f"not a run file: more than {MAX_RUN_BYTES} bytes; split the run"
+        raise InvalidFilesError([Problem(str(path), 0, 0, "", message)])
+    return raw
+
+
+def _unpacked(raw: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
         data = file.read(MAX_RUN_BYTES + 1)
     if len(data) > MAX_RUN_BYTES:
         raise ValueError(f"more than {MAX_RUN_BYTES} bytes; split the run")
-    return bytes(data)
+    return data
 
 
 def files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
