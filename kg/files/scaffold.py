@@ -13,7 +13,7 @@ import msgspec
 from spak.kg.errors import InvalidFilesError, KgError
 from spak.kg.files import atomic, fmt, references, validate, yaml_reader
 from spak.kg.files.edit import law_of
-from spak.kg.files.loader import Laws
+from spak.kg.files.loader import Laws, files
 from spak.kg.files.lock import locked
 from spak.kg.law.kinds import KINDS
 
@@ -101,11 +101,24 @@ def write_new(laws: Laws, draft: Draft) -> Path:
     relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
     path = laws.root / relative
     check_with(laws, relative, text)
-    with locked(laws.root):
-        if path.exists():
-            raise KgError(f"{path}: exists already; give another id with --id")
-        atomic.write_text(path, text)
+    held = write_once(laws.root, path, text)
+    if held is not None:
+        raise KgError(f"{held}: exists already; give another id with --id")
     return path
+
+
+def write_once(root: Path, path: Path, text: str) -> Path | None:
+    """Write a new law file, unless a file of that name, so of that id, came into `root` meanwhile: then its path.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with locked(root):
+        for relative, _ in files(str(root)):
+            if relative.rpartition("/")[2] == path.name:
+                return root / relative
+        atomic.write_text(path, text)
+    return None
 
 
 def check_with(laws: Laws, relative: str, text: str) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from spak.kg.errors import KgError
 from spak.kg.files import atomic, fmt, yaml_reader
 from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.files.lock import locked
 from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node
 from spak.kg.formats.reader import read_recording
 from spak.kg.formats.recording import Recording
@@ -26,6 +27,9 @@ from spak.kg.model.run import Device, Noise, Run
 
 PACKED_FROM_BYTES = 1 << 18
 """Run files larger than this are gzipped: a few hundred trials stay readable in a pull request."""
+
+_MAX_STEM = 91
+"""Characters of a run's id before its digest; an id has at most 100."""
 
 
 @dataclass(frozen=True)
@@ -74,20 +78,25 @@ def import_file(root: Path, what: Import, now: datetime) -> Imported:
     recording = read_recording(what.file)
     if what.problem:
         recording = replace(recording, problem=dict(what.problem))
-    space: SearchSpace | None = read_t1(what.space) if what.space else None
-    laws = load(root) if root.is_dir() else None
+    space = read_t1(what.space) if what.space else None
+    with locked(root, create=True):  # what is read of the root is what the result is merged into
+        return _merged(root, recording, space, what, now)
+
+
+def _merged(root: Path, recording: Recording, space: SearchSpace | None, what: Import, now: datetime) -> Imported:
+    laws = load(root)
     try:
-        hw, hardware = hardware_nodes(laws.hardware if laws else {}, what.hardware)
-        op, op_changed = op_node(laws.ops if laws else {}, what.op, recording, space)
+        hw, hardware = hardware_nodes(laws.hardware, what.hardware)
+        op, op_changed = op_node(laws.ops, what.op, recording, space)
     except KgError as error:
         raise KgError(f"{what.file}: {error}") from None
-    stated = device_node(laws.hardware, recording.device) if laws and recording.device else None
+    stated = device_node(laws.hardware, recording.device) if recording.device else None
     if stated not in {None, hw}:
         raise KgError(f"{what.file}: it says that it ran on {recording.device!r}, which is {stated}, not {hw}")
     run = _run(recording, hw, op.id, what, now)
-    done = laws is not None and run.id in laws.run_ids
-    files = {} if done else _files(root, laws, hardware, op if op_changed else None, run)
-    _write(root, files)
+    files = {} if run.id in laws.run_ids else _files(root, laws, hardware, op if op_changed else None, run)
+    if files:
+        atomic.write_all(files, lambda: load(root))
     return Imported(
         run=run.id,
         hw=hw,
@@ -110,7 +119,7 @@ def digest(recording: Recording) -> str:
 
 def _run(recording: Recording, hw: str, op: str, what: Import, now: datetime) -> Run:
     return Run(
-        id=f"imported-{hw}-{op}-{digest(recording)}"[:100],
+        id=f"{f'imported-{hw}-{op}'[:_MAX_STEM]}-{digest(recording)}",
         tier="measured",
         created=_created(recording.created, now),
         hw=hw,
@@ -132,13 +141,13 @@ def _created(stated: str, now: datetime) -> str:
     return now.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _files(root: Path, laws: Laws | None, hardware: list[Hardware], op: Op | None, run: Run) -> dict[Path, bytes]:
+def _files(root: Path, laws: Laws, hardware: list[Hardware], op: Op | None, run: Run) -> dict[Path, bytes]:
     """Path -> content of everything to write, the run file last."""
     files = {root / "hardware" / f"{node.id}.yaml": yaml_text(node).encode() for node in hardware}
     if op is not None:
-        known = laws is not None and op.id in laws.ops
-        path = laws.path("op", op.id) if known and laws else root / "ops" / f"{op.id}.yaml"
-        files[path] = (updated_op(laws.document("op", op.id), op) if known and laws else yaml_text(op)).encode()
+        known = op.id in laws.ops
+        path = laws.path("op", op.id) if known else root / "ops" / f"{op.id}.yaml"
+        files[path] = (updated_op(laws.document("op", op.id), op) if known else yaml_text(op)).encode()
     content = msgspec.json.encode(run)
     if len(content) > PACKED_FROM_BYTES:
         files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)
@@ -175,21 +184,3 @@ def updated_op(document: yaml_reader.YamlDocument, op: Op) -> str:
     if op.open:
         fmt.put(root, ("open",), value=True, path=document.path)
     return fmt.text_of(root, "op", document.path)
-
-
-def _write(root: Path, files: Mapping[Path, bytes]) -> None:
-    """Write all `files` and load the result; take everything back if anything is wrong."""
-    if not files:
-        return
-    before: dict[Path, bytes | None] = {path: path.read_bytes() if path.exists() else None for path in files}
-    try:
-        for path, content in files.items():
-            atomic.write(path, content)
-        load(root)
-    except BaseException:
-        for path, old in before.items():
-            if old is None:
-                path.unlink(missing_ok=True)
-            else:
-                atomic.write(path, old)
-        raise

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -63,7 +65,17 @@ class JournalContents:
 class Journal:
     """Appends trials to a file; a line is on disk when `add` returns."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: FileIO) -> None:
+        """Go on at the end of `file`, which no other search may then write to.
+
+        Raises:
+            TunerError: If another search writes to it.
+        """
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise TunerError(f"{file.name}: another search writes to this journal; let it end first") from None
         self._file = file
 
     @classmethod
@@ -74,17 +86,17 @@ class Journal:
             FileExistsError: If there is one already.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        journal = cls(path.open("xb"))
+        journal = cls(path.open("xb", buffering=0))
         journal._write(header)
         return journal
 
     @classmethod
     def reopen(cls, path: Path) -> Journal:
         """Go on with the journal `path`; a torn last line is cut off first."""
-        with path.open("r+b") as file:
-            data = file.read()
-            file.truncate(data.rfind(b"\n") + 1)
-        return cls(path.open("ab"))
+        journal = cls(path.open("r+b", buffering=0))
+        journal._file.truncate(journal._file.read().rfind(b"\n") + 1)
+        journal._file.seek(0, os.SEEK_END)
+        return journal
 
     def add(self, trial: Trial) -> None:
         """Append `trial` and flush it to disk."""
@@ -95,9 +107,15 @@ class Journal:
         self._file.close()
 
     def _write(self, line: Header | Trial) -> None:
-        self._file.write(msgspec.json.encode(line) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Append a line; one that does not fit on the disk is taken back."""
+        end, rest = self._file.tell(), memoryview(msgspec.json.encode(line) + b"\n")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:  # which does not say of which file
+            self._file.truncate(end)
+            raise OSError(error.errno, error.strerror, self._file.name) from None
 
 
 def path_of(folder: Path, run: str) -> Path:

@@ -15,11 +15,10 @@ import msgspec
 
 from spak.kg.errors import KgError
 from spak.kg.evidence.witness import RunWitness, differences
-from spak.kg.files import atomic, fmt, grow
+from spak.kg.files import fmt, grow
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import EVIDENCE, Laws
-from spak.kg.files.lock import locked
-from spak.kg.files.scaffold import check_with
+from spak.kg.files.scaffold import check_with, write_once
 from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.features import COMPILED_FEATURES
@@ -134,10 +133,11 @@ def apply(made: Iterable[LawEdit]) -> None:
 
 def _write(change: LawEdit) -> None:
     if not change.before:
-        with locked(change.root):
-            if not change.path.exists():
-                atomic.write_text(change.path, change.after)
-                return
+        held = write_once(change.root, change.path, change.after)
+        if held is None:
+            return
+        if held.resolve() != change.path.resolve():
+            raise KgError(f"{held}: came meanwhile and has the id {change.law} that a search suggested; rename it")
     grow.append(change.root, change.path, change.entries)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from spak.kg.errors import KgError
-from spak.kg.files import atomic
 from spak.kg.files.loader import load
+from spak.kg.formats import importing
 from spak.kg.formats.importing import Import, import_file
 from spak.kg.formats.nodes import HardwareName
 
@@ -208,22 +208,33 @@ def test_an_unreadable_file_leaves_no_root_behind(tmp_path):
     refused(tmp_path, tmp_path / "laws", bad, "truncated")
 
 
-def test_a_disk_that_fails_half_way_takes_everything_back(tmp_path, file, samples, monkeypatch):
+def test_a_check_that_fails_after_all_is_written_takes_everything_back(tmp_path, file, samples, monkeypatch):
     root = tmp_path / "laws"
     import_(root, file)
     before = tree(root)
     more = samples.save(tmp_path, samples.t4_file([samples.t4_result({"x": 3, "y": 0}, 1.0)]), "more.json")
-    write = atomic.write
+    loads = []
 
-    def failing(path, data):
-        if "evidence" in path.parts:
-            raise OSError(28, "No space left on device")
-        write(path, data)
+    def failing(path):
+        loads.append(path)
+        if len(loads) > 1:
+            assert tree(root) != before
+            raise KgError("does not load")
+        return load(path)
 
-    monkeypatch.setattr(atomic, "write", failing)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr(importing, "load", failing)
+    with pytest.raises(KgError, match="does not load"):
         import_(root, more, hw="A4000")
     assert tree(root) == before
+
+
+def test_results_under_long_names_are_told_apart(tmp_path, samples):
+    """The digest was cut off the id, and the second file's results were said to be there already."""
+    root = tmp_path / "laws"
+    for time_ in (1.0, 2.0):
+        name = samples.save(tmp_path, samples.t4_file([samples.t4_result({"x": 1}, time_)]))
+        assert import_(root, name, hw="h" * 70, op="o" * 70).written
+    assert len(load(root).run_ids) == 2
 
 
 def test_large_runs_are_packed_and_quick(tmp_path, samples):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import resource
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -92,6 +93,34 @@ def test_a_journal_is_never_overwritten(tmp_path):
     journal.Journal.create(path, HEADER).close()
     with pytest.raises(FileExistsError):
         journal.Journal.create(path, HEADER)
+
+
+def test_two_searches_do_not_write_to_one_journal(tmp_path):
+    """A search resumed twice at once would mix its trials."""
+    path = tmp_path / "run.jsonl"
+    diary = journal.Journal.create(path, HEADER)
+    with pytest.raises(TunerError, match="another search writes to this journal"):
+        journal.Journal.reopen(path)
+    diary.close()
+    journal.Journal.reopen(path).close()
+
+
+def test_a_full_disk_costs_the_trial_it_cannot_hold_and_no_other(tmp_path):
+    """The error names the journal, which keeps the trials before it whole."""
+    path = tmp_path / "run.jsonl"
+    diary = journal.Journal.create(path, HEADER)
+    diary.add(TRIALS[0])
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as error:
+            diary.add(TRIALS[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    diary.close()
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == before
 
 
 def finished(*laws, backend=None, trials=30, audit=0.2, problem=None):
