@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from spak.kg.law.effects import effect_subjects
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.scope import Match
 from spak.kg.law.toolchain import holds_for, is_stale
-from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Law
 from spak.kg.model.store import Store
@@ -96,7 +96,7 @@ def _effect_doubts(law: Law) -> Iterator[str]:
     if not law.claim.effect:
         if meaning(law).about_effects:
             yield "it states no effect"
-    elif all(name in COMPILED_FEATURES for name in law.claim.effect):
+    elif effect_subjects(law.claim.effect) == {"code"}:
         yield f"it is about compiled code ({', '.join(law.claim.effect)}), not about time, failure or numbers"
 
 

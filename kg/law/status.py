@@ -9,22 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from spak.kg.law.effects import EFFECTS
 from spak.kg.law.kinds import meaning
-from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound, Evidence, Law, Status, Tier
 
 MIN_NEW_PROBLEMS = 2
 """Problem sizes a law must hold on, besides those it was found on, before it is confirmed."""
 
-NEEDED: Mapping[str, Tier] = {
-    **dict.fromkeys(COMPILED_FEATURES, "compiled"),
-    "occupancy_ratio": "compiled",
-    "nan_rows": "computed",
-    "nan_rows_otherwise": "computed",
-    "relative_error": "computed",
-    "bit_differences": "computed",
-}
-"""Effect -> tier that can show it; an effect that is not here is about time (or about running at all): measured."""
+NEEDED: Mapping[str, Tier] = {name: effect.tier for name, effect in EFFECTS.items()}
+"""Effect -> tier that can show it; what is no effect that a law may bound would take a measurement."""
 
 ADEQUATE: Mapping[Tier, frozenset[Tier]] = {
     "measured": frozenset({"measured"}),

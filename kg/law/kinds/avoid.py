@@ -34,8 +34,11 @@ class Avoid(Meaning[NegativeLaw]):
     verb = "avoid"
     rank = 2
     power = Power.REMOVE
-    is_audited = True
     about_effects = True
+
+    @property
+    def is_audited(self) -> bool:
+        return True
 
     @property
     def names(self) -> frozenset[str]:

@@ -121,9 +121,6 @@ class Meaning(ABC, Generic[L_co]):
         rank: Its place in a list for people: safety first, then what to do, what not to do, what need not be looked at.
         power: The most that such a law may do to a search.
         powerless: Why, where that is nothing.
-        is_safety: Whether breaking it may hang the machine or give wrong numbers: such a law is never audited.
-        is_audited: Whether trials of what it names tell something of it. An axis that does not matter is collapsed, not
-            forbidden; one trial of it says nothing.
         tier: The tier that can show a claim of this kind that bounds no effect.
         about_effects: Whether such a law is about what its effects say, and removes nothing without one.
     """
@@ -133,8 +130,6 @@ class Meaning(ABC, Generic[L_co]):
     rank: ClassVar[int]
     power: ClassVar[Power] = Power.NOTHING
     powerless: ClassVar[str] = ""
-    is_safety: ClassVar[bool] = False
-    is_audited: ClassVar[bool] = False
     tier: ClassVar[Tier] = "measured"
     about_effects: ClassVar[bool] = False
 
@@ -172,6 +167,23 @@ class Meaning(ABC, Generic[L_co]):
     def rewrites(self) -> tuple[str, str] | None:
         """The systems that it leads from and to; None of a law about one."""
         return None
+
+    @property
+    def is_safety(self) -> bool:
+        """Whether breaking it may hang the machine or give wrong numbers: such a law is never audited.
+
+        It depends on what the claim is about. What fails to compile or to start is no matter of safety: a trial of it
+        costs a trial.
+        """
+        return False
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether trials of what it names tell something of it.
+
+        An axis that does not matter is collapsed, not forbidden; one trial of it says nothing.
+        """
+        return False
 
     @property
     def bounds(self) -> dict[str, Bound]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spak.kg.expression import Expression, parse
-from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, Verdict, decided, negated, region_of
+from spak.kg.law.effects import effect_subjects
+from spak.kg.law.kinds.base import EffectTest, Meaning, Mention, Power, Region, Verdict, decided, negated, region_of
 from spak.kg.model import law as model
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
@@ -29,14 +30,28 @@ class InvariantLaw(Law, frozen=True, kw_only=True, tag="invariant"):
 
 
 class Require(Meaning[InvariantLaw]):
-    """What an invariant means."""
+    """What an invariant means.
+
+    One about time alone, or about compiled code, is a law like a negative one: breaking it costs a slow trial. Any other
+    is about safety: its word is that what breaks it hangs or computes wrong numbers, and nobody tries that to find out.
+    """
 
     model = InvariantLaw
     verb = "never"
     rank = 0
     power = Power.REMOVE
-    is_safety = True
     tier = "computed"
+
+    @property
+    def is_safety(self) -> bool:
+        return not effect_subjects(self.law.claim.effect) or not effect_subjects(self.law.claim.effect) <= {
+            "time",
+            "code",
+        }
+
+    @property
+    def is_audited(self) -> bool:
+        return not self.is_safety
 
     @property
     def names(self) -> frozenset[str]:
@@ -45,6 +60,10 @@ class Require(Meaning[InvariantLaw]):
     @property
     def removal(self) -> Expression:
         return negated(self.law.claim.require)
+
+    @property
+    def test(self) -> EffectTest | None:
+        return None if self.is_safety else EffectTest(self.removal)
 
     @property
     def text(self) -> str:
