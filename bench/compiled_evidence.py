@@ -27,6 +27,7 @@ from spak.kg.evidence.judge import judge
 from spak.kg.evidence.table import from_runs
 from spak.kg.files import atomic
 from spak.kg.files.loader import Laws, load
+from spak.kg.files.seal import sealed
 from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import hardware_facts
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def encode(run: Run) -> bytes:
     """One trial a line, so that a difference in review is a line."""
-    head = msgspec.to_builtins(run)
+    head = msgspec.to_builtins(sealed(run))
     trials: list[Mapping[str, object]] = head.pop("trials")
     text = msgspec.json.format(msgspec.json.encode(head), indent=1).decode().removesuffix("\n}")
     lines = ",\n  ".join(msgspec.json.encode(item).decode() for item in trials)

@@ -49,6 +49,7 @@ def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> 
             interval=said.interval,
             problems=said.problems,
             toolchain=f"tileiras {run.toolchain['tileiras']}",
+            occasion=run.occasion,
         )
 
 

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from spak.kg.files.seal import sealed
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Kernel, Measurement, Run, Trial
 
@@ -173,7 +174,7 @@ def main() -> None:
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     for experiment in EXPERIMENTS:
         result = run(experiment, created=created)
-        encoded = msgspec.json.format(msgspec.json.encode(result), indent=1)
+        encoded = msgspec.json.format(msgspec.json.encode(sealed(result)), indent=1)
         (out / f"{result.id}.json").write_bytes(encoded + b"\n")
         for item in result.trials:
             print(*item.problem.values(), *item.configuration.values(), *(m.value for m in item.measurements), sep="\t")

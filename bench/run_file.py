@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.files.atomic import write
+from spak.kg.files.seal import sealed
 from spak.kg.model.run import Measurement, Run, Times, Trial
 
 DIGITS = 5
@@ -39,10 +40,11 @@ def write_run(run: Run, folder: Path) -> Path:
     Raises:
         ValueError: If the file would be larger than `MAX_BYTES`.
     """
+    ordered = sorted(run.trials, key=lambda trial: json.dumps(list(trial.configuration.values())))
+    run = sealed(msgspec.structs.replace(run, trials=tuple(ordered)))
     head = json.loads(msgspec.json.encode(msgspec.structs.replace(run, trials=())))
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    ordered = sorted(run.trials, key=lambda trial: json.dumps(list(trial.configuration.values())))
-    trials = ",\n".join(f"    {msgspec.json.encode(trial).decode()}" for trial in ordered)
+    trials = ",\n".join(f"    {msgspec.json.encode(trial).decode()}" for trial in run.trials)
     content = ("{\n" + "\n".join(lines) + '\n  "trials": [\n' + trials + "\n  ]\n}\n").encode()
     packed = len(content) > PLAIN_BYTES
     content = gzip.compress(content, mtime=0) if packed else content

@@ -96,6 +96,7 @@ class RunWitness:
             interval=said.interval,
             problems=said.problems,
             toolchain=self.toolchain,
+            occasion=self.run.occasion,
         )
 
     def is_fair(self, law: Law, said: Judgement) -> bool:

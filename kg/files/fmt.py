@@ -17,7 +17,7 @@ from spak.kg.files.yaml_scalars import AmbiguousError
 
 _SCOPE = ("hw", "op", "dtype", "when", "toolchain")
 _CLAIM = ("prefer", "avoid", "over", "values", "within", "require", "otherwise", "from", "to", "rewrite", "check")
-_EVIDENCE = ("run", "verdict", "tier", "role", "effect", "interval", "problems", "toolchain", "note")
+_EVIDENCE = ("run", "verdict", "tier", "role", "effect", "interval", "problems", "toolchain", "occasion", "note")
 _TOP = {
     "law": (
         *("id", "title", "kind", "scope", "claim", "status", "examples", "evidence"),

@@ -241,6 +241,18 @@ def _run_bytes(path: Path) -> bytes:
     return raw
 
 
+def run_text(path: Path) -> bytes:
+    """The JSON text of a run file, unpacked.
+
+    Raises:
+        InvalidFilesError: If it is too large.
+        ValueError: If it is too large once unpacked.
+        OSError: If it cannot be read, or is no gzip file though it is called one.
+    """
+    raw = _run_bytes(path)
+    return _unpacked(raw) if path.name.endswith(".gz") else raw
+
+
 def _unpacked(raw: bytes) -> bytes:
     with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
         data = file.read(MAX_RUN_BYTES + 1)

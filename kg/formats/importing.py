@@ -16,6 +16,7 @@ from spak.kg.errors import KgError
 from spak.kg.files import atomic, fmt, yaml_reader
 from spak.kg.files.loader import EVIDENCE, Laws, load
 from spak.kg.files.lock import locked
+from spak.kg.files.seal import sealed
 from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node
 from spak.kg.formats.reader import read_recording
 from spak.kg.formats.recording import Recording
@@ -148,7 +149,7 @@ def _files(root: Path, laws: Laws, hardware: list[Hardware], op: Op | None, run:
         known = op.id in laws.ops
         path = laws.path("op", op.id) if known else root / "ops" / f"{op.id}.yaml"
         files[path] = (updated_op(laws.document("op", op.id), op) if known else yaml_text(op)).encode()
-    content = msgspec.json.encode(run)
+    content = msgspec.json.encode(sealed(run))
     if len(content) > PACKED_FROM_BYTES:
         files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)
     else:

@@ -54,6 +54,7 @@ class Evidence(Model, frozen=True, kw_only=True):
         interval: 95 % interval of each measured effect: name -> (low, high).
         problems: Problem sizes the verdict rests on, as `name=value,...` in canonical order.
         toolchain: `name version` that produced it.
+        occasion: When, on what and, if known, on which machine it ran: the run's `occasion`; empty if only reported.
         note: What a reader must know, such as how FLOPs were counted.
     """
 
@@ -65,6 +66,7 @@ class Evidence(Model, frozen=True, kw_only=True):
     interval: dict[str, tuple[float, float]] = {}
     problems: tuple[str, ...] = ()
     toolchain: str = ""
+    occasion: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2} [a-z0-9][a-z0-9_.-]*( [0-9a-f]{12})?)?$")] = ""
     note: str = ""
 
 

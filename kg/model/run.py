@@ -6,9 +6,10 @@ recorded runs of others and ours replay through the same code.
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from msgspec import field
+from msgspec import Meta, field
 
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.law import EvidenceVerdict, Id, Law, Tier
@@ -83,10 +84,16 @@ class Trial(Model, frozen=True, kw_only=True):
 
 
 class Device(Model, frozen=True, kw_only=True):
-    """The machine as found. Clocks in MHz; None where nobody asked (compile-only runs have no device)."""
+    """The machine as found. Clocks in MHz; None where nobody asked (compile-only runs have no device).
+
+    Attributes:
+        machine: Tells this GPU from others of its name without naming it: digits of a hash of its UUID. Empty where
+            nobody asked: then runs of one day on one kind of GPU count as one occasion.
+    """
 
     name: str
     driver: str = ""
+    machine: Annotated[str, Meta(pattern=r"^([0-9a-f]{12})?$")] = ""
     sm_clock_mhz_min: float | None = None
     sm_clock_mhz_max: float | None = None
     throttled: bool | None = None
@@ -146,6 +153,7 @@ class Run(Model, frozen=True, kw_only=True):
         exhaustive_over: Parameters -> values, if the trials are a whole product of them.
         reference_times: Library baselines measured in the same rounds: name -> microseconds.
         reproduce: The command that repeats it.
+        trials_sha256: Digest of `trials` as the file has them (`spak.kg.files.seal`).
     """
 
     id: Id
@@ -170,4 +178,26 @@ class Run(Model, frozen=True, kw_only=True):
     reproduce: str = ""
     source: str = ""
     note: str = ""
+    trials_sha256: str = ""
     trials: tuple[Trial, ...] = field(default=())
+
+    @property
+    def occasion(self) -> str:
+        """When, on what and, if known, on which machine it ran: `2026-11-21 h200 0123456789ab`, the day in UTC.
+
+        Empty for a reported run, which happened elsewhere, and where `created` is no time.
+        """
+        moment = utc(self.created)
+        if self.tier == "reported" or moment is None:
+            return ""
+        machine = self.device.machine if self.device is not None else ""
+        return " ".join(filter(None, (f"{moment:%Y-%m-%d}", self.hw, machine)))
+
+
+def utc(created: str) -> datetime | None:
+    """When a run was made; None unless it is an ISO 8601 time with its distance from UTC."""
+    try:
+        moment = datetime.fromisoformat(created)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

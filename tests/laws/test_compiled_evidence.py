@@ -11,6 +11,7 @@ from bench.compiled_evidence import CORE, FOUND, SAMPLED, configurations, encode
 from spak.kg.evidence.judge import judge
 from spak.kg.evidence.table import from_runs
 from spak.kg.files.loader import load
+from spak.kg.files.seal import sealed
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run
 
@@ -65,4 +66,4 @@ def test_configurations_are_feasible_distinct_and_repeatable() -> None:
 def test_a_written_run_reads_back() -> None:
     """One trial a line is still the same run."""
     run = LAWS.run(FOUND.run_id("sm_120"))
-    assert msgspec.json.decode(encode(run), type=Run) == run
+    assert msgspec.json.decode(encode(run), type=Run) == sealed(run)

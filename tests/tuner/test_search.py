@@ -12,6 +12,7 @@ import pytest
 from spak.kg.errors import KgError
 from spak.kg.files.loader import load, read_run
 from spak.kg.files.root import LawRoot
+from spak.kg.files.seal import sealed
 from spak.kg.model.run import Device
 from spak.tuner.engine import journal
 from spak.tuner.engine.surroundings import Surroundings
@@ -91,7 +92,7 @@ def test_a_run_alone_goes_to_the_local_folder_with_its_journal(tmp_path):
     """`write="run"` touches no law, and the journal holds the request to go on with."""
     found = search(replace(REQUEST, write="run"), around(tmp_path))
     assert found.run_file.parent == tmp_path / "runs"
-    assert read_run(found.run_file) == found.run
+    assert read_run(found.run_file) == sealed(found.run)
     kept = journal.read_journal(found.journal)
     assert kept.header.arguments["kernel"] == "matmul"
     assert len(kept.trials) == len(found.run.trials) == 12

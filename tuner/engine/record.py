@@ -11,6 +11,7 @@ import msgspec
 
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.files import atomic
+from spak.kg.files.seal import sealed
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.law import EvidenceVerdict, Tier
@@ -114,11 +115,11 @@ def _extremes(findings: Sequence[Finding]) -> dict[str, float]:
 
 
 def write_run(run: Run, folder: Path) -> Path:
-    """Write `run` under `folder`; its path.
+    """Write `run` under `folder`, with the digest of its trials; its path.
 
     Raises:
         OSError: If it cannot be written; nothing is left behind.
     """
     path = folder / f"{run.id}.json"
-    atomic.write(path, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+    atomic.write(path, msgspec.json.format(msgspec.json.encode(sealed(run)), indent=1) + b"\n")
     return path

@@ -167,6 +167,7 @@ def _confirmed(law: Law, said: Judgement, confirmation: str, subject: Topic) -> 
         interval=said.interval,
         problems=said.problems,
         toolchain=subject.toolchain_seen,
+        occasion=subject.occasion,
     )
     grown = msgspec.structs.replace(law, evidence=(*law.evidence, entry))
     return msgspec.structs.replace(grown, status=status(grown))
@@ -244,7 +245,7 @@ def subject_of(run: Run, store: Store) -> Topic:
     name, version = parse_toolchain(seen) if seen else ("", None)
     release = f"{name} >={version.major}.{version.minor},<{version.major + 1}" if version else ""
     topic = Topic.of(op, compute_capability(store, run.hw) or run.hw, run.id)
-    return replace(topic, toolchain=release, tier=run.tier, toolchain_seen=seen)
+    return replace(topic, toolchain=release, tier=run.tier, toolchain_seen=seen, occasion=run.occasion)
 
 
 def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:

@@ -197,6 +197,7 @@ def _evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
         effect=effect,
         problems=verdict.problems,
         toolchain=compiler_of(run.toolchain),
+        occasion=run.occasion,
         note=f"{verdict.count} configurations that the law names",
     )
 

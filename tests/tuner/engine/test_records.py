@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spak.kg.files.loader import read_run
+from spak.kg.files.seal import sealed
 from spak.kg.model.run import Failure, Measurement, Trial
 from spak.kg.space.space import build
 from spak.tuner.engine import journal, loop, record
@@ -149,7 +150,7 @@ def test_a_run_file_holds_the_whole_search(tmp_path):
     )
     run = searched(result, backend)
     path = record.write_run(run, tmp_path)
-    assert read_run(path) == run
+    assert read_run(path) == sealed(run)
     assert path.name == "measured-card-toy-usual-20260102t030405000.json"
     assert len(run.trials) == 30
     assert all(not trial.problem for trial in run.trials)  # the run's own problem is not repeated in each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from dataclasses import dataclass
 
@@ -27,6 +28,19 @@ def smi(query: str, *, timeout_s: float) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=timeout_s).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+MACHINE_DIGITS = 12
+"""48 bits: two GPUs of one kind share them once in 10^14 pairs."""
+
+
+def machine_of(uuid: str) -> str:
+    """Hex digits that tell one GPU from another without saying which it is: of the SHA-256 of its UUID.
+
+    Empty for no UUID. `GPU-...` as the driver writes it and the bare form that CUDA gives are the same GPU.
+    """
+    bare = uuid.strip().lower().removeprefix("gpu-")
+    return hashlib.sha256(bare.encode()).hexdigest()[:MACHINE_DIGITS] if bare else ""
 
 
 def parse_devices(output: str) -> Gpu | None:

@@ -13,7 +13,7 @@ from spak.kg.model.run import Device
 from spak.tuner.backend.gpu.ahead import CubinTarget
 from spak.tuner.backend.gpu.clocks import open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
-from spak.tuner.backend.gpu.detect import detect
+from spak.tuner.backend.gpu.detect import detect, machine_of, smi
 from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
 from spak.tuner.backend.gpu.timing import CudaTimer, Launch
 
@@ -99,6 +99,7 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
             device=Device(
                 name=self._torch.cuda.get_device_name(),
                 driver=self._driver,
+                machine=self._machine(),
                 sm_clock_mhz_min=clocks[0],
                 sm_clock_mhz_max=clocks[1],
                 throttled=self._clocks.throttled,
@@ -108,6 +109,11 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
             toolchain=(("torch", str(self._torch.__version__)), ("cuda", str(self._torch.version.cuda))),
             compiled_here=self._loaded.misses,
         )
+
+    def _machine(self) -> str:
+        """Which GPU this is: as CUDA says it, else (an older torch) the first of nvidia-smi's."""
+        properties = self._torch.cuda.get_device_properties(self._torch.cuda.current_device())
+        return machine_of(str(getattr(properties, "uuid", "")) or smi("uuid", timeout_s=30).partition("\n")[0])
 
     def _launch(self, contestant: Contestant) -> Launch:
         if contestant.baseline:

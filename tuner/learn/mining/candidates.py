@@ -42,6 +42,7 @@ class Topic:
         toolchain: Specifier such as `tileiras >=13.4,<14`.
         run: Id of the run that suggests the laws, of that tier.
         toolchain_seen: `name version` that made the trials.
+        occasion: Of that run.
     """
 
     hw: str
@@ -52,6 +53,7 @@ class Topic:
     toolchain: str = ""
     tier: str = "measured"
     toolchain_seen: str = ""
+    occasion: str = ""
     tiles: tuple[str, ...] | None = None
 
     @classmethod
@@ -138,6 +140,7 @@ def _evidence(table: TrialTable, subject: Topic, effect: dict[str, float], low: 
         interval={name: (round(value, 4), round(max(value, effect[name]), 4)) for name, value in low.items()},
         problems=tuple(sorted(problem_text(problem) for problem in table.problems)),
         toolchain=subject.toolchain_seen,
+        occasion=subject.occasion,
     )
 
 

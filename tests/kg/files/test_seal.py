@@ -1,0 +1,89 @@
+"""A run file carries a digest of its trials, and an entry the occasion of its run; both are added without another change."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spak.kg.files import seal
+from spak.kg.files.loader import load, read_run
+from spak.kg.model.run import Device, Measurement, Run, Trial
+from spak.tuner.engine.record import write_run
+
+RUN = Run(
+    id="a-run",
+    tier="measured",
+    created="2026-11-21T23:30:00-02:00",
+    hw="h200",
+    op="fmha",
+    device=Device(name="NVIDIA H200", machine="0123456789ab"),
+    trials=(
+        Trial(configuration={"b": 1, "a": 2.0}, measurements=(Measurement(name="time", value=1e20, low=1, high=2e20),)),
+    ),
+)
+
+
+def test_the_digest_is_what_one_line_of_python_gives(tmp_path):
+    """Whoever doubts a file needs nothing of ours."""
+    content = json.loads(write_run(RUN, tmp_path).read_text())
+    assert content["trials_sha256"] == seal.trials_digest(content["trials"])
+    assert content["trials_sha256"] == "6ed7bf7e30e659fd6fe9e27e2f41e88724b442037e05aa561b1a37e860ac4855"
+
+
+@pytest.mark.parametrize("ending", [".json", ".json.gz"])
+@pytest.mark.parametrize("trials", ['"trials" : [\n  {"configuration": {"trials": 1}}\n ]', '"note": "none"'])
+def test_sealing_adds_the_digest_and_changes_no_other_byte(tmp_path, ending, trials):
+    """Where a key of that name stands elsewhere, and where there are no trials, too; twice is once."""
+    before = ('{\n "id": "a", "audit": {"trials": 3},\n ' + trials + "\n}\n").encode()
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(gzip.compress(before) if ending.endswith("gz") else before)
+    assert seal.seal_file(path)
+    first = path.read_bytes()
+    after = gzip.decompress(first) if ending.endswith("gz") else first
+    found = json.loads(after)
+    digest = found.pop("trials_sha256")
+    assert found == json.loads(before)
+    assert digest == seal.trials_digest(found.get("trials", []))
+    rest = after.replace(f'"trials_sha256": "{digest}"'.encode(), b"")
+    assert rest.replace(b",", b"").split() == before.replace(b",", b"").split()
+    assert not seal.seal_file(path)
+    assert path.read_bytes() == first
+
+
+@given(st.permutations(["a", "b", "c"]), st.booleans())
+def test_layout_and_key_order_do_not_matter_the_trials_do(names, more):
+    """What is the same trials has the same digest, and nothing else has."""
+    one = [{"configuration": dict.fromkeys(sorted(names), 1)}]
+    other = [{"configuration": {name: 2 if more and name == "b" else 1 for name in names}}]
+    assert (seal.trials_digest(one) == seal.trials_digest(other)) is not more
+
+
+def test_an_occasion_is_day_hardware_and_machine():
+    """The day in UTC; a machine nobody asked for is not made up; what was only reported has none."""
+    assert RUN.occasion == "2026-11-22 h200 0123456789ab"
+    assert msgspec.structs.replace(RUN, device=None).occasion == "2026-11-22 h200"
+    assert msgspec.structs.replace(RUN, tier="reported").occasion == ""
+    assert msgspec.structs.replace(RUN, created="yesterday").occasion == ""
+    assert msgspec.structs.replace(RUN, created="2026-11-21T23:30:00").occasion == "", "a time of nowhere"
+
+
+def test_a_root_of_old_gets_what_it_lacks_and_keeps_the_rest(law_root, law_file):
+    """Digests into runs, occasions into entries, comments and wrong values left alone."""
+    text = law_file.read_text()
+    law_file.write_text("# mine\n" + text)
+    runs = load(law_root).run_ids
+    changed = set(seal.seal_root(load(law_root)))
+    assert law_file.read_text().startswith("# mine\n")
+    again = load(law_root)
+    for run in runs:
+        assert again.path("run", run) in changed
+        assert read_run(again.path("run", run)).trials_sha256
+    for law in again.laws.values():
+        for entry in law.evidence:
+            assert entry.occasion == again.run(entry.run).occasion
+    assert not list(seal.seal_root(again))
