@@ -1,10 +1,13 @@
 """Do laws save evaluations, and what does a wrong one cost? On the recorded sweeps, so that anybody can repeat it.
 
-    python -m bench.laws [holdout] [planted] [noise] [--json FILE]
+    python -m bench.laws [holdout] [noise] [--json FILE]
+    python -m bench.laws planted [--sweeps WORD ...] [--kinds KIND ...] [--strategies NAME ...] [--seeds 40] [--jobs 1]
+    python -m bench.laws planted --table FILE    what an earlier run came to
 
 holdout  laws mined from some problem sizes, applied to the others: share pruned, what of the best is kept,
          evaluations to within 5 % and 1 % of the best (random order: exact expectation)
-planted  a false law that removes the best and at least five more: with the default audit, how soon is it found out
+planted  false laws of every kind on every sweep, under every strategy (`bench.planted`): is each found out, and what
+         does it cost; and the same for true ones. The whole takes hours on one core: --jobs
 noise    mining and confirmation on data in which nothing matters
 """
 
@@ -13,32 +16,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from bench.planted import command
 from spak.kg.evidence.judge import in_scope
 from spak.kg.evidence.table import TrialTable, from_runs, problem_text
 from spak.kg.expression import parse
 from spak.kg.files.loader import Laws, load
-from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
-from spak.kg.law.status import status
-from spak.kg.model.law import Bound, Evidence, Law, Scope
-from spak.kg.model.op import Op, Parameter
-from spak.kg.model.run import Run, Trial
-from spak.kg.space.space import Space, build
-from spak.tuner.backend.base import Provenance
-from spak.tuner.backend.replay import ReplayBackend
-from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Hooks, Result, RunningSearch, run_search
-from spak.tuner.knowledge.restriction import Context, Restriction, restrict
+from spak.kg.law.kinds.avoid import NegativeLaw
+from spak.kg.model.law import Law
+from spak.kg.model.op import Op
+from spak.kg.model.run import Run
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
 from spak.tuner.learn.mining.candidates import Topic
-from spak.tuner.strategy import registry
 from tests.tuner.landscapes import noise_only
 
 ROOT = Path(__file__).parent.parent / "laws"
@@ -155,144 +150,6 @@ def holdout(laws: Laws, op_id: str) -> list[dict[str, object]]:
     return rows
 
 
-# ---------------------------------------------------------------------------------------------------------- planted
-
-
-@dataclass(frozen=True)
-class Root:
-    """A law root with one law in it."""
-
-    laws: Mapping[str, Law]
-    hardware: Mapping[str, object]
-    ops: Mapping[str, Op]
-    systems: Mapping[str, object]
-
-
-def recorded_space(laws: Laws, one: Run) -> Space:
-    """The op's space, narrowed to what the sweep recorded."""
-    op = laws.ops[one.op]
-    values = {name: tuple(found) for name, found in one.exhaustive_over.items()}
-    parameters = {}
-    for name, parameter in op.parameters.items():
-        kept = tuple(value for value in parameter.values if value in values.get(name, (parameter.default,)))
-        default = parameter.default if parameter.default in kept else kept[0]
-        parameters[name] = Parameter(
-            values=kept, default=default, role=parameter.role, description=parameter.description
-        )
-    return build(msgspec.structs.replace(op, parameters=parameters), one.problem)
-
-
-def plants(table: TrialTable, count: int) -> list[str]:
-    """False predicates: each removes the best and at least five more that beat all that is left; widest first."""
-    time = table.time[0]
-    order = np.argsort(np.where(np.isfinite(time), time, np.inf))
-    single = [
-        (f"{name} == {value!r}", table.column(name) == code)
-        for name, values in table.parameters.items()
-        if len(values) > 1
-        for code, value in enumerate(values)
-    ]
-    pairs = [
-        (f"{a[0]} and {b[0]}", a[1] & b[1]) for a, b in combinations(single, 2) if a[0].split()[0] != b[0].split()[0]
-    ]
-    found: list[tuple[int, str]] = []
-    for text, mask in [*single, *pairs]:
-        leading = np.argmin(mask[order]) if not mask[order].all() else len(order)
-        if leading >= 6:
-            found.append((int(mask.sum()), text))
-    found.sort(reverse=True)
-    step = max(1, len(found) // count)
-    return [text for _, text in found[::step]][:count]
-
-
-def planted_law(avoid: str, one: Run) -> NegativeLaw:
-    """A confirmed law that is false."""
-    entry = Evidence(
-        run="planted",
-        verdict="supports",
-        tier="measured",
-        role="independent",
-        effect={"slowdown": 1.5},
-        interval={"slowdown": (1.4, 1.6)},
-        problems=("size=1", "size=2"),
-        toolchain=TOOLCHAIN,
-    )
-    law = NegativeLaw(
-        id="planted-falsehood",
-        title="A law that is wrong",
-        scope=Scope(hw="sm_90", op=one.op, toolchain="tileiras >=13.4,<14"),
-        status="confirmed",
-        claim=AvoidClaim(avoid=avoid, effect={"slowdown": Bound(at_least=1.2)}),
-        evidence=(entry,),
-    )
-    if status(law) != "confirmed":
-        raise AssertionError(law)
-    return law
-
-
-def reached(trials: Sequence[object], goal: float) -> int | None:
-    """Evaluations until a trial is at `goal` or below; None if none is."""
-    for place, trial in enumerate(trials, 1):
-        value = trial.value("time")  # type: ignore[attr-defined]
-        if value is not None and value <= goal:
-            return place
-    return None
-
-
-def search(laws: Laws, one: Run, law: Law | None, seed: int, strategy: str) -> tuple[int | None, bool]:
-    """Evaluations to within 2 % of the best, and whether the law was found out."""
-    space = recorded_space(laws, one)
-    root = Root({} if law is None else {law.id: law}, laws.hardware, laws.ops, {})
-    restriction = restrict(space, root, Context("h200", TOOLCHAIN, transfer=False))
-    best = min(value for trial in one.trials if (value := trial.value("time")) is not None)
-    result = searched(one, restriction, strategy, seed)
-    return reached(result.trials, 1.02 * best), bool(result.restriction.contested)
-
-
-def searched(
-    one: Run, restriction: Restriction, strategy: str, seed: int, keep: Callable[[Trial], None] = lambda _: None
-) -> Result:
-    """A search of one recorded sweep under a restriction of its own; `keep` is told each trial and may stop it."""
-    provenance = Provenance("measured", {"tileiras": TOOLCHAIN.split()[1]}, None, None, "time")
-    search = RunningSearch(restriction, lambda: registry.make(strategy), Budget(len(restriction.space)), seed)
-    return run_search(search, ReplayBackend(recording(one), provenance), Hooks(lambda: 0.0, keep, lambda *_: None))
-
-
-def recording(one: Run) -> object:
-    from spak.kg.formats.recording import Recording, seen_parameters
-
-    return Recording(
-        format="run", parameters=seen_parameters(one.trials), declared=False, trials=one.trials, problem=one.problem
-    )
-
-
-def planted(laws: Laws, op_id: str, strategy: str = "random", count: int = 3) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for text, one in sweeps(laws, op_id).items():
-        table = from_runs([one])
-        without = [search(laws, one, None, seed, strategy)[0] for seed in range(SEEDS)]
-        usual = float(np.mean([n for n in without if n is not None]))
-        for avoid in plants(table, count):
-            law = planted_law(avoid, one)
-            found = [search(laws, one, law, seed, strategy) for seed in range(SEEDS)]
-            rows.append(
-                {
-                    "op": op_id,
-                    "strategy": strategy,
-                    "problem": text,
-                    "planted": avoid,
-                    "removed": float(table.holds(parse(avoid), 0, {}).mean()),
-                    "without_mean": usual,
-                    "with_median": float(np.median([n if n is not None else np.inf for n, _ in found])),
-                    "with_worst": float(np.max([n if n is not None else np.inf for n, _ in found])),
-                    "within_twice_mean": sum(n is not None and n <= 2 * usual for n, _ in found),
-                    "without_within_twice_mean": sum(n is not None and n <= 2 * usual for n in without),
-                    "found_out": sum(contested for _, contested in found),
-                }
-            )
-    return rows
-
-
 # ---------------------------------------------------------------------------------------------------------- noise
 
 
@@ -324,36 +181,42 @@ def show_holdout(rows: Sequence[Mapping[str, object]]) -> None:
         )
 
 
-def show_planted(rows: Sequence[Mapping[str, object]]) -> None:
-    print(f"{'planted falsehood':44}{'removes':>8}{'without':>8}{'median':>8}{'worst':>7}{'<=2x':>5}{'found':>6}")
-    for row in rows:
-        print(
-            f"{str(row['planted'])[:43]:44}{row['removed']:8.1%}{row['without_mean']:8.1f}{row['with_median']:8.1f}"
-            f"{row['with_worst']:7.0f}{row['within_twice_mean']:5}{row['found_out']:6}  ({row['without_within_twice_mean']} without)"
-        )
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["holdout", "planted", "noise"])
-    parser.add_argument("--strategy", default="random")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    """Run the parts that are named, and keep their numbers."""
+    options = arguments().parse_args()
+    if options.table is not None:
+        command.show(command.read(options.table))
+        return 0
+    if options.parts == ["planted"]:
+        chosen = {name: getattr(options, name) for name in ("sweeps", "kinds", "strategies", "seeds", "jobs")}
+        command.run(command.Choice(**chosen), options.json)
+        return 0
     laws = load(ROOT)
-    ops = [op for op in laws.ops if sweeps(laws, op)]
     result: dict[str, object] = {}
     if "holdout" in options.parts:
-        result["holdout"] = rows = [row for op in ops for row in holdout(laws, op)]
+        result["holdout"] = rows = [row for op in laws.ops if sweeps(laws, op) for row in holdout(laws, op)]
         show_holdout(rows)
-    if "planted" in options.parts:
-        result["planted"] = rows = [row for op in ops for row in planted(laws, op, options.strategy)]
-        show_planted(rows)
     if "noise" in options.parts:
         result["noise"] = noise()
         print(result["noise"])
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What can be asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=["holdout", "noise"])
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    planted = parser.add_argument_group("planted")
+    planted.add_argument("--sweeps", nargs="+", default=(), metavar="WORD", help="those whose id has one of the words")
+    planted.add_argument("--kinds", nargs="+", default=(), metavar="KIND")
+    planted.add_argument("--strategies", nargs="+", default=command.STRATEGIES, choices=command.STRATEGIES)
+    planted.add_argument("--seeds", type=int, default=40)
+    planted.add_argument("--jobs", type=int, default=1)
+    planted.add_argument("--table", type=Path, metavar="FILE", help="print the tables of an earlier run's --json")
+    return parser
 
 
 if __name__ == "__main__":

@@ -14,16 +14,22 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bench.laws import ROOT, TOOLCHAIN, Root, recorded_space, searched, splits, subject, sweeps
+from bench.laws import ROOT, splits, subject, sweeps
+from bench.planted.cells import replayed, under
+from bench.planted.sweeps import sweep
 from spak.kg.files.loader import Laws, load
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
-from spak.tuner.knowledge.restriction import Context, Restriction, restrict
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.loop import RunningSearch
+from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
+from spak.tuner.strategy import registry
 
 GOALS = (1.05, 1.01)
 OP = "fmha"
@@ -66,7 +72,8 @@ def evaluations(one: Run, restriction: Restriction, strategy: str, seed: int) ->
         if len(reached) == len(GOALS):
             raise KeyboardInterrupt
 
-    searched(one, restriction, strategy, seed, keep)
+    search = RunningSearch(restriction, partial(registry.make, strategy), Budget(len(restriction.space)), seed)
+    replayed(one.id, search, keep)
     if len(reached) < len(GOALS):
         raise AssertionError(f"{one.id}, {strategy}, seed {seed}: the best was never reached")
     return reached[0], reached[1]
@@ -97,11 +104,9 @@ def held_out(laws: Laws) -> Iterator[tuple[Run, tuple[Law, ...]]]:
 def rows(laws: Laws, strategies: Sequence[str], seeds: int) -> Iterator[Row]:
     """Every strategy on every sweep."""
     for one, found in held_out(laws):
-        space = recorded_space(laws, one)
-        root = Root({law.id: law for law in found}, laws.hardware, laws.ops, {})
-        under = restrict(space, root, Context("h200", TOOLCHAIN, transfer=False))
+        restriction = under(sweep(one.id), found)
         for strategy in strategies:
-            yield row(one, (Restriction(space), under), strategy, seeds)
+            yield row(one, (Restriction(restriction.space), restriction), strategy, seeds)
 
 
 def main() -> int:
