@@ -31,13 +31,13 @@ def command(
     """
     from spak import InvalidFilesError, load
     from spak.cli.render.findings import FINDINGS_FORMATS
-    from spak.cli.roots import is_chosen, root_of
+    from spak.cli.roots import cache_directory, is_chosen, root_of
 
     root = root_of(globals_of(ctx)).path
     wanted = paths or []
     is_chosen(root, root, wanted)
     try:
-        library = load(root)
+        library = load(root, cache=cache_directory())
         laws, problems = library.laws, list(library.check())
         summary = f"{len(laws.laws)} laws, {len(laws.hardware)} hardware nodes, {len(laws.ops)} ops, {len(laws.systems)} systems"
     except InvalidFilesError as error:

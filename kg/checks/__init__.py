@@ -1,26 +1,96 @@
 """What `kg check` looks at in laws that load: one module a check, found by being in this folder.
 
-A check module has `check(laws) -> Iterator[Problem]`; its findings carry `check=` a stable kebab-case name. A law may
-acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note.
+A check module has one of these functions; its findings carry `check` as a stable kebab-case name:
+
+- `check_law(one: OneLaw) -> Iterator[CheckFinding]` looks at one law with the runs it cites, and at nothing else of other
+  laws: what it found is remembered, and it is asked again only when one of these files, a node or the code changes.
+- `check_run(one: OneRun) -> Iterator[CheckFinding]`: the same, of one run file.
+- `check(laws: Laws) -> Iterator[Problem]` looks at the whole root, every time.
+
+A law may acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from types import ModuleType
+from typing import Any
 
-from spak.kg.errors import Problem
+import msgspec
+
+from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.loader import Laws
+from spak.kg.model.base import Model
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.law import Law
+from spak.kg.model.op import Op
+from spak.kg.model.run import Run
+from spak.kg.model.system import System
 
-Check = Callable[[Laws], Iterator[Problem]]
+_Look = Callable[..., Iterator["CheckFinding"]]
 
 
-def checks() -> dict[str, Check]:
+class CheckFinding(Model, frozen=True, kw_only=True):
+    """What the check called `check` found at `field` (dotted path) of one file."""
+
+    check: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The hardware, ops and systems of a root: what every law and run is about. There are few of them."""
+
+    hardware: Mapping[str, Hardware]
+    ops: Mapping[str, Op]
+    systems: Mapping[str, System]
+
+
+@dataclass(frozen=True)
+class OneLaw(Nodes):
+    """A law and all that a check of one law may look at.
+
+    Attributes:
+        path: Relative to the root.
+    """
+
+    law: Law
+    path: str
+    _read: Callable[[str], Run]
+
+    def run(self, identifier: str) -> Run:
+        """A run that the law cites.
+
+        Raises:
+            InvalidFilesError: If it cannot be read.
+        """
+        if identifier not in {entry.run for entry in self.law.evidence}:
+            raise KeyError(identifier)
+        return self._read(identifier)
+
+
+@dataclass(frozen=True)
+class OneRun(Nodes):
+    """A run and all that a check of one run may look at."""
+
+    run: Run
+
+
+def checks() -> dict[str, ModuleType]:
     """Every check by the name of its module, sorted."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return {name: importlib.import_module(f"{__name__}.{name}").check for name in names}
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+
+
+def _having(function: str) -> list[Callable[..., Iterator[Any]]]:
+    """That function of every check that has it."""
+    return [getattr(module, function) for module in checks().values() if hasattr(module, function)]
 
 
 def run_checks(laws: Laws) -> list[Problem]:
@@ -30,11 +100,59 @@ def run_checks(laws: Laws) -> list[Problem]:
         for law in laws.laws.values()
         for entry in law.acknowledges
     }
-    found = [problem for check in checks().values() for problem in check(laws)]
+    found = [problem for check in _having("check") for problem in check(laws)]
+    found += [problem for look in (_of_laws, _of_runs) for problem in look(laws)]
+    laws.ledger.save()
     return sorted(
         replace(problem, severity="note") if (problem.path, problem.check) in acknowledged else problem
         for problem in found
     )
+
+
+def _of_laws(laws: Laws) -> Iterator[Problem]:
+    """What the checks of one law find in each."""
+    looking, nodes = _having("check_law"), Nodes(laws.hardware, laws.ops, laws.systems)
+    about = _digest(nodes)
+    for law in laws.laws.values():
+        path = laws.paths["law"][law.id]
+        one = OneLaw(nodes.hardware, nodes.ops, nodes.systems, law, path, laws.run)
+        inputs = (b"law", about, path.encode(errors="surrogateescape"), msgspec.msgpack.encode(law))
+        look = partial(_found, looking, one)
+        try:
+            runs = [laws.run_digest(entry.run) for entry in law.evidence]
+        except InvalidFilesError:  # what cannot be read has no digest to remember by
+            found = look()
+        else:
+            found = laws.ledger.remembered((*inputs, *runs), look, tuple[CheckFinding, ...])
+        for one_found in found:
+            yield finding(laws, one_found.check, law.id, one_found.field, one_found.message)
+
+
+def _of_runs(laws: Laws) -> Iterator[Problem]:
+    """What the checks of one run find in each; a run that cannot be read is a finding."""
+    looking, nodes = _having("check_run"), Nodes(laws.hardware, laws.ops, laws.systems)
+    about = _digest(nodes)
+    for identifier in laws.run_ids if looking else ():
+        path = str(laws.path("run", identifier))
+        try:
+            inputs = (b"run", about, identifier.encode(errors="surrogateescape"), laws.run_digest(identifier))
+            look = partial(_found_in_run, looking, nodes, partial(laws.run, identifier))
+            for found in laws.ledger.remembered(inputs, look, tuple[CheckFinding, ...]):
+                yield Problem(path, 0, 0, found.field, found.message, "finding", found.check)
+        except InvalidFilesError as error:
+            yield from (replace(problem, severity="finding", check="run") for problem in error.problems)
+
+
+def _found(looking: Iterable[_Look], one: OneLaw | OneRun) -> tuple[CheckFinding, ...]:
+    return tuple(found for look in looking for found in look(one))
+
+
+def _found_in_run(looking: Iterable[_Look], nodes: Nodes, read: Callable[[], Run]) -> tuple[CheckFinding, ...]:
+    return _found(looking, OneRun(nodes.hardware, nodes.ops, nodes.systems, read()))
+
+
+def _digest(nodes: Nodes) -> bytes:
+    return blake2b(msgspec.msgpack.encode((nodes.hardware, nodes.ops, nodes.systems)), digest_size=20).digest()
 
 
 def finding(laws: Laws, name: str, identifier: str, field: str, message: str, *, kind: str = "law") -> Problem:

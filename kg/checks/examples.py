@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from spak.kg.checks import finding
-from spak.kg.errors import Problem
-from spak.kg.files.loader import Laws
+from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
@@ -14,24 +12,23 @@ from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 
 
-def check(laws: Laws) -> Iterator[Problem]:
+def check_law(one: OneLaw) -> Iterator[CheckFinding]:
     """A finding for each example that the law decides otherwise, or not at all."""
-    for law in laws.laws.values():
-        examples = (("avoided", law.examples.avoided), ("admitted", law.examples.admitted))
-        if not any(cases for _, cases in examples):
-            continue
-        known = _defaults(laws, law)
-        for name, cases in examples:
-            for index, case in enumerate(cases):
-                message = _wrong(law, known | case, avoided=name == "avoided")
-                if message:
-                    yield finding(laws, "examples", law.id, f"examples.{name}[{index}]", message)
+    examples = (("avoided", one.law.examples.avoided), ("admitted", one.law.examples.admitted))
+    if not any(cases for _, cases in examples):
+        return
+    known = _defaults(one)
+    for name, cases in examples:
+        for index, case in enumerate(cases):
+            message = _wrong(one.law, known | case, avoided=name == "avoided")
+            if message:
+                yield CheckFinding(check="examples", field=f"examples.{name}[{index}]", message=message)
 
 
-def _defaults(laws: Laws, law: Law) -> dict[str, Scalar]:
+def _defaults(one: OneLaw) -> dict[str, Scalar]:
     """Facts of the law's hardware, and defaults of its op's parameters and problem parameters."""
-    op = laws.ops[law.scope.op]
-    facts = hardware_facts(laws, law.scope.hw)
+    op = one.ops[one.law.scope.op]
+    facts = hardware_facts(one, one.law.scope.hw)
     values: dict[str, Scalar] = {f"hw.{name}": value for name, value in facts.items()}
     values |= {name: size.default for name, size in op.problem.items()}
     return values | {name: parameter.default for name, parameter in op.parameters.items()}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spak.kg.checks import finding
-from spak.kg.errors import Problem
-from spak.kg.files.loader import Laws
+from spak.kg.checks import CheckFinding, OneLaw
 
 
-def check(laws: Laws) -> Iterator[Problem]:
-    """A finding for each law outside `<hw>/<op>/`."""
-    for law in laws.laws.values():
-        wanted = f"{law.scope.hw}/{law.scope.op}/{law.id}.yaml"
-        if laws.paths["law"][law.id] != wanted:
-            yield finding(laws, "folder", law.id, "", f"the file's folders repeat its scope; move it to {wanted}")
+def check_law(one: OneLaw) -> Iterator[CheckFinding]:
+    """A finding for a law outside `<hw>/<op>/`."""
+    wanted = f"{one.law.scope.hw}/{one.law.scope.op}/{one.law.id}.yaml"
+    if one.path != wanted:
+        yield CheckFinding(
+            check="folder", field="", message=f"the file's folders repeat its scope; move it to {wanted}"
+        )

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from spak.kg.checks import finding
-from spak.kg.errors import Problem
-from spak.kg.files.loader import Laws
+from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.law.mechanisms import MECHANISMS
 
 
-def check(laws: Laws) -> Iterator[Problem]:
-    """A finding for each `because` that is no mechanism of the glossary."""
-    for law in laws.laws.values():
-        term = law.claim.because
-        if term and term not in MECHANISMS:
-            nearest = get_close_matches(term, MECHANISMS, n=1)
-            hint = f"write {nearest[0]}" if nearest else f"use one of {', '.join(MECHANISMS)}"
-            message = f"no mechanism of docs/glossary.md (got {term!r}); {hint}, or add it to kg/law/mechanisms.py"
-            yield finding(laws, "mechanism", law.id, "claim.because", message)
+def check_law(one: OneLaw) -> Iterator[CheckFinding]:
+    """A finding for a `because` that is no mechanism of the glossary."""
+    term = one.law.claim.because
+    if term and term not in MECHANISMS:
+        nearest = get_close_matches(term, MECHANISMS, n=1)
+        hint = f"write {nearest[0]}" if nearest else f"use one of {', '.join(MECHANISMS)}"
+        message = f"no mechanism of docs/glossary.md (got {term!r}); {hint}, or add it to kg/law/mechanisms.py"
+        yield CheckFinding(check="mechanism", field="claim.because", message=message)

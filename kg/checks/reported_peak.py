@@ -4,40 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from spak.kg.checks import finding
-from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.checks import CheckFinding, Nodes, OneLaw
+from spak.kg.errors import InvalidFilesError
 from spak.kg.expression import ExpressionError, parse
 from spak.kg.expression.assignment import parse_assignments
-from spak.kg.files.loader import Laws
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
-from spak.kg.model.law import Evidence, Law
+from spak.kg.model.law import Evidence
 
 _PEAK = "fp16_tflops"
 
 
-def check(laws: Laws) -> Iterator[Problem]:
+def check_law(one: OneLaw) -> Iterator[CheckFinding]:
     """A finding for each `tflops` above the peak of the hardware that its run (or else the law) names."""
-    for law in laws.laws.values():
-        for index, entry in enumerate(law.evidence):
-            message = _message(laws, law, entry) if "tflops" in entry.effect else ""
-            if message:
-                yield finding(laws, "reported-peak", law.id, f"evidence[{index}].effect.tflops", message)
+    for index, entry in enumerate(one.law.evidence):
+        message = _message(one, entry) if "tflops" in entry.effect else ""
+        if message:
+            yield CheckFinding(check="reported-peak", field=f"evidence[{index}].effect.tflops", message=message)
 
 
-def _message(laws: Laws, law: Law, entry: Evidence) -> str:
-    hw, problem = _where(laws, law, entry)
-    facts = hardware_facts(laws, hw)
+def _message(one: OneLaw, entry: Evidence) -> str:
+    hw, problem = _where(one, entry)
+    op = one.law.scope.op
+    facts = hardware_facts(one, hw)
     peak = facts.get(_PEAK)
     printed = entry.effect["tflops"]
     if not isinstance(peak, int | float) or printed <= peak:
         return ""
-    share = useful_share(laws, law.scope.op, problem)
+    share = useful_share(one, op, problem)
     above = f"{printed:g} TFLOPS is above the peak of {hw}, {peak:g}"
     if share >= 1:
-        return (
-            f"{above}, and no counting rule of {law.scope.op} explains it; find the error, or acknowledge reported-peak"
-        )
+        return f"{above}, and no counting rule of {op} explains it; find the error, or acknowledge reported-peak"
     useful = printed * share
     counted = f"counting only work that is done (useful rule) it is {useful:.1f}"
     if useful <= peak:
@@ -47,19 +44,19 @@ def _message(laws: Laws, law: Law, entry: Evidence) -> str:
     return f"{above}: {counted}, still above{needed}; find the error, or acknowledge reported-peak"
 
 
-def _where(laws: Laws, law: Law, entry: Evidence) -> tuple[str, Mapping[str, Scalar]]:
+def _where(one: OneLaw, entry: Evidence) -> tuple[str, Mapping[str, Scalar]]:
     """The hardware that ran, and the problem size of the figure."""
     try:
-        run = laws.run(entry.run)
+        run = one.run(entry.run)
     except InvalidFilesError:  # reported by the check of verdicts
-        return law.scope.hw, {}
+        return one.law.scope.hw, {}
     sizes = [parse_assignments(text, what="problems") for text in entry.problems]
     return run.hw, sizes[0] if sizes else run.problem
 
 
-def useful_share(laws: Laws, op: str, problem: Mapping[str, Scalar]) -> float:
+def useful_share(nodes: Nodes, op: str, problem: Mapping[str, Scalar]) -> float:
     """Useful FLOPs divided by full FLOPs of a problem size; 1 where the op does not tell them apart."""
-    node = laws.ops[op]
+    node = nodes.ops[op]
     if not {"useful", "full"} <= node.flops.keys():
         return 1.0
     values = {name: size.default for name, size in node.problem.items()} | dict(problem)

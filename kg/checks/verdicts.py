@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spak.kg.checks import finding
-from spak.kg.errors import InvalidFilesError, Problem
-from spak.kg.files.loader import Laws
+from spak.kg.checks import CheckFinding, OneLaw
+from spak.kg.errors import InvalidFilesError
 from spak.kg.law.status import UNBOUNDED, bounds, within_bounds
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.taxonomy import Taxonomy
 
 
-def check(laws: Laws) -> Iterator[Problem]:
+def check_law(one: OneLaw) -> Iterator[CheckFinding]:
     """A finding for each entry whose verdict, interval, tier or problem sizes contradict its numbers or its run."""
-    for law in laws.laws.values():
-        for index, entry in enumerate(law.evidence):
-            for field, message in [*_numbers(law, entry), *_run(laws, law, entry)]:
-                yield finding(laws, "verdict", law.id, f"evidence[{index}].{field}", message)
+    for index, entry in enumerate(one.law.evidence):
+        for field, message in [*_numbers(one.law, entry), *_run(one, entry)]:
+            yield CheckFinding(check="verdict", field=f"evidence[{index}].{field}", message=message)
 
 
 def _numbers(law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
@@ -36,18 +34,18 @@ def _numbers(law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
         yield "problems", "no problem sizes; name those the verdict rests on"
 
 
-def _run(laws: Laws, law: Law, entry: Evidence) -> Iterator[tuple[str, str]]:
+def _run(one: OneLaw, entry: Evidence) -> Iterator[tuple[str, str]]:
     """Differences from the run file; a run that cannot be read is one."""
     try:
-        run = laws.run(entry.run)
+        run = one.run(entry.run)
     except InvalidFilesError as error:
         yield "run", error.problems[0].message
         return
     if run.tier != entry.tier:
         yield "tier", f"the run is {run.tier}, the entry says {entry.tier}; write {run.tier}"
     for what, taxonomy, there, here in (
-        ("hardware", Taxonomy("hardware", laws.hardware), run.hw, law.scope.hw),
-        ("op", Taxonomy("op", laws.ops), run.op, law.scope.op),
+        ("hardware", Taxonomy("hardware", one.hardware), run.hw, one.law.scope.hw),
+        ("op", Taxonomy("op", one.ops), run.op, one.law.scope.op),
     ):
         known = there in taxonomy.nodes  # a run may name an op that has no node (yet)
         if known and here not in taxonomy.ancestors(there) and there not in taxonomy.ancestors(here):

@@ -16,6 +16,7 @@ BY_DESIGN = {
     "Run": "as `Candidate`",
     "SPEC": "what a kernel's spec module is asked for",
     "check": "what a check plug-in is asked for",
+    "check_law": "as `check`",
     "command": "what a command's module is asked for",
     "main": "where a process begins",
     "open_task": "what a backend's module is asked for",

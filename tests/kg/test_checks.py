@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from spak.kg import checks
+from spak.kg.checks import verdicts
 from spak.kg.files import fmt
+from spak.kg.files.cache import Cache, load_cached
 from spak.kg.files.loader import load
 from spak.kg.law.conflict import Conflicts
 
@@ -274,3 +276,83 @@ def test_keys_out_of_order_are_found_where_the_disorder_begins(law_root, law_fil
         "ops/attention.yaml:1:1: title: keys are not in canonical order; run kg fmt",
         "sm_120/fmha/spills.yaml:11:3: claim.because: keys are not in canonical order; run kg fmt",
     ]
+
+
+def _remembering(law_root, tmp_path):
+    """What is found with the ledger of the runs of `kg check` before."""
+    return [str(problem) for problem in checks.run_checks(load_cached(law_root, Cache(tmp_path / "cache")))]
+
+
+def _counting(monkeypatch, module, function):
+    """The laws or runs that a check is asked about from now on."""
+    asked, look = [], getattr(module, function, lambda _: iter(()))
+    monkeypatch.setattr(module, function, lambda one: asked.append(one) or look(one), raising=False)
+    return asked
+
+
+def test_a_law_that_did_not_change_is_not_checked_again(law_root, tmp_path, monkeypatch):
+    """Neither is a run: what was found is remembered, whatever it was."""
+    _law(law_root, "odd", "negative", {"avoid": "tile_m >= 128", "because": "regster-spill"})
+    asked = _counting(monkeypatch, verdicts, "check_law"), _counting(monkeypatch, verdicts, "check_run")
+    first = _remembering(law_root, tmp_path)
+    assert (len(first), *map(len, asked)) == (1, 2, 1)
+    assert _remembering(law_root, tmp_path) == first
+    assert tuple(map(len, asked)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "found"),
+    [
+        ("sm_120/fmha/spills.yaml", "because: register-spill", "because: regster-spill", "no mechanism"),
+        ("sm_120/fmha/spills.yaml", "status: proposed", "status: confirmed", "the evidence gives proposed"),
+        ("evidence/compiled-one.json", '"tier":"compiled"', '"tier":"computed"', "the run is computed"),
+        ("evidence/compiled-one.json", '"trials"', '"tirals"', "not a run file"),
+        ("hardware/sm_120.yaml", "value: 102400", "value: 0", "outside scope.when"),
+        (
+            "ops/fmha.yaml",
+            "head_dim: {type: int, default: 64",
+            "head_dim: {type: int, default: 65",
+            "outside scope.when",
+        ),
+    ],
+)
+def test_a_change_of_anything_that_a_law_rests_on_is_seen(law_root, tmp_path, file, old, new, found):
+    """The law, the run it cites, its op, its hardware: what was found of another content says nothing of this one."""
+    scope, examples = {"when": "head_dim == 64"}, {"avoided": [{"tile_m": 128}]}
+    _law(law_root, "defaulted", "negative", {"avoid": "tile_m >= 128"}, scope=scope, examples=examples)
+    assert _remembering(law_root, tmp_path) == []
+    _edit(law_root / file, old, new)
+    again = _remembering(law_root, tmp_path)
+    assert again == [str(problem) for problem in checks.run_checks(load(law_root))]
+    assert found in "".join(again)
+
+
+def test_a_move_of_a_law_is_seen(law_root, law_file, tmp_path):
+    """Where a law lies is looked at too, though its content stays."""
+    assert _remembering(law_root, tmp_path) == []
+    law_file.rename(law_root / "spills.yaml")
+    assert "move it to sm_120/fmha/spills.yaml" in "".join(_remembering(law_root, tmp_path))
+
+
+def test_a_check_of_one_law_sees_no_run_that_the_law_does_not_cite(law_root, tmp_path, monkeypatch):
+    """What is no part of the key cannot be part of what was found."""
+    _run(law_root, "another")
+    asked = _counting(monkeypatch, verdicts, "check_law")
+    assert _remembering(law_root, tmp_path) == []
+    [one] = asked
+    assert one.run("compiled-one").id == "compiled-one"
+    with pytest.raises(KeyError, match="another"):
+        one.run("another")
+    assert not hasattr(one, "laws")
+
+
+def test_a_run_that_cannot_be_read_is_found_where_runs_are_checked(law_root, tmp_path, monkeypatch):
+    """No law has to cite it; what is found of a run is placed at its file."""
+    _run(law_root, "another")
+    (law_root / "evidence" / "bad.json").write_text("{")
+    finds = lambda one: iter([checks.CheckFinding(check="verdict", field="hw", message=f"{one.run.hw}?")])  # noqa: E731
+    monkeypatch.setattr(verdicts, "check_run", finds, raising=False)
+    shown = [line.removeprefix(f"{law_root}/evidence/") for line in _remembering(law_root, tmp_path)]
+    assert shown[0] == "another.json: hw: rtx5070?"
+    assert shown[1].startswith("bad.json: not a run file")
+    assert shown[2] == "compiled-one.json: hw: sm_120?"
