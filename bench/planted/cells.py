@@ -11,8 +11,11 @@ import msgspec
 from bench.planted.plants import Garden, Plant
 from bench.planted.sweeps import Sweep, store, sweep
 from spak.kg.law.kinds import meaning
+from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
+from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
+from spak.kg.model.system import System
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.loop import Hooks, Result, RunningSearch, run_search
@@ -36,9 +39,9 @@ class Root:
     """The packaged root with other laws in it."""
 
     laws: Mapping[str, Law]
-    hardware: Mapping[str, object]
-    ops: Mapping[str, object]
-    systems: Mapping[str, object]
+    hardware: Mapping[str, Hardware]
+    ops: Mapping[str, Op]
+    systems: Mapping[str, System] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def plants(sweep_id: str, *, are_false: bool) -> list[Plant]:
 
 def under(one: Sweep, laws: Sequence[Law]) -> Restriction:
     """What `laws` alone do to the sweep's space."""
-    root = Root({law.id: law for law in laws}, store().hardware, store().ops, {})
+    root = Root({law.id: law for law in laws}, store().hardware, store().ops)
     return restrict(one.space, root, Context(HARDWARE, TOOLCHAIN, transfer=False))
 
 

@@ -86,14 +86,11 @@ class Garden:
     def verdict(self, law: Law) -> EvidenceVerdict:
         """What the sweep's own trials say of `law`.
 
-        A region of everything is refuted by the best in it, though nothing is left to compare with. An invariant about
-        time says what the region to avoid says.
+        A region of everything is refuted by the best in it, though nothing is left to compare with.
         """
         removal = meaning(law).removal
-        if removal is not None:
-            if self._holds(removal.text).all():
-                return "refutes"
-            law = statements.avoid(law.id, law.scope.op, removal.text)
+        if removal is not None and self._holds(removal.text).all():
+            return "refutes"
         return judge(law, self.table, min_problems=1).verdict
 
     def _planted(self, kind: str, laws: Sequence[Law], verdict: EvidenceVerdict) -> Iterator[Plant]:
@@ -272,5 +269,5 @@ def _numbered(laws: Sequence[Law]) -> tuple[Law, ...]:
 def _spread(predicates: Sequence[_Predicate], count: int) -> list[_Predicate]:
     """The widest, the narrowest, and what lies between: `count` of them, or all if there are fewer."""
     ordered = sorted(predicates, key=lambda one: (-one.count, one.text))
-    places = np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int)) if ordered else []
-    return [ordered[place] for place in places]
+    places = np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int))
+    return [ordered[place] for place in places if ordered]
