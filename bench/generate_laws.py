@@ -1,84 +1,240 @@
-"""A law root of any size: the shipped one with generated laws beside it. Same count, same files."""
+"""A law root of any size: the shipped one, and beside it generated laws that rest on generated runs. Same count, same files.
+
+    python -m bench.generate_laws TARGET [--laws 10000] [--source laws]
+
+Trials of recorded sweeps, drawn, scaled and jittered, become runs of other hardware, problem sizes and days. Laws are
+stated over them and judged by them as real ones are (`spak.kg.evidence`), so that `kg check` has everything to recompute
+and finds nothing. No measurement stands behind a generated run, and each says so.
+"""
 
 from __future__ import annotations
 
+import argparse
 import random
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+import msgspec
+from msgspec.structs import replace
 
-_LAW = """\
-id: {id}
-title: Generated law {number}, {op} on {hw}
-kind: {kind}
-scope:
-  hw: {hw}
-  op: {op}
-  dtype: [fp16, bf16]
-{when}claim:
-{claim}
-  because: register-spill
-  effect: {{slowdown: {{at_least: 1.2}}}}
-status: proposed
-evidence:
-  - {{run: {run}, verdict: supports, tier: reported, role: suggested, effect: {{slowdown: {slowdown}}}}}
-  - run: {run}
-    verdict: inconclusive
-    tier: reported
-    role: independent
-    effect: {{slowdown: 1.0}}
-    note: Generated for a benchmark; no measurement stands behind it.
-references:
-  - title: bench/generate_laws.py
-"""
+from bench.run_file import rounded, write_run
+from spak.kg.evidence.witness import RunWitness
+from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.law.kinds import AnyLaw
+from spak.kg.law.status import status
+from spak.kg.model.base import Scalar
+from spak.kg.model.law import Bound, Evidence, EvidenceRole, Law
+from spak.kg.model.op import Op
+from spak.kg.model.run import Device, Measurement, Run, Trial
+from spak.tuner.learn.writeback import law_text
+
+LAWS_PER_RUN = 12
+RUNS_PER_SUBJECT = 20
+"""A subject is an op on a piece of hardware, known by runs of one tier; its laws speak of its runs only."""
+
+MIN_SWEEP, TRIALS = 300, (50, 300)
+"""Trials of a recorded run that others are drawn from, and of those."""
+
+KEPT_BEST = 12
+"""The fastest trials are in every run drawn, so that its runs agree on what the best is."""
+
+BITE = {"slowdown": (1.1, 1.25, 1.5, 2.0), "spill_bytes": (1, 64, 256, 1024), "registers": (128, 168, 255)}
+"""Effect -> lower bounds that generated laws claim of it."""
+
+NOTE = "Generated for a benchmark from trials of {source}; no measurement stands behind it."
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An op on a piece of hardware, and the recorded run whose trials stand for its own."""
+
+    hw: str
+    op: Op
+    source: Run
+
+    @property
+    def name(self) -> str:
+        """Part of the ids of its runs and laws."""
+        return f"{self.hw}-{self.op.id}-{self.source.tier}"
 
 
 def generate(source: Path, target: Path, count: int, *, seed: int = 0) -> None:
-    """Copy the law root `source` to `target` and add `count` laws over its hardware and its ops with parameters."""
+    """Copy the law root `source` to `target` and add `count` laws, and the runs behind them.
+
+    `source` needs at least one run of `MIN_SWEEP` trials, measured or compiled, of an op with named problem sizes.
+    """
     shutil.copytree(source, target)
-    rng = random.Random(seed)
-    hardware = sorted(path.stem for path in (source / "hardware").glob("*.yaml"))
-    ops = [op for op in map(_read, sorted((source / "ops").glob("*.yaml"))) if len(_axes(op)) > 1]
-    run = min((source / "evidence").glob("reported-*.json")).stem
+    laws = load(target)
+    subjects = list(_subjects(laws))
+    used = subjects[: max(2, -(-count // (LAWS_PER_RUN * RUNS_PER_SUBJECT)))]
+    for place, subject in enumerate(used):
+        share = count // len(used) + (place < count % len(used))
+        _add(laws, subject, share, random.Random(f"{seed} {subject.name}"))
+
+
+def _subjects(laws: Laws) -> Iterator[Subject]:
+    """Every subject that the recorded sweeps can stand for: of each tier in turn, so that few have something of all."""
+    sweeps: dict[tuple[str, str], Run] = {}
+    for run in map(laws.run, laws.run_ids):
+        if run.tier in {"measured", "compiled"} and len(run.trials) >= MIN_SWEEP and len(laws.ops[run.op].problems) > 2:
+            sweeps.setdefault((run.op, run.tier), run)
+    kinds = {"measured": "device", "compiled": "compute-capability"}
+    nodes = {tier: [hw for hw, node in laws.hardware.items() if node.kind == kind] for tier, kind in kinds.items()}
+    for place in range(max(map(len, nodes.values()))):
+        for (op, tier), run in sweeps.items():
+            if place < len(nodes[tier]):
+                yield Subject(nodes[tier][place], laws.ops[op], run)
+
+
+def _add(laws: Laws, subject: Subject, count: int, rng: random.Random) -> None:
+    """Write `count` laws about a subject and as many runs as they need."""
+    runs = [_run(laws, subject, number, rng) for number in range(max(4, -(-count // LAWS_PER_RUN)))]
+    for run in runs:
+        write_run(run, laws.root / EVIDENCE)
+    folder = laws.root / subject.hw / subject.op.id
+    folder.mkdir(parents=True, exist_ok=True)
+    witnesses = [RunWitness(run, laws) for run in runs]
+    statements = _statements(subject, rng)
     for number in range(count):
-        op, hw = rng.choice(ops), rng.choice(hardware)
-        (one, first), (two, second) = rng.sample(sorted(_axes(op).items()), 2)
-        claim, kind = (
-            (f"  avoid: {one} >= {rng.choice(_upper(first))} and {two} >= {rng.choice(_upper(second))}", "negative")
-            if number % 3
-            else (f"  prefer: {{{one}: {rng.choice(_lower(first))}, {two}: {rng.choice(_lower(second))}}}", "positive")
-        )
-        when = (
-            f"  when: head_dim == {rng.choice((64, 128))}\n"
-            if "head_dim" in op.get("problem", {}) and number % 2
-            else ""
-        )
-        identifier = f"generated-{number:06d}"
-        folder = target / hw / op["id"]
-        folder.mkdir(parents=True, exist_ok=True)
-        text = _LAW.format(
-            id=identifier, number=number, op=op["id"], hw=hw, kind=kind, when=when, claim=claim, run=run,
-            slowdown=round(rng.uniform(1.2, 4), 3),
-        )  # fmt: skip
-        (folder / f"{identifier}.yaml").write_text(text)
+        law = _law(subject, f"generated-{subject.name}-{number:04d}", statements, witnesses, rng)
+        (folder / f"{law.id}.yaml").write_text(law_text(law))
 
 
-def _read(path: Path) -> dict:
-    return yaml.safe_load(path.read_text())
+def _run(laws: Laws, subject: Subject, number: int, rng: random.Random) -> Run:
+    """A run of its own day and machine: some trials of the sweep, its times times a factor and a little jitter."""
+    source, problems = subject.source, sorted(subject.op.problems.values(), key=repr)
+    ranked = sorted(source.trials, key=lambda trial: trial.value("time") or 0.0)
+    drawn = [*ranked[:KEPT_BEST], *rng.sample(ranked[KEPT_BEST:], rng.randint(*TRIALS) - KEPT_BEST)]
+    factor = rng.uniform(0.5, 4)
+    trials = tuple(rounded(_jittered(trial, factor, rng)) for trial in drawn)
+    machine = f"{rng.randrange(16**12):012x}"
+    names = laws.hardware[subject.hw].aliases or (subject.hw,)
+    device = None if source.device is None else Device(name=names[0], driver=source.device.driver, machine=machine)
+    return replace(
+        source,
+        id=f"generated-{subject.name}-{number:03d}",
+        hw=subject.hw,
+        created=f"2026-11-{1 + number % 20:02d}T{rng.randrange(24):02d}:00:00Z",
+        device=device,
+        problem=problems[number % len(problems)],
+        exhaustive_over={},
+        reference_times={},
+        strategy="random",
+        reproduce="",
+        note=NOTE.format(source=source.id),
+        trials=trials,
+    )
 
 
-def _lower(values: list[int]) -> list[int]:
-    """What generated laws prefer; disjoint from `_upper`, so that they do not contradict each other."""
-    return sorted(values)[: len(values) // 2]
+def _jittered(trial: Trial, factor: float, rng: random.Random) -> Trial:
+    """`trial` on another machine: other times by `factor` and 0.2 %, a little more or less memory."""
+    return replace(
+        trial, measurements=tuple(_another(one, factor, rng) for one in trial.measurements), origin="strategy"
+    )
 
 
-def _upper(values: list[int]) -> list[int]:
-    """What generated laws avoid."""
-    return sorted(values)[len(values) // 2 :]
+def _another(one: Measurement, factor: float, rng: random.Random) -> Measurement:
+    if one.name == "time":
+        scale = factor * rng.uniform(0.998, 1.002)
+        low, high = (None if value is None else value * scale for value in (one.low, one.high))
+        return replace(one, value=one.value * scale, low=low, high=high)
+    if one.name in {"spill_bytes", "smem_bytes"} and one.value:
+        return replace(one, value=one.value + 8 * rng.randrange(4))
+    return one
 
 
-def _axes(op: dict) -> dict:
-    """Parameters whose values are all integers."""
-    parameters = op.get("parameters", {})
-    return {name: p["values"] for name, p in parameters.items() if all(type(value) is int for value in p["values"])}
+def _statements(subject: Subject, rng: random.Random) -> Iterator[dict[str, object]]:
+    """Claims in random order, none twice, without end: regions to avoid, and of measured subjects settings to prefer."""
+    tried = [trial.configuration for trial in subject.source.trials]
+    values = {
+        name: sorted({one[name] for one in tried}, key=repr) for name in subject.op.parameters if name in tried[0]
+    }
+    varied = {name: options for name, options in values.items() if len(options) > 1}
+    measured = subject.source.tier == "measured"
+    said: set[str] = set()
+    while True:
+        names = rng.sample(sorted(varied), rng.randint(2, min(4, len(varied))))
+        claim: dict[str, object] = {"avoid": " and ".join(_condition(name, varied[name], rng) for name in names)}
+        effect = "slowdown" if measured else rng.choice(("spill_bytes", "registers"))
+        claim["effect"] = {effect: {"at_least": BITE[effect][0]}}
+        if measured and rng.random() < 1 / 3:
+            claim = {"prefer": {name: rng.choice(varied[name]) for name in names[:2]}}
+            claim["effect"] = {"cost": {"at_most": 0.02}}
+        if repr(claim) not in said:
+            said.add(repr(claim))
+            yield claim
+
+
+def _condition(name: str, values: Sequence[Scalar], rng: random.Random) -> str:
+    value = rng.choice(values)
+    if isinstance(value, bool | str):
+        return f"{name} == {value!r}"
+    return f"{name} {rng.choice(('>=', '<=', '==', '!='))} {value}"
+
+
+def _law(
+    subject: Subject,
+    identifier: str,
+    statements: Iterator[dict[str, object]],
+    witnesses: Sequence[RunWitness],
+    rng: random.Random,
+) -> Law:
+    """The next statement that a run of the subject supports, with what that run and one or two others say of it."""
+    for claim in statements:
+        law = _stated(subject, identifier, claim)
+        first, *others = rng.sample(witnesses, rng.choice((2, 3)))
+        found = _entry(first, law, "suggested")
+        if found.verdict != "supports":
+            continue
+        law = _as_strong(law, found, rng)
+        said = [_entry(first, law, "suggested"), *(_entry(one, law, "independent") for one in others)]
+        if all(entry.problems and entry.verdict != "refutes" for entry in said):
+            judged = replace(law, evidence=tuple(said))
+            return replace(judged, status=status(judged))
+    raise AssertionError("statements do not end")
+
+
+def _stated(subject: Subject, identifier: str, claim: Mapping[str, object]) -> Law:
+    """The law without evidence."""
+    content = {
+        "id": identifier,
+        "title": f"Generated law {identifier}",
+        "kind": "negative" if "avoid" in claim else "positive",
+        "scope": {"hw": subject.hw, "op": subject.op.id, "toolchain": "tileiras >=13.4,<14"},
+        "claim": claim,
+        "status": "proposed",
+        "references": [{"title": "bench/generate_laws.py"}],
+    }
+    return msgspec.convert(content, AnyLaw)
+
+
+def _entry(witness: RunWitness, law: Law, role: EvidenceRole) -> Evidence:
+    """What a run says of the law."""
+    unread = Evidence(run=witness.run.id, verdict="inconclusive", tier=witness.run.tier, role=role)
+    return witness.recomputed(law, unread)
+
+
+def _as_strong(law: Law, found: Evidence, rng: random.Random) -> Law:
+    """A law to avoid claims as much as the run that suggested it shows, or less."""
+    name = next(iter(law.claim.effect))
+    shown = found.interval.get(name, (found.effect[name],))[0]
+    bounds = [bound for bound in BITE.get(name, ()) if bound <= shown]
+    if not bounds:
+        return law
+    return replace(law, claim=replace(law.claim, effect={name: Bound(at_least=rng.choice(bounds))}))
+
+
+def main() -> None:
+    """Write the root that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", type=Path, help="folder to make")
+    parser.add_argument("--laws", type=int, default=10_000)
+    parser.add_argument("--source", type=Path, default=Path("laws"))
+    arguments = parser.parse_args()
+    generate(arguments.source, arguments.target, arguments.laws)
+
+
+if __name__ == "__main__":
+    main()

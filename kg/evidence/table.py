@@ -158,7 +158,7 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     if not cells:
         raise ValueError("the runs hold no trial")
     space, places = _tried(runs[0].op, [trial.configuration for trial, _ in cells])
-    texts = [problem_text(problem) for _, problem in cells]
+    texts = _texts([problem for _, problem in cells])
     problems = {text: problem for text, (_, problem) in zip(texts, cells, strict=True)}
     table = TrialTable.untried(space, tuple(problems.values()))
     features: dict[str, Floats] = {}
@@ -166,6 +166,13 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     for text, place, (trial, _) in zip(texts, places, cells, strict=True):
         _enter(table, features, (rows[text], place), trial, objective)
     return replace(table, failed=table.failed & np.isnan(table.time), features=features)
+
+
+def _texts(problems: Sequence[Mapping[str, Scalar]]) -> list[str]:
+    """`problem_text` of each; most share theirs."""
+    exactly = [repr(problem) for problem in problems]  # 1 is true to a dict, and not to a reader
+    known = {key: problem_text(problem) for key, problem in dict(zip(exactly, problems, strict=True)).items()}
+    return [known[key] for key in exactly]
 
 
 def coded(
@@ -200,4 +207,6 @@ def _enter(table: TrialTable, features: dict[str, Floats], cell: tuple[int, int]
                 table.low[cell] = found.value if found.low is None else found.low
                 table.high[cell] = found.value if found.high is None else found.high
         elif found.name != "time":
-            features.setdefault(found.name, np.full(table.time.shape, np.nan))[cell] = found.value
+            if found.name not in features:
+                features[found.name] = np.full(table.time.shape, np.nan)
+            features[found.name][cell] = found.value

@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench.generate_laws import generate
+from spak.kg.checks import run_checks
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import fmt, scaffold, tree, tree_reader, yaml_reader
 from spak.kg.files.edit import LawFile, withdraw
+from spak.kg.files.loader import load
 from spak.kg.files.merge import merge_files
 from spak.kg.formats.importing import updated_op, yaml_text
 from spak.kg.law.kinds import AnyLaw
@@ -430,16 +432,25 @@ def test_an_op_file_that_an_import_changes_nothing_in_stays_as_it_is(path: Path)
 
 
 def test_the_laws_that_a_benchmark_generates(tmp_path: Path) -> None:
+    """They are canonical, as true to their runs as real ones, the same every time, and what they rest on is no sham."""
     source, target = tmp_path / "source", tmp_path / "laws"
     for part in ("hardware", "ops"):
         shutil.copytree(LAWS / part, source / part)
     (source / "evidence").mkdir()
-    (source / "evidence/reported-one.json").touch()
+    for name in ("measured-h200-matmul-m4096", "compiled-sm_100-matmul-bf16"):
+        shutil.copy(LAWS / "evidence" / f"{name}.json.gz", source / "evidence")
     generate(source, target, 30)
     found = sorted(target.rglob("generated-*.yaml"))
     assert len(found) == 30
     for path in found:
         check(path.read_text(), "law", read(path.read_text()).value)
+    laws = load(target)
+    assert run_checks(laws) == []
+    assert {law.status for law in laws.laws.values()} == {"proposed", "confirmed"}
+    assert {entry.tier for law in laws.laws.values() for entry in law.evidence} == {"compiled", "measured"}
+    generate(source, tmp_path / "again", 30)
+    files = [path.relative_to(target) for path in target.rglob("generated-*")]
+    assert all((target / path).read_bytes() == (tmp_path / "again" / path).read_bytes() for path in files)
 
 
 def test_a_law_file_saved_without_an_edit_is_not_touched(tmp_path: Path) -> None:
