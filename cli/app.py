@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -17,6 +18,7 @@ from typer.main import get_command
 
 from spak.cli import completion
 from spak.cli.arguments import make_light
+from spak.kg.visible import line as one_line
 
 CommandExamples = tuple[tuple[str, str], ...]
 """Command lines, each with what it shows. A command module's `EXAMPLES` end its `--help`; a test runs every one."""
@@ -30,6 +32,16 @@ EXIT_PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell reports for `cat` in the
 
 ERROR_BASES = (("spak.kg.errors", "KgError"), ("spak.tuner.errors", "TunerError"))
 """Base class of each package's user-facing errors. A module nobody imported raised nothing, so none is imported here."""
+
+_FREE_SPACE = "; free some space and repeat"
+_REMEDIES = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: "; raise the limit on the size of files and repeat",
+    errno.EROFS: "; write somewhere else",
+    errno.EIO: "; see to the disk and repeat",
+}
+"""What to do about an error that is the disk's; where output goes to it, it names no file."""
 
 _HOISTED = "--laws"
 _OWN_OPTIONS = {"--help", "--version", "--show-completion", "--install-completion"}
@@ -218,6 +230,8 @@ def run_app(command: Any, name: str, args: Sequence[str] | None = None) -> int:
         code = EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost frame: bad input or a bug, both end here
         message = _user_message(error)
+        if isinstance(error, OSError):
+            _silence_stdout()  # what it still holds would fail again
         return _bug() if message is None else _fail(message, EXIT_BAD_INPUT)
     return _fail("interrupted", code) if code == EXIT_INTERRUPTED else code
 
@@ -245,14 +259,19 @@ def loaded(registry: Mapping[str, CommandEntry], name: str) -> Any:
 
 def _user_message(error: Exception) -> str | None:
     """What to tell a person whose input caused `error`; None if it is a bug."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _REMEDIES):
+        name = one_line(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "output"
+        return f"{name}: {error.strerror}{_REMEDIES.get(error.errno or 0, '')}"
+    if isinstance(error, MemoryError):
+        return "out of memory; ask for less at once, or give it more"
+    if isinstance(error, UnicodeEncodeError):
+        return "a name that is not UTF-8, or half of a surrogate pair, cannot be written; rename it"
     bases = (getattr(sys.modules.get(module), name, None) for module, name in ERROR_BASES)
     return str(error) if any(isinstance(base, type) and isinstance(error, base) for base in bases) else None
 
 
 def _fail(message: str, code: int) -> int:
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):
         print(message, file=sys.stderr)  # noqa: T201 - this is the one place that reports an error
     return code
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from spak.cli.app import Globals
 from spak.kg.errors import KgError
 from spak.kg.files.root import LawRoot, find_root
+from spak.kg.visible import line
 
 if TYPE_CHECKING:
     from spak import Library
@@ -45,11 +46,15 @@ def chosen_files(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
     """The YAML files at or below `paths`, each with its kind; all of the root's without any. Schemas are not among them.
 
     Raises:
-        KgError: If a path does not exist or lies outside the root.
+        KgError: If a path does not exist, lies outside the root, or has a name that cannot be shown.
     """
     from spak.kg.files.loader import file_kind, files
 
     found = sorted(relative for relative, _ in files(str(folder)) if relative.endswith(".yaml") and file_kind(relative))
+    for relative in found:
+        if not relative.isprintable():
+            msg = f"{line(str(folder / relative))}: the name has a character that cannot be shown; rename it"
+            raise KgError(msg)
     return {path: file_kind(relative) for relative in found if is_chosen(path := folder / relative, folder, paths)}
 
 

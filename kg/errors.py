@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spak.kg import visible
+
 
 class KgError(Exception):
     """Base class; `str()` of it is what a person reads."""
@@ -29,6 +31,10 @@ class Problem:
     message: str
     severity: str = "error"
     check: str = "format"
+
+    def __post_init__(self) -> None:
+        """A file's name may hold anything; it stands in one line of a log."""
+        object.__setattr__(self, "path", visible.line(self.path))
 
     def __str__(self) -> str:
         """`path:line:col: field: message`, without what is unknown."""

@@ -30,6 +30,7 @@ def command(
     from spak import KgError, format_text
     from spak.cli.roots import chosen_files, root_of
     from spak.kg.files.atomic import write_text
+    from spak.kg.files.reading import MAX_YAML_BYTES, content, unquoted
 
     root = root_of(globals_of(ctx))
     if not check:
@@ -37,9 +38,10 @@ def command(
     changed, failed = 0, 0
     for path, kind in chosen_files(root.path, paths or []).items():
         with nullcontext() if check else root.locked():
-            before = path.read_bytes()
             try:
-                after = format_text(before, str(path), kind)
+                with unquoted(path, root.path):
+                    before = content(path, MAX_YAML_BYTES)
+                    after = format_text(before, str(path), kind)
             except KgError as error:
                 typer.echo(str(error), err=True)
                 failed += 1

@@ -34,11 +34,12 @@ def command(
     Exit 1: a person must decide; the file then has git's own conflict markers.
     """
     from spak.kg.errors import KgError
-    from spak.kg.files import atomic
+    from spak.kg.files import atomic, reading
     from spak.kg.files.merge import merge_files
 
     try:
-        merged = merge_files(base.read_bytes(), ours.read_bytes(), theirs.read_bytes(), path or str(ours))
+        before, mine, other = (reading.content(version, reading.MAX_YAML_BYTES) for version in (base, ours, theirs))
+        merged = merge_files(before, mine, other, path or str(ours))
     except KgError as error:
         typer.echo(str(error), err=True)
         subprocess.run(["git", "merge-file", "-q", str(ours), str(base), str(theirs)], check=False, stdin=sys.stdin)

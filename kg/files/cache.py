@@ -20,7 +20,8 @@ from typing import TypeVar
 
 import msgspec
 
-from spak.kg.files import atomic, loader
+from spak.kg.errors import InvalidFilesError
+from spak.kg.files import atomic, loader, reading
 from spak.kg.files.loader import Contents, Laws, no_collection
 from spak.kg.files.remembered import ledger_of
 from spak.kg.model.base import Model
@@ -170,10 +171,18 @@ def content_digest(root: Path, files: Stamp) -> bytes:
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in files.paths:
-        content = (root / path).read_bytes() if _is_read(path) else b""
+        content = _content(root / path) if _is_read(path) else b""
         digest.update(f"{path}\0{len(content)}\n".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.digest()
+
+
+def _content(path: Path) -> bytes:
+    """What a load would read of the file; nothing of one that it refuses unread, since no such root is ever stored."""
+    try:
+        return reading.content(path, reading.MAX_YAML_BYTES)
+    except InvalidFilesError:
+        return b""
 
 
 def _stats(root: Path) -> list[tuple[str, os.stat_result]]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from spak.kg.errors import KgError
-from spak.kg.files import atomic, fmt, tree, validate, yaml_reader
+from spak.kg.files import atomic, fmt, reading, tree, validate, yaml_reader
 from spak.kg.law.status import status
 from spak.kg.model.law import Evidence, Law
 
@@ -34,7 +34,7 @@ class LawFile:
             InvalidFilesError: If it cannot be read or is no law.
             OSError: If it cannot be opened.
         """
-        data = path.read_bytes()
+        data = reading.content(path, reading.MAX_YAML_BYTES)
         document = yaml_reader.read(data, str(path))
         validate.model_of(document, "law")
         return cls(path, data, fmt.tree_of(document))
@@ -79,7 +79,7 @@ class LawFile:
         law_of(text, self.path)
         if text.encode() == self.before:
             return False
-        if self.path.read_bytes() != self.before:
+        if reading.content(self.path, reading.MAX_YAML_BYTES) != self.before:
             raise ChangedError(f"{self.path}: changed since it was read; read it again and repeat the edit")
         atomic.write_text(self.path, text)
         self.before = text.encode()

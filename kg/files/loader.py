@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import gzip
 import hashlib
-import io
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem, UnknownNameError
+from spak.kg.files import reading
 from spak.kg.files.remembered import Ledger
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Model
@@ -43,6 +41,7 @@ _FOLDERS = {"hardware": "hardware", "ops": "op", "systems": "system"}
 _IGNORED = {"schema", EVIDENCE}
 _COLLECTIONS = {"law": "laws", "hardware": "hardware", "op": "ops", "system": "systems"}
 _RUN_ENDINGS = (".json", ".json.gz")
+_ENDINGS = (".yaml", ".yml", *_RUN_ENDINGS)
 
 
 class Contents(Model, frozen=True, kw_only=True):
@@ -119,9 +118,10 @@ class Laws:
         """
         if identifier not in self._runs:
             path = self.path("run", identifier)
-            raw = _run_bytes(path)
+            raw = reading.content(path, MAX_RUN_BYTES)
             self._note_digest(path, identifier, raw)
-            run = _run_of(raw, path)
+            with reading.unquoted(path, self.root):
+                run = _run_of(raw, path)
             self._runs[identifier] = completed_run(run, self.ops.get(run.op))
         return self._runs[identifier]
 
@@ -135,7 +135,7 @@ class Laws:
         """
         if identifier not in self._digests:
             path = self.path("run", identifier)
-            self._note_digest(path, identifier, _run_bytes(path))
+            self._note_digest(path, identifier, reading.content(path, MAX_RUN_BYTES))
         return self._digests[identifier]
 
     def _note_digest(self, path: Path, identifier: str, raw: bytes) -> None:
@@ -150,7 +150,7 @@ class Laws:
         from spak.kg.files import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
 
         path = self.path(kind, identifier)
-        return yaml_reader.read(path.read_bytes(), str(path))
+        return yaml_reader.read(reading.content(path, reading.MAX_YAML_BYTES), str(path))
 
 
 def load(root: Path) -> Laws:
@@ -191,15 +191,15 @@ def read_run(path: Path) -> Run:
     Raises:
         InvalidFilesError: If it is damaged, too large, not a run, or its id is not its stem.
     """
-    return _run_of(_run_bytes(path), path)
+    return _run_of(reading.content(path, MAX_RUN_BYTES), path)
 
 
 def _run_of(raw: bytes, path: Path) -> Run:
     from spak.kg.files import schema  # noqa: PLC0415 - only who asks for trials reads run files
 
     try:
-        run = schema.decode_run(_unpacked(raw) if path.name.endswith(".gz") else raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        run = schema.decode_run(_text(raw, path))
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
     if run.id != run_id(path.name):
         message = f"the id is the file's stem {run_id(path.name)!r} (got {run.id!r}); rename one of them"
@@ -227,49 +227,32 @@ def run_id(name: str) -> str:
     return name.removesuffix(ending) if ending else ""
 
 
-def _run_bytes(path: Path) -> bytes:
-    """The file as it is, packed or not.
-
-    Raises:
-        InvalidFilesError: If it is too large.
-    """
-    with path.open("rb") as file:
-        raw = file.read(MAX_RUN_BYTES + 1)
-    if len(raw) > MAX_RUN_BYTES:
-        message = f"not a run file: more than {MAX_RUN_BYTES} bytes; split the run"
-        raise InvalidFilesError([Problem(str(path), 0, 0, "", message)])
-    return raw
-
-
 def run_text(path: Path) -> bytes:
     """The JSON text of a run file, unpacked.
 
     Raises:
-        InvalidFilesError: If it is too large.
-        ValueError: If it is too large once unpacked.
-        OSError: If it cannot be read, or is no gzip file though it is called one.
+        InvalidFilesError: If it is no plain file, too large, or no gzip file though it is called one.
+        OSError: If it cannot be read.
     """
-    raw = _run_bytes(path)
-    return _unpacked(raw) if path.name.endswith(".gz") else raw
+    return _text(reading.content(path, MAX_RUN_BYTES), path)
 
 
-def _unpacked(raw: bytes) -> bytes:
-    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
-        data = file.read(MAX_RUN_BYTES + 1)
-    if len(data) > MAX_RUN_BYTES:
-        raise ValueError(f"more than {MAX_RUN_BYTES} bytes; split the run")
-    return data
+def _text(raw: bytes, path: Path) -> bytes:
+    return reading.unpacked(path, raw, MAX_RUN_BYTES) if path.name.endswith(".gz") else raw
 
 
 def files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Relative path and entry of each file below `folder`; hidden ones and links to folders are left out."""
+    """Relative path and entry of each file below `folder`; hidden ones and links to folders are left out.
+
+    What is called like a file of a law root and is none (a pipe, a link to nothing) is not: who reads it is told.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from files(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file():
+            elif entry.is_file() or entry.name.endswith(_ENDINGS):
                 yield prefix + entry.name, entry
 
 
@@ -292,7 +275,9 @@ class _Loading:
     def take(self, relative: str) -> None:
         """Read the file at `relative` if it is of a kind that a law root holds."""
         top, _, rest = relative.partition("/")
-        if top == EVIDENCE and rest:
+        if not relative.isprintable():
+            self._note(relative, "", "the name has a character that cannot be shown, or is not UTF-8; rename it")
+        elif top == EVIDENCE and rest:
             self._take_run(relative)
         elif relative.endswith(".yml"):
             self._note(relative, "", "ends in .yml and would be overlooked; call it .yaml")
@@ -312,8 +297,9 @@ class _Loading:
         stem = relative.rpartition("/")[2].removesuffix(".yaml")
         self.stems[kind].add(stem)
         try:
-            document = yaml_reader.read(path.read_bytes(), str(path))
-            model = validate.model_of(document, kind)
+            with reading.unquoted(path, self.root):
+                document = yaml_reader.read(reading.content(path, reading.MAX_YAML_BYTES), str(path))
+                model = validate.model_of(document, kind)
         except InvalidFilesError as error:
             self.problems += error.problems
             return

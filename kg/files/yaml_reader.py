@@ -14,10 +14,8 @@ from typing import Any
 import yaml
 
 from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.files.reading import MAX_YAML_BYTES
 from spak.kg.files.yaml_scalars import AmbiguousError, plain_value
-
-MAX_BYTES = 256 * 1024
-"""Largest file; a law has about 2 KB, and the largest op file a tenth of this."""
 
 MAX_DEPTH = 24
 """Deepest nesting of mappings and lists; the formats need six."""
@@ -102,8 +100,8 @@ def read(data: bytes, path: str) -> YamlDocument:
     Raises:
         InvalidFilesError: With every problem found; after a syntax error nothing further can be.
     """
-    if len(data) > MAX_BYTES:
-        message = f"the file has {len(data)} bytes; at most {MAX_BYTES} are read, split it"
+    if len(data) > MAX_YAML_BYTES:
+        message = f"the file has {len(data)} bytes; at most {MAX_YAML_BYTES} are read, split it"
         raise InvalidFilesError([Problem(path, 0, 0, "", message)])
     text = _decode(data, path)
     reading = _Reading(path)

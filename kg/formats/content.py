@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.files import reading
+from spak.kg.files.loader import MAX_RUN_BYTES
 
-_MAX_BYTES = 1 << 30
-"""Largest content read, after decompression: about 25 times the largest file of the public benchmark hub."""
+MAX_BYTES = MAX_RUN_BYTES
+"""Largest content read, after decompression: some six times the largest file of the public benchmark hub."""
 
-GZIP_MAGIC = b"\x1f\x8b"
+_MAX_READ_SLOWLY = 1 << 26
+"""Most bytes given to the standard library's reader, which takes up to twenty times as much memory as it is given."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 _T = TypeVar("_T")
 
@@ -33,21 +36,13 @@ def read_bytes(path: Path) -> bytes:
     """The content of `path`, decompressed if it is gzip (by its first bytes, not by its name).
 
     Raises:
-        InvalidFilesError: If it is a folder, empty, truncated, corrupt, or larger than `_MAX_BYTES`.
+        InvalidFilesError: If it is no plain file, empty, truncated, corrupt, or larger than `MAX_BYTES`.
         OSError: If it cannot be opened.
     """
-    if path.is_dir():
-        refuse(path, "a folder; name one file")
-    with path.open("rb") as file:
-        packed = file.read(2) == GZIP_MAGIC
-    try:
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        refuse(path, f"truncated or corrupt gzip ({error}); fetch the file again")
-    if len(content) > _MAX_BYTES:
-        refuse(path, f"more than {_MAX_BYTES} bytes of content; split it or keep fewer runs of each configuration")
-    if not content.strip():
+    content = reading.content(path, MAX_BYTES)
+    if content.startswith(_GZIP_MAGIC):
+        content = reading.unpacked(path, content, MAX_BYTES)
+    if not content or content.isspace():
         refuse(path, "empty; nothing to read")
     return content
 
@@ -68,6 +63,10 @@ def decode(path: Path, content: bytes, kind: type[_T]) -> _T:
 
 
 def _decode_slowly(path: Path, content: bytes, kind: type[_T]) -> _T:
+    if len(content) > _MAX_READ_SLOWLY:
+        refuse(
+            path, f"not JSON, or with NaN or Infinity in more than {_MAX_READ_SLOWLY} bytes; fetch it again or split it"
+        )
     try:
         plain = json.loads(content)
     except UnicodeDecodeError as error:

@@ -11,7 +11,13 @@ from tests.architecture.sources import files, module, tree
 RENDERING = "spak.cli.render."
 """Modules that put results into words; they know the parts of a result and the words for them."""
 
-WORDS = {"spak.kg.expression.assignment", "spak.kg.answers.graph_export", "spak.kg.files.atomic"}
+WORDS = {
+    "spak.kg.expression.assignment",
+    "spak.kg.answers.graph_export",
+    "spak.kg.files.atomic",
+    "spak.kg.files.reading",
+    "spak.kg.visible",
+}
 """How settings, graphs and files are read and written: what a command says, not what it asks."""
 
 ROOM = re.compile(r"spak\.(\w+\.\w+)")

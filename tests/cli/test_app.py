@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -102,6 +103,9 @@ def test_hoist_stops_at_a_double_dash():
         (KgError("laws/x.yaml:1:2: id: bad"), 2, "laws/x.yaml:1:2: id: bad"),
         (FileNotFoundError(2, "No such file or directory", "x.json"), 2, "x.json: No such file or directory"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(28, "No space left on device"), 2, "output: No space left on device; free some space and repeat"),
+        (OSError(30, "Read-only file system", "a\nb"), 2, "a\\u000ab: Read-only file system; write somewhere else"),
+        (MemoryError(), 2, "out of memory; ask for less at once, or give it more"),
     ],
 )
 def test_bad_input_ends_in_one_line(register, capsys, error, code, line):
@@ -226,3 +230,12 @@ def test_colour_needs_a_terminal_that_wants_it(monkeypatch):
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setenv("TERM", "dumb")
     assert not machinery._wants_colour()
+
+
+def test_output_that_a_full_disk_cannot_hold_is_one_line():
+    """Python's own flush at exit would say it a second time, and end with a code of its own."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "spak.cli.kg", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "output: No space left on device; free some space and repeat\n")

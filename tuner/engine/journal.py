@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
+from spak.kg.files import reading
+from spak.kg.files.loader import MAX_RUN_BYTES
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.run import Trial
 from spak.tuner.errors import TunerError
@@ -141,9 +143,10 @@ def read_journal(path: Path) -> JournalContents:
 
     Raises:
         TunerError: If it is no journal, or a line before the last is damaged.
+        KgError: If it is no plain file, or larger than a run file may be.
         OSError: If it cannot be read.
     """
-    *lines, rest = path.read_bytes().split(b"\n")
+    *lines, rest = reading.content(path, MAX_RUN_BYTES).split(b"\n")
     if not lines:
         raise TunerError(f"{path}: not a journal: it has no complete first line")
     header = _decode(path, 1, lines[0], Header)
@@ -156,5 +159,5 @@ def read_journal(path: Path) -> JournalContents:
 def _decode(path: Path, number: int, line: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(line, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TunerError(f"{path}:{number}: not a journal line: {error}") from None

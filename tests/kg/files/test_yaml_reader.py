@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from spak.kg.errors import InvalidFilesError
-from spak.kg.files.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS_SHOWN, Place, parent, read
+from spak.kg.files.reading import MAX_YAML_BYTES
+from spak.kg.files.yaml_reader import MAX_DEPTH, MAX_PROBLEMS_SHOWN, Place, parent, read
 from spak.kg.files.yaml_scalars import AmbiguousError, plain_value, spelled
 
 
@@ -62,7 +63,7 @@ REFUSED = {
     b"a: [1": "f:2:1: not YAML",
     b"a\x07: 2": "f:1:2: not YAML: control characters are not allowed",
     b"a: @x": "f:1:4: not YAML: found character that cannot start any token",
-    b" " * (MAX_BYTES + 1): f"f: the file has {MAX_BYTES + 1} bytes; at most {MAX_BYTES} are read",
+    b" " * (MAX_YAML_BYTES + 1): f"f: the file has {MAX_YAML_BYTES + 1} bytes; at most {MAX_YAML_BYTES} are read",
     b"[" * 100_000: f"f:1:{MAX_DEPTH + 1}: " + "[0]" * MAX_DEPTH + f": nested deeper than {MAX_DEPTH} levels",
     b"- " * 50_000: f"f:1:{2 * MAX_DEPTH + 1}: " + "[0]" * MAX_DEPTH + f": nested deeper than {MAX_DEPTH} levels",
     b"{a: " * 50_000: f"f:1:{4 * MAX_DEPTH + 1}: " + ".".join("a" * MAX_DEPTH) + ": nested deeper",

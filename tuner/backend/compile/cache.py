@@ -18,6 +18,9 @@ from spak.tuner.backend.compile.protocol import Compiled
 _FORMAT = 1
 """Changes when what a worker extracts changes, so that older entries are not used."""
 
+_MAX_ENTRY_BYTES = 1 << 28
+"""Largest entry read; a cubin of this repository's kernels has some 100 kB."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -65,15 +68,9 @@ class CompileCache:
 
     def get(self, key: str) -> Compiled | None:
         """The result under `key`; None if there is none, or a damaged one."""
+        body = read_entry(self._path(key), key)
         try:
-            data = self._path(key).read_bytes()
-        except OSError:
-            return None
-        digest, _, body = data.partition(b"\n")
-        if digest.decode(errors="replace") != _digest(key, body):
-            return None
-        try:
-            return msgspec.json.decode(body, type=Compiled)
+            return None if body is None else msgspec.json.decode(body, type=Compiled)
         except msgspec.DecodeError:
             return None
 
@@ -81,29 +78,37 @@ class CompileCache:
         """Keep `result`, unless its failure may have been the machine's doing. A full or read-only disk keeps nothing."""
         if not result.lasting:
             return
-        body = msgspec.json.encode(result)
-        with contextlib.suppress(OSError):
-            write_whole(self._path(key), _digest(key, body).encode() + b"\n" + body)
+        write_entry(self._path(key), key, msgspec.json.encode(result))
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace `path`, whose folders are made, so that a reader sees the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
+def read_entry(path: Path, key: str) -> bytes | None:
+    """What was kept in `path` under `key`; None if nothing was, if it is damaged, or if it was kept under another key."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
+        with path.open("rb") as file:
+            digest, _, body = file.read(_MAX_ENTRY_BYTES).partition(b"\n")
     except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+        return None
+    return body if digest == _digest(key, body) else None
 
 
-def _digest(key: str, body: bytes) -> str:
-    return hashlib.sha256(key.encode() + body).hexdigest()
+def write_entry(path: Path, key: str, body: bytes) -> None:
+    """Keep `body` in `path` under `key`, so that a reader sees it whole. A full or read-only disk keeps nothing."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_digest(key, body) + b"\n" + body)
+            Path(name).replace(path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+
+
+def _digest(key: str, body: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + body).hexdigest().encode()
 
 
 def source_sha256(files: Sequence[str], root: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spak.kernels.interface import CompileJob
-from spak.tuner.backend.compile.cache import write_whole
+from spak.tuner.backend.compile.cache import read_entry, write_entry
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class CubinStore:
         self._folder = folder
 
     def get(self, key: str) -> Cubin | None:
-        """The cubin under `key`, or None."""
-        try:
-            symbol, _, code = self._path(key).read_bytes().partition(b"\n")
-        except FileNotFoundError:
+        """The cubin under `key`; None if there is none, a damaged one, or one of another key."""
+        kept = read_entry(self._path(key), key)
+        if kept is None:
             return None
+        symbol, _, code = kept.partition(b"\n")
         return Cubin(symbol.decode(), code)
 
     def put(self, key: str, cubin: Cubin) -> None:
-        """Keep `cubin` under `key`."""
-        write_whole(self._path(key), cubin.symbol.encode() + b"\n" + cubin.code)
+        """Keep `cubin` under `key`; a full or read-only disk keeps nothing, and a launch compiles."""
+        write_entry(self._path(key), key, cubin.symbol.encode() + b"\n" + cubin.code)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.cubin"

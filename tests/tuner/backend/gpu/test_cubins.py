@@ -18,6 +18,28 @@ def test_the_store_returns_what_was_put_and_nothing_else(tmp_path):
     assert [path.name for path in (tmp_path / "cubins").iterdir()] == ["a.cubin"], "no temporary file stays"
 
 
+def test_a_damaged_or_swapped_cubin_is_none(tmp_path):
+    """It would be loaded onto the GPU as it is."""
+    store = CubinStore(tmp_path)
+    store.put("a", Cubin("kernel", b"\x7fELF code"))
+    store.put("b", Cubin("kernel", b"\x7fELF other"))
+    a, b = tmp_path / "a.cubin", tmp_path / "b.cubin"
+    whole, other = a.read_bytes(), b.read_bytes()
+    for place in range(len(whole)):
+        a.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert store.get("a") is None
+    for damaged in (b"", whole[:-1], whole + b"\0", other, b"kernel\n\x7fELF code"):
+        a.write_bytes(damaged)
+        assert store.get("a") is None
+
+
+def test_a_store_that_cannot_be_written_keeps_nothing_and_breaks_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    store = CubinStore(tmp_path / "file")
+    store.put("a", Cubin("kernel", b"code"))
+    assert store.get("a") is None
+
+
 def spec():
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     from tests.tuner.backend.gpu.scale_spec import SPEC
