@@ -120,9 +120,9 @@ def _verified(
 
 def _lines(law: Law, witness: RunWitness, *, is_noted: bool) -> Iterator[Line]:
     """Each problem size that says anything; what rests on too few trials to be fair is inconclusive."""
-    if not (witness.covers(law) or is_noted) or witness.table is None:
+    if not (witness.covers(law) or is_noted) or not witness.can_judge(law):
         return
-    for problem in sorted(map(problem_text, witness.table.problems)):
+    for problem in witness.problems:
         said = witness.says(law, (problem,))
         if said.effect:
             if not witness.is_fair(law, said):

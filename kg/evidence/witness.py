@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from spak.kg.evidence.judge import MIN_PROBLEMS, MIN_REFERENCES, Judgement, judge
+from spak.kg.evidence.numbers import judge_numbers
 from spak.kg.evidence.table import TrialTable, from_runs, problem_text
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest, TrialTest
@@ -24,8 +25,11 @@ from spak.kg.model.law import Evidence, EvidenceRole, Law
 from spak.kg.model.run import CONFIRM, Run
 from spak.kg.model.store import Store
 
-SPEAKING = frozenset({"measured", "compiled"})
+SPEAKING = frozenset({"measured", "compiled", "computed"})
 """Tiers whose runs hold trials that can be judged again."""
+
+TABLED = frozenset({"measured", "compiled"})
+"""Those whose trials are of one space and one objective, so that they make a table."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,15 @@ class RunWitness:
 
     @cached_property
     def table(self) -> TrialTable | None:
-        """Its trials; None if it has none that was made."""
-        if all(trial.invalidity == "constraints" for trial in self.run.trials):
+        """Its trials; None if it has none that was made, or compares nothing but what its check is asked."""
+        if self.run.tier not in TABLED or all(trial.invalidity == "constraints" for trial in self.run.trials):
             return None
         return from_runs([self.run])
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """Its problem sizes as evidence entries name them, sorted."""
+        return tuple(sorted({problem_text(self.run.problem | trial.problem) for trial in self.run.trials}))
 
     @cached_property
     def facts(self) -> Mapping[str, Scalar]:
@@ -58,7 +67,7 @@ class RunWitness:
 
     def covers(self, law: Law) -> bool:
         """Whether the run's hardware, op and toolchain are within the law's scope; the trials decide on problem sizes."""
-        if meaning(law).test is None or self.run.tier not in SPEAKING or self.table is None:
+        if not self.can_judge(law):
             return False
         if self.run.hw not in self.store.hardware or self.run.op not in self.store.ops:
             return False
@@ -67,8 +76,16 @@ class RunWitness:
             return False
         return not law.scope.toolchain or bool(self.toolchain and holds_for(law, self.toolchain))
 
+    def can_judge(self, law: Law) -> bool:
+        """Whether the run's trials are of a kind that tells something of such a claim."""
+        if meaning(law).check:
+            return self.run.tier == "computed" and self.run.check == meaning(law).check
+        return meaning(law).test is not None and self.table is not None
+
     def says(self, law: Law, problems: tuple[str, ...] = (), *, min_problems: int = 1) -> Judgement:
         """The judgement of the run's trials on `law`; only of those at `problems`, if any are named."""
+        if meaning(law).check:
+            return judge_numbers(law, self.run, self.store.ops[law.scope.op], self.facts, problems)
         assert self.table is not None  # noqa: S101 - `covers` said so
         table = self.table if not problems else _at(self.table, problems)
         return judge(law, table, self.facts, min_problems=min_problems)
@@ -105,7 +122,7 @@ class RunWitness:
         The same number as in a search's audit; see `spak.kg.evidence.judge.MIN_REFERENCES`.
         """
         test = meaning(law).test
-        if said.verdict != "refutes" or isinstance(test, AxisTest):
+        if said.verdict != "refutes" or isinstance(test, AxisTest) or meaning(law).check:
             return True
         if isinstance(test, EffectTest) and next(iter(law.claim.effect), "slowdown") != "slowdown":
             return True
@@ -137,7 +154,7 @@ def differences(law: Law, entry: Evidence, witness: RunWitness) -> tuple[str, ..
     A claim that `spak.kg.evidence.judge` has no way to judge (an occupancy ratio, a throughput) differs in nothing. An entry
     may be as cautious as a judgement of the run alone, which takes one problem size for too few.
     """
-    if entry.tier not in SPEAKING or witness.table is None:
+    if entry.tier not in SPEAKING or not witness.can_judge(law):
         return ()
     said = witness.says(law, entry.problems)
     if not said.problems:

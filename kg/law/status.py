@@ -86,10 +86,11 @@ def say(law: Law, entry: Evidence, effect: str) -> Say:
     """What `entry` credibly says of one of `bounds(law)`.
 
     It says nothing if it is inconclusive, of a tier that cannot know, did not observe the effect, or observed it
-    without the 95 % interval (where it was measured) lying wholly on its side of the claim.
+    without the 95 % interval (where it was measured) lying wholly on its side of the claim. No entry says anything of
+    numbers that no check of the claim shows.
     """
     needed = needed_tier(law, effect)
-    if entry.verdict == "inconclusive" or entry.tier not in ADEQUATE[needed]:
+    if entry.verdict == "inconclusive" or entry.tier not in ADEQUATE[needed] or lacks_check(law, effect):
         return "nothing"
     if effect == UNBOUNDED:
         return "for" if entry.verdict == "supports" else "against"
@@ -100,6 +101,12 @@ def say(law: Law, entry: Evidence, effect: str) -> Say:
     if entry.verdict == "supports":
         return "for" if within_bounds(bound, *observed) else "nothing"
     return "against" if outside(bound, *observed) else "nothing"
+
+
+def lacks_check(law: Law, effect: str) -> bool:
+    """Whether the law forbids because of numbers, and names no check that shows them: any run could be cited."""
+    means = meaning(law)
+    return needed_tier(law, effect) == "computed" and means.removal is not None and not means.check
 
 
 def _observed(entry: Evidence, effect: str, *, exact: bool) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from spak.kg.model.base import Model, Scalar
-from spak.kg.model.law import EvidenceVerdict, Id, Law, Tier
+from spak.kg.model.law import CheckName, EvidenceVerdict, Id, Law, Tier
 
 Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", "constraints"]
 """`correct`, or the stage that failed."""
@@ -152,6 +152,7 @@ class Run(Model, frozen=True, kw_only=True):
         flop_rule: `useful` or `full`, as in the op's formulas.
         exhaustive_over: Parameters -> values, if the trials are a whole product of them.
         reference_times: Library baselines measured in the same rounds: name -> microseconds.
+        check: The named check that made the trials; empty if they were compiled, timed or reported.
         reproduce: The command that repeats it.
         trials_sha256: Digest of `trials` as the file has them (`spak.kg.files.seal`).
     """
@@ -171,6 +172,7 @@ class Run(Model, frozen=True, kw_only=True):
     exhaustive_over: dict[str, tuple[Scalar, ...]] = {}
     reference_times: dict[str, Measurement] = {}
     strategy: str = ""
+    check: CheckName = ""
     seed: int | None = None
     audit: Audit | None = None
     suggested: tuple[Candidate, ...] = ()

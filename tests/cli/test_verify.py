@@ -53,7 +53,7 @@ def test_replay_of_a_contested_law_exits_1_and_shows_intervals(kg):
 
 
 def test_replay_of_a_law_without_trials_cannot_tell(kg):
-    code, out, _ = kg("attention-finite-mask-floor")
+    code, out, _ = kg("naive-to-fused-attention")
     assert code == 1
     assert "no recorded trial speaks of it" in out
     assert "verdict: inconclusive" in out

@@ -356,3 +356,47 @@ def test_a_run_that_cannot_be_read_is_found_where_runs_are_checked(law_root, tmp
     assert shown[0] == "another.json: hw: rtx5070?"
     assert shown[1].startswith("bad.json: not a run file")
     assert shown[2] == "compiled-one.json: hw: sm_120?"
+
+
+def _trials(*sides):
+    rows = {"nan_rows": 0}
+    return [
+        {
+            "configuration": {"tile_m": tile_m, "tile_n": tile_n},
+            "problem": {"seq": seq},
+            "measurements": [{"name": name, "value": 4 if tile_n == 128 else value} for name, value in rows.items()],
+        }
+        for seq in (128, 256, 512)
+        for tile_m in (32, 64, 128)
+        for tile_n in sides
+    ]
+
+
+def _safety(law_root, run, check="floor", require="tile_n < 128"):
+    claim = {"require": require, "otherwise": "NaN", "effect": {"nan_rows": {"at_most": 0}}}
+    entry = {"run": "r", "verdict": "supports", "tier": "computed", "role": "independent", "effect": {"nan_rows": 0}}
+    evidence = [entry | {"problems": ["seq=128", "seq=256"]}]
+    _run(law_root, "r", **({"tier": "computed", "check": "floor", "trials": _trials(64, 128)} | run))
+    if check:
+        claim["check"] = check
+    _law(law_root, "safe", "invariant", claim, evidence=evidence, status="confirmed" if check else "proposed")
+    return [line.partition("claim: " if "claim:" in line else ".run: ")[2] for line in _found(law_root, "named-check")]
+
+
+CITED = {
+    "its own check": ({}, "floor", "tile_n < 128", ""),
+    "no check at all": ({}, "", "tile_n < 128", "it forbids because of numbers, and names no check that shows them"),
+    "a run of no check": ({"check": ""}, "floor", "tile_n < 128", "no check made the run, the claim names floor"),
+    "a run of another": ({"check": "other"}, "floor", "tile_n < 128", "the check other made the run"),
+    "a run of another op": ({"op": "attention"}, "floor", "tile_n < 128", "the run is about op attention, which is no"),
+    "one side": ({"trials": _trials(64)}, "floor", "tile_n < 128", "every trial in scope keeps the requirement"),
+    "another matter": ({}, "floor", "v_latency == 4", "no trial in scope has a value for each of v_latency"),
+    "what was not tried": ({}, "floor", "tile_n == 64", "it forbids tile_n=32, which no trial tried"),
+}
+
+
+@pytest.mark.parametrize("case", CITED)
+def test_an_invariant_about_numbers_cites_what_its_check_made_of_its_own_matter(law_root, case):
+    run, name, require, expected = CITED[case]
+    found = _safety(law_root, run, name, require)
+    assert [line[: len(expected)] for line in found] == ([expected] if expected else [])

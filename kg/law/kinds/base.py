@@ -186,6 +186,11 @@ class Meaning(ABC, Generic[L_co]):
         return False
 
     @property
+    def check(self) -> str:
+        """Name of the check that shows what it says of numbers; empty if it names none."""
+        return ""
+
+    @property
     def bounds(self) -> dict[str, Bound]:
         """What the claim says of each effect."""
         return dict(self.law.claim.effect)

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 
 class RequireClaim(Claim, frozen=True, kw_only=True):
-    """A safety invariant: the expression must hold, `otherwise` says what breaks."""
+    """A safety invariant: the expression must hold, `otherwise` says what breaks.
+
+    Attributes:
+        check: Name of the check that shows it, if it is about numbers; `kg verify` executes it.
+    """
 
     require: model.ExpressionText
     otherwise: str
+    check: model.CheckName = ""
 
 
 class InvariantLaw(Law, frozen=True, kw_only=True, tag="invariant"):
@@ -64,6 +69,10 @@ class Require(Meaning[InvariantLaw]):
     @property
     def test(self) -> EffectTest | None:
         return None if self.is_safety else EffectTest(self.removal)
+
+    @property
+    def check(self) -> str:
+        return self.law.claim.check
 
     @property
     def text(self) -> str:

@@ -31,13 +31,15 @@ CLAIMS = {
     "negative": {"avoid": "tile_m == 128"},
     "positive": {"prefer": {"tile_m": 64}},
     "indifferent": {"over": "v", "values": [4, 5], "within": "1%"},
-    "invariant": {"require": "x == 1", "otherwise": "NaN"},
+    "invariant": {"require": "x == 1", "otherwise": "NaN", "check": "c"},
+    "unchecked": {"require": "x == 1", "otherwise": "NaN"},
     "transformation": {"from": "a", "to": "b", "rewrite": "r", "check": "c"},
 }
 
 
 def _law(*evidence, kind="negative", effect=TIME, **more):
     claim = CLAIMS[kind] | ({"effect": effect} if effect else {})
+    kind = "invariant" if kind == "unchecked" else kind
     raw = {"kind": kind, "id": "a", "title": "t", "scope": {"hw": "h", "op": "o"}, "claim": claim, "status": "proposed"}
     return msgspec.convert(raw | {"evidence": list(evidence)} | more, AnyLaw)
 
@@ -110,6 +112,10 @@ TABLE = {
     "an invariant without an effect, computed": (
         _law(_entry({}, tier="computed"), kind="invariant", effect=None),
         "confirmed",
+    ),
+    "an invariant about numbers that names no check, whatever run it cites": (
+        _law(_entry({"nan_rows": 0.0}, tier="computed"), kind="unchecked", effect={"nan_rows": {"at_most": 0}}),
+        "proposed",
     ),
     "a transformation that fails its check": (
         _law(_entry({}, tier="computed", verdict="refutes"), kind="transformation", effect=None),
