@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field
 
 import msgspec
@@ -85,7 +86,7 @@ class GpuBackend(Backend):
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """What the compiler did with each request; None where it did not compile."""
         pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
-        return [self._features(future.result()) for future in pending]
+        return self._all_features([future.result() for future in pending])
 
     def late(self, requests: Sequence[Request]) -> Collection[int]:
         """What still compiles once most of the others have, and have been waited for."""
@@ -139,13 +140,14 @@ class GpuBackend(Backend):
                 yield request, request.trial(invalidity="compile", failure=code.failure)
         if not contestants:
             return
-        problem = requests[0].problem
+        problem, features = requests[0].problem, self._all_features(compiled)
         for outcome in self._supervisor.run(self._next(problem, contestants)):
             if outcome.contestant.baseline:
                 self._note_baseline(problem, outcome)
             else:
                 index = outcome.contestant.index
-                yield requests[index], self._trial(requests[index], compiled[index], outcome)
+                found = features[index] or {}
+                yield requests[index], self._trial(requests[index], compiled[index], outcome, found)
 
     def _next(self, problem: ProblemSize, contestants: Sequence[Contestant]) -> Batch:
         self._num_batches += 1
@@ -166,8 +168,9 @@ class GpuBackend(Backend):
             return
         self._references.setdefault(_key(problem), {}).setdefault(name, []).extend(outcome.samples)
 
-    def _trial(self, request: Request, code: CompiledFunctions, outcome: ContestantOutcome) -> Trial:
-        features = self._features(code) or {}
+    def _trial(
+        self, request: Request, code: CompiledFunctions, outcome: ContestantOutcome, features: Mapping[str, float]
+    ) -> Trial:
         measurements = [Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in sorted(features.items())]
         if outcome.error is not None:
             measurements.append(Measurement(name="relative_error", value=outcome.error))
@@ -184,6 +187,11 @@ class GpuBackend(Backend):
             measurements=tuple(measurements),
             times=Times(compilation=code.milliseconds, validation=outcome.check_ms, runtimes=runtimes),
         )
+
+    def _all_features(self, compiled: Sequence[CompiledFunctions]) -> list[dict[str, float] | None]:
+        """Of each; at once, because a disassembler takes most of a second a function. Nothing runs beside the timing."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self._features, compiled))
 
     def _features(self, code: CompiledFunctions) -> dict[str, float] | None:
         return None if code.failure is not None else dict(self._inspect(code))
