@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -75,10 +76,11 @@ def _run(tasks: Sequence[Task], jobs: int) -> Iterator[Cell]:
 
 
 def run(choice: Choice, to: Path | None) -> None:
-    """Run what is wanted, keep it in `to`, and print it."""
+    """Run what is wanted, keep it in `to` (compressed if it ends in `.gz`), and print it."""
     found = sorted(cells(choice), key=lambda one: (one.kind, one.strategy, one.sweep, one.what, -one.audit))
     if to is not None:
-        to.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=0) + b"\n")
+        text = b"[\n" + b",\n".join(map(msgspec.json.encode, found)) + b"\n]\n"
+        to.write_bytes(gzip.compress(text, mtime=0) if to.suffix == ".gz" else text)
     show(found)
 
 
@@ -91,4 +93,5 @@ def show(found: Sequence[Cell]) -> None:
 
 def read(path: Path) -> list[Cell]:
     """Cells of an earlier run."""
-    return msgspec.json.decode(path.read_bytes(), type=list[Cell])
+    data = path.read_bytes()
+    return msgspec.json.decode(gzip.decompress(data) if path.suffix == ".gz" else data, type=list[Cell])
