@@ -75,17 +75,19 @@ class Case:
 
 
 def stated(law: Law) -> Law:
-    """`law` as if two independent problem sizes had confirmed it."""
+    """`law` as if it had been confirmed on another day, at two more problem sizes."""
+    first = msgspec.structs.replace(law.evidence[0], occasion=f"2026-01-01 {law.scope.hw}")
     entry = Evidence(
         run=f"{law.evidence[0].run}-again",
         verdict="supports",
         tier="measured",
         role="independent",
         effect=law.evidence[0].effect,
-        interval=law.evidence[0].interval,
+        interval={name: (low, high + 1e-4) for name, (low, high) in law.evidence[0].interval.items()},
         problems=("size=1", "size=2"),
+        occasion=f"2026-01-02 {law.scope.hw}",
     )
-    found = msgspec.structs.replace(law, evidence=(*law.evidence, entry))
+    found = msgspec.structs.replace(law, evidence=(first, *law.evidence[1:], entry))
     return msgspec.structs.replace(found, status=status(found))
 
 

@@ -30,6 +30,9 @@ _TITLE = "A planted law"
 _SHOWN = {"slowdown": (1.5, (1.4, 1.6)), "change": (0.005, (0.0, 0.01)), "cost": (-0.1, (-0.12, -0.08))}
 """What the made-up evidence observed of each effect, and its interval."""
 
+_APART = 1e-4
+"""By how much the numbers of two made-up occasions differ: the same numbers would be one occasion."""
+
 _L = TypeVar("_L", bound=Law)
 
 
@@ -72,7 +75,7 @@ def _confirmed(law: _L) -> _L:
             tier="measured",
             role="independent",
             effect={effect: value},
-            interval={effect: interval},
+            interval={effect: (interval[0] + number * _APART, interval[1])},
             problems=(f"size={2 * number}", f"size={2 * number + 1}"),
             occasion=f"2026-01-0{number} h200",
         )

@@ -10,6 +10,7 @@ from spak.kg.answers.explain import Explanation, Side, Witness
 from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds.base import STANCES, Power
+from spak.kg.law.statement import evidence_text
 from spak.kg.law.status import standing
 from spak.kg.model.figures import counted, number_text
 from spak.kg.model.law import Evidence
@@ -158,6 +159,7 @@ def _opinion(opinion: Opinion, store: Store, pen: Pen) -> list[str]:
         verdict.reason,
         *condition_text(opinion.match),
         f"needs {', '.join(verdict.needs)}" if verdict.needs else "",
+        evidence_text(law.evidence),
         f"{_POWERS[opinion.permission.power]}: {opinion.permission.reason}",
     ]
     lines += [line for text in texts if text for line in wrap(text, indent=4)]

@@ -10,6 +10,7 @@ from spak.kg.diff.report import Difference, Item, verdict_reason
 from spak.kg.diff.total import SpaceChange
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
+from spak.kg.law.statement import evidence_text
 from spak.kg.model.figures import counted, number_text
 from spak.kg.model.law import Evidence, Law
 
@@ -117,6 +118,8 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found.append(("because", reason))
     found += [("evidence", f"+ {said}") for said in _evidence_lines(change.gained)]
     found += [("evidence", f"- {said}") for said in _evidence_lines(change.lost)]
+    if change.after is not None and (change.gained or change.lost):
+        found.append(("in all", evidence_text(change.after.evidence)))
     if change.after is not None and change.before is None and not change.gained:
         found.append(("evidence", "none"))
     for effect in item.effects:

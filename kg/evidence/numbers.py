@@ -17,8 +17,9 @@ from spak.kg.evidence.judge import Judgement, in_scope
 from spak.kg.evidence.table import problem_text
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments
+from spak.kg.law.independence import size
 from spak.kg.law.kinds import meaning
-from spak.kg.law.status import outside, size, within_bounds
+from spak.kg.law.status import outside, within_bounds
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.law import Bound, EvidenceVerdict, Law
 from spak.kg.model.op import Op

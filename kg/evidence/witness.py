@@ -14,10 +14,10 @@ import numpy as np
 from spak.kg.evidence.judge import MIN_PROBLEMS, MIN_REFERENCES, Judgement, judge
 from spak.kg.evidence.numbers import judge_numbers
 from spak.kg.evidence.table import TrialTable, from_runs, problem_text
+from spak.kg.law.independence import size
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, SettingTest, TrialTest
 from spak.kg.law.scope import Matcher, Question
-from spak.kg.law.status import size
 from spak.kg.law.toolchain import compiler_of, holds_for
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts

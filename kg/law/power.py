@@ -9,6 +9,7 @@ from spak.kg.law.effects import effect_subjects
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.scope import Match
+from spak.kg.law.status import occasion_doubt
 from spak.kg.law.toolchain import holds_for, is_stale
 from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Law
@@ -45,7 +46,7 @@ def bearing(law: Law, search: SearchPlace, match: Match | None = None, *, grante
     """What `law` does to `search`; `granted`: where what is left of its condition holds.
 
     It removes if it forbids, is confirmed, is stated for this compute capability, is about time, failure to run or wrong
-    numbers, and was seen with this toolchain; else it only orders. Where its condition is undecided it does nothing.
+    numbers, was measured on two occasions where only measuring tells, and was seen with this toolchain; else it only orders. Where its condition is undecided it does nothing.
     Without a `match` it is known to speak there, its condition and dtypes included.
 
     Raises:
@@ -81,6 +82,7 @@ def _doubts(law: Law, search: SearchPlace) -> Iterator[str]:
         yield f"it is {law.status}"
     yield from _hardware_doubts(law, search.store, search.hw)
     yield from _effect_doubts(law)
+    yield from filter(None, [occasion_doubt(law)])
     yield from _toolchain_doubts(law, search.toolchain)
 
 

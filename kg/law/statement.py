@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from spak.kg.law.independence import grade
 from spak.kg.law.kinds import meaning
 from spak.kg.model.figures import number_text
 from spak.kg.model.law import Bound, Evidence, Law
@@ -56,18 +57,27 @@ def _range(values: list[float]) -> str:
 
 
 def evidence_text(evidence: Iterable[Evidence]) -> str:
-    """How much speaks for and against, by tier: `2 compiled for (1 independent), 1 measured against`."""
-    counts: dict[tuple[str, str], list[bool]] = {}
+    """How much speaks for and against, by tier, and on what each rests.
+
+    `2 compiled for (3 problem sizes, 1 toolchain), 1 measured against (1 problem size, 1 device, 1 occasion)`.
+    """
+    entries: dict[tuple[str, str], list[Evidence]] = {}
     for item in evidence:
-        counts.setdefault((item.verdict, item.tier), []).append(item.role == "independent")
+        entries.setdefault((item.verdict, item.tier), []).append(item)
     words = {"supports": "for", "refutes": "against", "inconclusive": "undecided"}
     parts = [
-        f"{len(roles)} {tier} {word}{f' ({sum(roles)} independent)' if any(roles) else ''}"
+        f"{len(same)} {tier} {word}{_rests_on(same)}"
         for verdict, word in words.items()
-        for (found, tier), roles in counts.items()
+        for (found, tier), same in entries.items()
         if found == verdict
     ]
     return ", ".join(parts) or "no evidence"
+
+
+def _rests_on(entries: list[Evidence]) -> str:
+    """` (3 problem sizes, 1 toolchain)`; nothing of what was only reported, whose circumstances nobody here knows."""
+    graded = "" if entries[0].tier == "reported" else str(grade(entries))
+    return f" ({graded})" if graded else ""
 
 
 def claim_document(law: Law) -> dict[str, object]:

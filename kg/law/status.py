@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spak.kg.law.effects import EFFECTS
+from spak.kg.law.independence import MIN_OCCASIONS, count_occasions, grade, size
 from spak.kg.law.kinds import meaning
 from spak.kg.model.law import Bound, Evidence, Law, Status, Tier
 
@@ -67,7 +68,22 @@ def standing(law: Law) -> Standing:
             what = f"{name}: " if name else ""
             missing = f"{what}{len(new)} of {MIN_NEW_PROBLEMS} further problem sizes shown by an independent {tier} run"
             return Standing("proposed", missing)
-    return Standing("confirmed", f"{', '.join(pro)} for, none against")
+    rests_on = grade(entry for entry, _, word in says if word == "for")
+    return Standing("confirmed", f"on {rests_on}: {', '.join(pro)} for, none against")
+
+
+def occasion_doubt(law: Law) -> str:
+    """Why the law rests on too few measuring occasions to remove anything; empty if it does not, or needs none.
+
+    What was compiled or computed follows from toolchain and inputs, and is the same on another day; a time is not.
+    """
+    for name in bounds(law):
+        if needed_tier(law, name) == "measured":
+            shown = [entry for entry in law.evidence if say(law, entry, name) == "for"]
+            if count_occasions(shown) < MIN_OCCASIONS:
+                when = min((entry.occasion for entry in shown), default="") or "nobody noted when"
+                return f"it was measured on one occasion ({when}); measure it on another day, machine or device"
+    return ""
 
 
 def bounds(law: Law) -> dict[str, Bound]:
@@ -139,8 +155,3 @@ def _new_problems(law: Law, entries: Iterable[Evidence]) -> set[frozenset[str]]:
     found_on = [size(text) for entry in law.evidence if entry.role == "suggested" for text in entry.problems]
     shown = {size(text) for entry in entries for text in entry.problems}
     return {one for one in shown if not any(one <= other or other <= one for other in found_on)}
-
-
-def size(text: str) -> frozenset[str]:
-    """The settings of a problem size written `name=value,...`, whatever their order."""
-    return frozenset(part.strip() for part in text.split(","))

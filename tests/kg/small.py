@@ -75,7 +75,9 @@ SUPPORT = Evidence(
     tier="measured",
     role="suggested",
     effect={"slowdown": 1.5},
+    interval={"slowdown": (1.4, 1.6)},
     toolchain="tileiras 13.4",
+    occasion="2026-01-01 rtx5070",
 )
 INDEPENDENT = Evidence(
     run="run-b",
@@ -86,9 +88,16 @@ INDEPENDENT = Evidence(
     interval={"slowdown": (2.4, 2.6)},
     problems=("head_dim=64", "head_dim=128"),
     toolchain="tileiras 13.4",
+    occasion="2026-01-02 rtx5070",
 )
 AGAINST = Evidence(
-    run="run-c", verdict="refutes", tier="measured", role="independent", effect={"slowdown": 1.0}, note="One card."
+    run="run-c",
+    verdict="refutes",
+    tier="measured",
+    role="independent",
+    effect={"slowdown": 1.0},
+    note="One card.",
+    occasion="2026-01-03 rtx5070",
 )
 
 

@@ -15,6 +15,7 @@ from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
 from spak.kg.model.system import System
 from spak.tuner.backend.base import Provenance, Request
+from tests.shown import shown
 
 OP = msgspec.convert(
     {
@@ -71,11 +72,8 @@ class Laws:
 
 
 def law(name: str, kind: str, claim: dict[str, object], **more: object) -> Law:
-    """A law on the toy op; confirmed by a measured run with this toolchain unless `more` says otherwise."""
+    """A law on the toy op; confirmed by measured runs with this toolchain unless `more` says otherwise."""
     scope = {"hw": "sm_1", "op": "toy", **more.pop("scope", {})}  # type: ignore[dict-item]
-    evidence = [
-        {"run": "r1", "verdict": "supports", "tier": "measured", "role": "independent", "toolchain": "tileiras 13.4.92"}
-    ]
     built = {
         "id": name,
         "kind": kind,
@@ -83,9 +81,9 @@ def law(name: str, kind: str, claim: dict[str, object], **more: object) -> Law:
         "scope": scope,
         "status": "confirmed",
         "claim": claim,
-        "evidence": evidence,
     }
-    return msgspec.convert({**built, **more}, type=AnyLaw)
+    made: Law = msgspec.convert({**built, **more}, type=AnyLaw)
+    return made if "evidence" in more else shown(made, toolchain=TOOLCHAIN)
 
 
 def avoid(name: str, text: str, effect: str = "slowdown", at_least: float = 2.0, **more: object) -> Law:

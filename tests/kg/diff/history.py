@@ -48,11 +48,11 @@ evidence:
 
 FOUND = (
     "  - {run: found, verdict: supports, tier: measured, role: suggested, effect: {slowdown: 3},"
-    " interval: {slowdown: [2.9, 3.1]}, problems: [size=1], toolchain: tileiras 13.4}\n"
+    " interval: {slowdown: [2.9, 3.1]}, problems: [size=1], toolchain: tileiras 13.4, occasion: 2026-01-01 h200}\n"
 )
 HELD = (
     "  - {run: held, verdict: supports, tier: measured, role: independent, effect: {slowdown: 3},"
-    " interval: {slowdown: [2.9, 3.1]}, problems: [size=2, size=4], toolchain: tileiras 13.4}"
+    " interval: {slowdown: [2.8, 3.1]}, problems: [size=2, size=4], toolchain: tileiras 13.4, occasion: 2026-01-02 h200}"
 )
 AGAINST = (
     "  - {run: later, verdict: refutes, tier: measured, role: independent, effect: {slowdown: 1.01},"

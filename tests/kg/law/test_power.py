@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from spak.kg.law.power import SearchPlace, bearing
-from spak.kg.model.law import Bound, Evidence
-from tests.kg.small import INDIFFERENT, INVARIANT, REWRITE, ROOT, negative, positive
+from spak.kg.model.law import Bound
+from tests.kg.small import INDEPENDENT, INDIFFERENT, INVARIANT, REWRITE, ROOT, negative, positive
+from tests.shown import shown
 
 HERE = "tileiras 13.4.92"
-SEEN_ELSEWHERE = Evidence(run="r", verdict="supports", tier="measured", role="independent", toolchain="tileiras 12.9")
 
 
 def test_a_confirmed_law_about_time_on_this_capability_removes():
@@ -18,9 +18,9 @@ def test_a_confirmed_law_about_time_on_this_capability_removes():
     for law in (
         negative("law"),
         negative("law", hw="rtx5070"),
-        negative("law", effect={"slowdown": Bound(at_least=2), "spill_bytes": Bound(at_least=1)}),
+        shown(negative("law", effect={"slowdown": Bound(at_least=2), "spill_bytes": Bound(at_least=1)})),
         negative("law", spec="tileiras >=13.4,<14"),
-        msgspec.structs.replace(INDIFFERENT, status="confirmed"),
+        shown(msgspec.structs.replace(INDIFFERENT, status="confirmed")),
         msgspec.structs.replace(INVARIANT, scope=msgspec.structs.replace(INVARIANT.scope, hw="sm_120")),
     ):
         found = bearing(law, SearchPlace(ROOT, "rtx5070", HERE))
@@ -47,7 +47,11 @@ def test_a_confirmed_law_about_time_on_this_capability_removes():
         ),
         (negative("law", effect={}), "it states no effect"),
         (negative("law", spec="tileiras <13"), "it is limited to tileiras <13, and this is tileiras 13.4.92"),
-        (negative("law", evidence=(SEEN_ELSEWHERE,)), "none of its evidence is from tileiras 13.4.92"),
+        (shown(negative("law"), toolchain="tileiras 12.9"), "none of its evidence is from tileiras 13.4.92"),
+        (
+            negative("law", evidence=(INDEPENDENT,)),
+            "it was measured on one occasion (2026-01-02 rtx5070); measure it on another day, machine or device",
+        ),
     ],
 )
 def test_everything_else_only_reorders(law, reason):
@@ -60,11 +64,9 @@ def test_everything_else_only_reorders(law, reason):
 def test_an_unknown_toolchain_removes_nothing_that_a_toolchain_could_change():
     """What was computed without a compiler does not need one."""
     assert bearing(negative("law"), SearchPlace(ROOT, "rtx5070")).reason == "the toolchain is not known"
-    assert (
-        bearing(negative("law", spec="tileiras >=13", evidence=()), SearchPlace(ROOT, "rtx5070")).reason
-        == "the toolchain is not known"
-    )
-    assert bearing(negative("law", evidence=()), SearchPlace(ROOT, "rtx5070")).removes
+    limited = shown(negative("law", spec="tileiras >=13"))
+    assert bearing(limited, SearchPlace(ROOT, "rtx5070")).reason == "the toolchain is not known"
+    assert bearing(shown(negative("law")), SearchPlace(ROOT, "rtx5070")).removes
 
 
 def test_nothing_is_certain_about_a_whole_family():

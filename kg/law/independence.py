@@ -1,0 +1,77 @@
+"""How far apart the experiments behind a law are: on how many problem sizes, devices, occasions and toolchains it rests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spak.kg.model.law import Evidence
+
+MIN_OCCASIONS = 2
+"""Measuring occasions, each independent of the others, before a law about times or failures may remove anything."""
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What some evidence rests on; in how many kinds of each it differs.
+
+    Attributes:
+        problems: Problem sizes.
+        devices: Kinds of hardware that were measured; 0 where nothing was.
+        occasions: Measuring occasions, see `count_occasions`; 0 where nothing was measured.
+        toolchains: Compilers and their versions.
+    """
+
+    problems: int
+    devices: int
+    occasions: int
+    toolchains: int
+
+    def __str__(self) -> str:
+        """`12 problem sizes, 1 device, 1 occasion, 1 toolchain`; what is not known is left out."""
+        named = (
+            (self.problems, "problem size"),
+            (self.devices, "device"),
+            (self.occasions, "occasion"),
+            (self.toolchains, "toolchain"),
+        )
+        return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in named if count)
+
+
+def grade(evidence: Iterable[Evidence]) -> Grade:
+    """On how much `evidence` rests."""
+    entries = list(evidence)
+    timed = [entry for entry in entries if entry.tier == "measured"]
+    return Grade(
+        problems=len({size(text) for entry in entries for text in entry.problems}),
+        devices=len({entry.occasion.split()[1] for entry in timed if entry.occasion}),
+        occasions=count_occasions(timed),
+        toolchains=len({entry.toolchain for entry in entries if entry.toolchain}),
+    )
+
+
+def count_occasions(measured: Iterable[Evidence]) -> int:
+    """The most of these entries that are pairwise independent.
+
+    Two are if they are of different days (in UTC) or different hardware, or if the machines are known and differ. The
+    same measured numbers twice are one experiment, whatever the entries call it, and entries that do not say when
+    they were measured are independent of nothing.
+    """
+    entries = sorted(measured, key=lambda entry: (not entry.occasion, entry.occasion))
+    shown = {_numbers(entry): entry.occasion for entry in reversed(entries)}
+    machines: dict[str, set[str]] = {}
+    for occasion in filter(None, shown.values()):
+        day, hw, *machine = occasion.split()
+        machines.setdefault(f"{day} {hw}", set()).update(machine)
+    return sum(max(1, len(known)) for known in machines.values()) or int(bool(entries))
+
+
+def _numbers(entry: Evidence) -> tuple[object, ...]:
+    """What was measured; of entries without an interval nobody can tell whether they are the same."""
+    effect, interval = sorted(entry.effect.items()), sorted(entry.interval.items())
+    return (*effect, *interval) if interval else (entry.run, entry.occasion)
+
+
+def size(text: str) -> frozenset[str]:
+    """The settings of a problem size written `name=value,...`, whatever their order."""
+    return frozenset(part.strip() for part in text.split(","))
