@@ -142,12 +142,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
     target = SearchTarget(hw, what.own_runs, space.setting.problem)
     begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed), reasons.__setitem__)
     started = time.perf_counter()
-    backend = ReplayBackend(recording)
-    result = loop.run_search(begun.search, backend, hooks)
-    if not result.interrupted and len(result.trials) < min(budget.trials or len(space), len(space)):
-        # all that the laws leave was tried: what they removed comes last, so that nothing is lost for good
-        rest = replace(begun.search, restriction=Restriction(space))
-        result = replace(loop.run_search(rest, backend, hooks, result.trials), restriction=result.restriction)
+    result = loop.run_search(begun.search, ReplayBackend(recording), hooks)
     spent = time.perf_counter() - started
     return Replayed(
         hw=hw,

@@ -53,7 +53,7 @@ class Watched(Restriction):
     def contest(self, laws: Sequence[str]) -> Restriction:
         """The same as without anybody watching."""
         self.told(self.contested | set(laws))
-        return Watched(self.space, self.rules, self.contested | set(laws), self.told)
+        return super().contest(laws)
 
 
 @dataclass
@@ -194,8 +194,7 @@ def cell(task: Task) -> Cell:
         course = Course(one.goal, plant.false, least)
         result = searched(one, restriction, Manner(task.strategy, seed, task.audit), course)
         courses.append(course)
-        tried = course.evaluated + course.dropped
-        early.append(not result.interrupted and course.arrived is None and tried < len(one.space))
+        early.append(not result.interrupted and course.arrived is None)
     return Cell(
         sweep=task.sweep,
         kind=plant.kind if plant.false or not plant.laws else f"true {plant.kind}",
@@ -226,7 +225,7 @@ class Manner:
 
 def searched(one: Sweep, restriction: Restriction, manner: Manner, course: Course) -> Result:
     """One search through the live loop, which ends when `course` has seen enough."""
-    watched = Watched(restriction.space, restriction.rules, restriction.contested, course.contest)
+    watched = Watched(restriction.space, restriction.rules, restriction.contested, told=course.contest)
     budget = Budget(len(one.space), None, manner.audit)
     search = RunningSearch(watched, partial(registry.make, manner.strategy), budget, manner.seed)
     return replayed(one.run.id, search, course.trial)

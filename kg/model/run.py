@@ -136,10 +136,17 @@ class Candidate(Model, frozen=True, kw_only=True):
 
 
 class Audit(Model, frozen=True, kw_only=True):
-    """What the audit share saw: removed configurations tried, and laws they contradicted."""
+    """What the audit share saw.
+
+    Attributes:
+        trials: Configurations tried that laws hide.
+        contradicted: Laws that the search contradicts.
+        suspended: Laws that it went on without although nothing contradicted them: law -> why, in words.
+    """
 
     trials: int = 0
     contradicted: tuple[Id, ...] = ()
+    suspended: dict[Id, str] = {}
 
 
 class Run(Model, frozen=True, kw_only=True):

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
     from spak.tunable import op as op
-    from spak.tuner.engine.audit import Finding as Finding
     from spak.tuner.engine.budget import Budget as Budget
     from spak.tuner.engine.surroundings import Surroundings as Surroundings
+    from spak.tuner.engine.tally import Finding as Finding
     from spak.tuner.errors import TunerError as TunerError
     from spak.tuner.first import First as First
     from spak.tuner.first import first as first
@@ -151,7 +151,7 @@ _HOMES = {
     "spak.library": ("Library", "diff", "load", "revision"),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("op",),
-    "spak.tuner.engine.audit": ("Finding",),
+    "spak.tuner.engine.tally": ("Finding",),
     "spak.tuner.engine.budget": ("Budget",),
     "spak.tuner.engine.surroundings": ("Surroundings",),
     "spak.tuner.errors": ("TunerError",),

@@ -12,13 +12,12 @@ from spak.kg.model.run import Failure, Measurement, Trial
 from spak.kg.space.space import Space
 from spak.tunable import Tunable
 from spak.tuner.chance import Purpose, stream
-from spak.tuner.engine.audit import Finding
 from spak.tuner.engine.loop import Searcher
 from spak.tuner.engine.opening import Manner, Opening, opening
+from spak.tuner.engine.tally import Finding
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import SearchTarget, recorded
 from spak.tuner.knowledge.part import part
-from spak.tuner.knowledge.restriction import Restriction
 
 OBJECTIVE = "time"
 """What is told, and ranks: the median time of a launch, in microseconds."""
@@ -32,6 +31,7 @@ class SessionResult:
         trials: In the order they were told; `origin` says why each was tried.
         best: The fastest that ran correctly; None if none did.
         contested: Ids of laws that the trials contradict; they have no more effect in this session.
+        suspended: Laws that it goes on without although nothing contradicts them: id -> why, in words.
         findings: What the trials say of laws that speak against their configurations.
     """
 
@@ -39,6 +39,7 @@ class SessionResult:
     best: Trial | None
     contested: tuple[str, ...]
     findings: tuple[Finding, ...]
+    suspended: Mapping[str, str]
 
 
 class Session:
@@ -52,7 +53,6 @@ class Session:
         """Begin."""
         self._first = opening.search
         self._searcher = Searcher(opening.search, OBJECTIVE)
-        self._contested: frozenset[str] = frozenset()
         self.strategy = opening.strategy
         """Name of the strategy."""
 
@@ -64,17 +64,12 @@ class Session:
     def ask(self) -> dict[str, Scalar] | None:
         """The configuration to try next; None when the budget is spent or all was asked for.
 
-        What laws removed comes when all else was told, so that nothing is lost for good.
+        What laws removed comes when all else was asked for, so that nothing is lost for good.
         """
         searcher = self._searcher
         if not self._first.budget.left(len(searcher.trials) + len(searcher.open), 0.0):
             return None
         asked = searcher.ask(1)
-        if not asked and not searcher.open and searcher.restriction.removed.any():
-            self._contested = searcher.restriction.contested
-            self._searcher = Searcher(replace(self._first, restriction=Restriction(self.space)), OBJECTIVE)
-            self._searcher.restore(searcher.trials)
-            asked = self._searcher.ask(1)
         return dict(asked[0].configuration) if asked else None
 
     def tell(
@@ -132,8 +127,8 @@ class Session:
     def result(self) -> SessionResult:
         """What it came to so far."""
         found = self._searcher.result(0.0)
-        contested = self._contested | found.restriction.contested
-        return SessionResult(found.trials, self.best, tuple(sorted(contested)), found.findings)
+        laws = found.restriction
+        return SessionResult(found.trials, self.best, tuple(sorted(laws.contested)), found.findings, laws.suspended)
 
 
 def begin(asked: Tunable, manner: Manner) -> Session:

@@ -124,11 +124,11 @@ def test_what_is_no_configuration_or_was_told_is_refused(conv):
 
 def test_a_kernel_that_no_law_root_knows_is_searched_under_the_laws_it_inherits(hard, conv):
     """Values and restrictions are the caller's; the default comes first."""
-    own = spak.op("mine", {"bx": [32, 64, 96], "by": [1, 2]}, restrictions=["bx * by <= 128"], is_a=["conv"])
+    own = spak.op("mine", {"bx": [32, 64, 96, 128], "by": [1, 2, 3, 4]}, restrictions=["bx * by <= 256"], is_a=["conv"])
     session = conv.session(own, hw="one", budget=spak.Budget(trials=3, audit=0.0))
     asked = [session.ask() for _ in range(3)]
     assert asked[0] == {"bx": 32, "by": 1}
-    assert all(one["bx"] > 32 and one["bx"] * one["by"] <= 128 for one in asked[1:])
+    assert all(one["bx"] > 32 and one["bx"] * one["by"] <= 256 for one in asked[1:])
 
 
 def test_a_large_space_is_searched_in_part(conv):

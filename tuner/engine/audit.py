@@ -1,185 +1,108 @@
-"""No law may hide its own counter-evidence: what to try where the laws say not to look, and what it says of them."""
+"""No law may hide its own counter-evidence: what to try where the laws say not to look."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from spak.kg.evidence.judge import MIN_REFERENCES
-from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import Bound
-from spak.kg.model.run import Measurement, Trial
+from spak.kg.model.run import Trial
 from spak.kg.space.factors import Codes, Mask
-from spak.tuner.chance import Ties
+from spak.tuner.chance import Indices, Ties
+from spak.tuner.engine.tally import AxisTally, LawTally, Tally
 from spak.tuner.knowledge.restriction import Restriction, Rule
-
-Agreement = Literal["agrees", "contradicts", "open"]
-
-SLOWDOWN = "slowdown"
-FAILURE = "failure_rate"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one trial says of one law that names its configuration.
+class Aside:
+    """A configuration that was compiled and, by its features, not evaluated.
 
     Attributes:
-        outcome: `open` where the trial cannot tell: the law is about time and nothing was timed.
-        effect: What was observed, by effect name.
-        at_most: Effects that the claim bounds from above only.
+        trial: How a run file records it if it stays so.
+        laws: Every law about compiled features that names it, with power or without.
+        unsafe: Whether one of them is about safety: it is never evaluated.
     """
 
-    law: str
-    outcome: Agreement
-    effect: dict[str, float]
-    at_most: frozenset[str] = frozenset()
+    trial: Trial
+    laws: frozenset[str]
+    unsafe: bool
 
 
 class Audits:
-    """Configurations that laws remove or postpone, those first whose removal would cost most if the law were wrong.
+    """Configurations that laws hide, those first whose removal would cost most if the law were wrong.
 
-    In turn from each law, the one that names most first. Of what a law names, what no other law speaks against; of
-    that, in one round what differs least from the best trial so far, in the next what differs least from the default:
-    only the law stands between it and a trial.
+    In turn from each law, in each round the one that hides most first. Of what a law names, what no other law speaks
+    against; of that, in one round what differs least from the best trial so far, in the next what differs least from
+    the default: only the law stands between it and a trial. Of a collapsed axis the best trials with another value of
+    it. Of a suspended law, beside which too little else was tried to judge it by, what it does not name.
     """
 
-    def __init__(self, restriction: Restriction, rng: np.random.Generator) -> None:
-        self._restriction, self._space = restriction, restriction.space
-        rules = [rule for rule in restriction.live if rule.is_audited and rule.named is not None]
-        self._rules = sorted(rules, key=lambda rule: -rule.count)
+    def __init__(self, restriction: Restriction, tallies: Mapping[str, Tally], rng: np.random.Generator) -> None:
+        """Begin the turns; `tallies` by law."""
+        self._restriction, self._space, self._tallies = restriction, restriction.space, tallies
+        self._rules = [
+            rule for rule in restriction.rules if rule.id in tallies and rule.id not in restriction.contested
+        ]
         self._unsafe = np.zeros(len(restriction.space), np.bool_)
         for rule in restriction.live:
             if rule.is_safety and rule.named is not None:
                 self._unsafe |= rule.named
         self._ties = Ties(rng)
         self._default = restriction.space.default_codes
-        self._turn = 0
+        self._queue: list[Rule] = []
+        self._round = 0
 
-    def next(self, taken: Iterable[int], best: int | None) -> int | None:
-        """The next to audit, none of `taken`; None if every configuration that a law names is. `best` is the best trial's."""
+    def next(self, taken: Collection[int], best: int | None, asides: Mapping[int, Aside]) -> int | None:
+        """The next to audit; None if there is nothing that would tell more.
+
+        Args:
+            taken: What was tried, is out, or was set aside.
+            best: The best trial's.
+            asides: What laws about compiled features hide.
+        """
         free = ~self._unsafe
         free[list(taken)] = False
-        for _ in self._rules:
-            turns, place = divmod(self._turn, len(self._rules))
-            self._turn += 1
-            nearest_to = self._default if best is None or turns % 2 else self._space.at([best])[0]
-            found = self._nearest(self._rules[place], free, nearest_to)
+        for _ in range(2 * len(self._rules)):
+            if not self._queue:
+                self._queue = sorted(self._rules, key=lambda rule: _num_hidden(rule, free, asides))
+                self._round += 1
+            rule = self._queue.pop()
+            codes = self._default if best is None or self._round % 2 == 0 else self._space.at([best])[0]
+            found = self._of(rule, free, codes, asides)
             if found is not None:
                 return found
         return None
 
-    def _nearest(self, rule: Rule, free: Mask, codes: Codes | None) -> int | None:
-        assert rule.named is not None  # noqa: S101 - others are not audited
+    def _of(self, rule: Rule, free: Mask, codes: Codes | None, asides: Mapping[int, Aside]) -> int | None:
+        """What tells most of `rule`, near `codes`."""
+        tally = self._tallies[rule.id]
+        if isinstance(tally, AxisTally):
+            twins = (self._space.index(twin) for twin in tally.twins())
+            return next((index for index in twins if index is not None and free[index]), None)
+        if rule.named is None:
+            return self._nearest(np.array([i for i, aside in asides.items() if _hides(rule, aside)], np.int64), codes)
+        if isinstance(tally, LawTally) and tally.lacks_others and rule.id in self._restriction.suspended:
+            return self._nearest(np.flatnonzero(~rule.named & free), codes)
         rows = np.flatnonzero(rule.named & free)
+        others = self._restriction.penalty[rows]  # its own weight is in each of them
+        return self._nearest(rows[others == others.min(initial=np.iinfo(np.int16).max)], codes)
+
+    def _nearest(self, rows: Indices, codes: Codes | None) -> int | None:
+        """The one of `rows` that differs from `codes` in fewest parameters."""
         if not len(rows):
             return None
-        others = self._restriction.penalty[rows]  # its own weight is in each of them
-        rows = rows[others == others.min()]
         if codes is not None:
-            distance = self._space.distance(codes)[rows]
+            distance = (self._space.at(rows) != codes).sum(axis=1)
             rows = rows[distance == distance.min()]
         return self._ties.first(rows)
 
 
-class LawTally:
-    """How one law stands in a search: the trials it names, and the best of those it does not.
-
-    Every trial is judged once against each best there was, not against all after each trial.
-    """
-
-    def __init__(self, rule: Rule, objective: str) -> None:
-        """Nothing is known yet of `rule`; `objective` is the measurement that ranks."""
-        self.rule, self._objective = rule, objective
-        self._named: list[Trial] = []
-        self._others = 0
-        self._best: Measurement | None = None
-        self._num_judged = 0
-
-    def note(self, trial: Trial, *, is_named: bool) -> None:
-        """Take in a finished trial."""
-        if is_named:
-            self._named.append(trial)
-            return
-        mine = next((m for m in trial.measurements if m.name == self._objective), None)
-        if mine is None or trial.invalidity != "correct":
-            return
-        self._others += 1
-        is_better = self._best is None or mine.value < self._best.value
-        if is_better:
-            self._best = mine
-        if is_better or self._others == MIN_REFERENCES:
-            self._num_judged = 0
-
-    def findings(self) -> Iterator[Finding]:
-        """What every trial that the law names says of it, against the best of the others so far."""
-        return (self._judge(trial) for trial in self._named)
-
-    def is_contradicted(self) -> bool:
-        """Whether a trial that was not judged against this best yet contradicts the law."""
-        fresh, self._num_judged = self._named[self._num_judged :], len(self._named)
-        return any(self._judge(trial).outcome == "contradicts" for trial in fresh)
-
-    def _judge(self, trial: Trial) -> Finding:
-        best = self._best if self._others >= MIN_REFERENCES else None
-        return judge_trial(self.rule, trial, objective=self._objective, best=best)
+def _hides(rule: Rule, aside: Aside) -> bool:
+    return rule.id in aside.laws and not aside.unsafe
 
 
-def judge_trial(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:
-    """What `trial`, whose configuration `rule` names, says of its law against the `best` so far, if there is one.
-
-    A `slowdown` is judged only if the objective is `time`, never by a prediction.
-    """
-    effect, outcomes = {}, set[Agreement]()
-    for name, bound in rule.law.claim.effect.items():
-        low_high = _observed(name, trial, objective, best)
-        if low_high is None:
-            outcomes.add("open")
-            continue
-        low, high = low_high
-        effect[name] = (low + high) / 2
-        outcomes.add(_compare(bound, low, high))
-    outcome: Agreement = "open"
-    if "contradicts" in outcomes:
-        outcome = "contradicts"
-    elif outcomes == {"agrees"}:
-        outcome = "agrees"
-    at_most = frozenset(name for name, bound in rule.law.claim.effect.items() if bound.at_least is None)
-    return Finding(rule.id, outcome, effect, at_most)
-
-
-def _compare(bound: Bound, low: float, high: float) -> Agreement:
-    """A bound is contradicted only if the whole interval lies beyond it, and agrees only if all of it is within."""
-    if (bound.at_least is not None and high < bound.at_least) or (bound.at_most is not None and low > bound.at_most):
-        return "contradicts"
-    inside = (bound.at_least is None or low >= bound.at_least) and (bound.at_most is None or high <= bound.at_most)
-    return "agrees" if inside else "open"
-
-
-def _observed(name: str, trial: Trial, objective: str, best: Measurement | None) -> tuple[float, float] | None:
-    """95 % interval of the effect `name` in `trial`; None where the trial does not tell."""
-    if name == FAILURE:
-        failed = float(trial.invalidity != "correct")
-        return failed, failed
-    if name in COMPILED_FEATURES:
-        value = trial.value(name)
-        return None if value is None else (value, value)
-    mine = next((m for m in trial.measurements if m.name == "time"), None)
-    if name != SLOWDOWN or objective != "time" or mine is None or best is None:
-        return None
-    return _low(mine) / _high(best), _high(mine) / _low(best)
-
-
-def _low(measurement: Measurement) -> float:
-    return measurement.value if measurement.low is None else measurement.low
-
-
-def _high(measurement: Measurement) -> float:
-    return measurement.value if measurement.high is None else measurement.high
-
-
-def contradicted(findings: Sequence[Finding]) -> list[str]:
-    """Laws that a finding contradicts, sorted."""
-    return sorted({finding.law for finding in findings if finding.outcome == "contradicts"})
+def _num_hidden(rule: Rule, free: Mask, asides: Mapping[int, Aside]) -> int:
+    if rule.named is None:
+        return sum(_hides(rule, aside) for aside in asides.values())
+    return int((rule.named & free).sum())

@@ -10,19 +10,16 @@ import numpy as np
 
 from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import Configuration
-from spak.kg.model.run import Failure, Measurement, Trial
+from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.factors import Codes
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Indices, Purpose, stream
-from spak.tuner.engine.audit import Audits, Finding, LawTally
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.lead import Lead
+from spak.tuner.engine.doubt import Doubt, hidden_by, is_aside
+from spak.tuner.engine.tally import Finding
 from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.strategy.base import Observation, SpaceView, Strategy
-
-REMOVED_BY_LAW = "RemovedByLaw"
-"""`Failure.type` of a configuration that a law about compiled features removed before it was evaluated."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +62,7 @@ class Result:
         indices: Place of each trial's configuration in the space.
         restriction: The laws as they ended, with those the search found contradicted.
         findings: What the trials say of the laws that name their configurations, judged against the final best.
+        num_unsafe: Configurations that were not tried because of safety, where nothing else was left to try; else 0.
     """
 
     trials: tuple[Trial, ...]
@@ -74,6 +72,7 @@ class Result:
     audited: int
     elapsed_s: float
     interrupted: bool
+    num_unsafe: int = 0
 
 
 def run_search(search: RunningSearch, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
@@ -124,7 +123,7 @@ class _Running:
         return True
 
     def _evaluate(self, requests: list[Request]) -> Iterator[tuple[Request, Trial]]:
-        """Compile, apply the laws about compiled features, then evaluate what is left, what they postpone last."""
+        """Compile, set aside what laws about compiled features hide, then evaluate the rest, what they postpone last."""
         if not any(rule.after is not None for rule in self.searcher.restriction.live):
             yield from self.backend.evaluate(requests)
             return
@@ -132,11 +131,13 @@ class _Running:
         last: list[Request] = []
         for request, features in zip(requests, self.backend.features(requests), strict=True):
             rules = self.searcher.speaking_of(request.configuration, features or {})
-            removing = next((rule for rule in rules if rule.power is Power.REMOVE), None)
-            if removing is not None and request.origin == "strategy":
-                yield request, _removed(request, removing, features or {})
-            else:
+            hiding = next((rule for rule in rules if _hides(rule, request.origin)), None)
+            if hiding is None:
                 (last if rules else first).append(request)
+            else:
+                aside = _aside(request, hiding, features or {})
+                self.hooks.record(aside)
+                self.searcher.set_aside(request.index, aside)
         for part in (first, last):
             if part:
                 yield from self.backend.evaluate(part)
@@ -162,38 +163,41 @@ class Searcher:
     best: tuple[float, int] | None = None
 
     def __post_init__(self) -> None:
-        self.restriction = self.search.restriction
-        self.space = self.restriction.space
-        audited = [rule for rule in self.restriction.live if rule.is_audited]
-        self.standings = {rule.id: LawTally(rule, self.objective) for rule in audited}
-        laws = self.restriction.order(self._stream(Purpose.LAW_ORDER)) if self.restriction.rules else None
+        self.space = self.search.restriction.space
+        self.doubt = Doubt(self.search.restriction, self.objective, partial(stream, self.search.seed))
+        laws = self._law_order() if self.restriction.rules else None
         self.order = laws if self.search.order is None else self.search.order
-        self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))
-        self.lead = Lead(self.space, self._stream(Purpose.LEAD))
         self._start_strategy()
 
-    def _stream(self, purpose: Purpose) -> np.random.Generator:
-        """Chance for one purpose; another after each time that laws fell."""
-        return stream(self.search.seed, purpose, len(self.restriction.contested))
+    @property
+    def restriction(self) -> Restriction:
+        """The laws as they stand."""
+        return self.doubt.restriction
 
     def restore(self, done: Sequence[Trial]) -> None:
         """Take over the trials of a journal."""
         for trial in done:
             index = self.space.index(trial.configuration)
-            if index is not None:
+            if index is None:
+                continue
+            if is_aside(trial):
+                self.set_aside(index, trial)
+            else:
                 self.take(index, trial)
         self.reconsider()
 
     def result(self, elapsed_s: float, *, interrupted: bool = False) -> Result:
         """What was found so far."""
+        aside = list(self.doubt.remaining())
         return Result(
-            trials=tuple(self.trials),
-            indices=tuple(self.indices),
+            trials=(*self.trials, *(trial for _, trial in aside)),
+            indices=(*self.indices, *(index for index, _ in aside)),
             restriction=self.restriction,
-            findings=tuple(found for standing in self.standings.values() for found in standing.findings()),
+            findings=self.doubt.findings(),
             audited=sum(trial.origin == "audit" for trial in self.trials),
             elapsed_s=elapsed_s,
             interrupted=interrupted,
+            num_unsafe=self._num_unsafe(),
         )
 
     def ask(self, count: int) -> list[Request]:
@@ -205,7 +209,7 @@ class Searcher:
             return []
         chosen: list[tuple[int, str]] = []
         default = self.space.default_index
-        if default is not None and default not in self.tried:
+        if default is not None and self._is_free(default) and not self.restriction.unsafe[default]:
             chosen.append((default, "default"))
         audited = self.num_audited + sum(origin == "audit" for origin in self.open.values())
         due = self.search.budget.audits_due(len(self.trials) + len(self.open), count) - audited
@@ -223,18 +227,23 @@ class Searcher:
         self.trials.append(trial)
         self.indices.append(index)
         self.num_audited += trial.origin == "audit"
-        naming = {rule.id for rule in self._rules_naming(index, trial)}
-        for standing in self.standings.values():
-            standing.note(trial, is_named=standing.rule.id in naming)
         self.tried.add(index)
         value = self._value(trial)
         if value is not None and (self.best is None or value < self.best[0]):
             self.best = (value, index)
-        if value is not None:
-            self.lead.note(value, index)
+        self.doubt.note(index, trial, value)
         row = self._row(index)
         if row is not None:
             self.strategy.tell([Observation(row, value)])
+
+    def set_aside(self, index: int, trial: Trial) -> None:
+        """Note that laws hide configuration `index` by what it was compiled to; to the strategy it failed."""
+        self.open.pop(index, None)
+        self.tried.discard(index)
+        self.doubt.set_aside(index, trial)
+        row = self._row(index)
+        if row is not None:
+            self.strategy.tell([Observation(row, None)])
 
     def speaking_of(self, configuration: Configuration, features: Mapping[str, float]) -> list[Rule]:
         """Laws about compiled features that speak against a configuration which has these."""
@@ -242,42 +251,60 @@ class Searcher:
 
     def reconsider(self) -> None:
         """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
-        laws = {name for name, standing in self.standings.items() if standing.is_contradicted()}
-        laws -= self.restriction.contested
-        if laws:
-            before = self.restriction
-            after = self.restriction = before.contest(sorted(laws))
-            self.lead.free((before.removed | before.postponed) & ~(after.removed | after.postponed))
-            self.order = after.order(self._stream(Purpose.LAW_ORDER))
-            self.audits = Audits(self.restriction, self._stream(Purpose.AUDIT))
-            self._start_strategy()
+        if self.doubt.reconsider():
+            self._start_again()
+
+    def _is_free(self, index: int) -> bool:
+        return index not in self.tried and index not in self.doubt.asides
 
     def _take_audits(self, count: int) -> list[int]:
         found: list[int] = []
         best = None if self.best is None else self.best[1]
-        taken = self.tried if self.space.default_index is None else {*self.tried, self.space.default_index}
+        taken = {*self.tried, *self.doubt.asides}
+        taken |= set() if self.space.default_index is None else {self.space.default_index}
         while len(found) < count:
-            index = self.audits.next({*taken, *found}, best)
+            index = self.doubt.audit({*taken, *found}, best)
             if index is None:
                 break
             found.append(index)
         return found
 
     def _propose(self, count: int, taken: set[int]) -> list[int]:
-        """Every second one from what fallen laws had hidden, while there is such a lead; the rest from the strategy."""
+        """Every second one from what fallen laws had hidden, while there is such a lead; the rest from the strategy.
+
+        When that has no more, what laws still hide comes too.
+        """
         found: list[int] = []
         while len(found) < count:
             self.num_proposed += 1
-            lead = self.lead.next(self.tried | taken | set(found)) if self.num_proposed % 2 else None
+            out = {*self.tried, *self.doubt.asides, *taken, *found}
+            lead = self.doubt.lead.next(out) if self.num_proposed % 2 else None
             if lead is not None:
                 found.append(lead)
                 continue
-            asked = self.strategy.ask(1 if self.lead.is_open else count - len(found))
-            if not asked:
+            asked = self.strategy.ask(1 if self.doubt.lead.is_open else count - len(found))
+            if asked:
+                found += [index for row in asked if (index := int(self.allowed[row])) not in out]
+            elif self.doubt.give_way():
+                self._start_again()
+            else:
                 break
-            rows = [int(self.allowed[row]) for row in asked]
-            found += [index for index in rows if index not in self.tried and index not in taken and index not in found]
         return found
+
+    def _num_unsafe(self) -> int:
+        """Configurations that only laws about safety keep from being tried; 0 while there are others."""
+        unsafe = self.restriction.unsafe.copy()
+        unsafe[[index for index, aside in self.doubt.asides.items() if aside.unsafe]] = True
+        tried = np.zeros(len(self.space), np.bool_)
+        tried[list(self.tried)] = True
+        return int((unsafe & ~tried).sum()) if (unsafe | tried).all() else 0
+
+    def _law_order(self) -> Indices:
+        return self.restriction.order(stream(self.search.seed, Purpose.LAW_ORDER, self.doubt.num_changes))
+
+    def _start_again(self) -> None:
+        self.order = self._law_order()
+        self._start_strategy()
 
     def _start_strategy(self) -> None:
         """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
@@ -288,7 +315,7 @@ class Searcher:
             order = (np.cumsum(~removed, dtype=np.int32) - 1)[order[~removed[order]]]
         self.strategy = self.search.strategy()
         view = SpaceView(len(self.allowed), self.space.cardinalities, order, partial(_codes, self.space, self.allowed))
-        self.strategy.start(view, self._stream(Purpose.STRATEGY))
+        self.strategy.start(view, stream(self.search.seed, Purpose.STRATEGY, self.doubt.num_changes))
         told = zip(map(self._row, self.indices), self.trials, strict=True)
         known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
         if known:
@@ -298,15 +325,6 @@ class Searcher:
         """Where the strategy sees configuration `index`; None if the laws remove it."""
         return None if self.restriction.removed[index] else int(np.searchsorted(self.allowed, index))
 
-    def _rules_naming(self, index: int, trial: Trial) -> list[Rule]:
-        """Laws that speak against a trial's configuration, by its parameters or by its compiled features."""
-        if trial.failure is not None and trial.failure.type == REMOVED_BY_LAW:
-            return []
-        features = {m.name: m.value for m in trial.measurements}
-        values = {**self.space.setting.names, **trial.configuration, **features}
-        restriction = self.search.restriction
-        return [*restriction.speaking_of(index), *restriction.after_compiling(values)]
-
     def _value(self, trial: Trial) -> float | None:
         return trial.value(self.objective) if trial.invalidity == "correct" else None
 
@@ -315,10 +333,15 @@ def _codes(space: Space, rows: Indices) -> Codes:
     return space.codes if len(rows) == len(space) else space.codes[rows]
 
 
-def _removed(request: Request, rule: Rule, features: dict[str, float]) -> Trial:
+def _hides(rule: Rule, origin: str) -> bool:
+    """Whether a law that names a compiled configuration keeps it from being evaluated; only safety exempts nothing."""
+    return rule.power is Power.REMOVE and (origin == "strategy" or rule.is_safety)
+
+
+def _aside(request: Request, rule: Rule, features: dict[str, float]) -> Trial:
     """A configuration that was compiled and, by its features, not evaluated."""
     return request.trial(
         invalidity="constraints",
-        failure=Failure(type=REMOVED_BY_LAW, message=f"{rule.id}: {rule.law.title}"),
+        failure=hidden_by(rule),
         measurements=tuple(Measurement(name=name, value=value) for name, value in features.items()),
     )

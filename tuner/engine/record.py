@@ -17,9 +17,9 @@ from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.law import EvidenceVerdict, Tier
 from spak.kg.model.run import Audit, Kernel, LawVerdict, Run, Trial
 from spak.tuner.backend.base import Provenance
-from spak.tuner.engine.audit import Finding, contradicted
 from spak.tuner.engine.loop import Result
 from spak.tuner.engine.session import SearchTask
+from spak.tuner.engine.tally import Finding, contradicted
 
 _NOT_IN_ID = re.compile(r"[^a-z0-9_.-]+")
 _MAX_ID = 100
@@ -70,7 +70,11 @@ def searched(frame: Run, hardware: Mapping[str, Hardware], result: Result) -> Ru
     """
     return msgspec.structs.replace(
         experiment(frame, hardware, result.trials),
-        audit=Audit(trials=result.audited, contradicted=tuple(contradicted(result.findings))),
+        audit=Audit(
+            trials=result.audited,
+            contradicted=tuple(contradicted(result.findings)),
+            suspended=dict(result.restriction.suspended),
+        ),
         tested=tuple(_verdicts(result.findings, frame.problem)),
     )
 

@@ -12,9 +12,10 @@ from spak.kg.law.kinds.base import Power
 from spak.kg.law.statement import evidence_text
 from spak.kg.model.base import Model, Scalar
 from spak.tuner.backend.base import Backend
-from spak.tuner.engine.audit import contradicted
-from spak.tuner.engine.loop import REMOVED_BY_LAW, Result
+from spak.tuner.engine.doubt import ALL_TRIED, is_aside
+from spak.tuner.engine.loop import Result
 from spak.tuner.engine.session import SearchTask
+from spak.tuner.engine.tally import contradicted
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
 SHOWN_FEATURES = ("registers", "spill_bytes", "smem_bytes", "threads", "ctas_per_sm")
@@ -83,7 +84,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
         removed, postponed: Of what was searched.
         failed: Trials without a result.
         audited: Trials where laws say not to look.
-        removed_after_compiling: Trials that a law ended by their compiled features.
+        removed_after_compiling: Configurations that were compiled and, by a law about compiled features, not tried.
     """
 
     feasible: int
@@ -103,6 +104,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
         objective: What ranks: `time` (measured) or `predicted_time`, in microseconds.
         default: The op's default configuration's row, None if it failed or is infeasible.
         contradicted: Laws that this run contradicts.
+        suspended: Laws that it went on without although nothing contradicts them -> why, in words.
         answer: The last screen: which configuration, why, what was not tried and on whose evidence.
         run: Path of the run file; empty if none was written.
     """
@@ -117,6 +119,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     default: RankedRow | None
     laws: tuple[LawEffect, ...]
     contradicted: tuple[str, ...]
+    suspended: dict[str, str]
     answer: tuple[str, ...]
     seconds: float
     interrupted: bool
@@ -138,11 +141,12 @@ def search_report(task: SearchTask, backend: Backend, feasible: int, result: Res
         default=next((row for row in ranked if row.origin == "default"), None),
         laws=tuple(_law_line(rule, result) for rule in result.restriction.rules),
         contradicted=tuple(contradicted(result.findings)),
+        suspended=dict(result.restriction.suspended),
         answer=(),
         seconds=result.elapsed_s,
         interrupted=result.interrupted,
     )
-    return msgspec.structs.replace(report, answer=tuple(_answer(report, result.restriction)))
+    return msgspec.structs.replace(report, answer=tuple(_answer(report, result)))
 
 
 def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
@@ -171,13 +175,13 @@ def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
 
 def _counts(feasible: int, result: Result) -> Counts:
     restriction = result.restriction
-    by_law = [t for t in result.trials if t.failure is not None and t.failure.type == REMOVED_BY_LAW]
+    by_law = [trial for trial in result.trials if is_aside(trial)]
     return Counts(
         feasible=feasible,
         searched=len(restriction.space),
         removed=int(restriction.removed.sum()),
         postponed=int(restriction.postponed.sum()),
-        tried=len(result.trials),
+        tried=len(result.trials) - len(by_law),
         failed=sum(t.invalidity != "correct" for t in result.trials) - len(by_law),
         audited=result.audited,
         removed_after_compiling=len(by_law),
@@ -186,17 +190,17 @@ def _counts(feasible: int, result: Result) -> Counts:
 
 def _law_line(rule: Rule, result: Result) -> LawEffect:
     own = [finding for finding in result.findings if finding.law == rule.id]
-    ended = [t.failure.message for t in result.trials if t.failure and t.failure.type == REMOVED_BY_LAW]
+    ended = [t.failure.message for t in result.trials if t.failure and is_aside(t)]
     cut = sum(message.startswith(f"{rule.id}:") for message in ended)
-    fallen = rule.id in result.restriction.contested
+    idle = _idle(rule, result.restriction)
     return LawEffect(
         id=rule.id,
         kind=kind_of(rule.law),
         status=rule.law.status,
         claim=meaning(rule.law).text,
         match=rule.match.hw,
-        power=Power.NOTHING.value if fallen else rule.power.value,
-        reason="contested: this search contradicts it" if fallen else rule.reason,
+        power=Power.NOTHING.value if idle else rule.power.value,
+        reason=idle or rule.reason,
         named=None if rule.named is None else rule.count,
         compiled=cut + (len(own) if rule.named is None else 0),
         tried=len(own),
@@ -206,7 +210,15 @@ def _law_line(rule: Rule, result: Result) -> LawEffect:
     )
 
 
-def _answer(report: SearchReport, restriction: Restriction) -> Iterator[str]:
+def _idle(rule: Rule, restriction: Restriction) -> str:
+    """Why the search went on without a law; empty if it did not."""
+    if rule.id in restriction.contested:
+        return "contested: this search contradicts it"
+    why = restriction.suspended.get(rule.id)
+    return f"suspended: {why}" if why else ""
+
+
+def _answer(report: SearchReport, result: Result) -> Iterator[str]:
     """Which configuration, why, what was not tried, and on whose evidence."""
     if not report.ranked:
         yield f"No configuration of {report.op} worked on {report.hw}; every failure is in the run file."
@@ -222,7 +234,18 @@ def _answer(report: SearchReport, restriction: Restriction) -> Iterator[str]:
         yield f"{ties} more {'is' if ties == 1 else 'are'} within {margin}: a tie."
     if word == "predicted":
         yield "Nothing was timed: run the same command on the GPU before you rely on it."
-    yield from _not_tried(report.counts, restriction)
+    yield from _not_tried(report.counts, result.restriction)
+    yield from _gone_on_without(result)
+
+
+def _gone_on_without(result: Result) -> Iterator[str]:
+    """Laws that left too little or contradicted each other, and why a search ended before its budget."""
+    for law, why in sorted(result.restriction.suspended.items()):
+        if why != ALL_TRIED:
+            yield f"Went on without {law}: {why}."
+    if result.num_unsafe:
+        rules = [rule.id for rule in result.restriction.live if rule.is_safety and rule.power is Power.REMOVE]
+        yield f"All else was tried: {result.num_unsafe} configurations are not safe by {', '.join(rules)}."
 
 
 def _against(best: RankedRow, default: RankedRow | None) -> str:

@@ -7,7 +7,7 @@ names before compiling is a mask over the space; what it says of compiled featur
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -85,11 +85,8 @@ class Rule:
 
     @property
     def is_audited(self) -> bool:
-        """Whether trials may tell something of it: it forbids, for a reason other than safety.
-
-        An axis that does not matter is collapsed, not forbidden; one trial of it says nothing.
-        """
-        return self.power in {Power.REMOVE, Power.POSTPONE} and meaning(self.law).is_audited
+        """Whether a search tests it: it removes, collapses or postpones, for a reason other than safety."""
+        return self.power in {Power.REMOVE, Power.POSTPONE} and not self.is_safety
 
 
 @dataclass(frozen=True)
@@ -99,21 +96,29 @@ class Restriction:
     Attributes:
         rules: One for each law that speaks of the op on the hardware, those without effect included.
         contested: Laws the search itself found contradicted: they neither remove nor postpone any more.
+        suspended: Laws that have no effect here although nothing contradicts them -> why, in words.
     """
 
     space: Space
     rules: tuple[Rule, ...] = ()
     contested: frozenset[str] = field(default_factory=frozenset)
+    suspended: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def live(self) -> tuple[Rule, ...]:
         """Rules that still have an effect."""
-        return tuple(r for r in self.rules if r.id not in self.contested and r.power is not Power.NOTHING)
+        idle = self.contested | self.suspended.keys()
+        return tuple(r for r in self.rules if r.id not in idle and r.power is not Power.NOTHING)
 
     @cached_property
     def removed(self) -> Mask:
         """(N,) what is not searched."""
         return self._union(Power.REMOVE)
+
+    @cached_property
+    def unsafe(self) -> Mask:
+        """(N,) what is not searched because it may hang the machine or give wrong numbers: nothing brings it back."""
+        return self._union(Power.REMOVE, is_safety=True)
 
     @cached_property
     def postponed(self) -> Mask:
@@ -135,7 +140,11 @@ class Restriction:
 
     def contest(self, laws: Sequence[str]) -> Restriction:
         """This restriction without the effect of `laws`."""
-        return Restriction(self.space, self.rules, self.contested | set(laws))
+        return replace(self, contested=self.contested | set(laws))
+
+    def suspend(self, laws: Mapping[str, str]) -> Restriction:
+        """This restriction without the effect of `laws`, and of no others that are not contested."""
+        return replace(self, suspended=dict(laws))
 
     def order(self, rng: np.random.Generator) -> Indices:
         """(N,) a permutation: by penalty, in random order where the laws say nothing; removed configurations last."""
@@ -156,10 +165,10 @@ class Restriction:
         asked = [(rule, rule.after) for rule in self.live if rule.after is not None]
         return [rule for rule, after in asked if after.all_names <= values.keys() and after.holds(values)]
 
-    def _union(self, power: Power) -> Mask:
+    def _union(self, power: Power, *, is_safety: bool = False) -> Mask:
         total = np.zeros(len(self.space), np.bool_)
         for rule in self.live:
-            if rule.power is power and rule.named is not None:
+            if rule.power is power and rule.named is not None and rule.is_safety >= is_safety:
                 total |= rule.named
         return total
 

@@ -37,10 +37,6 @@ class Avoid(Meaning[NegativeLaw]):
     about_effects = True
 
     @property
-    def is_audited(self) -> bool:
-        return True
-
-    @property
     def names(self) -> frozenset[str]:
         return parse(self.law.claim.avoid).all_names
 

@@ -178,14 +178,6 @@ class Meaning(ABC, Generic[L_co]):
         return False
 
     @property
-    def is_audited(self) -> bool:
-        """Whether trials of what it names tell something of it.
-
-        An axis that does not matter is collapsed, not forbidden; one trial of it says nothing.
-        """
-        return False
-
-    @property
     def check(self) -> str:
         """Name of the check that shows what it says of numbers; empty if it names none."""
         return ""

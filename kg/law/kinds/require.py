@@ -55,10 +55,6 @@ class Require(Meaning[InvariantLaw]):
         }
 
     @property
-    def is_audited(self) -> bool:
-        return not self.is_safety
-
-    @property
     def names(self) -> frozenset[str]:
         return parse(self.law.claim.require).all_names
 

@@ -7,6 +7,7 @@ import numpy as np
 from spak.kg.space.space import build
 from spak.tuner.engine.audit import Audits
 from spak.tuner.engine.lead import Lead
+from spak.tuner.engine.tally import tally
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, avoid, law, store
 
@@ -15,6 +16,11 @@ SPACE = build(OP, {}, FACTS)
 
 def restriction(*laws) -> Restriction:
     return restrict(SPACE, store(*laws), Context("card", TOOLCHAIN))
+
+
+def audits_of(found: Restriction) -> Audits:
+    tallies = {rule.id: tally(rule, "time", np.ones(len(SPACE), bool)) for rule in found.rules if rule.is_audited}
+    return Audits(found, tallies, np.random.default_rng(0))
 
 
 def distance(first: int, second: int) -> int:
@@ -29,20 +35,20 @@ def where(**wanted) -> int:
 def test_audits_take_turns_near_the_best_trial_and_near_the_default():
     """Only the law stands between such a configuration and a trial, so that it tells most."""
     wrong = restriction(avoid("wrong", "m == 32"))
-    audits, best = Audits(wrong, np.random.default_rng(0)), where(m=64, n=128, lat=1)
+    audits, best = audits_of(wrong), where(m=64, n=128, lat=1)
     default = SPACE.default_index
     named = [i for i in range(len(SPACE)) if SPACE.config(i)["m"] == 32]
-    first = audits.next((), best)
+    first = audits.next((), best, {})
     assert distance(first, best) == min(distance(i, best) for i in named)
-    second = audits.next((first,), best)
+    second = audits.next((first,), best, {})
     assert distance(second, default) == min(distance(i, default) for i in named if i != first)
 
 
 def test_laws_are_audited_in_turn_and_nothing_twice_until_all_is_taken():
     laws = restriction(avoid("one", "m == 32"), avoid("two", "n == 128"))
-    audits = Audits(laws, np.random.default_rng(0))
+    audits = audits_of(laws)
     taken: list[int] = []
-    while (index := audits.next(taken, where(m=64))) is not None:
+    while (index := audits.next(taken, where(m=64), {})) is not None:
         assert index not in taken
         taken.append(index)
     named = [i for i in range(len(SPACE)) if SPACE.config(i)["m"] == 32 or SPACE.config(i)["n"] == 128]
@@ -53,9 +59,9 @@ def test_laws_are_audited_in_turn_and_nothing_twice_until_all_is_taken():
 
 def test_audits_keep_away_from_what_is_unsafe():
     unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine"})
-    audits = Audits(restriction(unsafe, avoid("one", "m == 32")), np.random.default_rng(0))
+    audits = audits_of(restriction(unsafe, avoid("one", "m == 32")))
     taken: list[int] = []
-    while (index := audits.next(taken, None)) is not None:
+    while (index := audits.next(taken, None, {})) is not None:
         taken.append(index)
     assert taken
     assert all(SPACE.config(i)["lat"] <= 2 for i in taken)

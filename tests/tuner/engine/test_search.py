@@ -16,8 +16,9 @@ from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.space import Space, build
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
-from spak.tuner.engine.audit import LawTally, judge_trial
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.doubt import REMOVED_BY_LAW
+from spak.tuner.engine.tally import LawTally, judge_trial
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
@@ -74,12 +75,15 @@ def test_same_seed_same_trials(strategy):
     assert len(set(runs[0])) == 20
 
 
-def test_removed_configurations_are_not_tried_but_the_default_always_is():
-    """A hard law keeps the search out of what it names, except for the default configuration."""
+def test_removed_configurations_come_when_all_else_was_tried_but_the_default_always_does():
+    """A hard law keeps the search out of what it names, except for the default, until nothing else is left."""
     result = loop.run_search(search(avoid("slow", "m >= 64", at_least=1.05)), Formula(), hooks())
-    tried = [t.configuration for t in result.trials]
-    assert [t.origin for t in result.trials if t.configuration["m"] >= 64] == ["default"]
-    assert sum(c["m"] < 64 for c in tried) == (SPACE.holds(parse("m < 64"))).sum()
+    named = [t.configuration["m"] >= 64 for t in result.trials]
+    kept = int(SPACE.holds(parse("m < 64")).sum())
+    assert named == [True] + [False] * kept + [True] * (len(SPACE) - kept - 1)
+    assert result.trials[0].origin == "default"
+    few = loop.run_search(search(avoid("slow", "m >= 64", at_least=1.05), trials=kept), Formula(), hooks())
+    assert [t.origin for t in few.trials if t.configuration["m"] >= 64] == ["default"]
 
 
 def test_postponed_configurations_come_last_but_come():
@@ -161,14 +165,18 @@ def test_a_prediction_never_contradicts_a_law_about_time():
     assert not result.restriction.contested
 
 
-def test_feature_laws_remove_after_compiling():
-    """A hard law over compiled features saves the evaluation; the trial says which law, and the default is exempt."""
-    result = loop.run_search(search(avoid("spilling", "spill_bytes > 0")), Formula(), hooks())
-    cut = [t for t in result.trials if t.failure is not None]
+def test_feature_laws_set_aside_what_they_name_and_that_costs_no_trial():
+    """What was never evaluated is recorded with the law that hid it, after all trials; the default is exempt."""
+    recorded: list = []
+    law = avoid("spilling", "spill_bytes > 0", at_least=1.05)
+    result = loop.run_search(search(law, trials=20), Formula(), hooks(recorded))
+    tried, cut = result.trials[:20], result.trials[20:]
     assert cut
-    assert all(t.invalidity == "constraints" and t.failure.type == loop.REMOVED_BY_LAW for t in cut)
+    assert all(t.invalidity == "constraints" and t.failure.type == REMOVED_BY_LAW for t in cut)
     assert all("spilling" in t.failure.message and spill(t.configuration) for t in cut)
-    assert all(not spill(t.configuration) for t in result.trials if t.failure is None)
+    assert all(t.failure is None and not spill(t.configuration) for t in tried)
+    assert {SPACE.index(t.configuration) for t in recorded} == set(indices(result))
+    assert len(set(indices(result))) == len(result.trials)
 
 
 def test_soft_feature_laws_only_put_last_in_the_batch():
@@ -322,7 +330,7 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
     """What is judged once against each best is what judging everything anew after every trial finds."""
     restriction = restrict(SPACE, store(avoid("rule", "m >= 64", at_least=1.5)), Context("card", TOOLCHAIN))
     (rule,) = restriction.live
-    standing, fell, falls = LawTally(rule, "time"), False, False
+    standing, fell, falls = LawTally(rule, "time", np.ones(len(SPACE), bool)), False, False
     named: list[Trial] = []
     others: list[Measurement] = []
     for is_named, value, half in trials:
