@@ -30,11 +30,15 @@ from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import record, session
+from spak.tuner.engine.checking import executed
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.learn import writeback
 from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
 from spak.tuner.learn.writeback import LawEdit
+
+REPLAY = "replay"
+"""The backend that answers with recorded trials; of a law that names a check, that check makes new ones."""
 
 MAX_PROBLEMS = 4
 """Problem sizes tried anew unless more are asked for."""
@@ -100,6 +104,23 @@ def replay_law(law: Law, witnesses: Sequence[RunWitness]) -> Verification:
     return replace(_verified(law, witnesses, [*kept, *new], differing), unnoted=new)
 
 
+def with_check(found: Verification, law: Law, run: Run, laws: Laws) -> Verification:
+    """`found` and what its check says, executed now as `run`; unless that supports the law, they differ.
+
+    It changes no status: nothing was written. `kg verify LAW --probe` makes it evidence.
+    """
+    witness = RunWitness(run, laws)
+    named = f"{run.check}, executed now"
+    lines = tuple(replace(line, run=named) for line in _lines(law, witness, is_noted=True))
+    foreign = Judgement("inconclusive", reason=f"it is about op {run.op}, the law about {law.scope.op}")
+    said = witness.says(law) if witness.covers(law) else foreign
+    if said.verdict == "supports":
+        return replace(found, lines=(*found.lines, *lines))
+    seen = ", ".join(f"{name} {value:g}" for name, value in said.effect.items())
+    what = f"{said.verdict}: {seen or said.reason}; kg verify {law.id} --probe makes it evidence"
+    return replace(found, lines=(*found.lines, *lines), differing=(*found.differing, (named, what)))
+
+
 def witnesses(laws: Laws) -> list[RunWitness]:
     """Every run of the root that holds trials; of which laws they can speak is seen later.
 
@@ -144,6 +165,7 @@ class VerifyRequest:
     Attributes:
         hw: Where; empty: on the GPU found, or for the law's own hardware.
         num_problems: Most problem sizes.
+        probe: Whether a law about safety may be broken on purpose.
         write: Whether the run file and its evidence are written.
     """
 
@@ -153,6 +175,7 @@ class VerifyRequest:
     num_problems: int = MAX_PROBLEMS
     seed: int = 0
     write: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,6 +206,43 @@ def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
     law = laws.laws[request.law]
     if request.write:
         around.root.require_writable()
+    check_probe(law, request)
+    run = _checked(law, request, around) if meaning(law).check else _tried(law, request, around)
+    changes = writeback.changes(run, laws)
+    path = None
+    if request.write:
+        path = record.write_run(run, around.evidence)
+        around.say(f"run file: {path}")
+        writeback.apply(changes)
+    return Repetition(verified(law, run, laws), run, path, changes)
+
+
+def check_probe(law: Law, request: VerifyRequest) -> None:
+    """Refuse to break a law about safety unasked, and to ask for that where it is none.
+
+    Raises:
+        TunerError: If `probe` and the law, or `probe` and the backend, do not fit.
+    """
+    check, making = meaning(law).check, request.backend != REPLAY
+    if meaning(law).is_safety and not request.probe:
+        what = "what breaks it may hang a GPU or compute wrong numbers"
+        raise TunerError(f"{law.id}: {what}, so nothing tries it unasked; --probe does, in a process of its own")
+    if request.probe and not meaning(law).is_safety:
+        raise TunerError(f"{law.id}: it is not about safety, and every search tries what it names; leave out --probe")
+    if check and making:
+        raise TunerError(f"{law.id}: its check {check} shows its numbers, on a CPU; leave out --backend")
+    if not check and not making:
+        raise TunerError(f"{law.id}: it names no check, and replay makes no trials; use --backend gpu")
+
+
+def _checked(law: Law, request: VerifyRequest, around: Surroundings) -> Run:
+    """The check of the law, executed, as a run file."""
+    return executed([law], around.laws, request.seed, around.now())[law.id]
+
+
+def _tried(law: Law, request: VerifyRequest, around: Surroundings) -> Run:
+    """Configurations that the law names and others, on a backend, as a run file."""
+    laws = around.laws
     choice = chosen(around, request.backend)
     check_tier(law, choice.backend.tier)
     question = _question(law, request, choice, laws)
@@ -191,16 +251,9 @@ def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
     backend = around.open(choice.backend, around.task(question, request.seed))
     try:
         made = trials(test, laws, backend)
-        run = record.experiment(_frame(request, question, backend.provenance(), around), laws.hardware, made)
+        return record.experiment(_frame(request, question, backend.provenance(), around), laws.hardware, made)
     finally:
         backend.close()
-    changes = writeback.changes(run, laws)
-    path = None
-    if request.write:
-        path = record.write_run(run, around.evidence)
-        around.say(f"run file: {path}")
-        writeback.apply(changes)
-    return Repetition(verified(law, run, laws), run, path, changes)
 
 
 def _question(law: Law, request: VerifyRequest, choice: Choice, laws: Laws) -> session.SearchTask:
@@ -226,7 +279,7 @@ def _compiled_for(laws: Laws, hw: str) -> str:
 
 def _frame(request: VerifyRequest, question: session.SearchTask, provenance: Provenance, around: Surroundings) -> Run:
     task = replace(question, problem={}, problem_name=f"verify-{request.law}")
-    words = f"kg verify {request.law} --backend {request.backend} --hw {question.hw}"
+    words = f"kg verify {request.law} --backend {request.backend} --hw {question.hw}{' --probe' * request.probe}"
     return msgspec.structs.replace(
         record.frame(task, source_of(question.op.id), provenance, around.now()),
         flop_rule="",

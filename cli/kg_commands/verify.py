@@ -21,6 +21,7 @@ else:
 
 EXAMPLES = (
     ("kg verify sm120-fmha-128x128-spills", "each run that can speak: verdict, effect, and the status that gives"),
+    ("kg verify attention-finite-mask-floor --probe", "its check again on fresh inputs, written as evidence"),
     ("kg verify --all", "every law; exit 1 if its evidence is not what the recorded runs say"),
 )
 
@@ -34,7 +35,10 @@ def command(
     backend: Annotated[Backend, typer.Option(help="Judge recorded trials, or make new ones.")] = "replay",
     hw: Annotated[str, typer.Option(help="Where to try it; else the law's hardware, or the GPU found.")] = "",
     problems: Annotated[int, typer.Option(min=1, help="Most problem sizes for new trials.")] = 4,
-    seed: Annotated[int, typer.Option(help="Draws the configurations of new trials.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the configurations of new trials, and a check's inputs.")] = 0,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Break a law about safety on purpose, in a process of its own.")
+    ] = False,
     note: Annotated[
         bool, typer.Option("--note", help="With replay: add what recorded runs say and the law's file lacks.")
     ] = False,
@@ -43,33 +47,34 @@ def command(
     """Repeat a law's experiment; exit 0 if trials support it, 1 if they refute it, differ or cannot tell.
 
     Replay judges the law by every recorded run that can speak of it, and checks that its evidence is what the trials
-    of its runs say; it writes nothing but, with --note, what the evidence lacks. Compile and gpu try configurations that the law names, and others, at its
-    problem sizes, and write the run and what it says.
+    of its runs say; the check that an invariant names is executed too. It writes nothing but, with --note, what the
+    evidence lacks. Compile and gpu try configurations that the law names, and others, at its problem sizes, and write
+    the run and what it says; so does --probe with a law's check.
     """
     state = globals_of(ctx)
     library = open_library(state)
-    if everything == bool(law) or (everything and backend != "replay"):
+    if everything == bool(law) or (everything and (probe or backend != "replay")):
         raise KgError("name one law, or --all with --backend replay")
-    if note and backend != "replay":
+    if note and (probe or backend != "replay"):
         raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
     if note:
         open_root(state).require_writable()
     if everything:
-        _every(library, note=note)
+        _every(library, seed, note=note)
     library.laws.path("law", law)  # names the nearest if there is none
-    if backend == "replay":
-        _replayed(state, library, law, note=note)
+    if backend == "replay" and not probe:
+        _replayed(state, library, law, seed, note=note)
     else:
         from spak import VerifyRequest
 
-        _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run))
+        _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run, probe))
 
 
-def _every(library: Library, *, note: bool) -> None:
+def _every(library: Library, seed: int, *, note: bool) -> None:
     from spak import verify
     from spak.cli.render.verify import summary
 
-    found = verify(library)
+    found = verify(library, seed=seed)
     for one in found:
         typer.echo(summary(one))
         if note:
@@ -77,12 +82,12 @@ def _every(library: Library, *, note: bool) -> None:
     raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))
 
 
-def _replayed(state: Globals, library: Library, law: str, *, note: bool) -> None:
+def _replayed(state: Globals, library: Library, law: str, seed: int, *, note: bool) -> None:
     from spak import verify
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
 
-    (found,) = verify(library, [law])
+    (found,) = verify(library, [law], seed=seed)
     typer.echo(verification(found, Pen(state.colour)), nl=False)
     if note:
         _note(library, found)

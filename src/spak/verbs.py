@@ -11,6 +11,7 @@ from pathlib import Path
 from spak.kg.files.root import LawRoot
 from spak.library import Library
 from spak.tuner import verify as verification
+from spak.tuner.engine.checking import executed
 from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.verify import Verification
 
@@ -43,18 +44,26 @@ def _device() -> str:
     return "" if gpu is None else gpu.name
 
 
-def verify(library: Library, laws: Sequence[str] = ()) -> tuple[Verification, ...]:
+def verify(library: Library, laws: Sequence[str] = (), *, seed: int = 0) -> tuple[Verification, ...]:
     """Judge laws by every recorded run that can speak of them, and their evidence by its runs.
+
+    The check that a law names is executed as well, in a process of its own.
 
     Args:
         library: The laws and their runs.
         laws: Ids; empty means all.
+        seed: Draws the inputs and sizes of the checks.
 
     Raises:
         UnknownNameError: If there is no such law; carries the nearest.
-        InvalidFilesError: If a run file cannot be read.
+        InvalidFilesError: If a run file cannot be read, or a law names a check that there is not.
     """
     for law in laws:
         library.laws.path("law", law)
+    named = [library.laws.laws[law] for law in laws or library.laws.laws]
+    runs = executed(named, library.laws, seed, datetime.now(UTC))
     known = verification.witnesses(library.laws)
-    return tuple(verification.replay_law(library.laws.laws[law], known) for law in laws or library.laws.laws)
+    found = [(law, verification.replay_law(law, known)) for law in named]
+    return tuple(
+        verification.with_check(one, law, runs[law.id], library.laws) if law.id in runs else one for law, one in found
+    )

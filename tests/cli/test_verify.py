@@ -110,7 +110,9 @@ def test_all_is_quiet_where_everything_is_true(kg):
         (["sm90-fmha-v-latency-4-or-5", "--backend", "compile"], "use --backend gpu"),
         ([SPILLS, "--backend", "gpu"], "no NVIDIA GPU"),
         ([SPILLS, "--backend", "compile", "--hw", "h200"], "speaks of sm_120"),
-        (["attention-finite-mask-floor", "--backend", "compile"], "not compiled"),
+        (["attention-finite-mask-floor", "--backend", "gpu"], "nothing tries it unasked"),
+        (["attention-finite-mask-floor", "--probe", "--note"], "--note is for recorded runs"),
+        (["--all", "--probe"], "name one law"),
     ],
 )
 def test_bad_input_is_one_line_and_2(kg, words, message):

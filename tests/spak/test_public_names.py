@@ -94,7 +94,7 @@ FIELDS = {
     },
     "Trial": {"configuration", "invalidity", "measurements", "times", "problem", "origin", "failure"},
     "Verification": {"law", "lines", "differing", "before", "after", "reason", "unnoted"},
-    "VerifyRequest": {"law", "backend", "hw", "num_problems", "seed", "write"},
+    "VerifyRequest": {"law", "backend", "hw", "num_problems", "seed", "write", "probe"},
 }
 """Class -> fields that it must keep; it may have more."""
 

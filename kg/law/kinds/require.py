@@ -64,7 +64,9 @@ class Require(Meaning[InvariantLaw]):
 
     @property
     def test(self) -> EffectTest | None:
-        return None if self.is_safety else EffectTest(self.removal)
+        """What fails to run fails in any trial; numbers are for the claim's check to show."""
+        about = effect_subjects(self.law.claim.effect)
+        return None if not about or "numbers" in about else EffectTest(self.removal)
 
     @property
     def check(self) -> str:
@@ -76,7 +78,8 @@ class Require(Meaning[InvariantLaw]):
 
     @property
     def advice(self) -> str:
-        return f"{self.law.claim.require} must hold, otherwise {self.law.claim.otherwise.rstrip('.')}"
+        shown = f" (shown by the check {self.check})" if self.check else ""
+        return f"{self.law.claim.require} must hold, otherwise {self.law.claim.otherwise.rstrip('.')}{shown}"
 
     def verdict(self, known: Mapping[str, Scalar]) -> Verdict:
         kept = Verdict("for", "kept")
