@@ -10,10 +10,12 @@ and finds nothing. No measurement stands behind a generated run, and each says s
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -21,8 +23,9 @@ from msgspec.structs import replace
 
 from bench.run_file import rounded, write_run
 from spak.kg.evidence.witness import RunWitness
+from spak.kg.expression import Expression
 from spak.kg.files.loader import EVIDENCE, Laws, load
-from spak.kg.law.kinds import AnyLaw
+from spak.kg.law.kinds import AnyLaw, meaning
 from spak.kg.law.status import status
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Evidence, EvidenceRole, Law
@@ -44,6 +47,28 @@ BITE = {"slowdown": (1.1, 1.25, 1.5, 2.0), "spill_bytes": (1, 64, 256, 1024), "r
 """Effect -> lower bounds that generated laws claim of it."""
 
 NOTE = "Generated for a benchmark from trials of {source}; no measurement stands behind it."
+
+
+@dataclass
+class Said:
+    """What the laws about one op say already, so that no two of them contradict each other, whatever they are about."""
+
+    preferred: list[dict[str, Scalar]] = field(default_factory=list)
+    removed: list[Expression] = field(default_factory=list)
+
+    def takes(self, law: Law) -> bool:
+        """Whether no law prefers what another removes; then `law` is one of them."""
+        removal, prefer = meaning(law).removal, dict(meaning(law).preferred)
+        against = self.removed if prefer else []
+        if any(one.names <= prefer.keys() and one.partial(prefer) is True for one in against):
+            return False
+        if removal is not None and any(
+            removal.partial(one) is True for one in self.preferred if removal.names <= one.keys()
+        ):
+            return False
+        self.preferred += [prefer] if prefer else []
+        self.removed += [removal] if removal is not None else []
+        return True
 
 
 @dataclass(frozen=True)
@@ -69,9 +94,10 @@ def generate(source: Path, target: Path, count: int, *, seed: int = 0) -> None:
     laws = load(target)
     subjects = list(_subjects(laws))
     used = subjects[: max(2, -(-count // (LAWS_PER_RUN * RUNS_PER_SUBJECT)))]
+    said: defaultdict[str, Said] = defaultdict(Said)
     for place, subject in enumerate(used):
         share = count // len(used) + (place < count % len(used))
-        _add(laws, subject, share, random.Random(f"{seed} {subject.name}"))
+        _add(laws, (subject, said[subject.op.id]), share, random.Random(f"{seed} {subject.name}"))
 
 
 def _subjects(laws: Laws) -> Iterator[Subject]:
@@ -88,17 +114,16 @@ def _subjects(laws: Laws) -> Iterator[Subject]:
                 yield Subject(nodes[tier][place], laws.ops[op], run)
 
 
-def _add(laws: Laws, subject: Subject, count: int, rng: random.Random) -> None:
-    """Write `count` laws about a subject and as many runs as they need."""
+def _add(laws: Laws, about: tuple[Subject, Said], count: int, rng: random.Random) -> None:
+    """Write `count` laws about a subject, which agree with what is said, and as many runs as they need."""
+    subject, said = about
     runs = [_run(laws, subject, number, rng) for number in range(max(4, -(-count // LAWS_PER_RUN)))]
     for run in runs:
         write_run(run, laws.root / EVIDENCE)
     folder = laws.root / subject.hw / subject.op.id
     folder.mkdir(parents=True, exist_ok=True)
     witnesses = [RunWitness(run, laws) for run in runs]
-    statements = _statements(subject, rng)
-    for number in range(count):
-        law = _law(subject, f"generated-{subject.name}-{number:04d}", statements, witnesses, rng)
+    for law in itertools.islice(filter(said.takes, _laws(subject, witnesses, rng)), count):
         (folder / f"{law.id}.yaml").write_text(law_text(law))
 
 
@@ -174,16 +199,10 @@ def _condition(name: str, values: Sequence[Scalar], rng: random.Random) -> str:
     return f"{name} {rng.choice(('>=', '<=', '==', '!='))} {value}"
 
 
-def _law(
-    subject: Subject,
-    identifier: str,
-    statements: Iterator[dict[str, object]],
-    witnesses: Sequence[RunWitness],
-    rng: random.Random,
-) -> Law:
-    """The next statement that a run of the subject supports, with what that run and one or two others say of it."""
-    for claim in statements:
-        law = _stated(subject, identifier, claim)
+def _laws(subject: Subject, witnesses: Sequence[RunWitness], rng: random.Random) -> Iterator[Law]:
+    """Statements that a run of the subject supports, with what that run and one or two others say of them; no end."""
+    for number, claim in enumerate(_statements(subject, rng)):
+        law = _stated(subject, f"generated-{subject.name}-{number:06d}", claim)
         first, *others = rng.sample(witnesses, rng.choice((2, 3)))
         found = _entry(first, law, "suggested")
         if found.verdict != "supports":
@@ -192,8 +211,7 @@ def _law(
         said = [_entry(first, law, "suggested"), *(_entry(one, law, "independent") for one in others)]
         if all(entry.problems and entry.verdict != "refutes" for entry in said):
             judged = replace(law, evidence=tuple(said))
-            return replace(judged, status=status(judged))
-    raise AssertionError("statements do not end")
+            yield replace(judged, status=status(judged))
 
 
 def _stated(subject: Subject, identifier: str, claim: Mapping[str, object]) -> Law:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
+
 from spak.kg.checks import finding
 from spak.kg.errors import Problem
 from spak.kg.files.loader import Laws
-from spak.kg.law.conflict import Conflicts
+from spak.kg.law.conflict import Conflict, Conflicts
 from spak.kg.model.law import Law
 
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for each conflict between confirmed laws, a note for each other one."""
-    for conflict in Conflicts(laws).all():
+    inputs = (laws.hardware, laws.ops, *laws.laws.values())
+    parts = (b"conflicts", *map(msgspec.msgpack.encode, inputs))
+    for conflict in laws.ledger.remembered(parts, Conflicts(laws).all, list[Conflict]):
         one, other = (laws.laws[name] for name in conflict.laws)
         message = (
             f"{conflict.reason} (problem {conflict.problem}); {_evidence(one)}; {_evidence(other)}; narrow one scope"

@@ -112,6 +112,8 @@ class Expression:
 
     def partial(self, values: Mapping[str, Scalar]) -> Expression | bool:
         """What is left when some names have values: true, false, or an expression over the rest."""
+        if self.all_names <= values.keys():
+            return scalar.truth(scalar.plain(scalar.evaluate_scalar(self.root, values)))
         rest = scalar.reduce(self.root, values)
         if isinstance(rest, tree.Const):
             return scalar.truth(rest.value)
@@ -122,7 +124,7 @@ class Expression:
         return Expression(scalar.negation(self.root))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)
 def parse(text: str) -> Expression:
     """Parse `text`.
 

@@ -45,13 +45,19 @@ _ENDINGS = (".yaml", ".yml", *_RUN_ENDINGS)
 
 
 class Contents(Model, frozen=True, kw_only=True):
-    """The files of a law root by kind and id; `files` has their paths relative to the root, of runs too."""
+    """The files of a law root by kind and id.
+
+    Attributes:
+        files: Kind -> id -> path relative to the root; of runs too.
+        misplaced: Kind -> id -> field of the first key that is not in canonical order, of the files that have one.
+    """
 
     laws: dict[str, AnyLaw]
     hardware: dict[str, Hardware]
     ops: dict[str, Op]
     systems: dict[str, System]
     files: dict[str, dict[str, str]]
+    misplaced: dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -270,6 +276,7 @@ class _Loading:
         self.problems: list[Problem] = []
         self.found: dict[str, dict[str, Any]] = {kind: {} for kind in _COLLECTIONS}
         self.files: dict[str, dict[str, str]] = {kind: {} for kind in (*_COLLECTIONS, "run")}
+        self.misplaced: dict[str, dict[str, str]] = {}
         self.stems: dict[str, set[str]] = {kind: set() for kind in self.files}
 
     def take(self, relative: str) -> None:
@@ -291,7 +298,7 @@ class _Loading:
             self.stems["run"].add(identifier)
 
     def _take_yaml(self, relative: str, kind: str) -> None:
-        from spak.kg.files import validate, yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+        from spak.kg.files import fmt, validate, yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
 
         path = self.root / relative
         stem = relative.rpartition("/")[2].removesuffix(".yaml")
@@ -309,6 +316,9 @@ class _Loading:
         if self._is_new(kind, model.id, relative):
             self.found[kind][model.id] = model
             self.files[kind][model.id] = relative
+            field = fmt.misplaced(document.value, kind)
+            if field is not None:
+                self.misplaced.setdefault(kind, {})[model.id] = field
 
     def _is_new(self, kind: str, identifier: str, relative: str) -> bool:
         first = self.files[kind].get(identifier)
@@ -322,4 +332,8 @@ class _Loading:
 
     def contents(self) -> Contents:
         """What was right."""
-        return Contents(files=self.files, **{name: self.found[kind] for kind, name in _COLLECTIONS.items()})
+        return Contents(
+            files=self.files,
+            misplaced=self.misplaced,
+            **{name: self.found[kind] for kind, name in _COLLECTIONS.items()},
+        )

@@ -6,11 +6,12 @@ problem size decides, is no conflict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import combinations, combinations_with_replacement, product
 from math import prod
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -24,6 +25,9 @@ from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from spak.kg.space.combinations import Combinations
 
 MAX_COMBINATIONS = 20_000
 """Settings tried when asking whether two laws leave any; two laws together name few parameters."""
@@ -155,18 +159,19 @@ class Conflicts:
                 continue
             spoken = [law for law in removing if law.scope.op in self._ops_above(op.id)]
             space = CommonGround(op)
-            probes = space.probes()
+            probes = _Probes(space.probes())
             for problem in space.problems.values():
                 by_mask: dict[int, list[Law]] = {}
+                known = {hw: {**problem, **self._facts(hw)} for hw in {law.scope.hw for law in spoken}}
                 for law in spoken:
-                    values = problem | self._facts(law.scope.hw)
-                    mask = sum(1 << place for place, probe in enumerate(probes) if _removes(law, values | probe))
-                    by_mask.setdefault(mask, []).append(law)
-                for one, other in _covering(by_mask, (1 << len(probes)) - 1):
+                    by_mask.setdefault(probes.removed(law, known[law.scope.hw]), []).append(law)
+                for one, other in _covering(by_mask, probes.all):
                     pair = (min(one.id, other.id), max(one.id, other.id))
-                    if pair not in seen and len(seen) < MAX_PAIRS:
+                    if pair not in seen:
                         seen.add(pair)
                         yield one, other
+                    if len(seen) == MAX_PAIRS:
+                        return
 
     def _space(self, one: Law, other: Law) -> CommonGround | None:
         """The op both laws speak about, if their scopes overlap."""
@@ -210,6 +215,26 @@ def _may_decide(text: str, tunable: frozenset[str], settings: Mapping[str, Scala
     return tunable <= settings.keys() or " or " in text or "not " in text
 
 
+class _Probes:
+    """A few configurations of an op; what a law removes of them is worked out once for what its expression names."""
+
+    def __init__(self, configurations: Sequence[Mapping[str, Scalar]]) -> None:
+        self._configurations = configurations
+        self._removed: dict[tuple[str, tuple[Scalar | None, ...]], int] = {}
+        self.all = (1 << len(configurations)) - 1
+
+    def removed(self, law: Law, known: Mapping[str, Scalar]) -> int:
+        """A bit for each configuration that `law` surely removes where `known` holds."""
+        removal = meaning(law).removal
+        if removal is None or not inside(law.scope, known).surely:
+            return 0
+        key = (removal.text, tuple(known.get(name) for name in sorted(removal.all_names)))
+        if key not in self._removed:
+            gone = (removal.partial({**known, **one}) is True for one in self._configurations)
+            self._removed[key] = sum(1 << place for place, is_gone in enumerate(gone) if is_gone)
+        return self._removed[key]
+
+
 def _covering(by_mask: Mapping[int, Sequence[Law]], full: int) -> Iterator[tuple[Law, Law]]:
     """Pairs of laws whose masks together have every bit of `full`."""
     for one, other in combinations_with_replacement(sorted(by_mask), 2):
@@ -248,22 +273,15 @@ class CommonGround:
         conditions = [parse(condition.require) for condition in self.op.conditions]
         return [probe for probe in probes if all(condition.partial(probe) is not False for condition in conditions)]
 
-    def settings(self, names: Iterable[str]) -> Iterator[dict[str, Scalar]]:
-        """Every combination of values of the op's parameters among `names`, the others at their defaults.
+    def settings(self, names: Collection[str]) -> Combinations | None:
+        """Every combination of values of the op's parameters among `names`, feasible or not; None if there are too many."""
+        from spak.kg.space.combinations import Combinations  # noqa: PLC0415 - NumPy only where settings are compared
 
-        Nothing if there are more than MAX_COMBINATIONS. Conditions are applied by the caller.
-        """
-        varied = [name for name in self.op.parameters if name in set(names)]
-        if prod(len(self.op.parameters[name].values) for name in varied) > MAX_COMBINATIONS:
-            return
-        rest = {name: parameter.default for name, parameter in self.op.parameters.items()}
-        for values in product(*(self.op.parameters[name].values for name in varied)):
-            yield rest | dict(zip(varied, values, strict=True))
-
-
-def _removes(law: Law, values: Mapping[str, Scalar]) -> bool:
-    """Whether `law` surely removes every configuration with these values."""
-    return _left_of(law, values) is True and inside(law.scope, values).surely
+        varied = {name: parameter.values for name, parameter in self.op.parameters.items() if name in names}
+        if prod(map(len, varied.values())) > MAX_COMBINATIONS:
+            return None
+        rest = {name: parameter.default for name, parameter in self.op.parameters.items() if name not in varied}
+        return Combinations(varied, rest)
 
 
 def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
@@ -275,22 +293,16 @@ def _left_of(law: Law, values: Mapping[str, Scalar]) -> Expression | bool:
 def _nothing_left(one: Law, other: Law, space: CommonGround) -> Conflict | None:
     """A conflict if two removing laws leave no setting of the parameters that they and the op's conditions name."""
     conditions = [parse(condition.require) for condition in space.op.conditions]
-    named = frozenset().union(*(removal.names for law in (one, other) if (removal := meaning(law).removal) is not None))
+    removals = [removal for law in (one, other) if (removal := meaning(law).removal) is not None]
+    named = frozenset().union(*(removal.names for removal in removals))
     named |= {name for condition in conditions if condition.names & named for name in condition.names}
+    settings = space.settings(named)
+    if settings is None:
+        return None
     for name, problem in space.problems.items():
-        if not all(inside(law.scope, problem).surely for law in (one, other)):
-            continue
-        tried = False
-        for setting in space.settings(named):
-            values = problem | setting
-            if any(condition.partial(values) is False for condition in conditions):
-                continue
-            tried = True
-            if not (_removes(one, values) or _removes(other, values)):
-                break
-        else:
-            if tried:
-                first, second = sorted((one.id, other.id))
-                reason = f"{first} and {second} together leave no configuration of {space.op.id}"
-                return Conflict((first, second), reason, name)
+        speak = all(inside(law.scope, problem).surely for law in (one, other))
+        if speak and settings.any_left(conditions, removals, problem) is False:
+            first, second = sorted((one.id, other.id))
+            reason = f"{first} and {second} together leave no configuration of {space.op.id}"
+            return Conflict((first, second), reason, name)
     return None
