@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from spak.cli import completion
+from spak.cli import completion, terminal
 from spak.cli.arguments import make_light
 from spak.kg.visible import line as one_line
 
@@ -204,6 +204,7 @@ def build_app(*, registry: Mapping[str, CommandEntry], help_text: str, default: 
             ),
         ] = None,
     ) -> None:
+        ctx.color = True  # typer would take escapes out of text for a pipe; a screen shows them
         ctx.obj = Globals(laws=laws or None, colour=_wants_colour())
 
     return get_command(app)
@@ -220,6 +221,11 @@ def run_app(command: Any, name: str, args: Sequence[str] | None = None) -> int:
 
     Bad input ends in one line on stderr.
     """
+    with terminal.screens():
+        return _run(command, name, args)
+
+
+def _run(command: Any, name: str, args: Sequence[str] | None) -> int:
     try:
         code = _exit_code(command, name, args)
         sys.stdout.flush()

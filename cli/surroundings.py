@@ -12,6 +12,7 @@ from pathlib import Path
 from spak.cli.app import Globals
 from spak.cli.progress import Progress
 from spak.cli.roots import cache_directory, open_library
+from spak.cli.terminal import behind
 from spak.tuner.engine.surroundings import Surroundings
 from spak.verbs import here
 
@@ -30,7 +31,7 @@ class _Voice:
         print(sentence, file=sys.stderr)  # noqa: T201 - progress goes to stderr
 
     def watch(self, trials: int | None, seconds: float | None) -> Callable[[int, float], None]:
-        self._progress = Progress(sys.stderr, trials, seconds)
+        self._progress = Progress(behind(sys.stderr), trials, seconds)
         return self._progress.show
 
     def end(self) -> None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_LEADING = re.compile(r"^(?:[-+](?=\s)|[#>]|\[(?=[ xX]\])|\d+(?=[.)](?:\s|$)))")
+"""What makes a list, a heading, a quote or a task of a text at the start of a line."""
+
+_MARKUP = re.compile(r"[\\`*|]|(?<=\S)~|(?<!\w)_|_(?!\w)|\](?=[(:\[])|<|&(?=#|\w+;)")
+_ENTITIES = {"&": "&amp;", "<": "&lt;"}
+_LINK = re.compile(r"(?i)[@#](?=\w)|:(?=//)|(?<=www)\.|(?<=\bgh)-(?=\d)")
+"""What GitHub makes a link or a mention of; it does so after Markdown's own escapes are gone."""
 
 
 def visible(text: str, keep: str = "\n\t") -> str:
@@ -19,6 +28,28 @@ def visible(text: str, keep: str = "\n\t") -> str:
 def line(text: str) -> str:
     """`text` as it may stand in one line of a log, such as a file's name."""
     return visible(text, keep="")
+
+
+def as_markdown(text: str, code: str = "") -> str:
+    """`text` as one line of Markdown, in a table too, that shows it as it is: no markup, no HTML, no link, no mention.
+
+    What stands between two of the character `code` is shown as code.
+    """
+    parts = line(" ".join(text.split())).split(code) if code else [line(" ".join(text.split()))]
+    if len(parts) % 2 == 0:
+        parts[-2:] = [code.join(parts[-2:])]  # the last one has no other
+    shown = "".join(_code(part) if place % 2 else _plain(part) for place, part in enumerate(parts))
+    return _LEADING.sub(lambda mark: f"{mark[0]}\\" if mark[0].isdigit() else f"\\{mark[0]}", shown)
+
+
+def _plain(text: str) -> str:
+    escaped = _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
+    return _LINK.sub(r"\g<0>&#8203;", escaped)
+
+
+def _code(text: str) -> str:
+    """Nothing acts in code but a bar, which ends a cell, and a backtick, which ends the code."""
+    return "`" + text.replace("|", "\\|").replace("`", "'") + "`" if text.strip() else ""
 
 
 def _is_seen(sign: str) -> bool:

@@ -32,6 +32,7 @@ def command(
     from spak import InvalidFilesError, load
     from spak.cli.render.findings import FINDINGS_FORMATS
     from spak.cli.roots import cache_directory, is_chosen, root_of
+    from spak.cli.terminal import obeyed
 
     root = root_of(globals_of(ctx)).path
     wanted = paths or []
@@ -43,7 +44,8 @@ def command(
     except InvalidFilesError as error:
         problems, summary = error.problems, "not every file can be used"
     problems = [problem for problem in problems if is_chosen(Path(problem.path), root, wanted)]
-    typer.echo(FINDINGS_FORMATS[form](problems), nl=False)
+    text = FINDINGS_FORMATS[form](problems)
+    typer.echo(obeyed(text) if form == "github" else text, nl=False)
     counts = {level: sum(problem.severity == level for problem in problems) for level in ("error", "finding", "note")}
     shown = ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items())
     typer.echo(f"{summary}: {shown}", err=True)

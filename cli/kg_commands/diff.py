@@ -38,6 +38,7 @@ def command(
     from spak.cli.render import diff as render_diff
     from spak.cli.render.text import Pen
     from spak.cli.roots import root_of
+    from spak.cli.terminal import obeyed
 
     state = globals_of(ctx)
     root, compiler = open_root(state).path, asked_toolchain(toolchain)
@@ -50,7 +51,7 @@ def command(
         elif form == "github":
             folder = root_of(state).path
             paths = {name: (folder / path).as_posix() for name, path in new.laws.paths.get("law", {}).items()}
-            typer.echo(render_diff.github(found, paths), nl=False)
+            typer.echo(obeyed(render_diff.github(found, paths)), nl=False)
         else:
             typer.echo(render_diff.diff_text(found, Pen(state.colour)), nl=False)
     if found:

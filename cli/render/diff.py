@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import msgspec
 
@@ -13,6 +14,7 @@ from spak.kg.diff.effect import Effect
 from spak.kg.diff.report import Difference, Item
 from spak.kg.law.kinds.base import Power
 from spak.kg.model.figures import counted
+from spak.kg.visible import as_markdown, line
 
 MARKER = "<!-- kg diff -->"
 """First line of the Markdown: by it the one comment of a pull request is found and updated."""
@@ -53,9 +55,14 @@ def diff_markdown(difference: Difference) -> str:
     if difference.items:
         out += _table(difference.items)
     if difference.spaces:
-        out += ["", "**Spaces**", "", *(f"- {_safe(words.space_line(space))}" for space in difference.spaces)]
+        out += ["", "**Spaces**", "", *(f"- {as_markdown(words.space_line(space))}" for space in difference.spaces)]
     if difference.nodes:
-        out += ["", "**Other files**", "", *(f"- `{name}` {what}" for name, what in difference.nodes.items())]
+        out += [
+            "",
+            "**Other files**",
+            "",
+            *(f"- `{name}` {as_markdown(what)}" for name, what in difference.nodes.items()),
+        ]
     size = sum(map(len, out)) + len(out)
     shown = 0
     for place, item in enumerate(difference.items):
@@ -92,11 +99,11 @@ def _table(items: Sequence[Item]) -> list[str]:
 
 
 def _row(item: Item) -> str:
-    effects = "<br>".join(_safe(words.effect_text(effect)) for effect in item.effects) or "nothing"
+    effects = "<br>".join(as_markdown(words.effect_text(effect)) for effect in item.effects) or "nothing"
     flags = [said for label, said in words.lines(item) if label == "ALERT"]
     if flags:
-        effects += "".join(f"<br>**{_safe(flag)}**" for flag in flags[:2])
-    return f"| {_sign(item)} | `{item.change.id}` | {_safe(words.aspects(item))} | {effects} |"
+        effects += "".join(f"<br>**{as_markdown(flag)}**" for flag in flags[:2])
+    return f"| {_sign(item)} | `{item.change.id}` | {as_markdown(words.aspects(item))} | {effects} |"
 
 
 def _sign(item: Item) -> str:
@@ -109,15 +116,9 @@ def _sign(item: Item) -> str:
 
 
 def _details(item: Item) -> str:
-    rows = "\n".join(f"- **{label}** {_safe(said)}" for label, said in words.lines(item))
+    rows = "\n".join(f"- **{label}** {as_markdown(said)}" for label, said in words.lines(item))
     opened = " open" if item.red_flag else ""
-    return f"\n<details{opened}><summary><code>{item.change.id}</code> {_safe(words.aspects(item))}</summary>\n\n{rows}\n\n</details>"
-
-
-def _safe(text_: str) -> str:
-    """Law text inside Markdown: no cell breaks, no markup, no mention of a user by accident."""
-    table = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "*": "\\*", "_": "\\_", "`": "\\`", "@": "@&#8203;"}
-    return "".join(table.get(sign, sign) for sign in text_)
+    return f"\n<details{opened}><summary><code>{item.change.id}</code> {escape(line(words.aspects(item)))}</summary>\n\n{rows}\n\n</details>"
 
 
 def json(difference: Difference) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from spak.cli.terminal import MARK
+
 WIDTH = 80
 """Columns of everything printed for people; the same on a terminal and in a pipe."""
 
@@ -42,7 +44,7 @@ VERB_STYLES = {
 
 @dataclass(frozen=True)
 class Pen:
-    """Writes with ANSI styles or without; what it writes is otherwise the same."""
+    """Writes with styles, for a `Screen` to show, or without; what it writes is otherwise the same."""
 
     colour: bool
 
@@ -51,7 +53,7 @@ class Pen:
         if not (self.colour and styles and text):
             return text
         codes = ";".join(_CODES[style] for style in styles)
-        return f"\x1b[{codes}m{text}\x1b[0m"
+        return f"{MARK}[{codes}m{text}{MARK}[0m"
 
 
 def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import networkx as nx
 
 from spak.kg.answers.graph import Graph
+from spak.kg.visible import line, visible
 
 _SHAPES = {
     "hardware": "box3d",
@@ -31,12 +32,12 @@ def _to_json(graph: Graph) -> str:
         f' "{name}": [\n' + ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in data[name]) + "\n ]"
         for name in ("nodes", "edges")
     ]
-    return '{"directed": true, "multigraph": true,\n' + ",\n".join(lines) + "\n}\n"
+    return visible('{"directed": true, "multigraph": true,\n' + ",\n".join(lines) + "\n}\n")
 
 
 def to_graphml(graph: Graph) -> str:
     """GraphML, as yEd and Gephi read it."""
-    return "\n".join(nx.generate_graphml(graph)) + "\n"
+    return visible("\n".join(nx.generate_graphml(graph)) + "\n")
 
 
 def to_dot(graph: Graph) -> str:
@@ -57,7 +58,7 @@ def to_mermaid(graph: Graph) -> str:
     names = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     lines = ["flowchart LR"]
     for node, data in graph.nodes(data=True):
-        label = '"' + _label(data).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;") + '"'
+        label = '"' + line(_label(data)).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;") + '"'
         lines.append(f"  {names[node]}{_BRACKETS.get(data['kind'], '[{}]').format(label)}")
     lines += [f"  {names[start]} -->|{data['verb']}| {names[end]}" for start, end, data in graph.edges(data=True)]
     return "\n".join([*lines, ""])
@@ -78,5 +79,5 @@ def _label(data: Mapping[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    escaped = visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
     return f'"{escaped}"'

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spak.kg.files.loader import Laws
+from spak.kg.visible import visible
 from spak.tuner.report.choose import ReportRequest, choose_runs
 from spak.tuner.report.document import Document
 from spak.tuner.report.html import page
@@ -30,12 +31,12 @@ class Report:
     @property
     def html(self) -> str:
         """One page that needs nothing else; raises TunerError if jinja2 is not installed."""
-        return page(self.document)
+        return visible(page(self.document))
 
     @property
     def markdown(self) -> str:
         """Plain text, one sentence a line."""
-        return markdown(self.document)
+        return visible(markdown(self.document))
 
 
 def report(request: ReportRequest, laws: Laws) -> Report:

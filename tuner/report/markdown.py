@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from spak.kg.visible import as_markdown
 from spak.tuner.report.document import Block, Bullets, Caution, Document, Figure, Paragraph, Table
 
 _SENTENCE_END = re.compile(r"(?<=[a-z0-9)`%]\.) (?=[A-Z`])")
@@ -12,9 +13,9 @@ _SENTENCE_END = re.compile(r"(?<=[a-z0-9)`%]\.) (?=[A-Z`])")
 
 def markdown(document: Document) -> str:
     """`document` as Markdown, figures by their captions."""
-    lines = [f"# {document.title}", "", document.subtitle, ""]
+    lines = [f"# {_inline(document.title)}", "", _inline(document.subtitle), ""]
     for section in document.sections:
-        lines += [f"## {section.title}", ""]
+        lines += [f"## {_inline(section.title)}", ""]
         for block in section.blocks:
             lines += [*_block(block), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -22,16 +23,20 @@ def markdown(document: Document) -> str:
 
 def _block(block: Block) -> Iterator[str]:
     if isinstance(block, Paragraph):
-        yield _sentences(block.text)
+        yield _sentences(_inline(block.text))
     elif isinstance(block, Caution):
-        yield "> " + _sentences(f"**Note.** {block.text}").replace("\n", "\n> ")
+        yield "> " + _sentences(f"**Note.** {_inline(block.text)}").replace("\n", "\n> ")
     elif isinstance(block, Bullets):
-        yield from (f"{block.summary}:", "") if block.summary else ()
-        yield from (f"- {item}" for item in block.items)
+        yield from (f"{_inline(block.summary)}:", "") if block.summary else ()
+        yield from (f"- {_inline(item)}" for item in block.items)
     elif isinstance(block, Figure):
-        yield f"*Figure (in the HTML page): {block.caption}*"
+        yield f"*Figure (in the HTML page): {_inline(block.caption)}*"
     else:
         yield from _table(block)
+
+
+def _inline(text: str) -> str:
+    return as_markdown(text, code="`")
 
 
 def _sentences(text: str) -> str:
@@ -39,9 +44,9 @@ def _sentences(text: str) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield f"*{table.caption}*"
+    yield f"*{_inline(table.caption)}*"
     yield ""
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (table.header, *table.rows)]
+    cells = [[_inline(cell) for cell in row] for row in (table.header, *table.rows)]
     columns = [
         (max(3, *map(len, column)), side)
         for column, side in zip(zip(*cells, strict=True), table.alignment, strict=True)

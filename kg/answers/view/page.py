@@ -14,6 +14,8 @@ from functools import cache
 from importlib import resources
 from string import Template
 
+from spak.kg.visible import visible
+
 SCRIPTS = ("data.js", "address.js", "dom.js", "map.js", "list.js", "figures.js", "detail.js", "main.js")
 """Script files in the order in which they are joined; each only uses names of those before it when it is loaded."""
 
@@ -26,7 +28,7 @@ def html(document_json: str) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     return Template(_asset("page.html")).substitute(
-        policy=policy, style=style, script=script, data=_packed(document_json)
+        policy=policy, style=style, script=script, data=_packed(visible(document_json))
     )
 
 

@@ -10,6 +10,7 @@ from spak.cli.render import query as render_query
 from spak.cli.render.explain import account, explanation
 from spak.cli.render.lineage import lineage_lines
 from spak.cli.render.text import WIDTH, Pen, side_by_side, wrap
+from spak.cli.terminal import MARK
 from spak.kg.answers.explain import explain
 from spak.kg.answers.lineage import lineage
 from spak.kg.answers.query import Ask, query
@@ -40,7 +41,7 @@ def test_everything_fits_80_columns_and_colour_changes_nothing_else(text):
     assert max(map(len, plain.splitlines())) <= WIDTH
     assert "\x1b" not in plain
     assert coloured != plain
-    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    assert re.sub(rf"{MARK}\[[\d;]*m", "", coloured) == plain
 
 
 def test_a_table_whole():
