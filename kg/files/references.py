@@ -99,6 +99,7 @@ def _law(world: _World, law: Law) -> Found:
     yield from _toolchains(law)
     if scope.op in world.contents.ops:
         yield from _law_names(world, law)
+    yield from (Flaw(flaw.field, flaw.message, at_key=flaw.at_key) for flaw in meaning(law).flaws())
     for mention in meaning(law).mentions():
         yield from _mentioned(world, law, mention)
     if (law.status == "withdrawn") != (law.withdrawn is not None):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from spak.kg.files.claim_schema import narrow_claims
 from spak.kg.law.kinds import KINDS, AnyLaw
 from spak.kg.model import run as recorded
 from spak.kg.model.hardware import Hardware
@@ -34,7 +35,10 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema(kind: str) -> dict[str, Any]:
     """The published schema of `law`, `hardware`, `op`, `system` or `run` files."""
-    return {"$schema": _DIALECT, "title": f"{kind} file", **msgspec.json.schema(MODELS[kind])}
+    document = {"$schema": _DIALECT, "title": f"{kind} file", **msgspec.json.schema(MODELS[kind])}
+    if kind in {"law", "run"}:
+        narrow_claims(document)
+    return document
 
 
 def schema_text(kind: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.figures import number_text
@@ -42,15 +42,20 @@ SUBJECT_TIERS: Mapping[EffectSubject, Tier] = {
 """EffectSubject -> the tier that can show such an effect."""
 
 
-class BoundRange(NamedTuple):
+@dataclass(frozen=True)
+class BoundRange:
     """From where to where a bound is a claim, both inclusive."""
 
     least: float
     most: float
 
+    def holds(self, value: float) -> bool:
+        """Whether a bound of this value is a claim; one that is no number is in no range."""
+        return self.least <= value <= self.most
+
     def __str__(self) -> str:
         """`1.05 to 1000000`."""
-        return " to ".join(map(number_text, self)) if self.least < self.most else number_text(self.least)
+        return " to ".join(dict.fromkeys(number_text(end) for end in (self.least, self.most)))
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,23 @@ class KnownEffect:
         """The tier that can show it."""
         return SUBJECT_TIERS[self.about]
 
+    @property
+    def sides(self) -> dict[str, BoundRange]:
+        """`at_least`, `at_most` -> where such a bound alone is a claim."""
+        both = {"at_least": self.at_least, "at_most": self.at_most}
+        return {side: where for side, where in both.items() if where is not None}
+
+    @property
+    def narrowing(self) -> BoundRange | None:
+        """Where an upper bound beside a lower one narrows the claim; None where there is nothing to narrow."""
+        is_open = self.at_least is not None and self.at_least.least < self.at_least.most
+        return self.at_most or (self.at_least if is_open else None)
+
+    @property
+    def needs(self) -> str:
+        """What a claim about it must state: `at_least (1.05 to 1000000)`."""
+        return " or ".join(f"{side} ({where})" for side, where in self.sides.items())
+
 
 _SLOWER = f"differences of time below {TIME_NOISE:g} are noise, and nothing is faster than the best"
 _CUDA = "CUDA C++ Programming Guide, technical specifications per compute capability"
@@ -105,14 +127,14 @@ FEATURE_VALUES: Mapping[str, BoundRange] = {name: span for name, (span, _) in _F
 
 def _feature(name: str) -> KnownEffect:
     """A whole number: a bound that its least value meets, or its greatest, is met by all."""
-    (least, most), why = _FEATURE_RANGES[name]
+    possible, why = _FEATURE_RANGES[name]
     return KnownEffect(
         unit="as above",
         what=COMPILED_FEATURES[name],
         kinds=("negative", "positive"),
         about="code",
-        at_least=BoundRange(least + 1, most),
-        at_most=BoundRange(least, most - 1),
+        at_least=BoundRange(possible.least + 1, possible.most),
+        at_most=BoundRange(possible.least, possible.most - 1),
         why=why,
     )
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from spak.kg.law.effects import effect_subjects
+from spak.kg.law.effects import EFFECTS, effect_subjects
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.scope import Match
-from spak.kg.law.status import occasion_doubt
+from spak.kg.law.status import occasion_doubt, status
 from spak.kg.law.toolchain import holds_for, is_stale
 from spak.kg.model.hardware import compute_capability
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Status
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
 
@@ -40,6 +41,33 @@ class SearchPlace:
     store: Store
     hw: str
     toolchain: str = ""
+
+
+class _Same:
+    """A law that is equal to itself alone: laws hold mappings, which have no hash."""
+
+    def __init__(self, law: Law) -> None:
+        self.law = law
+
+    def __hash__(self) -> int:
+        return id(self.law)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.law is other.law
+
+
+@lru_cache(maxsize=1 << 16)
+def _computed(same: _Same) -> Status:
+    """The status that the evidence gives, worked out once for each law that a store holds."""
+    return status(same.law)
+
+
+def followed_status(law: Law) -> Status:
+    """The status that a search goes by: a file's word that a law is confirmed is never believed, its evidence is.
+
+    A word that says less is: it only takes power away, and `kg check` finds it.
+    """
+    return _computed(_Same(law)) if law.status == "confirmed" else law.status
 
 
 def bearing(law: Law, search: SearchPlace, match: Match | None = None, *, granted: bool = False) -> Bearing:
@@ -72,18 +100,25 @@ def _nothing(law: Law, match: Match | None, *, granted: bool) -> Iterator[str]:
         yield f"it is about {law.scope.op}, which {match.op_via[0]} is not"
     if match is not None and match.condition and not granted:
         yield f"whether {match.condition} is not known here"
-    if law.status in DEAD:
-        yield f"it is {law.status}"
+    if followed_status(law) in DEAD:
+        yield _standing_text(law)
 
 
 def _doubts(law: Law, search: SearchPlace) -> Iterator[str]:
     """Why a law may only order a search."""
-    if law.status != "confirmed":
-        yield f"it is {law.status}"
+    for flaw in meaning(law).flaws():
+        yield f"it claims nothing: {flaw.field}: {flaw.message}"
+    if followed_status(law) != "confirmed":
+        yield _standing_text(law)
     yield from _hardware_doubts(law, search.store, search.hw)
     yield from _effect_doubts(law)
     yield from filter(None, [occasion_doubt(law)])
     yield from _toolchain_doubts(law, search.toolchain)
+
+
+def _standing_text(law: Law) -> str:
+    followed = followed_status(law)
+    return f"it is {followed}" if followed == law.status else f"it is {followed} by its evidence, not {law.status}"
 
 
 def _hardware_doubts(law: Law, store: Store, hw: str) -> Iterator[str]:
@@ -95,10 +130,10 @@ def _hardware_doubts(law: Law, store: Store, hw: str) -> Iterator[str]:
 
 
 def _effect_doubts(law: Law) -> Iterator[str]:
-    if not law.claim.effect:
-        if meaning(law).about_effects:
-            yield "it states no effect"
-    elif effect_subjects(law.claim.effect) == {"code"}:
+    effect = law.claim.effect
+    if effect and all(EFFECTS[name].where_kept for name in effect if name in EFFECTS):
+        yield f"it says what holds where it is kept ({', '.join(effect)}), not what breaks where it is not"
+    if effect_subjects(law.claim.effect) == {"code"}:
         yield f"it is about compiled code ({', '.join(law.claim.effect)}), not about time, failure or numbers"
 
 

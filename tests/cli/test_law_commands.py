@@ -15,7 +15,7 @@ LAW = """id: spills
 title: t
 kind: negative
 scope: {hw: sm_120, op: fmha}
-claim: {avoid: tile_m >= 128}
+claim: {avoid: tile_m >= 128, effect: {slowdown: {at_least: 1.2}}}
 status: proposed # stays
 """
 OP = """id: fmha

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
 from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
@@ -14,6 +16,7 @@ from spak.kg.model.hardware import Fact, Hardware
 from spak.kg.model.law import Bound, Evidence, Law, Related, Scope, Withdrawn
 from spak.kg.model.op import Op, Parameter, ProblemParameter
 from spak.kg.model.system import System
+from tests.shown import shown
 
 
 @dataclass
@@ -113,8 +116,10 @@ def negative(identifier: str, hw: str = "sm_120", avoid: str = "tile_m >= 128", 
         avoid=avoid, because="register-spill", effect=more.pop("effect", {"slowdown": Bound(at_least=1.2)})
     )
     more.setdefault("status", "confirmed")
-    more.setdefault("evidence", (SUPPORT, INDEPENDENT))
-    return NegativeLaw(id=identifier, title=f"Title of {identifier}", scope=scope, claim=claim, **more)
+    law = NegativeLaw(id=identifier, title=f"Title of {identifier}", scope=scope, claim=claim, **more)
+    if "evidence" in more:
+        return law
+    return msgspec.structs.replace(law, evidence=(SUPPORT, INDEPENDENT)) if "slowdown" in claim.effect else shown(law)
 
 
 def positive(identifier: str, hw: str = "sm_120", **more: Any) -> PositiveLaw:
@@ -132,13 +137,20 @@ INDIFFERENT = IndifferentLaw(
     claim=IndifferentClaim(over="v_latency", values=(4, 5), within="1%"),
     related=(Related(type="refines", id="spills"),),
 )
-INVARIANT = InvariantLaw(
-    id="mask-floor",
-    title="Mask with a finite floor",
-    scope=Scope(hw="nvidia", op="attention"),
-    status="confirmed",
-    claim=RequireClaim(require="mask_value == -1e20", otherwise="rows become NaN."),
-    related=(Related(type="renamed-from", id="old-floor"),),
+INVARIANT = shown(
+    InvariantLaw(
+        id="mask-floor",
+        title="Mask with a finite floor",
+        scope=Scope(hw="nvidia", op="attention"),
+        status="confirmed",
+        claim=RequireClaim(
+            require="mask_value == -1e20",
+            otherwise="rows become NaN.",
+            check="attention-mask-floor",
+            effect={"nan_rows": Bound(at_most=0), "nan_rows_otherwise": Bound(at_least=1)},
+        ),
+        related=(Related(type="renamed-from", id="old-floor"),),
+    )
 )
 REWRITE = TransformationLaw(
     id="one-to-two",

@@ -25,6 +25,8 @@ def _edit(path, old, new):
 
 def _law(law_root, name, kind, claim, **more):
     scope = {"hw": "sm_120", "op": "fmha"} | more.pop("scope", {})
+    if kind in {"negative", "invariant"}:
+        claim = {**claim, "effect": claim.get("effect", {"slowdown": {"at_least": 2}})}
     raw = {"id": name, "title": name, "kind": kind, "scope": scope, "claim": claim, "status": "proposed"} | more
     raw = {key: raw[key] for key in fmt._arranged(list(raw), fmt._TOP["law"])}
     path = law_root / scope["hw"] / scope["op"] / f"{name}.yaml"

@@ -86,6 +86,10 @@ def law(name: str, kind: str, claim: dict[str, object], **more: object) -> Law:
     return made if "evidence" in more else shown(made, toolchain=TOOLCHAIN)
 
 
+HANGS = {"failure_rate": {"at_least": 1}}
+"""Effect of an invariant about safety: whatever breaks it does not come back."""
+
+
 def avoid(name: str, text: str, effect: str = "slowdown", at_least: float = 2.0, **more: object) -> Law:
     return law(name, "negative", {"avoid": text, "effect": {effect: {"at_least": at_least}}}, **more)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 import msgspec
 
 from spak.kg.expression import Expression, parse
+from spak.kg.law.refutable import ClaimFlaw, effect_flaws, effects_of
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound, Law, Tier
@@ -122,7 +123,7 @@ class Meaning(ABC, Generic[L_co]):
         power: The most that such a law may do to a search.
         powerless: Why, where that is nothing.
         tier: The tier that can show a claim of this kind that bounds no effect.
-        about_effects: Whether such a law is about what its effects say, and removes nothing without one.
+        about_effects: Whether such a law is about what its effects say, and claims nothing without one.
     """
 
     model: ClassVar[type[Law]]
@@ -146,7 +147,8 @@ class Meaning(ABC, Generic[L_co]):
     def required(cls) -> tuple[str, ...]:
         """What a claim of this kind must state, as keys of a law file."""
         claim = next(field.type for field in msgspec.structs.fields(cls.model) if field.name == "claim")
-        return tuple(field.encode_name for field in msgspec.structs.fields(claim) if field.required)
+        needed = tuple(field.encode_name for field in msgspec.structs.fields(claim) if field.required)
+        return (*needed, "effect") if cls.about_effects else needed
 
     @property
     def names(self) -> frozenset[str]:
@@ -181,6 +183,13 @@ class Meaning(ABC, Generic[L_co]):
     def check(self) -> str:
         """Name of the check that shows what it says of numbers; empty if it names none."""
         return ""
+
+    def flaws(self) -> Iterator[ClaimFlaw]:
+        """Why the claim is none: nothing could refute it, or it contradicts itself. Such a law removes nothing."""
+        if self.about_effects and not self.law.claim.effect:
+            known = ", ".join(effects_of(self.tag()))
+            yield ClaimFlaw("claim", f"bounds no effect, so nothing could refute it; add effect with one of {known}")
+        yield from effect_flaws(self.tag(), self.law.claim.effect)
 
     @property
     def bounds(self) -> dict[str, Bound]:

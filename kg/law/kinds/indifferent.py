@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from spak.kg.expression.assignment import show_scalar
+from spak.kg.law.effects import EFFECTS, TIE_LIMIT
 from spak.kg.law.kinds.base import AxisTest, Meaning, Mention, Power, Region, Verdict
+from spak.kg.law.refutable import ClaimFlaw
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Claim, Law
 
@@ -16,12 +18,19 @@ if TYPE_CHECKING:
     from spak.kg.space.space import Space
 
 
+_LIMIT = round(100 * TIE_LIMIT)
+_WITHIN = rf"^([0-{_LIMIT - 1}](\.\d+)?|{_LIMIT}(\.0+)?)%$"
+"""Percentages up to `TIE_LIMIT`, for editors."""
+
+
 class IndifferentClaim(Claim, frozen=True, kw_only=True):
     """An axis not worth searching: changing `over` among `values` changes the time by at most `within` (`1%`)."""
 
     over: str
-    values: tuple[Scalar, ...]
-    within: Annotated[str, Meta(pattern=r"^\d+(\.\d+)?%$")]
+    values: Annotated[tuple[Scalar, ...], Meta(min_length=2, extra_json_schema={"uniqueItems": True})]
+    within: Annotated[
+        str, Meta(pattern=r"^(0|[1-9]\d*)(\.\d+)?%$", extra_json_schema={"allOf": [{"pattern": _WITHIN}]})
+    ]
 
 
 class IndifferentLaw(Law, frozen=True, kw_only=True, tag="indifferent"):
@@ -48,8 +57,20 @@ class Indifferent(Meaning[IndifferentLaw]):
 
     @property
     def bounds(self) -> dict[str, Bound]:
-        effect = self.law.claim.effect
-        return effect if "change" in effect else {**effect, "change": Bound(at_most=self.margin)}
+        return {**self.law.claim.effect, "change": Bound(at_most=self.margin)}
+
+    def flaws(self) -> Iterator[ClaimFlaw]:
+        claim = self.law.claim
+        distinct = {(isinstance(value, bool), value) for value in claim.values}  # to Python, True is 1
+        if len(distinct) < max(2, len(claim.values)):
+            yield ClaimFlaw("claim.values", "a tie is between two values or more, each named once")
+        if not self.margin <= TIE_LIMIT:
+            yield ClaimFlaw("claim.within", f"is at most {_LIMIT}% (got {claim.within}): {EFFECTS['change'].why}")
+        if claim.effect.get("change", Bound(at_most=self.margin)).at_most != self.margin:
+            yield ClaimFlaw(
+                "claim.effect.change", f"at_most is what within says ({claim.within}); drop it", at_key=True
+            )
+        yield from super().flaws()
 
     @property
     def test(self) -> AxisTest:

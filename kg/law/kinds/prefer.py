@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
 
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds.base import Meaning, Mention, Power, Region, SettingTest, Verdict
+from spak.kg.law.refutable import ClaimFlaw
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Claim, Law
+from spak.kg.model.law import Bound, Claim, Law
 
 if TYPE_CHECKING:
     from spak.kg.space.factors import Mask
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 class PreferClaim(Claim, frozen=True, kw_only=True):
     """A setting that is best or ties with the best; with `over`, a ranking: `prefer` beats every setting of `over`."""
 
-    prefer: dict[str, Scalar]
+    prefer: Annotated[dict[str, Scalar], Meta(min_length=1)]
     over: tuple[dict[str, Scalar], ...] = ()
 
 
@@ -46,6 +49,17 @@ class Prefer(Meaning[PositiveLaw]):
     @property
     def preferred(self) -> Mapping[str, Scalar]:
         return self.law.claim.prefer
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """Without a stated cost it is best or ties with the best: it costs nothing."""
+        return {"cost": Bound(at_most=0), **self.law.claim.effect}
+
+    def flaws(self) -> Iterator[ClaimFlaw]:
+        for index, setting in enumerate(self.law.claim.over):
+            if self.law.claim.prefer.items() <= setting.items():
+                yield ClaimFlaw(f"claim.over[{index}]", "is what it is ranked below; name another setting")
+        yield from super().flaws()
 
     @property
     def test(self) -> SettingTest:

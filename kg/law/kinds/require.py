@@ -46,6 +46,7 @@ class Require(Meaning[InvariantLaw]):
     rank = 0
     power = Power.REMOVE
     tier = "computed"
+    about_effects = True
 
     @property
     def is_safety(self) -> bool:

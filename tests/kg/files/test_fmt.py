@@ -170,11 +170,12 @@ def test_withdrawing_says_when_and_why_once(law_file):
         withdraw(file, date="2026-01-03", reason="again")
 
 
+SLOW = {"effect": {"slowdown": {"at_least": 1.2}}}
 DRAFTS = [
-    ("negative", {"avoid": "tile_m == 128"}),
+    ("negative", {"avoid": "tile_m == 128"} | SLOW),
     ("positive", {"prefer": {"tile_m": 64}, "over": [{"tile_m": 32}]}),
     ("indifferent", {"over": "v_latency", "values": [4, 5], "within": "1%"}),
-    ("invariant", {"require": "tile_m < 256", "otherwise": "no"}),
+    ("invariant", {"require": "tile_m < 256", "otherwise": "no"} | SLOW),
     ("transformation", {"from": "naive", "to": "fused", "rewrite": "fuse", "check": "equal"}),
 ]
 
@@ -196,15 +197,15 @@ def test_a_new_law_that_is_wrong_is_not_written(law_root):
     laws = load(law_root)
     before = sorted(law_root.rglob("*"))
     for draft, expected in (
-        (_draft("negative", {}), "a negative law needs --avoid"),
-        (_draft("negative", {"avoid": "x", "prefer": {"a": 1}}), "prefer: unknown field"),
-        (_draft("negative", {"avoid": "tile_x == 1"}), "unknown name 'tile_x'; nearest: tile_m"),
-        (_draft("negative", {"avoid": "tile_m == 1"}, hw="sm_9"), "unknown hardware 'sm_9'"),
+        (_draft("negative", {}), "a negative law needs --avoid, --effect"),
+        (_draft("negative", {"avoid": "x", "prefer": {"a": 1}} | SLOW), "prefer: unknown field"),
+        (_draft("negative", {"avoid": "tile_x == 1"} | SLOW), "unknown name 'tile_x'; nearest: tile_m"),
+        (_draft("negative", {"avoid": "tile_m == 1"} | SLOW, hw="sm_9"), "unknown hardware 'sm_9'"),
         (
-            scaffold.Draft("negative", "t", {"hw": "sm_120", "op": "fmha"}, {"avoid": "tile_m == 1"}, "spills"),
+            scaffold.Draft("negative", "t", {"hw": "sm_120", "op": "fmha"}, {"avoid": "tile_m == 1"} | SLOW, "spills"),
             "exists already",
         ),
-        (scaffold.Draft("negative", "", {"hw": "sm_120", "op": "fmha"}, {"avoid": "tile_m == 1"}, "a"), "title"),
+        (scaffold.Draft("negative", "", {"hw": "sm_120", "op": "fmha"}, {"avoid": "tile_m == 1"} | SLOW, "a"), "title"),
     ):
         with pytest.raises(KgError, match=expected):
             scaffold.write_new(laws, draft)
@@ -216,5 +217,6 @@ def test_a_new_law_does_not_replace_a_file_that_appeared(law_root):
     (law_root / "sm_120/fmha/late.yaml").write_text("x")
     with pytest.raises(KgError, match="exists already; give another id"):
         scaffold.write_new(
-            laws, scaffold.Draft("negative", "t", {"hw": "sm_120", "op": "fmha"}, {"avoid": "tile_m == 1"}, "late")
+            laws,
+            scaffold.Draft("negative", "t", {"hw": "sm_120", "op": "fmha"}, {"avoid": "tile_m == 1"} | SLOW, "late"),
         )

@@ -167,7 +167,11 @@ def _law(law_root: Path, name: str, text: str) -> None:
 def test_names_in_every_kind_of_claim_are_checked(law_root):
     _law(law_root, "p", "kind: positive\nclaim: {prefer: {tile_x: 1}, over: [{tile_y: 1}]}\n")
     _law(law_root, "i", "kind: indifferent\nclaim: {over: seq, values: [1, 2], within: 1%}\n")
-    _law(law_root, "r", "kind: invariant\nclaim: {require: spill_byte == 0, otherwise: slow}\n")
+    _law(
+        law_root,
+        "r",
+        "kind: invariant\nclaim: {require: spill_byte == 0, otherwise: slow, effect: {slowdown: {at_least: 2}}}\n",
+    )
     _law(law_root, "t", "kind: transformation\nclaim: {from: naiv, to: fused, rewrite: x, check: y}\n")
     found = "\n".join(_problems(law_root))
     for expected in (
@@ -181,13 +185,21 @@ def test_names_in_every_kind_of_claim_are_checked(law_root):
 
 
 def test_links_between_laws_must_lead_somewhere_and_not_in_circles(law_root):
-    _law(law_root, "a", "kind: negative\nclaim: {avoid: tile_m == 1}\nrelated: [{type: refines, id: b}]\n")
+    _law(
+        law_root,
+        "a",
+        "kind: negative\nclaim: {avoid: tile_m == 1, effect: {slowdown: {at_least: 2}}}\nrelated: [{type: refines, id: b}]\n",
+    )
     _law(
         law_root,
         "b",
-        "kind: negative\nclaim: {avoid: tile_m == 1}\nrelated: [{type: refines, id: a}, {type: renamed-from, id: gone}]\n",
+        "kind: negative\nclaim: {avoid: tile_m == 1, effect: {slowdown: {at_least: 2}}}\nrelated: [{type: refines, id: a}, {type: renamed-from, id: gone}]\n",
     )
-    _law(law_root, "c", "kind: negative\nclaim: {avoid: tile_m == 1}\nrelated: [{type: refines, id: gone}]\n")
+    _law(
+        law_root,
+        "c",
+        "kind: negative\nclaim: {avoid: tile_m == 1, effect: {slowdown: {at_least: 2}}}\nrelated: [{type: refines, id: gone}]\n",
+    )
     found = _problems(law_root)
     assert len(found) == 2
     assert "circle: a -> b -> a" in found[0]

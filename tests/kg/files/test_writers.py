@@ -227,14 +227,22 @@ ENTRIES = st.builds(
     note=TEXT,
 )
 SETTINGS = st.dictionaries(KEYS, SCALARS, max_size=3)
+SLOW = st.just({"slowdown": {"at_least": 1.2}})
 CLAIMS = st.one_of(
-    st.tuples(st.just("positive"), st.fixed_dictionaries({"prefer": SETTINGS, "over": st.lists(SETTINGS, max_size=2)})),
-    st.tuples(st.just("negative"), st.fixed_dictionaries({"avoid": TITLES, "because": TEXT})),
+    st.tuples(
+        st.just("positive"),
+        st.fixed_dictionaries(
+            {"prefer": st.dictionaries(KEYS, SCALARS, min_size=1, max_size=3), "over": st.lists(SETTINGS, max_size=2)}
+        ),
+    ),
+    st.tuples(st.just("negative"), st.fixed_dictionaries({"avoid": TITLES, "because": TEXT, "effect": SLOW})),
     st.tuples(
         st.just("indifferent"),
-        st.fixed_dictionaries({"over": TEXT, "values": st.lists(SCALARS, max_size=3), "within": st.just("1%")}),
+        st.fixed_dictionaries(
+            {"over": TEXT, "values": st.lists(SCALARS, min_size=2, max_size=3), "within": st.just("1%")}
+        ),
     ),
-    st.tuples(st.just("invariant"), st.fixed_dictionaries({"require": TITLES, "otherwise": TEXT})),
+    st.tuples(st.just("invariant"), st.fixed_dictionaries({"require": TITLES, "otherwise": TEXT, "effect": SLOW})),
 )
 
 

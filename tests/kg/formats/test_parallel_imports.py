@@ -90,7 +90,8 @@ def test_two_new_laws_of_one_id_in_different_folders_are_one_law_and_one_refusal
     laws = load(root)
 
     def propose(hw: str) -> None:
-        write_new(laws, Draft("negative", "t", {"hw": hw, "op": "conv"}, {"avoid": "x >= 1"}, "same"))
+        claim = {"avoid": "x >= 1", "effect": {"slowdown": {"at_least": 1.2}}}
+        write_new(laws, Draft("negative", "t", {"hw": hw, "op": "conv"}, claim, "same"))
 
     assert sorted(at_once(propose, ["gpu", "other"])) == [0, 1]
     assert list(load(root).laws) == ["same"]

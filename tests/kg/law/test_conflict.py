@@ -25,7 +25,6 @@ SAFETY = msgspec.structs.replace(
     INVARIANT,
     id="far",
     scope=FAR.scope,
-    evidence=FAR.evidence,
     claim=msgspec.structs.replace(INVARIANT.claim, require="tile_m < 128"),
 )
 

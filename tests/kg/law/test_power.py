@@ -6,11 +6,16 @@ import msgspec
 import pytest
 
 from spak.kg.law.power import SearchPlace, bearing
+from spak.kg.law.refutable import effects_of
 from spak.kg.model.law import Bound
 from tests.kg.small import INDEPENDENT, INDIFFERENT, INVARIANT, REWRITE, ROOT, negative, positive
 from tests.shown import shown
 
 HERE = "tileiras 13.4.92"
+NO_EFFECT = (
+    "it claims nothing: claim: bounds no effect, so nothing could refute it; "
+    f"add effect with one of {', '.join(effects_of('negative'))}"
+)
 
 
 def test_a_confirmed_law_about_time_on_this_capability_removes():
@@ -45,7 +50,7 @@ def test_a_confirmed_law_about_time_on_this_capability_removes():
             negative("law", effect={"spill_bytes": Bound(at_least=1)}),
             "it is about compiled code (spill_bytes), not about time, failure or numbers",
         ),
-        (negative("law", effect={}), "it states no effect"),
+        (negative("law", effect={}), NO_EFFECT),
         (negative("law", spec="tileiras <13"), "it is limited to tileiras <13, and this is tileiras 13.4.92"),
         (shown(negative("law"), toolchain="tileiras 12.9"), "none of its evidence is from tileiras 13.4.92"),
         (

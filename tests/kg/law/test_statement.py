@@ -45,7 +45,10 @@ def test_each_kind_of_claim_in_short_and_what_it_is_about(law, text, names):
         (positive("p"), "On X, for Y: tile_m=64, tile_n=64 is best or ties with the best."),
         (RANKING, "On X, for Y: tile_m=64 beats tile_m=128 or tile_m=256."),
         (INDIFFERENT, "On X, for Y: changing v_latency among 4 and 5 changes the time by at most 1%."),
-        (INVARIANT, "On X, for Y: mask_value == -1e20 must hold, otherwise rows become NaN."),
+        (
+            INVARIANT,
+            "On X, for Y: mask_value == -1e20 must hold, otherwise rows become NaN (shown by the check attention-mask-floor) (nan_rows <= 0, nan_rows_otherwise >= 1).",
+        ),
         (REWRITE, "On X, for Y: v1 becomes v2: Add a mask (proved by Same output)."),
     ],
 )

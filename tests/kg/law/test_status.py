@@ -125,7 +125,12 @@ TABLE = {
         _law(_entry({}, tier="compiled"), kind="positive", effect=None),
         "proposed",
     ),
-    "a setting without an effect, measured": (_law(_entry({}), kind="positive", effect=None), "confirmed"),
+    "a setting without an effect, measured": (_law(_entry({}), kind="positive", effect=None), "proposed"),
+    "a setting that costs nothing": (_law(_entry({"cost": -0.1}), kind="positive", effect=None), "confirmed"),
+    "a setting that costs something": (
+        _law(_entry({"cost": 0.1}, verdict="refutes"), kind="positive", effect=None),
+        "refuted",
+    ),
     "withdrawn, whatever the evidence": (
         _law(_found(), _entry(), withdrawn={"date": "2026-01-01", "reason": "wrong kernel"}),
         "withdrawn",

@@ -9,7 +9,7 @@ from spak.tuner.engine.audit import Audits
 from spak.tuner.engine.lead import Lead
 from spak.tuner.engine.tally import tally
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-from tests.tuner.searching import FACTS, OP, TOOLCHAIN, avoid, law, store
+from tests.tuner.searching import FACTS, HANGS, OP, TOOLCHAIN, avoid, law, store
 
 SPACE = build(OP, {}, FACTS)
 
@@ -58,7 +58,7 @@ def test_laws_are_audited_in_turn_and_nothing_twice_until_all_is_taken():
 
 
 def test_audits_keep_away_from_what_is_unsafe():
-    unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine"})
+    unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine", "effect": HANGS})
     audits = audits_of(restriction(unsafe, avoid("one", "m == 32")))
     taken: list[int] = []
     while (index := audits.next(taken, None, {})) is not None:

@@ -26,7 +26,7 @@ from spak.tuner.engine.narrow import too_narrow
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.replay import Replay, Replayed, replay
 from spak.tuner.strategy import registry
-from tests.tuner.searching import FACTS, HARDWARE, OP, TOOLCHAIN, Formula, Laws, avoid, law, spill, store
+from tests.tuner.searching import FACTS, HANGS, HARDWARE, OP, TOOLCHAIN, Formula, Laws, avoid, law, spill, store
 
 SPACE = build(OP, {}, FACTS)
 AXES = {"m": [32, 64, 128], "n": [32, 64, 128], "lat": [1, 2, 4], "fast": [False, True]}
@@ -127,14 +127,14 @@ def test_laws_that_leave_too_little_are_named_and_the_search_goes_on_as_without_
 
 
 def test_safety_is_never_suspended_and_what_it_removes_is_not_counted_as_hidden():
-    safe = law("safe", "invariant", {"require": "m == 32", "otherwise": "it hangs"})
+    safe = law("safe", "invariant", {"require": "m == 32", "otherwise": "it hangs", "effect": HANGS})
     assert too_narrow(under(safe)) == {}
     assert set(too_narrow(under(safe, avoid("rest", "m == 32")))) == {"rest"}
 
 
 def test_a_search_that_only_safety_ends_says_so_and_tries_none_of_it():
     """Not even the default, if that is what hangs."""
-    safe = law("safe", "invariant", {"require": "m == 32", "otherwise": "it hangs"})
+    safe = law("safe", "invariant", {"require": "m == 32", "otherwise": "it hangs", "effect": HANGS})
     result = searched(safe, avoid("slow", "lat == 1", at_least=1.01))
     assert {trial.configuration["m"] for trial in result.trials} == {32}
     unsafe = int(np.sum(SPACE.holds(parse("m != 32"))))
@@ -144,7 +144,7 @@ def test_a_search_that_only_safety_ends_says_so_and_tries_none_of_it():
 
 
 def test_what_safety_says_of_compiled_code_is_never_run_not_by_an_audit_either():
-    safe = law("safe", "invariant", {"require": "spill_bytes < 1", "otherwise": "it hangs"})
+    safe = law("safe", "invariant", {"require": "spill_bytes < 1", "otherwise": "it hangs", "effect": HANGS})
     result = searched(safe, avoid("slow", "n == 32"), audit=0.5)
     assert not any(spill(trial.configuration) for trial in result.trials if trial.failure is None)
     cut = [trial for trial in result.trials if trial.failure is not None]

@@ -24,7 +24,7 @@ from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
 from spak.tuner.strategy.base import SpaceView
 from spak.tuner.strategy.random import Random
-from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, law, spill, store, time_us
+from tests.tuner.searching import FACTS, HANGS, OP, TOOLCHAIN, Formula, avoid, law, spill, store, time_us
 
 SPACE = build(OP, {}, FACTS)
 
@@ -131,7 +131,7 @@ def test_the_last_batch_waits_for_all():
 
 def test_safety_is_never_audited():
     """An invariant says what hangs or lies; nobody tries that out."""
-    unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine"})
+    unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine", "effect": HANGS})
     result = loop.run_search(search(unsafe, avoid("slow", "m >= 128"), trials=30, audit=0.5), Formula(), hooks())
     assert result.audited > 0
     assert all(trial.configuration["lat"] <= 2 for trial in result.trials)

@@ -11,7 +11,7 @@ from spak.kg.expression import parse
 from spak.kg.law.kinds.base import Power
 from spak.kg.space.space import build
 from spak.tuner.knowledge.restriction import Context, restrict
-from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Laws, avoid, law, store
+from tests.tuner.searching import FACTS, HANGS, OP, TOOLCHAIN, Laws, avoid, law, store
 
 SPACE = build(OP, {}, FACTS)
 
@@ -95,7 +95,7 @@ def test_a_transferred_law_counts_half():
 
 def test_invariants_name_what_breaks_them():
     """`require` names its opposite; over names that only the kernel's code decides it has no effect here."""
-    laws = store(law("ok", "invariant", {"require": "lat <= 2", "otherwise": "hangs"}))
+    laws = store(law("ok", "invariant", {"require": "lat <= 2", "otherwise": "hangs", "effect": HANGS}))
     rule = only(laws)
     assert rule.power is Power.REMOVE
     assert rule.is_safety
