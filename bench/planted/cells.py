@@ -77,14 +77,15 @@ class Course:
     dropped: int = 0
     arrived: int | None = None
     found_out: int | None = None
-    contested: frozenset[str] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
         if not self.false:
             self.found_out = 0
 
     def trial(self, trial: Trial) -> None:
-        """Take in a trial."""
+        """Take in a trial; once there is nothing more to see, the search ends."""
+        if self.arrived is not None and self.found_out is not None and self.evaluated >= self.least:
+            raise KeyboardInterrupt
         if trial.invalidity == "constraints":
             self.dropped += 1
             return
@@ -92,18 +93,11 @@ class Course:
         time = trial.value("time")
         if self.arrived is None and time is not None and time <= self.goal:
             self.arrived = self.evaluated
-        self._end()
 
     def contest(self, laws: frozenset[str]) -> None:
         """Take in which laws are contested so far."""
-        self.contested = laws
         if self.found_out is None and self.false <= laws:
             self.found_out = self.evaluated
-        self._end()
-
-    def _end(self) -> None:
-        if self.arrived is not None and self.found_out is not None and self.evaluated >= self.least:
-            raise KeyboardInterrupt  # nothing more is to be seen
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,10 +110,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         at_random: Evaluations that random search expects to need to the goal.
         arrived: Evaluations to the goal; None where it was never reached.
         found_out: Evaluations until every false law was contested; None where one never was.
-        contested: False laws that were contested.
-        wronged: Other laws that were contested.
+        contested: False laws that were contested in the end.
+        wronged: Other laws that were.
         dropped: Trials that were compiled and by a law not evaluated.
-        early: Whether it ended by itself with budget left and the goal not reached.
+        early: Whether it ended by itself before all was evaluated.
     """
 
     sweep: str
@@ -189,12 +183,13 @@ def cell(task: Task) -> Cell:
         plant = plants(task.sweep, are_false=task.is_false)[task.plant]
     restriction = planted(one, plant.laws)
     least = round(WATCHED * len(one.space)) if plant.laws and not plant.false and task.audit else 0
-    courses, early = [], []
+    courses, contested, early = [], [], []
     for seed in range(task.seeds):
         course = Course(one.goal, plant.false, least)
         result = searched(one, restriction, Manner(task.strategy, seed, task.audit), course)
         courses.append(course)
-        early.append(not result.interrupted and course.arrived is None)
+        contested.append(result.restriction.contested)
+        early.append(not result.interrupted and course.evaluated < len(one.space))
     return Cell(
         sweep=task.sweep,
         kind=plant.kind if plant.false or not plant.laws else f"true {plant.kind}",
@@ -207,8 +202,8 @@ def cell(task: Task) -> Cell:
         at_random=one.at_random,
         arrived=tuple(course.arrived for course in courses),
         found_out=tuple(course.found_out for course in courses),
-        contested=tuple(len(course.contested & plant.false) for course in courses),
-        wronged=tuple(len(course.contested - plant.false) for course in courses),
+        contested=tuple(len(laws & plant.false) for laws in contested),
+        wronged=tuple(len(laws - plant.false) for laws in contested),
         dropped=tuple(course.dropped for course in courses),
         early=tuple(early),
     )

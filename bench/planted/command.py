@@ -68,11 +68,15 @@ def cells(choice: Choice) -> Iterator[Cell]:
 
 
 def _run(tasks: Sequence[Task], jobs: int) -> Iterator[Cell]:
-    if jobs == 1:
-        yield from map(cell, tasks)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:  # what is read and planted is shared
+    with ProcessPoolExecutor(jobs, get_context("fork"), _alone) as pool:  # what is read and planted is shared
         yield from (future.result() for future in as_completed([pool.submit(cell, task) for task in tasks]))
+
+
+def _alone() -> None:
+    """One thread for linear algebra: the searches themselves are what runs side by side."""
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+    threadpool_limits(1)
 
 
 def run(choice: Choice, to: Path | None) -> None:
