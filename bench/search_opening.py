@@ -1,6 +1,6 @@
 """What a search costs before its first evaluation: the space opened and what is known of it, the first batch chosen.
 
-    python -m bench.search_opening [--kernel fmha] [--hw rtx5070] [--problem d64-s1024-causal] [--strategy random ...]
+    python -m bench.search_opening [--laws DIR] [--kernel fmha] [--hw rtx5070] [--problem d64-s1024-causal] [--strategy random ...]
 
 Each strategy in a process of its own; processor time of each step, and the most memory the process ever held.
 Nothing is compiled or run.
@@ -15,6 +15,7 @@ import resource
 import time
 from pathlib import Path
 
+from spak.cli.roots import cache_directory
 from spak.kg.files import cache
 from spak.tuner.engine import session
 from spak.tuner.engine.loop import Searcher
@@ -28,6 +29,7 @@ BATCH = 16
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--laws", type=Path, default=ROOT / "laws")
     parser.add_argument("--kernel", default="fmha")
     parser.add_argument("--hw", default="rtx5070")
     parser.add_argument("--problem", default="d64-s1024-causal")
@@ -43,7 +45,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, strategy: str) -> None:
     start = time.process_time()
-    laws = cache.load_cached(ROOT / "laws", cache.Cache(Path("~/.cache/spak").expanduser()))
+    laws = cache.load_cached(options.laws, cache.Cache(cache_directory()))
     read = time.process_time()
     request = SearchRequest(options.kernel, options.hw, use_laws=True, trials=BATCH, strategy=strategy)
     question = session.ask(laws, options.kernel, options.hw, options.problem)
