@@ -5,24 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spak.kg.diff.compare import Change, compare_laws
+from spak.kg.diff.compare import Aspect, Change, compare_laws
 from spak.kg.diff.effect import Effect, Root, effects
 from spak.kg.diff.spaces import Spaces
 from spak.kg.diff.total import SpaceChange, space_changes
 from spak.kg.law.conflict import Conflict, Conflicts
+from spak.kg.law.power import may_ever_remove
 
 
 @dataclass(frozen=True)
 class Item:
-    """One changed law with its effects, and the conflicts it is part of now and was not before."""
+    """One changed law with its effects, and the conflicts it is part of now and was not before.
+
+    Attributes:
+        hides: Whether a search may now leave out, because of it, what it tried before: whatever its kind.
+    """
 
     change: Change
     effects: tuple[Effect, ...]
     conflicts: tuple[Conflict, ...]
+    hides: bool = False
 
     @property
     def red_flag(self) -> bool:
-        """Whether a reviewer must look: a recorded best is lost, or a conflict appears."""
+        """Whether a reviewer must look: something is hidden from searches, a recorded best is lost, or a conflict appears."""
+        return self.hides or self.costs
+
+    @property
+    def costs(self) -> bool:
+        """Whether what is known already speaks against it: a recorded best is lost, or a conflict appears."""
         return bool(self.conflicts) or any(effect.red_flag for effect in self.effects)
 
 
@@ -58,10 +69,11 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
             change=change,
             effects=effects(change, roots, toolchain, spaces),
             conflicts=tuple(c for c in appeared if change.id in c.laws),
+            hides=_hides(change, roots),
         )
         for change in changes
     ]
-    items.sort(key=lambda item: (not item.red_flag, item.change.id))
+    items.sort(key=lambda item: (not item.costs, not item.red_flag, item.change.id))
     return Difference(
         items=tuple(items),
         spaces=space_changes(changes, roots, toolchain, spaces),
@@ -69,6 +81,19 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
         new_conflicts=appeared,
         gone_conflicts=tuple(conflict for key, conflict in before.items() if key not in after),
     )
+
+
+_SAME_REACH: frozenset[Aspect] = frozenset({"wording", "renamed", "evidence", "strengthened", "weakened"})
+"""What a law may change without speaking of other configurations."""
+
+
+def _hides(change: Change, roots: tuple[Root, Root]) -> bool:
+    """Whether the law may remove configurations or collapse an axis now, and did not, or did so to others."""
+    old, new = roots
+    if change.after is None or not may_ever_remove(change.after, new):
+        return False
+    had_power = change.before is not None and may_ever_remove(change.before, old)
+    return not (had_power and _SAME_REACH.issuperset(change.aspects))
 
 
 def _nodes(roots: tuple[Root, Root]) -> dict[str, str]:

@@ -48,6 +48,10 @@ def headline(difference: Difference) -> str:
         if losing[removes]:
             what = f"would {verb} a recorded best"
             reasons.append(counted(losing[removes], f"law {what}", f"laws {what}"))
+    hiding = sum(item.hides for item in flagged)
+    if hiding:
+        what = "may hide configurations that searches tried"
+        reasons.append(counted(hiding, f"law {what}", f"laws {what}"))
     if difference.new_conflicts:
         reasons.append(counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
     return f"{first}; look at {len(flagged)}: {', '.join(reasons)}" if flagged else first
@@ -122,6 +126,10 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found.append(("in all", evidence_text(change.after.evidence)))
     if change.after is not None and change.before is None and not change.gained:
         found.append(("evidence", "none"))
+    if item.hides:
+        found.append(
+            ("ALERT", "a search may now leave out what it names; what was tried before may never be tried again")
+        )
     for effect in item.effects:
         found.append(("effect", effect_text(effect)))
         found += [("ALERT", lost(best)) for best in effect.lost_bests]

@@ -92,6 +92,12 @@ def bearing(law: Law, search: SearchPlace, match: Match | None = None, *, grante
     return Bearing(Power.REMOVE, f"confirmed on {compute_capability(search.store, search.hw)} with this toolchain")
 
 
+def may_ever_remove(law: Law, store: Store) -> bool:
+    """Whether some search on the law's own hardware, whatever its toolchain, may leave configurations out for it."""
+    seen = {"", *(entry.toolchain for entry in law.evidence)}
+    return any(bearing(law, SearchPlace(store, law.scope.hw, toolchain)).removes for toolchain in sorted(seen))
+
+
 def _nothing(law: Law, match: Match | None, *, granted: bool) -> Iterator[str]:
     """Why a law may not even order a search."""
     if match is not None and match.overridden_by is not None:

@@ -13,11 +13,12 @@ import msgspec
 
 from spak.kg.expression import Expression, parse
 from spak.kg.law.refutable import ClaimFlaw, effect_flaws, effects_of
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound, Law, Tier
 
 if TYPE_CHECKING:
+    from spak.kg.model.op import Op
     from spak.kg.space.factors import Mask
     from spak.kg.space.space import Space
 
@@ -233,6 +234,11 @@ class Meaning(ABC, Generic[L_co]):
         """What it names of `space`, for a search."""
         del space
         return Region(note=self.powerless)
+
+    def replaces(self, configuration: Configuration, op: Op) -> bool:
+        """Whether a search of `op` leaves `configuration` out because another, which the law calls as fast, stands for it."""
+        del configuration, op
+        return False
 
     def against(self, space: Space) -> Mask | None:
         """(N,) what it speaks against; None if nothing, or if that takes compiled features."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import isclose
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
@@ -11,10 +12,11 @@ from spak.kg.expression.assignment import show_scalar
 from spak.kg.law.effects import EFFECTS, TIE_LIMIT
 from spak.kg.law.kinds.base import AxisTest, Meaning, Mention, Power, Region, Verdict
 from spak.kg.law.refutable import ClaimFlaw
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.law import Bound, Claim, Law
 
 if TYPE_CHECKING:
+    from spak.kg.model.op import Op
     from spak.kg.space.space import Space
 
 
@@ -66,7 +68,8 @@ class Indifferent(Meaning[IndifferentLaw]):
             yield ClaimFlaw("claim.values", "a tie is between two values or more, each named once")
         if not self.margin <= TIE_LIMIT:
             yield ClaimFlaw("claim.within", f"is at most {_LIMIT}% (got {claim.within}): {EFFECTS['change'].why}")
-        if claim.effect.get("change", Bound(at_most=self.margin)).at_most != self.margin:
+        stated = claim.effect["change"].at_most if "change" in claim.effect else None
+        if stated is not None and not isclose(stated, self.margin):
             yield ClaimFlaw(
                 "claim.effect.change", f"at_most is what within says ({claim.within}); drop it", at_key=True
             )
@@ -107,13 +110,21 @@ class Indifferent(Meaning[IndifferentLaw]):
         """All values of the axis but one, which stands for all: the default if it is among them, else the first."""
         over = self.law.claim.over
         values = space.values[space.names.index(over)] if over in space.names else ()
-        known = [value for value in self.law.claim.values if value in values]
-        if len(known) < 2:  # noqa: PLR2004 - an axis with one value has nothing to collapse
+        kept, others = self._parted(values, space.default.get(over))
+        if not others:
             return Region(note=f"{over} has no two of these values here")
-        default = space.default.get(over)
-        kept = default if default in known else known[0]
-        mask = space.having({over: [value for value in known if value != kept]})
-        return Region(mask=mask, note=f"{over}={kept} stands for all")
+        return Region(mask=space.having({over: others}), note=f"{over}={kept} stands for all")
+
+    def replaces(self, configuration: Configuration, op: Op) -> bool:
+        over = self.law.claim.over
+        axis = op.parameters.get(over)
+        return axis is not None and configuration.get(over) in self._parted(axis.values, axis.default)[1]
+
+    def _parted(self, values: Sequence[Scalar], default: Scalar | None) -> tuple[Scalar | None, list[Scalar]]:
+        """Of the values of an axis that differ in nothing: the one that stands for all, and those it stands for."""
+        known = [value for value in self.law.claim.values if value in values]
+        kept = default if default in known else next(iter(known), None)
+        return kept, [value for value in known if value != kept]
 
     def covers(self, special: Law) -> bool:
         its = special.claim

@@ -27,9 +27,9 @@ def history(tmp_path: Path) -> History:
     return History(tmp_path)
 
 
-def diff(history: History, before: str = "HEAD", after: str = "") -> Difference:
+def diff(history: History, before: str = "HEAD", after: str = "", toolchain: str = TOOLCHAIN) -> Difference:
     with open_source(before, history.laws) as old, open_source(after, history.laws) as new:
-        return difference((old, new), TOOLCHAIN)
+        return difference((old, new), toolchain)
 
 
 def only(found: Difference):
@@ -61,7 +61,6 @@ def test_an_added_law_says_what_it_removes_and_on_which_evidence(history: Histor
     assert words.aspects(item) == "added (confirmed)"
     assert "removes 3 of 36 configurations" in said(item)
     assert "held supports (measured, independent)" in said(item)
-    assert not item.red_flag
 
 
 def test_a_proposed_law_only_moves_back(history: History) -> None:
@@ -132,6 +131,53 @@ def test_excluding_a_recorded_best_is_a_red_flag(history: History) -> None:
         in said(item)
     )
     assert "1 law would exclude a recorded best" in words.headline(found)
+
+
+TIME = "slowdown: {at_least: 2}"
+HIDING = {
+    "negative": law("new", "tile_m == 128 and latency == 3"),
+    "invariant about time": law("new", "x")
+    .replace("kind: negative", "kind: invariant")
+    .replace("  avoid: x\n", "  require: tile_m != 128 or latency != 3\n  otherwise: it is slow\n"),
+    "indifferent": law("new", "x")
+    .replace("kind: negative", "kind: indifferent")
+    .replace("  avoid: x\n", "  over: latency\n  values: [3, 4]\n  within: 1%\n")
+    .replace(TIME, "change: {at_most: 0.01}")
+    .replace("{slowdown: 3}", "{change: 0.001}")
+    .replace("{slowdown: [2.9, 3.1]}", "{change: [0, 0.002]}")
+    .replace("{slowdown: [2.8, 3.1]}", "{change: [0, 0.003]}"),
+}
+"""A law of each kind that may remove or collapse; none speaks against a recorded best."""
+
+
+@pytest.mark.parametrize("kind", HIDING)
+def test_a_law_of_any_kind_that_may_hide_something_is_a_red_flag(history: History, kind: str) -> None:
+    """Searches will not find out what they no longer try, so a person looks, with or without a toolchain named."""
+    history.write("sm_90/toy/new.yaml", HIDING[kind])
+    for toolchain in (TOOLCHAIN, ""):
+        found = diff(history, toolchain=toolchain)
+        assert only(found).red_flag
+        assert "ALERT: a search may now leave out what it names" in said(only(found))
+        assert "1 law may hide configurations" in words.headline(found)
+
+
+def test_an_indifferent_law_that_collapses_the_recorded_best_says_so(history: History) -> None:
+    """No value of the axis is avoided by name; the best goes all the same, where another is the default."""
+    op = (history.laws / "ops/toy.yaml").read_text()
+    history.write("ops/toy.yaml", op.replace("default: 2, role: hint", "default: 1, role: hint"))
+    history.commit("another default")
+    history.write("sm_90/toy/new.yaml", HIDING["indifferent"].replace("[3, 4]", "[1, 2]"))
+    found = diff(history)
+    assert "ALERT: speaks against a recorded best: 10 us at size=1" in said(only(found))
+    assert "would exclude a recorded best" in words.headline(found)
+
+
+def test_what_reaches_no_further_is_no_alarm(history: History) -> None:
+    """Better words, another bound, more evidence: the same configurations are left out as before."""
+    history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency == 4", least=1.5))
+    assert not only(diff(history)).red_flag
+    history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency == 4").replace("Avoid", "Do avoid"))
+    assert not only(diff(history)).red_flag
 
 
 def test_a_law_that_moves_nothing_raises_no_alarm(history: History) -> None:

@@ -66,7 +66,8 @@ def test_the_comment_makes_each_verdict_obvious(branch, capsys):
     code, text, _ = diff(capsys, "main", "change", "--format", "markdown")
     assert code == 1
     assert text.splitlines()[1] == (
-        "### Laws: 5 laws changed; look at 2: 1 law would exclude a recorded best, 1 conflict appears"
+        "### Laws: 5 laws changed; look at 2: 1 law would exclude a recorded best, "
+        "1 law may hide configurations that searches tried, 1 conflict appears"
     )
     rows = {m[2]: m[0] for m in re.finditer(r"^\| (\S+ \w+) \| `([\w-]+)` \|.*$", text, re.MULTILINE)}
     assert list(rows) == ["prefer-latency", "wide", "big-tiles", "latency-one", "tiny-tiles"]
