@@ -37,6 +37,7 @@ from spak.tuner.learn.mining.candidates import Topic
 from tests.tuner.landscapes import noise_only
 
 ROOT = Path(__file__).parent.parent / "laws"
+HW = "h200"
 TOOLCHAIN = "tileiras 13.4.92"
 SEEDS = 100
 NOISE_RUNS = 200
@@ -45,9 +46,10 @@ LARGE = 300
 
 
 def sweeps(laws: Laws, op: str) -> dict[str, Run]:
-    """The exhaustive measured runs of an op, by problem size."""
+    """The exhaustive runs of an op measured on an H200, by problem size."""
     runs = [laws.run(name) for name in laws.run_ids if name.startswith("measured-")]
-    return {problem_text(r.problem): r for r in runs if r.op == op and r.exhaustive_over and len(r.trials) >= LARGE}
+    mine = [run for run in runs if (run.hw, run.op) == (HW, op)]
+    return {problem_text(run.problem): run for run in mine if run.exhaustive_over and len(run.trials) >= LARGE}
 
 
 def subject(op: Op, run_id: str) -> Topic:

@@ -12,7 +12,7 @@ from spak.cli.app import CommandExamples, globals_of
 _Format = Literal["files", "markdown", "html"]
 
 EXAMPLES: CommandExamples = (
-    ("tune report --format markdown", "the kernel with most measured trials, printed"),
+    ("tune report --format markdown", "the kernel with most measured trials, on the GPU with most of them"),
     ("tune report --op matmul --hw h200 --out .", "two files, the page of which needs no network"),
 )
 
@@ -23,7 +23,7 @@ def command(
         list[str] | None, typer.Argument(metavar="[RUN...]", help="Run ids or run files; else what is recorded.")
     ] = None,
     op: Annotated[str, typer.Option(help="Kernel, when no run is named; else that with most measured trials.")] = "",
-    hw: Annotated[str, typer.Option(help="Hardware, when no run is named; else the only one measured.")] = "",
+    hw: Annotated[str, typer.Option(help="Hardware, when no run is named; else that with most measured trials.")] = "",
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the two files, OP-HW.html and OP-HW.md.")
     ] = Path(),

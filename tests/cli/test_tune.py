@@ -106,8 +106,8 @@ def test_json_is_stable(place, capsys):
     assert call("--use-laws", "--budget", "12", "--no-write", "--format", "json") == 0
     report = json.loads(capsys.readouterr().out)
     assert list(report) == [
-        "hw", "op", "problem", "backend", "objective", "counts", "ranked", "default", "laws", "contradicted", "answer",
-        "seconds", "interrupted", "run",
+        "hw", "op", "problem", "backend", "objective", "counts", "ranked", "default", "laws", "contradicted", "suspended",
+        "answer", "seconds", "interrupted", "run",
     ]  # fmt: skip
     assert (report["hw"], report["op"], report["backend"], report["objective"]) == (
         "rtx5070",

@@ -119,8 +119,7 @@ def _recorded(laws: Laws, request: ReportRequest) -> list[Run]:
     op = Taxonomy("op", laws.ops).resolve(request.op) if request.op else trials.most_common(1)[0][0]
     if op not in trials:
         raise TunerError(f"no measured run of {op}{on} is recorded; run: tune {op}{option}")
-    where = {run.hw for run in measured if run.op == op}
-    hw = _one(where, f"measured runs of {op} on several hardware", "name one with --hw")
+    hw = hw or Counter(run.hw for run in measured if run.op == op for _ in run.trials).most_common(1)[0][0]
     line = {stage.op for stage in line_of(laws, op)}
     proofs = [run for run in recorded if run.tier == "computed" and run.op in _kin(laws, line)]
     return [*(run for run in measured if run.op in line and run.hw == hw), *proofs]
