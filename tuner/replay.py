@@ -120,7 +120,8 @@ SILENT = loop.Hooks(time.monotonic, _ignore, _ignore)
 def expected_random(recording: Recording, fraction: float) -> float:
     """Evaluations that random search needs to `fraction` of the optimum: (N + 1) / (g + 1) with g good enough, exactly."""
     times = [time for trial in recording.trials if (time := trial.value("time")) is not None]
-    return (len(recording.trials) + 1) / (sum(min(times) >= fraction * time for time in times) + 1)
+    best = min(times)
+    return (len(recording.trials) + 1) / (sum(best >= fraction * time for time in times) + 1)
 
 
 def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Replayed:

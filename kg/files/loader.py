@@ -15,6 +15,7 @@ import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem, UnknownNameError
 from spak.kg.files import reading
+from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Model
@@ -204,7 +205,9 @@ def _run_of(raw: bytes, path: Path) -> Run:
     from spak.kg.files import schema  # noqa: PLC0415 - only who asks for trials reads run files
 
     try:
-        run = schema.decode_run(_text(raw, path))
+        text = _text(raw, path)
+        run = schema.decode_run(text)
+        check_keys(text, path)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
     if run.id != run_id(path.name):

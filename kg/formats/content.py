@@ -10,6 +10,7 @@ import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files import reading
+from spak.kg.files.json_keys import check_keys
 from spak.kg.files.loader import MAX_RUN_BYTES
 
 MAX_BYTES = MAX_RUN_BYTES
@@ -51,8 +52,10 @@ def decode(path: Path, content: bytes, kind: type[_T]) -> _T:
     """`content` as `kind`.
 
     Raises:
-        InvalidFilesError: If it is not JSON (with line and column) or not of that form (with the place in it).
+        InvalidFilesError: If it is not JSON (with line and column), has a key twice in one object, or is not of that
+            form (with the place in it).
     """
+    check_keys(content, path)
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
@@ -77,6 +80,8 @@ def _decode_slowly(path: Path, content: bytes, kind: type[_T]) -> _T:
         refuse(path, f"{what}; fetch the file again", line=error.lineno, column=error.colno)
     except RecursionError:
         refuse(path, "nested too deeply to be a result file")
+    except ValueError as error:
+        refuse(path, f"not a result file: {error}")
     try:
         return msgspec.convert(plain, type=kind)
     except msgspec.ValidationError as error:

@@ -21,6 +21,13 @@ def read_recording(path: Path) -> Recording:
         OSError: If it cannot be opened.
     """
     content = read_bytes(path)
+    try:
+        return _recording(path, content)
+    except OverflowError:
+        refuse(path, "a number that is too large for a double; correct it")
+
+
+def _recording(path: Path, content: bytes) -> Recording:
     if b'"tune_params_keys"' in content[:_SNIFFED_BYTES] or b'"cache"' in content[:_SNIFFED_BYTES]:
         return read_cache(path, content)
     if b'"ConfigurationSpace"' in content[:_SNIFFED_BYTES]:

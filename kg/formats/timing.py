@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def _with_times(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[l
 
 def _value(path: Path, timing: Timing, mean: float) -> float:
     value = mean if timing.value is None else timing.value
-    if isinstance(value, str) or not math.isfinite(value) or value <= 0:
+    if isinstance(value, str) or not 0 < value <= sys.float_info.max:
         refuse(path, f"correct, but its time is {value!r}; expected a positive number", field=timing.field)
     if timing.samples:
         low, high = min(timing.samples), max(timing.samples)
@@ -113,9 +114,10 @@ def _spread(samples: Sequence[Sequence[float]]) -> tuple[npt.NDArray[np.float64]
     for length in np.unique(lengths[lengths > 0]):
         rows = np.flatnonzero(lengths == length)
         block = np.array([samples[int(row)] for row in rows], dtype=np.float64)  # (rows, length)
-        means[rows] = block.mean(axis=1)
-        if length > 1:
-            errors[rows] = block.std(axis=1, ddof=1) / math.sqrt(length)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused where it is used
+            means[rows] = block.mean(axis=1)
+            if length > 1:
+                errors[rows] = block.std(axis=1, ddof=1) / math.sqrt(length)
     return means, errors
 
 

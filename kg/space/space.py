@@ -24,6 +24,9 @@ from spak.kg.space.factors import Codes, Conditions, Mask, factors, holds
 MAX_PRODUCT = 1 << 30
 """Rows of the full product; beyond it enumerating takes minutes and an op should be split or conditioned."""
 
+_MOST = (1 << 63) - 1
+"""The largest integer that NumPy's own hold."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -56,7 +59,7 @@ class _Factor:
 
     span: slice
     codes: Codes
-    ranks: npt.NDArray[np.int64]
+    ranks: npt.NDArray[Any]
     product: int
 
     @property
@@ -245,9 +248,13 @@ class Space:
         return tuple({_key(value): code for code, value in enumerate(values)} for values in self.values)
 
 
-def mixed_radix(codes: npt.NDArray[Any], cardinalities: Iterable[int]) -> npt.NDArray[np.int64]:
-    """(n,) the place of each row of `codes` (n, p) in the product of p parameters with so many values."""
-    rank = np.zeros(len(codes), np.int64)
+def mixed_radix(codes: npt.NDArray[Any], cardinalities: Iterable[int]) -> npt.NDArray[Any]:
+    """(n,) the place of each row of `codes` (n, p) in the product of p parameters with so many values.
+
+    Exact: where a product is beyond 64 bits, as of a record of many parameters, the places are Python's integers.
+    """
+    cardinalities = tuple(cardinalities)
+    rank = np.zeros(len(codes), np.int64 if math.prod(cardinalities) <= _MOST else object)
     for p, size in enumerate(cardinalities):
         rank *= size
         rank += codes[:, p]

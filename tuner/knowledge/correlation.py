@@ -6,12 +6,14 @@ other, pooled with a mild default, so that a parameter that never mattered elsew
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from spak.kg.space.factors import Codes, Floats
+from spak.kg.space.space import mixed_radix
 
 NEIGHBOUR = 0.93
 """Default correlation of neighbouring values of an ordered parameter; falls by this factor a step, to `FAR`."""
@@ -84,8 +86,8 @@ class _Pairs:
 
     def __init__(self, codes: Codes, cardinalities: Sequence[int]) -> None:
         self.codes = codes
-        self.strides = np.cumprod([1, *reversed(cardinalities[1:])])[::-1].astype(np.int64)
-        self.ranks = codes.astype(np.int64) @ self.strides
+        self.strides = [math.prod(cardinalities[p + 1 :]) for p in range(len(cardinalities))]
+        self.ranks = mixed_radix(codes, cardinalities)
         self.order = np.argsort(self.ranks, kind="stable")
         self.sorted = self.ranks[self.order]
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spak.kg.space.factors import Codes, Floats
+from spak.kg.space.space import mixed_radix
 
 MOST_CELLS = 4
 """Most combinations of both halves, for each configuration, that a sum over trials is laid out as a matrix for."""
@@ -55,9 +56,7 @@ class _Half:
     """The distinct combinations of some parameters."""
 
     def __init__(self, codes: Codes, tables: Sequence[Floats], parameters: Sequence[int]) -> None:
-        ranks = np.zeros(len(codes), np.int64)
-        for p in parameters:
-            ranks = ranks * len(tables[p]) + codes[:, p]
+        ranks = mixed_radix(codes[:, list(parameters)], [len(tables[p]) for p in parameters])
         _, rows, place = np.unique(ranks, return_index=True, return_inverse=True)
         self.place: Rows = place.ravel()
         self.num = len(rows)

@@ -19,7 +19,7 @@ from spak.kg.files.loader import load
 from spak.kg.model.op import Condition, Op
 from spak.kg.space import factors
 from spak.kg.space.completion import complete, completed
-from spak.kg.space.space import build
+from spak.kg.space.space import Setting, Space, build
 from tests.tuner.searching import FACTS, OP
 
 SHIPPED = load(Path(__file__).parents[3] / "laws").ops
@@ -240,3 +240,14 @@ def test_a_product_beyond_reach_is_refused_at_once():
     with pytest.raises(KgError, match="narrow its values"):
         build(_wide(100, 9), {})
     assert time.monotonic() - start < 5
+
+
+def test_a_record_of_more_combinations_than_64_bits_count_is_searched_exactly():
+    """Thirteen parameters of sixty values: places in the product wrapped around, so that rows were not found again."""
+    rng = np.random.default_rng(0)
+    codes = np.unique(rng.integers(0, 60, (300, 13)), axis=0).astype(np.int16)
+    names = tuple(f"p{place}" for place in range(13))
+    wide = Space("o", Setting({}), names, (tuple(range(60)),) * 13, {}, (codes,))
+    assert [wide.index(wide.config(place)) for place in range(len(wide))] == list(range(len(wide)))
+    assert wide.find(codes).tolist() == list(range(len(wide)))
+    assert wide.index(dict.fromkeys(names, 59)) is None
