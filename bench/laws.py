@@ -2,7 +2,7 @@
 
     python -m bench.laws [holdout] [noise] [--json FILE]
     python -m bench.laws planted [--sweeps WORD ...] [--kinds KIND ...] [--strategies NAME ...] [--seeds 40] [--jobs 1]
-    python -m bench.laws planted --table FILE    what an earlier run came to
+    python -m bench.laws planted --table FILE ...    what earlier runs came to
 
 holdout  laws mined from some problem sizes, applied to the others: share pruned, what of the best is kept,
          evaluations to within 5 % and 1 % of the best (random order: exact expectation)
@@ -217,7 +217,7 @@ def arguments() -> argparse.ArgumentParser:
     planted.add_argument("--strategies", nargs="+", default=command.STRATEGIES, choices=command.STRATEGIES)
     planted.add_argument("--seeds", type=int, default=40)
     planted.add_argument("--jobs", type=int, default=1)
-    planted.add_argument("--table", type=Path, metavar="FILE", help="print the tables of an earlier run's --json")
+    planted.add_argument("--table", type=Path, nargs="+", metavar="FILE", help="print what earlier runs kept, .gz too")
     return parser
 
 

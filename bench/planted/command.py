@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,8 +18,8 @@ from bench.planted.cells import Cell, Task, cell, plants
 from bench.planted.sweeps import sweep_ids
 from bench.planted.table import failing, markdown
 
-STRATEGIES = ("forest", "genetic", "transfer", "random")
-"""Those that take longest first: the pool ends with short ones."""
+STRATEGIES = ("random", "transfer", "genetic", "forest")
+"""Those that take least first: a run that is ended has most of the cells."""
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,26 @@ def _alone() -> None:
 
 
 def run(choice: Choice, to: Path | None) -> None:
-    """Run what is wanted, keep it in `to` (compressed if it ends in `.gz`), and print it."""
-    found = sorted(cells(choice), key=lambda one: (one.kind, one.strategy, one.sweep, one.what, -one.audit))
-    if to is not None:
-        text = b"[\n" + b",\n".join(map(msgspec.json.encode, found)) + b"\n]\n"
-        to.write_bytes(gzip.compress(text, mtime=0) if to.suffix == ".gz" else text)
+    """Run what is wanted, print it, and keep each cell in `to` as it is done: a run that is ended leaves what it has."""
+    found = []
+    with nullcontext() if to is None else to.open("wb") as file:
+        for one in cells(choice):
+            found.append(one)
+            if file is not None:
+                file.write(msgspec.json.encode(one) + b"\n")
+                file.flush()
     show(found)
 
 
 def show(found: Sequence[Cell]) -> None:
     """Print the tables, then the cells that fail."""
-    print("\n".join(markdown(found)))
-    wrong = list(failing(found))
+    ordered = sorted(found, key=lambda one: (one.kind, one.strategy, one.sweep, one.what, -one.audit))
+    print("\n".join(markdown(ordered)))
+    wrong = list(failing(ordered))
     print(f"\n{len(wrong)} of {len(found)} cells fail" + "".join(f"\n- {line}" for line in wrong))
 
 
-def read(path: Path) -> list[Cell]:
-    """Cells of an earlier run."""
-    data = path.read_bytes()
-    return msgspec.json.decode(gzip.decompress(data) if path.suffix == ".gz" else data, type=list[Cell])
+def read(paths: Sequence[Path]) -> list[Cell]:
+    """Cells of earlier runs."""
+    data = b"".join(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in paths)
+    return [msgspec.json.decode(line, type=Cell) for line in data.splitlines()]

@@ -88,9 +88,10 @@ def mean(cell: Cell) -> float:
 
 
 def compared(cells: Sequence[Cell]) -> list[Compared]:
-    """Each cell with laws beside the one without."""
+    """Each cell with laws beside the one without, where that was made."""
     without = {(cell.sweep, cell.strategy): cell for cell in cells if cell.kind == WITHOUT}
-    return [Compared(cell, without[cell.sweep, cell.strategy]) for cell in cells if cell.kind != WITHOUT]
+    pairs = ((cell, without.get((cell.sweep, cell.strategy))) for cell in cells if cell.kind != WITHOUT)
+    return [Compared(cell, alone) for cell, alone in pairs if alone is not None]
 
 
 def markdown(cells: Sequence[Cell]) -> Iterator[str]:
