@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from spak.kg.space.factors import Codes, Mask
 from spak.tuner.chance import Indices, Ties
 from spak.tuner.engine.tally import AxisTally, LawTally, Tally
 from spak.tuner.knowledge.restriction import Restriction, Rule
+
+_Chooser = Callable[[Indices], int]
+"""Chooses one of some configurations."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,17 @@ class Audits:
     it. Of a suspended law, beside which too little else was tried to judge it by, what it does not name.
     """
 
-    def __init__(self, restriction: Restriction, tallies: Mapping[str, Tally], rng: np.random.Generator) -> None:
-        """Begin the turns; `tallies` by law."""
+    def __init__(
+        self, restriction: Restriction, tallies: Mapping[str, Tally], promising: _Chooser, rng: np.random.Generator
+    ) -> None:
+        """Begin the turns; `tallies` by law, `promising` chooses what is expected to take least."""
         self._restriction, self._space, self._tallies = restriction, restriction.space, tallies
-        self._rules = [
-            rule for rule in restriction.rules if rule.id in tallies and rule.id not in restriction.contested
-        ]
+        self._rules = [rule for rule in restriction.rules if rule.is_audited and rule.id not in restriction.contested]
         self._unsafe = np.zeros(len(restriction.space), np.bool_)
         for rule in restriction.live:
             if rule.is_safety and rule.named is not None:
                 self._unsafe |= rule.named
-        self._ties = Ties(rng)
+        self._ties, self._promising = Ties(rng), promising
         self._default = restriction.space.default_codes
         self._queue: list[Rule] = []
         self._round = 0
@@ -68,34 +71,42 @@ class Audits:
                 self._queue = sorted(self._rules, key=lambda rule: _num_hidden(rule, free, asides))
                 self._round += 1
             rule = self._queue.pop()
-            codes = self._default if best is None or self._round % 2 == 0 else self._space.at([best])[0]
-            found = self._of(rule, free, codes, asides)
+            found = self._of(rule, free, self._reason(best), asides)
             if found is not None:
                 return found
         return None
 
-    def _of(self, rule: Rule, free: Mask, codes: Codes | None, asides: Mapping[int, Aside]) -> int | None:
-        """What tells most of `rule`, near `codes`."""
+    def _reason(self, best: int | None) -> _Chooser:
+        """How this round chooses of what a law hides: next to the best trial, what is promising, next to the default."""
+        reasons = [self._promising]
+        reasons += [] if self._default is None else [self._nearest_to(self._default)]
+        reasons += [] if best is None else [self._nearest_to(self._space.at([best])[0])]
+        return reasons[-self._round % len(reasons)]
+
+    def _of(self, rule: Rule, free: Mask, reason: _Chooser, asides: Mapping[int, Aside]) -> int | None:
+        """What tells most of `rule`."""
         tally = self._tallies[rule.id]
         if isinstance(tally, AxisTally):
             twins = (self._space.index(twin) for twin in tally.twins())
             return next((index for index in twins if index is not None and free[index]), None)
         if rule.named is None:
-            return self._nearest(np.array([i for i, aside in asides.items() if _hides(rule, aside)], np.int64), codes)
-        if isinstance(tally, LawTally) and tally.lacks_others and rule.id in self._restriction.suspended:
-            return self._nearest(np.flatnonzero(~rule.named & free), codes)
-        rows = np.flatnonzero(rule.named & free)
-        others = self._restriction.penalty[rows]  # its own weight is in each of them
-        return self._nearest(rows[others == others.min(initial=np.iinfo(np.int16).max)], codes)
+            rows = np.array([index for index, aside in asides.items() if _hides(rule, aside)], np.int64)
+        elif isinstance(tally, LawTally) and tally.lacks_others and rule.id in self._restriction.suspended:
+            rows = np.flatnonzero(~rule.named & free)
+        else:
+            rows = np.flatnonzero(rule.named & free)
+            others = self._restriction.penalty[rows]  # its own weight is in each of them
+            rows = rows[others == others.min(initial=np.iinfo(np.int16).max)]
+        return reason(rows) if len(rows) else None
 
-    def _nearest(self, rows: Indices, codes: Codes | None) -> int | None:
-        """The one of `rows` that differs from `codes` in fewest parameters."""
-        if not len(rows):
-            return None
-        if codes is not None:
+    def _nearest_to(self, codes: Codes) -> _Chooser:
+        """Chooses what differs from `codes` in fewest parameters."""
+
+        def choose(rows: Indices) -> int:
             distance = (self._space.at(rows) != codes).sum(axis=1)
-            rows = rows[distance == distance.min()]
-        return self._ties.first(rows)
+            return self._ties.first(rows[distance == distance.min()])
+
+        return choose
 
 
 def _hides(rule: Rule, aside: Aside) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-FRONT = 2
-"""The audit is spent this much faster than the budget: all of it in the first half, when a wrong law costs most."""
+FRONT = 4
+"""The audit is spent this much faster than the budget: all of it in the first quarter, when a wrong law costs most."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Budget:
     def audits_due(self, spent: int, batch: int) -> int:
         """Audit trials there should have been after the next `batch`.
 
-        With a limit in trials the audit is spent in the first half; without one it keeps to its share.
+        With a limit in trials the audit is spent in the first quarter; without one it keeps to its share.
         """
         if not self.audit:
             return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
 from spak.kg.law.kinds.base import Power
-from spak.kg.model.base import Scalar
+from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.run import Failure, Trial
 from spak.tuner.chance import Purpose
 from spak.tuner.engine.audit import Aside, Audits
@@ -26,6 +26,7 @@ MAX_ASIDE = 64
 Compiling costs no trial, but time. A law that leaves a tenth of what is compiled does so once in a thousand trials.
 """
 
+HOPELESS = "what it prefers is no better than the rest so far"
 ALL_TRIED = "all that the laws leave was tried"
 
 
@@ -45,12 +46,13 @@ class Doubt:
         self._stream, self._first, self._num_changes = stream, first, 0
         self._given_way: dict[str, str] = {}
         self._row_of_asides: list[Aside] = []
+        self._suspects: frozenset[str] = frozenset()
         self.asides: dict[int, Aside] = {}
         self.restriction = first.suspend(too_narrow(first))
-        self.tallies = {rule.id: tally(rule, objective, ~first.unsafe) for rule in first.rules if rule.is_audited}
+        self.tallies = {rule.id: tally(rule, objective, ~first.unsafe) for rule in first.rules if rule.is_doubted}
         self.lead = Lead(first.space, stream(Purpose.LEAD, 0))
-        self._free([rule for rule in first.rules if rule.id in self.restriction.suspended])
-        self._audits = Audits(self.restriction, self.tallies, stream(Purpose.AUDIT, 0))
+        self._free()
+        self._audits = Audits(self.restriction, self.tallies, self.lead.promising, stream(Purpose.AUDIT, 0))
 
     @property
     def num_changes(self) -> int:
@@ -80,6 +82,11 @@ class Doubt:
             self.asides.pop(found, None)
         return found
 
+    def hiding(self, configuration: Configuration, features: Mapping[str, float]) -> list[Rule]:
+        """Laws about compiled features that speak against a configuration which has these, but for those in doubt."""
+        rules = self.restriction.after_compiling({**self._first.space.setting.names, **configuration, **features})
+        return [rule for rule in rules if rule.id not in self._suspects]
+
     def set_aside(self, index: int, trial: Trial) -> None:
         """Keep configuration `index` from being evaluated: `trial` has what it was compiled to."""
         rules = self._first.after_compiling(self._values(trial))
@@ -94,7 +101,10 @@ class Doubt:
         fallen = {name for name, one in self.tallies.items() if one.is_contradicted()} - self.restriction.contested
         if len(self._row_of_asides) >= MAX_ASIDE:
             self._suspend_most()
-        elif not fallen:
+        elif not fallen and self._hopeless() == {
+            law for law, why in self.restriction.suspended.items() if why == HOPELESS
+        }:
+            self._suspect()
             return False
         self._become(self.restriction.contest(sorted(fallen)))
         return True
@@ -114,22 +124,49 @@ class Doubt:
 
     def _become(self, after: Restriction) -> None:
         """Follow the laws as in `after`, and search what those hid that have no more effect."""
-        before = self.restriction.live
-        bare = after.suspend(self._given_way)
-        self.restriction = bare.suspend({**too_narrow(bare), **self._given_way})
+        idle = {**dict.fromkeys(sorted(self._hopeless()), HOPELESS), **self._given_way}
+        bare = after.suspend(idle)
+        self.restriction = bare.suspend({**too_narrow(bare), **idle})
         self._row_of_asides.clear()
-        live = {rule.id: rule.power for rule in self.restriction.live}
-        hard = {law for law, power in live.items() if power is Power.REMOVE}
-        self.asides = {index: aside for index, aside in self.asides.items() if aside.laws & hard}
+        self._suspects = frozenset(rule.id for rule in self.restriction.live if self._is_suspect(rule))
+        self._release()
         self._num_changes += 1
-        self._free([rule for rule in before if rule.id not in live and rule.is_audited])
-        self._audits = Audits(self.restriction, self.tallies, self._stream(Purpose.AUDIT, self._num_changes))
+        self._free()
+        self._audits = Audits(
+            self.restriction, self.tallies, self.lead.promising, self._stream(Purpose.AUDIT, self._num_changes)
+        )
 
-    def _free(self, rules: Sequence[Rule]) -> None:
-        """Let the lead look at all that `rules` name, whether others name it or not; by features that may be anything."""
+    def _release(self) -> None:
+        """Set no longer aside what only laws name that have no more effect, or are in doubt."""
+        hard = {rule.id for rule in self.restriction.live if rule.power is Power.REMOVE} - self._suspects
+        self.asides = {index: aside for index, aside in self.asides.items() if aside.laws & hard}
+
+    def _suspect(self) -> None:
+        """Look at what laws hide that fall if nothing better is found of what they do not; they are followed meanwhile."""
+        suspects = frozenset(rule.id for rule in self.restriction.live if self._is_suspect(rule))
+        if suspects != self._suspects:
+            self._suspects = suspects
+            self._release()
+            self._free()
+
+    def _hopeless(self) -> set[str]:
+        """Preferences that the order should follow no longer."""
+        rules = [rule for rule in self._first.live if rule.power is Power.PREFER]
+        return {r.id for r in rules if r.id not in self.restriction.contested and self.tallies[r.id].is_suspect}
+
+    def _is_suspect(self, rule: Rule) -> bool:
+        return rule.is_audited and self.tallies[rule.id].is_suspect
+
+    def _free(self) -> None:
+        """Let the lead look at what laws named that have no more effect, whether others name it or not.
+
+        By compiled features that may be anything.
+        """
+        live = {rule.id for rule in self.restriction.live} - self._suspects
         freed = np.zeros(len(self._first.space), np.bool_)
-        for rule in rules:
-            freed |= True if rule.named is None else rule.named
+        for rule in self._first.live:
+            if rule.is_audited and rule.id not in live:
+                freed |= True if rule.named is None else rule.named
         self.lead.free(freed & ~self.restriction.unsafe)
 
     def _suspend_most(self) -> None:

@@ -38,8 +38,8 @@ class Lead:
         self.is_open = False
 
     def free(self, freed: Mask) -> None:
-        """Laws that hid `freed` have fallen."""
-        self._freed = self._freed | freed
+        """Look at `freed`: what laws hid that have fallen, or are in doubt."""
+        self._freed = freed
         hidden = [(value, index) for index, value in self._values.items() if self._freed[index]]
         self._best = min(hidden, default=None)
         self.is_open = bool(hidden)
@@ -61,7 +61,7 @@ class Lead:
             self.is_open = False
             return None
         self._turn += 1
-        reasons = [self._from(self._space.at([self._best[1]])[0]), self._modelled]
+        reasons = [self._from(self._space.at([self._best[1]])[0]), self.promising]
         reasons += [] if self._default is None else [self._from(self._default)]
         return reasons[self._turn % len(reasons)](rows)
 
@@ -69,8 +69,10 @@ class Lead:
         """Chooses what differs from `codes` in fewest parameters."""
         return lambda rows: self._least(rows, self._space.distance(codes)[rows])
 
-    def _modelled(self, rows: Indices) -> int:
-        """What is expected after the best trials so far to take least."""
+    def promising(self, rows: Indices) -> int:
+        """The one of `rows` that is expected after the best trials so far to take least."""
+        if not self._values:
+            return self._ties.first(rows)
         if len(rows) > MAX_MODELLED:
             rows = rows[np.argpartition(self._ties.places(rows), MAX_MODELLED)[:MAX_MODELLED]]
         seen = sorted(self._values, key=lambda index: self._values[index])[:MAX_TRIALS]

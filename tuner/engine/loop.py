@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from spak.kg.law.kinds.base import Power
-from spak.kg.model.base import Configuration
 from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.factors import Codes
 from spak.kg.space.space import Space
@@ -130,7 +129,7 @@ class _Running:
         first: list[Request] = []
         last: list[Request] = []
         for request, features in zip(requests, self.backend.features(requests), strict=True):
-            rules = self.searcher.speaking_of(request.configuration, features or {})
+            rules = self.searcher.doubt.hiding(request.configuration, features or {})
             hiding = next((rule for rule in rules if _hides(rule, request.origin)), None)
             if hiding is None:
                 (last if rules else first).append(request)
@@ -245,10 +244,6 @@ class Searcher:
         if row is not None:
             self.strategy.tell([Observation(row, None)])
 
-    def speaking_of(self, configuration: Configuration, features: Mapping[str, float]) -> list[Rule]:
-        """Laws about compiled features that speak against a configuration which has these."""
-        return self.restriction.after_compiling({**self.space.setting.names, **configuration, **features})
-
     def reconsider(self) -> None:
         """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
         if self.doubt.reconsider():
@@ -303,7 +298,8 @@ class Searcher:
         return self.restriction.order(stream(self.search.seed, Purpose.LAW_ORDER, self.doubt.num_changes))
 
     def _start_again(self) -> None:
-        self.order = self._law_order()
+        if self.search.order is None or self.restriction.contested:
+            self.order = self._law_order()
         self._start_strategy()
 
     def _start_strategy(self) -> None:

@@ -12,7 +12,7 @@ from spak.kg.law.kinds.base import Power
 from spak.kg.law.statement import evidence_text
 from spak.kg.model.base import Model, Scalar
 from spak.tuner.backend.base import Backend
-from spak.tuner.engine.doubt import ALL_TRIED, is_aside
+from spak.tuner.engine.doubt import ALL_TRIED, HOPELESS, is_aside
 from spak.tuner.engine.loop import Result
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.engine.tally import contradicted
@@ -241,7 +241,7 @@ def _answer(report: SearchReport, result: Result) -> Iterator[str]:
 def _gone_on_without(result: Result) -> Iterator[str]:
     """Laws that left too little or contradicted each other, and why a search ended before its budget."""
     for law, why in sorted(result.restriction.suspended.items()):
-        if why != ALL_TRIED:
+        if why not in {ALL_TRIED, HOPELESS}:
             yield f"Went on without {law}: {why}."
     if result.num_unsafe:
         rules = [rule.id for rule in result.restriction.live if rule.is_safety and rule.power is Power.REMOVE]

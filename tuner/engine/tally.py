@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 from typing import Literal, Protocol
 
 from spak.kg.evidence.judge import MIN_REFERENCES, MIN_TIED
 from spak.kg.law.kinds import meaning
-from spak.kg.law.kinds.base import AxisTest
+from spak.kg.law.kinds.base import AxisTest, SettingTest
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound
@@ -25,9 +26,19 @@ MIN_ALONE = 128
 What it does not name is then so rare that the best of all trials has to do for the best of the others.
 """
 
+HEADROOM = 5.0
+"""The best there is takes at least 1 / (1 + HEADROOM / n) of the best of n trials.
+
+Source: decision 0064, from the exhaustive sweeps under laws/evidence.
+"""
+
 SLOWDOWN = "slowdown"
 FAILURE = "failure_rate"
 CHANGE = "change"
+COST = "cost"
+
+HOPE = 2.5
+"""By how much less than `HEADROOM` a preference is hoped to have in store before the order follows it no longer."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,11 @@ class Tally(Protocol):
         """Whether what was noted since it was last asked contradicts the law."""
         ...
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the law would be contradicted if the best so far were the best there is."""
+        ...
+
 
 def tally(rule: Rule, objective: str, safe: Mask) -> Tally:
     """How `rule` stands before the first trial.
@@ -73,7 +89,11 @@ def tally(rule: Rule, objective: str, safe: Mask) -> Tally:
         safe: (N,) what may be tried.
     """
     test = meaning(rule.law).test
-    return AxisTally(rule, objective, test) if isinstance(test, AxisTest) else LawTally(rule, objective, safe)
+    if isinstance(test, AxisTest):
+        return AxisTally(rule, objective, test)
+    if isinstance(test, SettingTest):
+        return SettingTally(rule, objective, test, rule.count if rule.named is None else int((safe & rule.named).sum()))
+    return LawTally(rule, objective, safe)
 
 
 class LawTally:
@@ -92,6 +112,7 @@ class LawTally:
         self._num_tried = 0
         self._num_judged = 0
         self._best: Measurement | None = None
+        self._fastest: tuple[float, Trial] | None = None
 
     @property
     def lacks_others(self) -> bool:
@@ -110,6 +131,8 @@ class LawTally:
         mine = timed(trial, self._objective)
         if is_named:
             self._named.append(trial)
+            if mine is not None and (self._fastest is None or _high(mine) < self._fastest[0]):
+                self._fastest = _high(mine), trial
         else:
             self._num_tried += 1
             self._others += [] if mine is None else [mine]
@@ -124,10 +147,20 @@ class LawTally:
     def is_contradicted(self) -> bool:
         """Whether a trial that was not judged against this best yet contradicts the law."""
         fresh, self._num_judged = self._named[self._num_judged :], len(self._named)
+        fresh += [] if self._fastest is None else [self._fastest[1]]  # judged better the more others there are
         return any(self._judge(trial).outcome == "contradicts" for trial in fresh)
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its fastest trial would contradict it if the best so far were the best there is."""
+        if self._fastest is None or self._best is None:
+            return False
+        found = judge_trial(self.rule, self._fastest[1], BestSoFar(self._objective, self._best))
+        return found.outcome == "contradicts"
+
     def _judge(self, trial: Trial) -> Finding:
-        return judge_trial(self.rule, trial, objective=self._objective, best=self._best)
+        room = 1.0 if self._names_all else headroom(len(self._others))
+        return judge_trial(self.rule, trial, BestSoFar(self._objective, self._best, room))
 
     def _reference(self) -> Measurement | None:
         """What a slowdown is counted from: the best that it does not name; where there are few such, the best of all.
@@ -173,7 +206,7 @@ class AxisTally:
         key = tuple(other for name, other in trial.configuration.items() if name != self.test.name)
         self._contexts.setdefault(key, {})[value] = mine
         if not is_named:
-            self._kept[key] = mine.value, trial.configuration, value
+            self._kept[key] = _low(mine), trial.configuration, value
         self._num_fresh += len(self._contexts[key]) > 1
 
     def findings(self) -> Iterator[Finding]:
@@ -188,6 +221,12 @@ class AxisTally:
         elif high <= self.test.margin and len(matched) >= MIN_TIED:
             outcome = "agrees"
         yield Finding(self.rule.id, outcome, {CHANGE: (low + high) / 2}, frozenset({CHANGE}))
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the changes seen so far are beyond the margin, however few they are."""
+        seen = [seen for seen in self._contexts.values() if len(seen) > 1]
+        return bool(seen) and self.objective == "time" and _change(seen)[0] > self.test.margin
 
     def is_contradicted(self) -> bool:
         """Whether the changes seen contradict the law, if one was seen since it was last asked."""
@@ -218,6 +257,73 @@ class AxisTally:
         return [{kept: seen[kept], value: seen[value]} for seen, kept in beside if value in seen]
 
 
+@dataclass
+class SettingTally:
+    """Of a law that prefers a setting: the best with it, and the best of what it is preferred to.
+
+    Attributes:
+        num_with: Configurations with the setting.
+    """
+
+    rule: Rule
+    objective: str
+    test: SettingTest
+    num_with: int
+    _with: list[Measurement] = field(default_factory=list)
+    _others: list[Measurement] = field(default_factory=list)
+    _num_tried: int = 0
+
+    def note(self, trial: Trial, *, is_named: bool) -> None:
+        """Take in a finished trial."""
+        mine = timed(trial, self.objective)
+        self._num_tried += is_named
+        if mine is not None and is_named:
+            self._with.append(mine)
+        elif mine is not None and self._is_other(trial.configuration):
+            self._others.append(mine)
+
+    def findings(self) -> Iterator[Finding]:
+        """One in all: what the setting costs."""
+        if not self._with or not self._others or self.objective != "time":
+            return
+        low, high = self._cost(self._room, headroom(len(self._others)))
+        outcome: Agreement = "contradicts" if low > self._within else "agrees" if high <= self._within else "open"
+        low, high = self._cost()
+        yield Finding(self.rule.id, outcome, {COST: (low + high) / 2}, frozenset({COST}))
+
+    def is_contradicted(self) -> bool:
+        """Whether the setting costs more than the law allows, whatever is found with it."""
+        return self._is_comparable and self._cost(self._room)[0] > self._within
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether so much was tried with the setting that something as good as the rest should have been among it."""
+        return self._is_comparable and self._cost(1 + (self._room - 1) / HOPE)[0] > self._within
+
+    @property
+    def _is_comparable(self) -> bool:
+        return self.objective == "time" and min(len(self._with), len(self._others)) >= MIN_REFERENCES
+
+    @property
+    def _room(self) -> float:
+        """How many times as long as the best there is with the setting the best so far may take."""
+        return 1.0 if self._num_tried >= self.num_with else headroom(len(self._with))
+
+    @property
+    def _within(self) -> float:
+        bound = self.rule.law.claim.effect.get(COST)
+        return 0.0 if bound is None or bound.at_most is None else bound.at_most
+
+    def _cost(self, room: float = 1.0, room_of_others: float = 1.0) -> tuple[float, float]:
+        """From the least to the most that the setting costs, minus 1, if the best of either side is not found yet."""
+        mine, other = (min(side, key=lambda m: m.value) for side in (self._with, self._others))
+        return _low(mine) / room / _high(other) - 1, _high(mine) * room_of_others / _low(other) - 1
+
+    def _is_other(self, configuration: Configuration) -> bool:
+        over = [one for one in self.test.over if one.items() <= configuration.items()]
+        return bool(over) or not self.test.over
+
+
 def _change(group: Sequence[_Twins]) -> tuple[float, float]:
     """Medians of the least and the most change that the intervals of the extremes allow."""
     least = [max(0.0, max(map(_low, seen.values())) / min(map(_high, seen.values())) - 1) for seen in group]
@@ -231,20 +337,39 @@ def timed(trial: Trial, objective: str) -> Measurement | None:
     return found if trial.invalidity == "correct" else None
 
 
-def judge_trial(rule: Rule, trial: Trial, *, objective: str, best: Measurement | None) -> Finding:
-    """What `trial`, whose configuration `rule` names, says of its law against the `best` so far, if there is one.
+def headroom(num_trials: int) -> float:
+    """How many times as long as the best there is the best of so many trials may take."""
+    return 1 + HEADROOM / num_trials if num_trials else inf
+
+
+@dataclass(frozen=True)
+class BestSoFar:
+    """What a slowdown is counted from.
+
+    Attributes:
+        best: The best time so far; None if too little was tried.
+        room: How many times as long as the best there is that may take.
+    """
+
+    objective: str
+    best: Measurement | None
+    room: float = 1.0
+
+
+def judge_trial(rule: Rule, trial: Trial, reference: BestSoFar) -> Finding:
+    """What `trial`, whose configuration `rule` names, says of its law against the best so far, if there is one.
 
     A `slowdown` is judged only if the objective is `time`, never by a prediction.
     """
     effect, outcomes = {}, set[Agreement]()
     for name, bound in rule.law.claim.effect.items():
-        low_high = _observed(name, trial, objective, best)
+        low_high = _observed(name, trial, reference)
         if low_high is None:
             outcomes.add("open")
             continue
         low, high = low_high
         effect[name] = (low + high) / 2
-        outcomes.add(_compare(bound, low, high))
+        outcomes.add(_compare(bound, low, high * reference.room if name == SLOWDOWN else high))
     outcome: Agreement = "open"
     if "contradicts" in outcomes:
         outcome = "contradicts"
@@ -262,7 +387,7 @@ def _compare(bound: Bound, low: float, high: float) -> Agreement:
     return "agrees" if inside else "open"
 
 
-def _observed(name: str, trial: Trial, objective: str, best: Measurement | None) -> tuple[float, float] | None:
+def _observed(name: str, trial: Trial, reference: BestSoFar) -> tuple[float, float] | None:
     """95 % interval of the effect `name` in `trial`; None where the trial does not tell."""
     if name == FAILURE:
         failed = float(trial.invalidity != "correct")
@@ -271,7 +396,8 @@ def _observed(name: str, trial: Trial, objective: str, best: Measurement | None)
         value = trial.value(name)
         return None if value is None else (value, value)
     mine = next((m for m in trial.measurements if m.name == "time"), None)
-    if name != SLOWDOWN or objective != "time" or mine is None or best is None:
+    best = reference.best
+    if name != SLOWDOWN or reference.objective != "time" or mine is None or best is None:
         return None
     return _low(mine) / _high(best), _high(mine) / _low(best)
 

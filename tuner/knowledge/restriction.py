@@ -84,6 +84,11 @@ class Rule:
         return meaning(self.law).is_safety
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether the trials of a search may speak against it: it has power, for a reason other than safety."""
+        return self.power is not Power.NOTHING and not self.is_safety
+
+    @property
     def is_audited(self) -> bool:
         """Whether a search tests it: it removes, collapses or postpones, for a reason other than safety."""
         return self.power in {Power.REMOVE, Power.POSTPONE} and not self.is_safety

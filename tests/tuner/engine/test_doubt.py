@@ -20,7 +20,7 @@ def restriction(*laws) -> Restriction:
 
 def audits_of(found: Restriction) -> Audits:
     tallies = {rule.id: tally(rule, "time", np.ones(len(SPACE), bool)) for rule in found.rules if rule.is_audited}
-    return Audits(found, tallies, np.random.default_rng(0))
+    return Audits(found, tallies, lambda rows: int(rows[0]), np.random.default_rng(0))
 
 
 def distance(first: int, second: int) -> int:
@@ -32,7 +32,7 @@ def where(**wanted) -> int:
     return next(i for i in range(len(SPACE)) if wanted.items() <= SPACE.config(i).items())
 
 
-def test_audits_take_turns_near_the_best_trial_and_near_the_default():
+def test_audits_take_turns_near_the_best_trial_near_the_default_and_where_it_is_promising():
     """Only the law stands between such a configuration and a trial, so that it tells most."""
     wrong = restriction(avoid("wrong", "m == 32"))
     audits, best = audits_of(wrong), where(m=64, n=128, lat=1)
@@ -42,6 +42,7 @@ def test_audits_take_turns_near_the_best_trial_and_near_the_default():
     assert distance(first, best) == min(distance(i, best) for i in named)
     second = audits.next((first,), best, {})
     assert distance(second, default) == min(distance(i, default) for i in named if i != first)
+    assert audits.next((first, second), best, {}) == min(set(named) - {first, second})
 
 
 def test_laws_are_audited_in_turn_and_nothing_twice_until_all_is_taken():

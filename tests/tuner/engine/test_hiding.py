@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -14,15 +15,18 @@ from spak.kg.files import fmt
 from spak.kg.files.loader import load
 from spak.kg.formats.nodes import HardwareName
 from spak.kg.formats.recording import Recording, seen_parameters
-from spak.kg.law.kinds.base import Power
+from spak.kg.law.kinds.base import Power, SettingTest
 from spak.kg.model.law import Law
 from spak.kg.model.op import Parameter
+from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Request
+from spak.tuner.chance import stream
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.doubt import ALL_TRIED, MAX_ASIDE, REMOVED_BY_LAW
+from spak.tuner.engine.doubt import ALL_TRIED, MAX_ASIDE, REMOVED_BY_LAW, Doubt
 from spak.tuner.engine.narrow import too_narrow
+from spak.tuner.engine.tally import LawTally, SettingTally
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.replay import Replay, Replayed, replay
 from spak.tuner.strategy import registry
@@ -197,3 +201,64 @@ def test_going_on_from_a_journal_remembers_what_was_set_aside():
     assert len(set(tried)) == len(tried)
     assert sum(trial.failure is None for trial in second.trials) == 20
     assert not aside & {request.index for request in backend.asked if request.origin == "strategy"}
+
+
+def prefer(name: str, setting: dict[str, object], cost: float = 0.02, **claim: object) -> Law:
+    return law(name, "positive", {"prefer": setting, "effect": {"cost": {"at_most": cost}}, **claim})
+
+
+@pytest.mark.parametrize("strategy", ["random", "genetic", "transfer"])
+def test_a_false_preference_is_contested_once_nothing_better_can_have_it(strategy):
+    """The best with m=128 takes more than the best without; what is true is never contested, nor a ranking that is."""
+    false, true = prefer("false", {"m": 128}), prefer("true", {"lat": 4})
+    ranking = prefer("ranking", {"m": 64}, over=[{"m": 128}])
+    result = searched(false, true, ranking, strategy=strategy)
+    assert result.restriction.contested == {"false"}
+    assert {found.law: found.outcome for found in result.findings}["true"] == "agrees"
+
+
+def test_a_preference_that_looks_hopeless_leads_the_order_no_longer_but_is_not_contested_for_it():
+    """Not before enough was tried on both sides, and what is tried next may still speak for it."""
+    (rule,) = under(prefer("false", {"m": 128})).rules
+    tally = SettingTally(rule, "time", SettingTest({"m": 128}), 100)
+    for place in range(8):
+        assert not tally.is_suspect
+        tally.note(timed_trial(m=128, time=1.3), is_named=True)
+        tally.note(timed_trial(m=64, time=1.0 + place), is_named=False)
+    assert tally.is_suspect
+    assert not tally.is_contradicted()
+    for _ in range(30):
+        tally.note(timed_trial(m=128, time=1.3), is_named=True)
+    assert tally.is_contradicted()
+    tally.note(timed_trial(m=128, time=0.9), is_named=True)
+    assert not tally.is_suspect
+
+
+def test_a_slowdown_is_not_contradicted_while_the_best_that_is_known_is_likely_far_from_the_best_there_is():
+    """1.15 times the best of ten is no less than 1.2 times the best of all; of a hundred it is, and of all there are."""
+    (rule,) = under(avoid("slow", "m == 32", at_least=1.2)).rules
+    tally = LawTally(rule, "time", np.ones(len(SPACE), bool))
+    tally.note(timed_trial(m=32, time=1.15), is_named=True)
+    for count in range(1, 200):
+        tally.note(timed_trial(m=64, time=1.0), is_named=False)
+        is_known = tally.is_contradicted()
+        assert tally.is_suspect == (count >= 8)
+        assert is_known == (count >= min(5 / (1.2 / 1.15 - 1), int((~rule.named).sum())))
+
+
+def timed_trial(m: int, time: float) -> Trial:
+    measured = Measurement(name="time", value=time, low=time, high=time)
+    return Trial(configuration={"m": m, "n": 64, "lat": 1, "fast": True}, measurements=(measured,))
+
+
+def test_what_a_law_hides_is_looked_at_before_it_falls_if_one_trial_of_it_is_fast():
+    """The law is followed meanwhile: what is tried of it comes by turns."""
+    doubt = Doubt(under(avoid("slow", "m == 32", at_least=1.2)), "time", partial(stream, 0))
+    fast = next(i for i in range(len(SPACE)) if SPACE.config(i)["m"] == 32)
+    doubt.note(fast, timed_trial(m=32, time=1.1), 1.1)
+    assert doubt.lead.next((fast,)) is None
+    others = [i for i in range(len(SPACE)) if SPACE.config(i)["m"] == 64][:8]
+    for index in others:
+        doubt.note(index, timed_trial(m=64, time=1.0), 1.0)
+    assert not doubt.reconsider()
+    assert doubt.restriction.removed[doubt.lead.next((fast, *others))]

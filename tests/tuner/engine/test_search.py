@@ -18,7 +18,7 @@ from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.doubt import REMOVED_BY_LAW
-from spak.tuner.engine.tally import LawTally, judge_trial
+from spak.tuner.engine.tally import BestSoFar, LawTally, headroom, judge_trial
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
@@ -340,7 +340,8 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
         named += [trial] if is_named else []
         others += [] if is_named else [time]
         best = min(others, key=lambda m: m.value) if len(others) >= MIN_REFERENCES else None
-        falls |= any(judge_trial(rule, one, objective="time", best=best).outcome == "contradicts" for one in named)
+        reference = BestSoFar("time", best, headroom(len(others)))
+        falls |= any(judge_trial(rule, one, reference).outcome == "contradicts" for one in named)
         fell |= standing.is_contradicted()
         assert fell == falls
     assert len(list(standing.findings())) == len(named)
