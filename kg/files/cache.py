@@ -15,6 +15,7 @@ import sys
 import time
 import zlib
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -147,16 +148,23 @@ def _open(raw: bytes) -> tuple[_Header, memoryview]:
 def stamp(root: Path) -> Stamp:
     """The stat data of every file under `root` that a load looks at: hidden files and links to folders are none."""
     started = time.time_ns()
-    digest = hashlib.blake2b(digest_size=16)
     newest = 0
-    found = _stats(root)
-    for path, stat in found:
-        numbers = ""  # of a file that a load only lists (a run file) it matters that it is there
-        if _is_read(path):
-            numbers = f"\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
-            newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
-        digest.update(f"{path}{numbers}\n".encode(errors="surrogateescape"))
-    return Stamp(digest.digest(), newest > started - _YOUNG_NS, tuple(path for path, _ in found))
+    lines = []
+    found = sorted(loader.files(os.fspath(root)), key=itemgetter(0))
+    for path, entry in found:
+        if not _is_read(path):  # of a file that a load only lists (a run file) it matters that it is there
+            lines.append(path)
+            continue
+        stat = entry.stat()
+        changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
+        lines.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}")
+        newest = max(changed, newest)
+    digest = _digest("\0\n".join(lines).encode(errors="surrogateescape"))
+    return Stamp(digest, newest > started - _YOUNG_NS, tuple(path for path, _ in found))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _is_read(path: str) -> bool:
@@ -185,14 +193,11 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def _stats(root: Path) -> list[tuple[str, os.stat_result]]:
-    return sorted((path, entry.stat()) for path, entry in loader.files(os.fspath(root)))
-
-
 def code_digest() -> bytes:
     """Digest of the stat data of the files of `kg` and of the interpreter's version."""
-    digest = hashlib.blake2b(f"{sys.version_info} {msgspec.__version__}".encode(), digest_size=16)
-    for path, stat in _stats(Path(__file__).parents[1]):
+    lines = [f"{sys.version_info} {msgspec.__version__}"]
+    for path, entry in sorted(loader.files(os.fspath(Path(__file__).parents[1])), key=itemgetter(0)):
         if path.endswith(".py"):
-            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.digest()
+            stat = entry.stat()
+            lines.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}")
+    return _digest("\0\n".join(lines).encode(errors="surrogateescape"))

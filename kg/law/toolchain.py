@@ -94,6 +94,7 @@ def is_stale(law: Law, toolchain: str) -> bool:
     return all(_release(entry) != _release(toolchain) for entry in seen)
 
 
+@lru_cache(maxsize=1024)
 def _release(toolchain: str) -> tuple[str, int, int]:
     name, version = parse_toolchain(toolchain)
     return name, version.major, version.minor
