@@ -60,10 +60,21 @@ def runs(results: Mapping[str, Any], laws: Laws, *, commit: str, created: str) -
                 problem=complete(ops[op], named),
                 flop_rule="useful",
                 noise=noise,
+                reference_times=_before(op, versions, laws),
                 reproduce="python -m bench.attention",
                 note=NOTE,
                 trials=tuple(trials),
             )
+
+
+def _before(op: str, versions: Mapping[str, Any], laws: Laws) -> dict[str, Measurement]:
+    """Times of the kernels that `op` was derived from, by system: a law about the step is judged by both."""
+    sources = laws.systems[op].derived_from if op in laws.systems else ()
+    return {
+        KERNELS[version]: _trial(entry).measurements[0]
+        for version, entry in versions.items()
+        if KERNELS.get(version) in sources
+    }
 
 
 def _trial(entry: Mapping[str, Any]) -> Trial:

@@ -29,7 +29,7 @@ from spak.kg.files import atomic
 from spak.kg.files.loader import Laws, load
 from spak.kg.files.seal import sealed
 from spak.kg.law.kinds.avoid import NegativeLaw
-from spak.kg.model.base import Configuration, ProblemSize, Scalar
+from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Kernel, Run, Trial
 from spak.kg.space.space import build
@@ -154,18 +154,6 @@ def compile_run(laws: Laws, experiment: Experiment, arch: str, *, cache: Path, c
     )
 
 
-def occupancy_ratio(run: Run, parameter: str, value: Scalar, instead: Scalar) -> tuple[float, float]:
-    """Least and greatest occupancy of configurations with `value` over that of the same ones with `instead`."""
-    warps: dict[bytes, dict[Scalar, float]] = {}
-    for item in run.trials:
-        resident, threads = item.value("ctas_per_sm"), item.value("threads")
-        if resident and threads:
-            rest = {k: v for k, v in (*item.configuration.items(), *item.problem.items()) if k != parameter}
-            warps.setdefault(msgspec.json.encode(rest), {})[item.configuration[parameter]] = resident * threads
-    ratios = [seen[value] / seen[instead] for seen in warps.values() if value in seen and instead in seen]
-    return min(ratios), max(ratios)
-
-
 def say(laws: Laws, arch: str) -> None:
     """Print what each run says of each negative law about compiled code on `arch`."""
     runs = [laws.run(name) for name in (experiment.run_id(arch) for experiment in EXPERIMENTS) if name in laws.run_ids]
@@ -176,9 +164,6 @@ def say(laws: Laws, arch: str) -> None:
         for run in runs:
             found = judge(law, from_runs([run]))
             print(f"  - {run.id}: {found.verdict} {found.effect} {list(found.problems)} {found.reason}")
-    for run in runs[:2]:
-        low, high = occupancy_ratio(run, "tile_m", 128, 64)
-        print(f"{run.id}: occupancy of tile_m 128 over 64: {low:g} to {high:g}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

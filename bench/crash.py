@@ -27,8 +27,9 @@ from pathlib import Path
 
 import msgspec
 
+from spak.kg.evidence.entries import mismatches
 from spak.kg.evidence.table import problem_text
-from spak.kg.evidence.witness import RunWitness, differences
+from spak.kg.evidence.witness import RunWitness
 from spak.kg.files.loader import EVIDENCE, Laws, load
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import CONFIRM, Measurement, Run, Trial
@@ -397,7 +398,8 @@ def _untrue(laws: Laws, witness: RunWitness, usual: Undisturbed) -> Iterator[str
         own = [entry for entry in law.evidence if entry.run == witness.run.id]
         if len(own) != int(law.id in usual.laws or witness.entry(law) is not None):
             yield f"{law.id}: {len(own)} entries of {witness.run.id}"
-        yield from (line for entry in own for line in differences(law, entry, witness))
+        known = {witness.run.id: witness}
+        yield from (f"{law.id}: {found.message}" for found in mismatches(law, known.get))
 
 
 def kills(count: int, seed: int, folder: Path) -> list[Kill]:

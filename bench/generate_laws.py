@@ -205,12 +205,13 @@ def _laws(subject: Subject, witnesses: Sequence[RunWitness], rng: random.Random)
         law = _stated(subject, f"generated-{subject.name}-{number:06d}", claim)
         first, *others = rng.sample(witnesses, rng.choice((2, 3)))
         found = _entry(first, law, "suggested")
-        if found.verdict != "supports":
+        if found is None or found.verdict != "supports":
             continue
         law = _as_strong(law, found, rng)
         said = [_entry(first, law, "suggested"), *(_entry(one, law, "independent") for one in others)]
-        if all(entry.problems and entry.verdict != "refutes" for entry in said):
-            judged = replace(law, evidence=tuple(said))
+        speaking = tuple(entry for entry in said if entry is not None and entry.verdict != "refutes")
+        if len(speaking) == len(said):
+            judged = replace(law, evidence=speaking)
             yield replace(judged, status=status(judged))
 
 
@@ -228,9 +229,9 @@ def _stated(subject: Subject, identifier: str, claim: Mapping[str, object]) -> L
     return msgspec.convert(content, AnyLaw)
 
 
-def _entry(witness: RunWitness, law: Law, role: EvidenceRole) -> Evidence:
-    """What a run says of the law."""
-    unread = Evidence(run=witness.run.id, verdict="inconclusive", tier=witness.run.tier, role=role)
+def _entry(witness: RunWitness, law: Law, role: EvidenceRole) -> Evidence | None:
+    """What a run says of the law; None if nothing."""
+    unread = Evidence(run=witness.run.id, verdict="supports", tier=witness.run.tier, role=role)
     return witness.recomputed(law, unread)
 
 

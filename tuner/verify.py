@@ -9,9 +9,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from spak.kg.evidence.judge import MIN_REFERENCES, Judgement, in_scope
+from spak.kg.evidence.entries import mended, mismatches, unnoted, with_roles
+from spak.kg.evidence.judge import MIN_REFERENCES, in_scope
+from spak.kg.evidence.rows import Judgement
 from spak.kg.evidence.table import Bools, TrialTable, from_runs, problem_text
-from spak.kg.evidence.witness import SPEAKING, RunWitness, differences
+from spak.kg.evidence.witness import RunWitness
 from spak.kg.expression.assignment import parse_assignments
 from spak.kg.files import grow
 from spak.kg.files.loader import Laws
@@ -22,7 +24,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Evidence, EvidenceVerdict, Law, Status
 from spak.kg.model.op import Op
-from spak.kg.model.run import CONFIRM, Run, Trial
+from spak.kg.model.run import CONFIRM, LawVerdict, Run, Trial
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import Space, build
@@ -92,16 +94,12 @@ class Verification:
 def replay_law(law: Law, witnesses: Sequence[RunWitness]) -> Verification:
     """Judge `law` by every run that can speak of it (the root's `witnesses`), and its evidence entries by their runs."""
     by_run = {witness.run.id: witness for witness in witnesses}
-    kept, differing = [], []
-    for entry in law.evidence:
-        witness = by_run.get(entry.run)
-        found = () if witness is None else differences(law, entry, witness)
-        differing += [(entry.run, line) for line in found]
-        kept.append(witness.recomputed(law, entry) if found and witness is not None else entry)
-    noted = {entry.run for entry in law.evidence}
-    more = [witness.entry(law) for witness in witnesses if witness.run.id not in noted]
-    new = tuple(entry for entry in more if entry is not None)
-    return replace(_verified(law, witnesses, [*kept, *new], differing), unnoted=new)
+    differing = [
+        (law.evidence[found.entry].run, f"{found.field}: {found.message}") for found in mismatches(law, by_run.get)
+    ]
+    true = msgspec.structs.replace(law, evidence=mended(law, by_run.get))
+    new = with_roles(true, unnoted(law, witnesses), by_run.get)
+    return replace(_verified(law, witnesses, [*true.evidence, *new], differing), unnoted=new)
 
 
 def with_check(found: Verification, law: Law, run: Run, laws: Laws) -> Verification:
@@ -122,12 +120,12 @@ def with_check(found: Verification, law: Law, run: Run, laws: Laws) -> Verificat
 
 
 def witnesses(laws: Laws) -> list[RunWitness]:
-    """Every run of the root that holds trials; of which laws they can speak is seen later.
+    """Every run of the root; of which laws they can speak is seen later.
 
     Raises:
         KgError: If a run file cannot be read.
     """
-    return [RunWitness(laws.run(run), laws) for run in laws.run_ids if laws.run(run).tier in SPEAKING]
+    return [RunWitness(laws.run(run), laws) for run in laws.run_ids]
 
 
 def _verified(
@@ -151,11 +149,21 @@ def _lines(law: Law, witness: RunWitness, *, is_noted: bool) -> Iterator[Line]:
             yield Line(witness.run.id, said, problem, is_noted)
 
 
+def with_verdict(law: Law, run: Run, laws: Laws) -> Run:
+    """`run`, which was made to test `law`, with what it says of it: who reads it later knows that it did not find the law."""
+    witness = RunWitness(run, laws)
+    said = witness.says(law) if witness.covers(law) else Judgement("inconclusive")
+    verdict = LawVerdict(
+        law=law.id, verdict=said.verdict, effect=said.effect, interval=said.interval, problems=said.problems
+    )
+    return msgspec.structs.replace(run, tested=(verdict,))
+
+
 def verified(law: Law, run: Run, laws: Laws) -> Verification:
     """What a run that was made to test `law` says of it."""
     witness = RunWitness(run, laws)
-    entry = witness.entry(law)
-    return _verified(law, [witness], [*law.evidence, *([] if entry is None else [entry])])
+    new = with_roles(law, unnoted(law, [witness]), lambda name: witness if name == run.id else laws.witness(name))
+    return _verified(law, [witness], [*law.evidence, *new])
 
 
 @dataclass(frozen=True)
@@ -207,7 +215,8 @@ def repeat(request: VerifyRequest, around: Surroundings) -> Repetition:
     if request.write:
         around.root.require_writable()
     check_probe(law, request)
-    run = _checked(law, request, around) if meaning(law).check else _tried(law, request, around)
+    made = _checked(law, request, around) if meaning(law).check else _tried(law, request, around)
+    run = with_verdict(law, made, laws)
     changes = writeback.changes(run, laws)
     path = None
     if request.write:

@@ -7,7 +7,8 @@ A check module has one of these functions; its findings carry `check` as a stabl
 - `check_run(one: OneRun) -> Iterator[CheckFinding]`: the same, of one run file.
 - `check(laws: Laws) -> Iterator[Problem]` looks at the whole root, every time.
 
-A law may acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note.
+A law may acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note. Not what is computed from its
+own evidence: there is nothing to know better.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,7 +33,14 @@ from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.system import System
 
+if TYPE_CHECKING:
+    from spak.kg.evidence.witness import RunWitness
+
 _Look = Callable[..., Iterator["CheckFinding"]]
+
+
+COMPUTED = frozenset({"derived", "left-out", "status", "verdict"})
+"""Checks whose findings nobody may acknowledge: they hold a file against what is computed from its evidence."""
 
 
 class CheckFinding(Model, frozen=True, kw_only=True):
@@ -63,6 +71,7 @@ class OneLaw(Nodes):
     law: Law
     path: str
     _read: Callable[[str], Run]
+    _ask: Callable[[str], RunWitness | None]
 
     def run(self, identifier: str) -> Run:
         """A run that the law cites.
@@ -70,9 +79,16 @@ class OneLaw(Nodes):
         Raises:
             InvalidFilesError: If it cannot be read.
         """
+        return self._read(self._cited(identifier))
+
+    def witness(self, identifier: str) -> RunWitness | None:
+        """A run that the law cites, to be asked what its trials say; None if it cannot be read."""
+        return self._ask(self._cited(identifier))
+
+    def _cited(self, identifier: str) -> str:
         if identifier not in {entry.run for entry in self.law.evidence}:
             raise KeyError(identifier)
-        return self._read(identifier)
+        return identifier
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,7 @@ def run_checks(laws: Laws) -> list[Problem]:
         (str(laws.path("law", law.id)), entry.partition(":")[0].strip())
         for law in laws.laws.values()
         for entry in law.acknowledges
+        if entry.partition(":")[0].strip() not in COMPUTED
     }
     found = [problem for check in _having("check") for problem in check(laws)]
     found += [problem for look in (_of_laws, _of_runs) for problem in look(laws)]
@@ -115,7 +132,7 @@ def _of_laws(laws: Laws) -> Iterator[Problem]:
     about = _digest(nodes)
     for law in laws.laws.values():
         path = laws.paths["law"][law.id]
-        one = OneLaw(nodes.hardware, nodes.ops, nodes.systems, law, path, laws.run)
+        one = OneLaw(nodes.hardware, nodes.ops, nodes.systems, law, path, laws.run, laws.witness)
         inputs = (b"law", about, path.encode(errors="surrogateescape"), msgspec.msgpack.encode(law))
         look = partial(_found, looking, one)
         try:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
-from spak.kg.evidence.judge import Judgement, in_scope
+from spak.kg.evidence.judge import in_scope
+from spak.kg.evidence.rows import Judgement
 from spak.kg.evidence.table import problem_text
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments
@@ -70,6 +71,17 @@ def judge_numbers(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar], probl
             if not wanted or any(named <= size(text) for named in wanted)
         },
     )
+
+
+def numbers_by_size(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar]) -> dict[str, Judgement]:
+    """What each problem size says of the invariant `law` for itself; nothing if the trials do not belong to it."""
+    removal = meaning(law).removal
+    assert removal is not None  # noqa: S101 - an invariant forbids
+    sides = _sides(law, removal, run, facts)
+    if next(_objections(removal, sides, op), ""):
+        return {}
+    seen = {problem_text(one.problem): _seen(law.claim.effect, one) for one in sides}
+    return {text: _together(law.claim.effect, {text: effect}) for text, effect in seen.items()}
 
 
 def _sides(law: Law, removal: Expression, run: Run, facts: Mapping[str, Scalar]) -> list[_Sides]:

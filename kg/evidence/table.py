@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from spak.kg.expression import Expression
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
 from spak.kg.model.base import Configuration, ProblemSize, Scalar, canonical
-from spak.kg.model.run import Run, Trial
+from spak.kg.model.run import Measurement, Run, Trial
 from spak.kg.space.factors import Codes, Floats, holds
 from spak.kg.space.space import Setting, Space
 
@@ -32,6 +32,7 @@ class TrialTable:
         high: (S, N) upper end.
         failed: (S, N) true where the trial failed (any invalidity but `constraints`).
         features: Compiled feature -> (S, N), NaN where unknown.
+        references: Baselines that were timed in the same rounds, by name; only of one run at one problem size.
     """
 
     space: Space
@@ -41,6 +42,7 @@ class TrialTable:
     high: Floats
     failed: Bools
     features: Mapping[str, Floats]
+    references: Mapping[str, Measurement] = field(default_factory=dict)
 
     @classmethod
     def untried(cls, space: Space, problems: Sequence[ProblemSize]) -> TrialTable:
@@ -75,6 +77,10 @@ class TrialTable:
 
     def slowdown_bounds(self) -> tuple[Floats, Floats]:
         """(S, N) lowest and highest slowdown against the best of the problem size that the intervals allow; NaN unseen."""
+        return self._slowdown_bounds
+
+    @cached_property
+    def _slowdown_bounds(self) -> tuple[Floats, Floats]:
         best = np.arange(len(self.problems)), self.best()  # where nothing was timed, any configuration is NaN
         return self.low / self.high[best][:, None], self.high / self.low[best][:, None]
 
@@ -165,7 +171,8 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     rows = {text: row for row, text in enumerate(problems)}
     for text, place, (trial, _) in zip(texts, places, cells, strict=True):
         _enter(table, features, (rows[text], place), trial, objective)
-    return replace(table, failed=table.failed & np.isnan(table.time), features=features)
+    beside = runs[0].reference_times if len(runs) == len(problems) == 1 else {}
+    return replace(table, failed=table.failed & np.isnan(table.time), features=features, references=beside)
 
 
 def _texts(problems: Sequence[Mapping[str, Scalar]]) -> list[str]:

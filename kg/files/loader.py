@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from spak.kg.errors import InvalidFilesError, Problem, UnknownNameError
+from spak.kg.errors import InvalidFilesError, KgError, Problem, UnknownNameError
 from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
@@ -28,6 +28,7 @@ from spak.kg.model.taxonomy import alike
 from spak.kg.space.completion import completed
 
 if TYPE_CHECKING:
+    from spak.kg.evidence.witness import RunWitness
     from spak.kg.files import yaml_reader
 
 EVIDENCE = "evidence"
@@ -74,6 +75,7 @@ class Laws:
     ledger: Ledger = field(default_factory=Ledger, repr=False, compare=False)
     _runs: dict[str, Run] = field(default_factory=dict, repr=False, compare=False)
     _digests: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _witnesses: dict[str, RunWitness] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def laws(self) -> Mapping[str, Law]:
@@ -151,6 +153,17 @@ class Laws:
         if self._digests.setdefault(identifier, digest) != digest:
             message = "the file changed while it was being read; run the command again"
             raise InvalidFilesError([Problem(str(path), 0, 0, "", message)])
+
+    def witness(self, identifier: str) -> RunWitness | None:
+        """The run file `identifier`, to be asked what its trials say; None if there is none that can be read."""
+        from spak.kg.evidence.witness import RunWitness  # noqa: PLC0415 - only who asks for trials needs NumPy
+
+        if identifier not in self._witnesses:
+            try:
+                self._witnesses[identifier] = RunWitness(self.run(identifier), self)
+            except KgError:
+                return None
+        return self._witnesses[identifier]
 
     def document(self, kind: str, identifier: str) -> yaml_reader.YamlDocument:
         """The file of a law, hardware, op or system with the places of its values, read again."""

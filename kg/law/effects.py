@@ -207,8 +207,8 @@ EFFECTS: Mapping[str, KnownEffect] = {
     "occupancy_ratio": KnownEffect(
         unit="ratio",
         what=(
-            "resident warps divided by those of the same configuration with the setting it is compared with, "
-            "named in the note"
+            "resident warps divided by those of each configuration outside that is the same but for what "
+            "the region names"
         ),
         kinds=("negative",),
         about="code",

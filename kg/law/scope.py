@@ -17,7 +17,7 @@ from spak.kg.law.toolchain import is_stale
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law, Scope
-from spak.kg.model.store import Store
+from spak.kg.model.store import NodeStore
 from spak.kg.model.taxonomy import Path, Taxonomy
 
 HwMatch = Literal["exact", "inherited", "transferred"]
@@ -149,7 +149,7 @@ class Matcher:
         known: Values by name: facts of the hardware as `hw.<fact>`, and what is known of the problem.
     """
 
-    def __init__(self, store: Store, question: Question) -> None:
+    def __init__(self, store: NodeStore, question: Question) -> None:
         """Walk up and down from the question's nodes."""
         self.question = question
         hardware = Taxonomy("hardware", store.hardware)
@@ -199,7 +199,7 @@ class Matcher:
         return None if path is None else ("transferred", path)
 
 
-def op_relations(store: Store, op: str) -> dict[str, tuple[OpMatch, Path]]:
+def op_relations(store: NodeStore, op: str) -> dict[str, tuple[OpMatch, Path]]:
     """Every op whose laws speak about `op`, with how: itself, what it is, its kinds, its parts and their kinds."""
     taxonomy = Taxonomy("op", store.ops)
     found: dict[str, tuple[OpMatch, Path]] = {op: ("exact", (op,))}

@@ -158,7 +158,7 @@ class Run(Model, frozen=True, kw_only=True):
         problem: The problem size all trials share (a trial's own `problem` overrides it).
         flop_rule: `useful` or `full`, as in the op's formulas.
         exhaustive_over: Parameters -> values, if the trials are a whole product of them.
-        reference_times: Library baselines measured in the same rounds: name -> microseconds.
+        reference_times: Baselines measured in the same rounds, libraries or other systems: name -> microseconds.
         check: The named check that made the trials; empty if they were compiled, timed or reported.
         reproduce: The command that repeats it.
         trials_sha256: Digest of `trials` as the file has them (`spak.kg.files.seal`).

@@ -11,12 +11,8 @@ from spak.kg.model.op import Op
 from spak.kg.model.system import System
 
 
-class Store(Protocol):
-    """The collections of one law root by id (`spak.kg.files.loader.Laws` is one)."""
-
-    @property
-    def laws(self) -> Mapping[str, Law]:
-        """Every law, withdrawn ones included."""
+class NodeStore(Protocol):
+    """What laws and runs are about, by id."""
 
     @property
     def hardware(self) -> Mapping[str, Hardware]:
@@ -29,3 +25,11 @@ class Store(Protocol):
     @property
     def systems(self) -> Mapping[str, System]:
         """Every system node."""
+
+
+class Store(NodeStore, Protocol):
+    """The collections of one law root by id (`spak.kg.files.loader.Laws` is one)."""
+
+    @property
+    def laws(self) -> Mapping[str, Law]:
+        """Every law, withdrawn ones included."""

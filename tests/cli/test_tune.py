@@ -170,7 +170,7 @@ def test_a_search_writes_back_what_it_confirmed(place, capsys):
     for one in grown:
         entry = next(entry for entry in one.evidence if entry.run == new)
         assert entry.tier == "compiled"
-        assert entry.effect.keys() <= {"spill_bytes"} or entry.role == "suggested"
+        assert entry.effect.keys() <= {"spill_bytes", "occupancy_ratio"} or entry.role == "suggested"
 
 
 def test_an_interrupted_search_goes_on(place, capsys, monkeypatch):

@@ -53,7 +53,7 @@ def test_replay_of_a_contested_law_exits_1_and_shows_intervals(kg):
 
 
 def test_replay_of_a_law_without_trials_cannot_tell(kg):
-    code, out, _ = kg("naive-to-fused-attention")
+    code, out, _ = kg("fmha-v1-to-v2-3")
     assert code == 1
     assert "no recorded trial speaks of it" in out
     assert "verdict: inconclusive" in out
@@ -64,7 +64,7 @@ def test_evidence_that_is_not_what_its_run_says_is_found(kg, laws):
     path.write_text(path.read_text().replace("effect: {change: 0.0169}", "effect: {change: 0.0163}"))
     code, out, _ = kg("sm90-fmha-v-latency-4-or-5")
     assert code == 1
-    assert "DIFFERS: measured-h200-fmha-d128-s1024-full-latency: effect change: the" in out
+    assert "DIFFERS: measured-h200-fmha-d128-s1024-full-latency: effect.change: the" in out
     code, out, _ = kg("--all")
     assert code == 1
     assert out.count("DIFFERS") == 1

@@ -93,6 +93,7 @@ evidence:
     effect: {spill_bytes: 1208}
     problems: ["causal=true,head_dim=64,seq=1024"]
     toolchain: tileiras 13.4.92
+    occasion: 2026-01-01 sm_120
 """,
 }
 
@@ -102,11 +103,14 @@ RUN = {
     "created": "2026-01-01T00:00:00Z",
     "hw": "sm_120",
     "op": "fmha",
+    "toolchain": {"tileiras": "13.4.92"},
+    "problem": {"causal": True, "head_dim": 64, "seq": 1024},
     "trials": [
         {
-            "configuration": {"tile_m": 128, "tile_n": 128, "v_latency": 4},
+            "configuration": {"tile_m": 128, "tile_n": 128, "v_latency": latency},
             "measurements": [{"name": "spill_bytes", "value": 1208}],
         }
+        for latency in (1, 4, 5)
     ],
 }
 

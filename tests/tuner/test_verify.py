@@ -9,7 +9,16 @@ from spak.kg.evidence.witness import RunWitness
 from spak.kg.model.law import Evidence
 from spak.kg.model.run import Failure, Measurement, Run, Trial
 from spak.tuner.errors import TunerError
-from spak.tuner.verify import MAX_PROBLEMS, Experiment, check_tier, replay_law, trials, verified, witnesses
+from spak.tuner.verify import (
+    MAX_PROBLEMS,
+    Experiment,
+    check_tier,
+    replay_law,
+    trials,
+    verified,
+    with_verdict,
+    witnesses,
+)
 from tests.tuner.searching import OP, avoid, spill, store, time_us
 from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured
 
@@ -25,6 +34,9 @@ class Root:
     def run(self, name: str) -> Run:
         return self._runs[name]
 
+    def witness(self, name: str) -> RunWitness | None:
+        return RunWitness(self._runs[name], self) if name in self._runs else None
+
 
 def test_replay_judges_every_run_and_each_problem_size():
     root = Root(measured("one", SIZES[:2]), measured("two", SIZES[2:], hw="sm_2"), measured("three", tier="reported"))
@@ -33,7 +45,24 @@ def test_replay_judges_every_run_and_each_problem_size():
         ("one", "dim=64,size=1024", False),
         ("one", "dim=64,size=512", False),
     ]
-    assert (found.verdict, found.before, found.after, found.holds) == ("supports", "proposed", "confirmed", True)
+    assert (found.verdict, found.before, found.after, found.holds) == ("supports", "proposed", "proposed", True)
+
+
+def test_of_runs_that_a_law_leaves_out_the_earliest_is_where_it_was_found():
+    later = measured("a-later-one", SIZES[1:], created="2026-01-02T00:00:00Z")
+    found = replay_law(SPILLS, witnesses(Root(later, measured("one"))))
+    assert {entry.run: entry.role for entry in found.unnoted} == {"one": "suggested", "a-later-one": "independent"}
+    assert (found.before, found.after) == ("proposed", "confirmed")
+
+
+def test_a_run_made_to_test_a_law_says_so():
+    """Else it would be taken for the run in which a person found the law."""
+    root = Root(measured("one", SIZES))
+    run = with_verdict(SPILLS, root.run("one"), root)
+    (verdict,) = run.tested
+    assert (verdict.law, verdict.verdict, len(verdict.problems)) == (SPILLS.id, "supports", 3)
+    assert verified(SPILLS, root.run("one"), root).after == "proposed"
+    assert verified(SPILLS, run, root).after == "confirmed"
 
 
 def test_replay_finds_an_entry_that_is_not_what_its_run_says():

@@ -8,7 +8,8 @@ from math import inf
 from statistics import median
 from typing import Literal, Protocol
 
-from spak.kg.evidence.judge import MIN_REFERENCES, MIN_TIED
+from spak.kg.evidence.judge import MIN_REFERENCES
+from spak.kg.evidence.rows import MIN_TIED
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, SettingTest
 from spak.kg.model.base import Configuration, Scalar

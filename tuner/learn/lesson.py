@@ -14,7 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from spak.kg.evidence.judge import Judgement, judge
+from spak.kg.evidence.judge import judge
+from spak.kg.evidence.rows import Judgement
 from spak.kg.evidence.table import TrialTable, from_runs
 from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of, parse_toolchain

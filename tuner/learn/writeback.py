@@ -14,20 +14,16 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.errors import KgError
-from spak.kg.evidence.witness import RunWitness, differences
+from spak.kg.evidence.entries import with_roles
+from spak.kg.evidence.witness import RunWitness
 from spak.kg.files import fmt, grow
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import EVIDENCE, Laws
 from spak.kg.files.scaffold import check_with, write_once
-from spak.kg.law.status import status
-from spak.kg.law.toolchain import compiler_of
-from spak.kg.model.features import COMPILED_FEATURES
+from spak.kg.law.status import bounds, say, status
 from spak.kg.model.law import Evidence, Law, Related
-from spak.kg.model.run import LawVerdict, Run
+from spak.kg.model.run import Run
 from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
-
-MIN_AGREEING = 3
-"""Configurations a law names that must show its effect before the run speaks for it; one without it speaks against."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +79,16 @@ def known_before(run: str, laws: Laws) -> Callable[[Law], bool]:
 
 
 def _as_seen(law: Law, witnesses: Sequence[RunWitness]) -> Law:
-    """The law with its suggesting entries as the one judgement gives them; mining states a bound, not what was seen."""
-    by_run = {witness.run.id: witness for witness in witnesses if witness.covers(law)}
-    entries = [
-        by_run[entry.run].recomputed(law, entry)
-        if entry.role == "suggested" and entry.run in by_run and differences(law, entry, by_run[entry.run])
-        else entry
-        for entry in law.evidence
-    ]
+    """The law with its entries as the one judgement gives them; mining states a bound, not what was seen."""
+    by_run = {witness.run.id: witness for witness in witnesses}
+    entries = (_whole(law, entry, by_run.get(entry.run)) or entry for entry in law.evidence)
     grown = msgspec.structs.replace(law, evidence=tuple(entries))
     return msgspec.structs.replace(grown, status=status(grown))
+
+
+def _whole(law: Law, entry: Evidence, witness: RunWitness | None) -> Evidence | None:
+    """What a run says at all its problem sizes, in the role of `entry`."""
+    return None if witness is None else witness.recomputed(law, msgspec.structs.replace(entry, problems=()))
 
 
 def _with_runs(laws: Laws, runs: Sequence[str]) -> Laws:
@@ -143,25 +139,23 @@ def _write(change: LawEdit) -> None:
 
 def _grown(witnesses: Sequence[RunWitness], laws: Laws) -> Iterator[LawEdit]:
     """Evidence for laws of the root, a change for each file."""
+    own = {witness.run.id: witness for witness in witnesses}
     for law in laws.laws.values():
         found = [_said(witness, law) for witness in witnesses]
         entries = tuple(entry for entry in found if entry is not None)
         if entries:
-            yield _change(laws, law, entries)
+            yield _change(laws, law, with_roles(law, entries, lambda run: own.get(run) or laws.witness(run)))
 
 
 def _said(witness: RunWitness, law: Law) -> Evidence | None:
-    """What a run says of a law that does not have it yet."""
+    """What a run says of a law that does not cite it yet; of a compiled run what it says of compiled code."""
     run = witness.run
     if any(entry.run == run.id for entry in law.evidence):
         return None
-    if run.tier == "measured" or run.check:
-        return witness.entry(law)
-    verdict = next((verdict for verdict in run.tested if verdict.law == law.id), None)
-    if verdict is not None:
-        return _evidence(run, law, verdict)
     entry = witness.entry(law)
-    return entry if entry is not None and entry.effect.keys() <= COMPILED_FEATURES.keys() else None
+    if entry is None or run.tier != "compiled":
+        return entry
+    return entry if any(say(law, entry, name) != "nothing" for name in bounds(law)) else None
 
 
 def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
@@ -176,30 +170,6 @@ def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
     verdicts = " and ".join(dict.fromkeys(entry.verdict for entry in entries))
     words = f"evidence {verdicts}; " + (f"{law.status} -> {after}" if after != law.status else after)
     return LawEdit(law.id, laws.root, path, before, file.text, words, entries)
-
-
-def _evidence(run: Run, law: Law, verdict: LawVerdict) -> Evidence | None:
-    """The evidence entry that `verdict` of `run` is for `law`; None if the run cannot know, or saw too little.
-
-    Only effects that the compiler shows count, each with its extreme over the configurations seen, so that the bound
-    is held against the worst of them.
-    """
-    effect = {name: value for name, value in verdict.effect.items() if name in COMPILED_FEATURES}
-    if verdict.verdict == "inconclusive" or not effect or any(entry.run == run.id for entry in law.evidence):
-        return None
-    if verdict.verdict == "supports" and verdict.count < MIN_AGREEING:
-        return None
-    return Evidence(
-        run=run.id,
-        verdict=verdict.verdict,
-        tier="compiled",
-        role="independent",
-        effect=effect,
-        problems=verdict.problems,
-        toolchain=compiler_of(run.toolchain),
-        occasion=run.occasion,
-        note=f"{verdict.count} configurations that the law names",
-    )
 
 
 def _new(laws: Laws, new: Sequence[Law]) -> Iterator[LawEdit]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from spak.kg.errors import KgError
-from spak.kg.evidence.judge import Judgement, judge
+from spak.kg.evidence.judge import judge
+from spak.kg.evidence.rows import Judgement
 from spak.kg.expression import ExpressionError
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power

@@ -95,7 +95,15 @@ class AxisTest:
     margin: float
 
 
-TrialTest = EffectTest | SettingTest | AxisTest
+@dataclass(frozen=True)
+class RewriteTest:
+    """Trials can test a claim by times of the system `to` beside one of the system `source`, taken in the same rounds."""
+
+    source: str
+    to: str
+
+
+TrialTest = EffectTest | SettingTest | AxisTest | RewriteTest
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import field
 
-from spak.kg.law.kinds.base import Meaning, Mention, Verdict
+from spak.kg.law.kinds.base import Meaning, Mention, RewriteTest, Verdict
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
 
@@ -38,6 +38,10 @@ class Transform(Meaning[TransformationLaw]):
     @property
     def rewrites(self) -> tuple[str, str]:
         return self.law.claim.source, self.law.claim.to
+
+    @property
+    def test(self) -> RewriteTest:
+        return RewriteTest(self.law.claim.source, self.law.claim.to)
 
     @property
     def text(self) -> str:

@@ -1,15 +1,13 @@
-"""What a run says of a law is recomputed from its trials, and an entry that says otherwise differs."""
+"""What a run says of a law is worked out from its trials, whoever says what about it."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from spak.kg.evidence.witness import RunWitness, differences
-from spak.kg.model.law import Evidence
-from spak.kg.model.run import Candidate
+from spak.kg.evidence.witness import RunWitness
 from tests.tuner.searching import avoid, law, store
-from tests.tuner.spilling import SIZES, SPILLS, few, flat, measured
+from tests.tuner.spilling import SPILLS, few, flat, measured
 
 
 def test_a_measured_run_supports_a_law_it_covers_with_effect_and_interval():
@@ -75,36 +73,3 @@ def test_compiled_claims_refute_on_one_configuration_and_failures_need_no_neighb
     assert RunWitness(few(measured(), 0, 40), store()).entry(none).verdict == "refutes"
     fails = avoid("fails", "spill_bytes > 0", "failure_rate", 1)
     assert RunWitness(measured(), store()).entry(fails).verdict == "refutes"
-
-
-def test_the_run_that_first_suggests_a_law_does_not_confirm_it():
-    run = measured(suggested=(Candidate(law=SPILLS, outcome="untested"),))
-    assert RunWitness(run, store()).entry(SPILLS).role == "suggested"
-    found = Evidence(run="earlier", verdict="supports", tier="measured", role="suggested")
-    assert RunWitness(run, store()).entry(msgspec.structs.replace(SPILLS, evidence=(found,))).role == "independent"
-
-
-def test_an_entry_differs_from_its_run_in_verdict_effect_or_interval():
-    witness = RunWitness(measured(), store())
-    entry = witness.entry(SPILLS)
-    assert differences(SPILLS, entry, witness) == ()
-    worse = {"verdict": "refutes", "effect": {"slowdown": 9.0}, "interval": {"slowdown": (8.0, 10.0)}}
-    for name, value in worse.items():
-        (line,) = differences(SPILLS, msgspec.structs.replace(entry, **{name: value}), witness)
-        assert str(value if name == "verdict" else next(iter(value.values()))) in line
-    cautious = msgspec.structs.replace(entry, verdict="inconclusive")
-    assert differences(SPILLS, cautious, witness) == ()
-
-
-def test_what_cannot_be_judged_again_differs_in_nothing():
-    witness = RunWitness(measured(), store())
-    entry = witness.entry(SPILLS)
-    assert differences(SPILLS, msgspec.structs.replace(entry, tier="reported"), witness) == ()
-    ratio = avoid("ratio", "m > 64", "occupancy_ratio", 2)
-    assert differences(ratio, entry, witness) == ()
-
-
-def test_an_entry_without_problem_sizes_is_held_against_all_of_them():
-    witness = RunWitness(measured(sizes=SIZES), store())
-    entry = msgspec.structs.replace(witness.entry(SPILLS), problems=())
-    assert differences(SPILLS, entry, witness) == ()

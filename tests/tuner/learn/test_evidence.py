@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from spak.kg.errors import KgError
-from spak.kg.evidence.witness import RunWitness, differences
+from spak.kg.evidence.entries import mismatches
+from spak.kg.evidence.witness import RunWitness
 from spak.kg.files import grow
 from spak.kg.files.edit import ChangedError, LawFile
 from spak.kg.files.loader import load
@@ -66,12 +67,6 @@ def write(root: Path, run: Run, new=(), others=()) -> tuple[writeback.LawEdit, .
     return made
 
 
-# ------------------------------------------------------------------------------------------------- what a run says
-
-
-# ------------------------------------------------------------------------------------------------- true to the run
-
-
 # ------------------------------------------------------------------------------------------------------- write-back
 
 
@@ -79,10 +74,11 @@ def test_runs_confirm_a_law_over_problem_sizes_and_the_same_run_adds_nothing_twi
     put(root, SPILLS)
     write(root, measured("one", SIZES[:1]))
     assert load(root).laws["spills-slow"].status == "proposed"
-    (change,) = write(root, measured("two", SIZES[1:2]))
+    (change,) = write(root, measured("two", SIZES[1:], created="2026-01-02T00:00:00Z"))
     assert change.words == "evidence supports; proposed -> confirmed"
+    assert [entry.role for entry in load(root).laws["spills-slow"].evidence] == ["suggested", "independent"]
     before = LawFile.read(change.path).before
-    assert write(root, measured("two", SIZES[1:2])) == ()
+    assert write(root, measured("two", SIZES[1:])) == ()
     assert LawFile.read(change.path).before == before
 
 
@@ -90,7 +86,7 @@ def test_a_contradiction_makes_the_law_contested_in_its_file(root):
     put(root, SPILLS)
     write(root, measured("one", SIZES[:2]))
     (change,) = write(root, measured("two", SIZES[2:], time=flat))
-    assert change.words == "evidence refutes; confirmed -> contested"
+    assert change.words == "evidence refutes; proposed -> contested"
     assert load(root).laws["spills-slow"].status == "contested"
 
 
@@ -141,8 +137,8 @@ def test_a_new_law_says_of_its_run_what_the_trials_say(root):
     keep(root, measured("old", tier="reported"))
     write(root, measured("one"), [msgspec.structs.replace(SPILLS, evidence=(bound, reported))])
     first, second = load(root).laws["spills-slow"].evidence
-    assert differences(SPILLS, first, RunWitness(measured("one"), load(root))) == ()
-    assert (first.role, second) == ("suggested", reported)
+    assert list(mismatches(load(root).laws["spills-slow"], load(root).witness)) == []
+    assert (first.role, first.effect["slowdown"] > 1.5, second) == ("suggested", True, reported)
 
 
 # ------------------------------------------------------------------------------------------- other people's edits

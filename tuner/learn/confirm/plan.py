@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.evidence.judge import MIN_TESTED, MIN_TIED, in_scope
+from spak.kg.evidence.judge import in_scope
+from spak.kg.evidence.rows import MIN_TESTED, MIN_TIED
 from spak.kg.evidence.table import TrialTable
 from spak.kg.expression import Expression
 from spak.kg.law.kinds import meaning
