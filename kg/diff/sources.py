@@ -57,8 +57,11 @@ def _extract(revision: str, root: Path, scratch: Path) -> Path:
     if not listed.strip():
         return folder  # the revision had no laws yet: everything is new
     packed = _git(["archive", "--format=tar", f"{name}:{inside.as_posix()}"], top, f"{revision}: git archive failed")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise KgError(f"{revision}: {error}; a revision is read alone, so nothing in it may lead out of it") from None
     return folder
 
 

@@ -252,6 +252,14 @@ def test_what_is_no_revision_is_one_clear_line(history: History, revision: str) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("target", ["/etc/hostname", "../../outside"])
+def test_a_revision_with_a_link_that_leads_out_is_one_clear_line(history: History, target: str) -> None:
+    (history.laws / "link.yaml").symlink_to(target)
+    history.commit("link")
+    with pytest.raises(KgError, match="nothing in it may lead out of it"), open_source("HEAD", history.laws):
+        pass
+
+
 def test_outside_a_repository_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(KgError, match="not in a git repository"), open_source("HEAD", tmp_path):
         pass

@@ -17,6 +17,7 @@ from typing import IO
 import msgspec
 
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
+from spak.tuner.errors import TunerError
 
 GRACE_S = 30.0
 """Seconds beyond the tools' own limit: importing cuTile, its front end, and a tool's end."""
@@ -66,7 +67,11 @@ class Pool:
         self._workers: list[_Worker] = []
 
     def compile(self, orders: Iterable[Order]) -> Iterator[tuple[int, Compiled]]:
-        """(place in `orders`, result) as they finish; every order gets exactly one result."""
+        """(place in `orders`, result) as they finish; every order gets exactly one result.
+
+        Raises:
+            TunerError: If nothing can be compiled on this machine now, as where its disk is full.
+        """
         waiting = deque(enumerate(orders))
         try:
             while waiting or any(worker.ticket is not None for worker in self._workers):
@@ -132,6 +137,8 @@ class Pool:
         except msgspec.DecodeError:
             return self._lost(worker, "died")
         ticket, worker.ticket = worker.ticket, None
+        if result.broken:
+            raise TunerError(f"nothing can be compiled here: {result.broken}; see to it and go on with --resume")
         assert ticket is not None  # noqa: S101 - only busy workers are read
         return ticket, result
 

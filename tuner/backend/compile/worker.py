@@ -22,7 +22,7 @@ import msgspec
 
 from spak.tuner.backend.compile import features
 from spak.tuner.backend.compile.cubin import CubinError
-from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, failed
+from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, disk_fault, failed
 from spak.tuner.backend.compile.sass import of_disassembly
 
 DEFAULT_OPT_LEVEL = 3
@@ -53,11 +53,18 @@ def serve(setup: Setup, order: Order) -> Compiled:
     except subprocess.TimeoutExpired as error:
         tool = Path(error.cmd[0]).name
         compiled = failed("timeout", "TimeLimit", f"{tool} took more than {error.timeout:g} s", lasting=False)
-    except _ToolError as error:
-        compiled = failed("compile", error.kind, str(error), lasting=error.lasting)
     except Exception as error:  # noqa: BLE001 - a configuration that does not compile is a trial, whatever it raises
-        compiled = failed("compile", type(error).__name__, str(error))
+        compiled = _failure(error)
     return msgspec.structs.replace(compiled, seconds=time.perf_counter() - start)
+
+
+def _failure(error: Exception) -> Compiled:
+    broken = disk_fault(error)
+    if broken:
+        return Compiled(broken=broken, lasting=False)
+    if isinstance(error, _ToolError):
+        return failed("compile", error.kind, str(error), lasting=error.lasting)
+    return failed("compile", type(error).__name__, str(error))
 
 
 class _ToolError(Exception):

@@ -15,8 +15,10 @@ from pathlib import Path
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Failure
 from spak.tuner.backend.base import exception_failure
+from spak.tuner.backend.compile.protocol import disk_fault
 from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
 from spak.tuner.backend.gpu.orphan import end_with_parent
+from spak.tuner.errors import TunerError
 
 
 @dataclass(frozen=True)
@@ -82,5 +84,8 @@ def _compile(target: CubinTarget, problem: ProblemSize, configuration: Configura
             jobs = spec.compile_jobs(problem, configuration)
             keys = [compile_into(store, job, target.arch, target.source_sha256)[0] for job in jobs]
     except Exception as error:  # noqa: BLE001  # a configuration that does not compile is a trial, whatever it raises
+        broken = disk_fault(error)
+        if broken:
+            raise TunerError(f"nothing can be compiled here: {broken}; see to it and go on with --resume") from None
         return CompiledFunctions(failure=exception_failure(error))
     return CompiledFunctions(tuple(keys), milliseconds=(time.perf_counter() - started) * 1e3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -38,6 +39,10 @@ class Misbehaving:
     @staticmethod
     def stumble():
         raise RuntimeError("two\nlines")
+
+    @staticmethod
+    def fill():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "kernel.tileirbc")
 
     @staticmethod
     def chatter():

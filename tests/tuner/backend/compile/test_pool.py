@@ -10,6 +10,7 @@ import pytest
 from spak.tuner.backend.compile import pool as pools
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Order, Setup, shorten
+from spak.tuner.errors import TunerError
 from tests.tuner.backend.compile import broken
 
 
@@ -56,6 +57,13 @@ def test_what_may_be_the_machines_doing_is_not_lasting(pool):
     """Crashes of the process, memory and time are not remembered as facts about the configuration; refusals are."""
     results = dict(pool.compile(orders("die", "eat", "refuse")))
     assert [results[i].lasting for i in range(3)] == [False, False, True]
+
+
+def test_a_full_disk_ends_the_search_and_says_nothing_of_a_configuration(pool):
+    """It was cached as a configuration that does not compile, and became evidence."""
+    with pytest.raises(TunerError, match=r"kernel\.tileirbc: No space left on device; .* --resume"):
+        dict(pool.compile(orders("fill")))
+    assert dict(pool.compile(orders("refuse")))[0].failure.type == "ValueError"
 
 
 def test_a_hang_ends_at_the_deadline(monkeypatch):

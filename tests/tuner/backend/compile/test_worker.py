@@ -71,6 +71,13 @@ def test_a_compiler_that_fails_is_a_failed_trial(tmp_path, front_end, case):
     assert result.features == {}
 
 
+def test_a_compiler_that_finds_the_disk_full_says_nothing_of_the_configuration(tmp_path, front_end):
+    """Its message is all there is to tell it by."""
+    body = "sys.stderr.write('error: IO failure on output stream: No space left on device'); sys.exit(1)"
+    result = worker.serve(fake_compiler(tmp_path, body), ORDER)
+    assert (result.failure, result.broken, result.lasting) == (None, "No space left on device", False)
+
+
 def test_a_compiler_that_is_not_there_is_a_failure(tmp_path, front_end):
     """A missing executable is reported, not raised."""
     setup = msgspec.structs.replace(fake_compiler(tmp_path, "pass"), tileiras=str(tmp_path / "gone"))
