@@ -39,7 +39,6 @@ from tests.tuner.landscapes import noise_only
 ROOT = Path(__file__).parent.parent / "laws"
 HW = "h200"
 TOOLCHAIN = "tileiras 13.4.92"
-SEEDS = 100
 NOISE_RUNS = 200
 LARGE = 300
 """Trials of a sweep of a declared core; smaller ones answer a question of their own (the latency hints)."""

@@ -23,7 +23,6 @@ from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
 
 TOOLCHAIN = "tileiras 13.4.92"
-HARDWARE = "h200"
 AUDIT = 0.05
 """The default share of audits."""
 
@@ -159,7 +158,7 @@ def plants(sweep_id: str, *, are_false: bool) -> list[Plant]:
 def under(one: Sweep, laws: Sequence[Law]) -> Restriction:
     """What `laws` alone do to the sweep's space."""
     root = Root({law.id: law for law in laws}, store().hardware, store().ops)
-    return restrict(one.space, root, Context(HARDWARE, TOOLCHAIN, transfer=False))
+    return restrict(one.space, root, Context(one.run.hw, TOOLCHAIN, transfer=False))
 
 
 def planted(one: Sweep, laws: Sequence[Law]) -> Restriction:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from bench.planted.cells import HARDWARE, Course, Manner, Task, cell, planted, plants, searched
+from bench.planted.cells import Course, Manner, Task, cell, planted, plants, searched
 from bench.planted.command import STRATEGIES
 from bench.planted.sweeps import store, sweep, sweep_ids
 from bench.planted.table import MOST, compared, spent
@@ -57,8 +57,9 @@ def law_root(laws):
 
 
 def replayed(name, plant, strategy, seed=0):
-    what = Replay(HardwareName(HARDWARE), sweep(name).op.id, law_root(plant.laws), strategy, seed=seed)
-    return replay(sweep(name).recording, what)
+    one = sweep(name)
+    what = Replay(HardwareName(one.run.hw), one.op.id, law_root(plant.laws), strategy, seed=seed)
+    return replay(one.recording, what)
 
 
 @pytest.mark.parametrize("strategy", ["random", "transfer"])
