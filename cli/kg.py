@@ -15,6 +15,7 @@ COMMANDS = {
     "view": CommandEntry("spak.cli.kg_commands.view", "The graph as one interactive HTML page, or for other tools."),
     "check": CommandEntry("spak.cli.kg_commands.check", "Everything that is wrong with the laws, at once."),
     "fmt": CommandEntry("spak.cli.kg_commands.fmt", "Canonical key order and layout, comments kept."),
+    "seal": CommandEntry("spak.cli.kg_commands.seal", "Digests and occasions that older files lack."),
     "new": CommandEntry("spak.cli.kg_commands.new", "The file of a new law."),
     "verify": CommandEntry(
         "spak.cli.kg_commands.verify", "A law's own experiment again: replayed, compiled or measured."

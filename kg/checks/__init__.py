@@ -26,6 +26,7 @@ import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.loader import Laws
+from spak.kg.files.seal import recorded_digest
 from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
@@ -93,9 +94,15 @@ class OneLaw(Nodes):
 
 @dataclass(frozen=True)
 class OneRun(Nodes):
-    """A run and all that a check of one run may look at."""
+    """A run and all that a check of one run may look at.
+
+    Attributes:
+        run: With the defaults of parameters that its op has gained since.
+        trials_sha256: Digest of the trials as the file has them now.
+    """
 
     run: Run
+    trials_sha256: str
 
 
 def checks() -> dict[str, ModuleType]:
@@ -153,7 +160,7 @@ def _of_runs(laws: Laws) -> Iterator[Problem]:
         path = str(laws.path("run", identifier))
         try:
             inputs = (b"run", about, identifier.encode(errors="surrogateescape"), laws.run_digest(identifier))
-            look = partial(_found_in_run, looking, nodes, partial(laws.run, identifier))
+            look = partial(_found_in_run, looking, nodes, laws, identifier)
             for found in laws.ledger.remembered(inputs, look, tuple[CheckFinding, ...]):
                 yield Problem(path, 0, 0, found.field, found.message, "finding", found.check)
         except InvalidFilesError as error:
@@ -164,8 +171,10 @@ def _found(looking: Iterable[_Look], one: OneLaw | OneRun) -> tuple[CheckFinding
     return tuple(found for look in looking for found in look(one))
 
 
-def _found_in_run(looking: Iterable[_Look], nodes: Nodes, read: Callable[[], Run]) -> tuple[CheckFinding, ...]:
-    return _found(looking, OneRun(nodes.hardware, nodes.ops, nodes.systems, read()))
+def _found_in_run(looking: Iterable[_Look], nodes: Nodes, laws: Laws, identifier: str) -> tuple[CheckFinding, ...]:
+    run = laws.run(identifier)
+    digest = recorded_digest(laws.path("run", identifier))
+    return _found(looking, OneRun(nodes.hardware, nodes.ops, nodes.systems, run, digest))
 
 
 def _digest(nodes: Nodes) -> bytes:

@@ -38,6 +38,16 @@ def trials_digest(trials: Any) -> str:
     return hashlib.sha256(json.dumps(trials, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def recorded_digest(path: Path) -> str:
+    """The digest of the trials that the run file `path`, which is one, has now.
+
+    Raises:
+        InvalidFilesError: If it is too large.
+        OSError: If it cannot be read.
+    """
+    return trials_digest(msgspec.json.decode(run_text(path)).get("trials", []))
+
+
 def seal_root(laws: Laws) -> Iterator[Path]:
     """Give run files the digest, and evidence entries the occasion, that they were written without; each file changed.
 

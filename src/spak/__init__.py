@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spak.kg.files.root import LawRoot as LawRoot
     from spak.kg.files.root import find_root as find_root
     from spak.kg.files.scaffold import Draft as Draft
+    from spak.kg.files.seal import seal_root as seal_root
     from spak.kg.formats.importing import Import as Import
     from spak.kg.formats.importing import Imported as Imported
     from spak.kg.formats.importing import import_file as import_file
@@ -124,6 +125,7 @@ __all__ = [
     "replay",
     "report",
     "revision",
+    "seal_root",
     "search",
     "verify",
 ]
@@ -137,6 +139,7 @@ _HOMES = {
     "spak.kg.diff.report": ("Difference",),
     "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
     "spak.kg.files.fmt": ("format_text",),
+    "spak.kg.files.seal": ("seal_root",),
     "spak.kg.files.root": ("LawRoot", "find_root"),
     "spak.kg.files.scaffold": ("Draft",),
     "spak.kg.formats.importing": ("Import", "Imported", "import_file"),

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from spak.kg.files.seal import trials_digest
+
 FILES = {
     "hardware/nvidia.yaml": "id: nvidia\ntitle: NVIDIA\nkind: vendor\n",
     "hardware/sm_120.yaml": """
@@ -124,7 +126,9 @@ def law_root(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.removeprefix("\n"), encoding="utf-8")
     (root / "evidence").mkdir()
-    (root / "evidence" / "compiled-one.json").write_bytes(msgspec.json.encode(RUN))
+    (root / "evidence" / "compiled-one.json").write_bytes(
+        msgspec.json.encode({**RUN, "trials_sha256": trials_digest(RUN["trials"])})
+    )
     return root
 
 

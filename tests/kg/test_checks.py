@@ -10,6 +10,7 @@ from spak.kg.checks import verdicts
 from spak.kg.files import fmt
 from spak.kg.files.cache import Cache, load_cached
 from spak.kg.files.loader import load
+from spak.kg.files.seal import trials_digest
 from spak.kg.law.conflict import Conflicts
 
 
@@ -36,6 +37,9 @@ def _law(law_root, name, kind, claim, **more):
 
 def _run(law_root, name, **more):
     raw = {"id": name, "tier": "measured", "created": "2026-01-01T00:00:00Z", "hw": "rtx5070", "op": "fmha"} | more
+    raw["trials_sha256"] = trials_digest(raw.get("trials", []))
+    if raw["tier"] == "measured":
+        raw["device"] = {"name": "NVIDIA GeForce RTX 5070"}
     (law_root / "evidence" / f"{name}.json").write_bytes(msgspec.json.encode(raw))
 
 

@@ -21,6 +21,7 @@ SIGNATURES = {
     "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],
     "format_text": ["content", "path", "kind"],
+    "seal_root": ["laws"],
     "import_file": ["root", "what", "now"],
     "load": ["path", "toolchain", "cache"],
     "here": ["library", "cache", "local"],

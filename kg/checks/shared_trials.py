@@ -1,0 +1,71 @@
+"""Two runs that share what they measured are one experiment: it counts once, under one id."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.files.loader import Laws
+from spak.kg.model.run import Run, Trial
+
+MIN_SHARED = 3
+"""Times that two runs must share, unless one has fewer."""
+
+MIN_SHARE = 0.1
+"""Share of the smaller run's times from which on two runs are one, if they share `MIN_SHARED`.
+
+Source: the runs under laws/evidence. Of 13,979 times of 66 runs, eight in all are in two runs with their interval to
+the last digit, two of them in one pair, of 620; timers tick, so that short kernels meet. tests/laws/test_runs.py counts.
+"""
+
+_KEY_BYTES = 12
+
+
+def check(laws: Laws) -> Iterator[Problem]:
+    """A finding for the later of each two runs that share more than chance gives."""
+    keys = {identifier: _keys(laws, identifier) for identifier in laws.run_ids}
+    holders: dict[bytes, list[str]] = defaultdict(list)
+    for identifier, found in keys.items():
+        for key in found:
+            holders[key].append(identifier)
+    pairs = Counter((one, other) for same in holders.values() for i, one in enumerate(same) for other in same[i + 1 :])
+    for (one, other), shared in sorted(pairs.items()):
+        smaller = min(len(keys[one]), len(keys[other]))
+        if shared >= max(min(MIN_SHARED, smaller), MIN_SHARE * smaller):
+            first, later = sorted((one, other), key=lambda name: (laws.run(name).created, name))
+            message = (
+                f"{shared} of {len(keys[later])} times are those of {first}, to the last digit: "
+                "one experiment counts once; delete this file and the entries that cite it"
+            )
+            yield Problem(str(laws.path("run", later)), 0, 0, "trials", message, "finding", "shared-trials")
+
+
+def _keys(laws: Laws, identifier: str) -> frozenset[bytes]:
+    """What the run measured, a digest for each time; nothing of one that cannot be read, or was not measured."""
+    try:
+        inputs = (b"times", laws.run_digest(identifier))
+        packed = laws.ledger.remembered(inputs, lambda: b"".join(sorted(timed_keys(laws.run(identifier)))), bytes)
+    except InvalidFilesError:
+        return frozenset()
+    return frozenset(packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES))
+
+
+def timed_keys(run: Run) -> set[bytes]:
+    """A digest of each time of a measured run with its interval, whatever configuration and problem size it is said of.
+
+    Without an interval a time alone has too few digits: then of the configuration too.
+    """
+    if run.tier != "measured":
+        return set()
+    return {key for trial in run.trials for key in _key(trial)}
+
+
+def _key(trial: Trial) -> Iterator[bytes]:
+    for measured in trial.measurements:
+        if measured.name == "time":
+            text = f"{measured.value!r} {measured.low!r} {measured.high!r}"
+            if measured.low is None:
+                text += f" {sorted(trial.configuration.items())}"
+            yield hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
