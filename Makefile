@@ -39,9 +39,11 @@ unit: .venv/dev
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
 
-# Property tests on fresh random examples; the other targets repeat the same ones.
+# Property tests on fresh random examples, damaged files of every kind among them; the other targets repeat the same ones.
+# FUZZ=fuzz-briefly takes minutes, and is what a pull request waits for.
+FUZZ ?= fuzz
 fuzz: .venv/dev
-	$(BIN)/pytest -n 2 -m "hypothesis and not gpu" --hypothesis-profile=fuzz
+	$(BIN)/pytest -n 2 -m "hypothesis and not gpu" --hypothesis-profile=$(FUZZ)
 
 docs: .venv/dev
 	$(BIN)/python -m spak.cli.reference > docs/cli.md.new

@@ -10,7 +10,8 @@ from hypothesis import settings
 
 # a shared machine stalls for longer than any example takes; a property is not about time
 settings.register_profile("steady", deadline=None, derandomize=True)  # a change fails or passes, whoever runs it
-settings.register_profile("fuzz", deadline=None, max_examples=2000)  # make fuzz
+settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)  # make fuzz
+settings.register_profile("fuzz-briefly", deadline=None, max_examples=300, print_blob=True)  # CI
 settings.load_profile("steady")
 
 ROOT = Path(__file__).parents[1]

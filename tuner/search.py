@@ -23,6 +23,7 @@ from spak.tuner.chance import Purpose, permutation, stream
 from spak.tuner.engine import journal, loop, record, session, summary
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
+from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import gather
 from spak.tuner.knowledge.gather import SearchTarget
 from spak.tuner.knowledge.part import part
@@ -185,8 +186,10 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
     begun = None
     if request.resume:
         begun = journal.recall(around.kept("journal"), request.resume)
-        settings = msgspec.convert(begun.header.arguments, type=SearchRequest)
+        settings = begun.settings(SearchRequest)
         request = replace(settings, resume=request.resume, write=request.write)
+    if request.seed < 0:
+        raise TunerError(f"seed: 0 or more (got {request.seed})")
     strategy = request.strategy or registry.default(informed=request.use_laws and request.transfer)
     request = replace(request, kernel=request.kernel or session.usual(around.laws.ops, "op"), strategy=strategy)
     choice = chosen(around, request.backend)
@@ -236,7 +239,7 @@ class _Plan:
     def run(self, backend: Backend) -> SearchResult:
         """Search, learn, and write what may be written."""
         request, question, laws = self.request, self.question, self.around.laws
-        created = self.around.now() if self.begun is None else datetime.fromisoformat(self.begun.header.created)
+        created = self.around.now() if self.begun is None else self.begun.begun
         source = source_of(question.op.id)
         frame = record.frame(question, source, backend.provenance(), created)
         trials = None if self.most is None else max(1, self.most - self.tests)

@@ -5,6 +5,7 @@ Write-back, `kg check` and `kg verify` all ask here, so that they cannot disagre
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -45,10 +46,15 @@ class RunWitness:
 
     @cached_property
     def table(self) -> TrialTable | None:
-        """Its trials; None if it has none that was made, or compares nothing but what its check is asked."""
+        """Its trials; None if it has none that was made, or compares nothing but what its check is asked.
+
+        None of trials that make no table either, such as those that differ in parameters: `kg check` says so.
+        """
         if self.run.tier not in TABLED or all(trial.invalidity == "constraints" for trial in self.run.trials):
             return None
-        return from_runs([self.run])
+        with contextlib.suppress(ValueError):
+            return from_runs([self.run])
+        return None
 
     @cached_property
     def problems(self) -> tuple[str, ...]:

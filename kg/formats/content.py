@@ -86,6 +86,8 @@ def _decode_slowly(path: Path, content: bytes, kind: type[_T]) -> _T:
         return msgspec.convert(plain, type=kind)
     except msgspec.ValidationError as error:
         _refuse_form(path, error)
+    except UnicodeEncodeError:
+        refuse(path, "text with half a surrogate pair, which is no character; fetch the file again")
 
 
 def _refuse_form(path: Path, error: msgspec.ValidationError) -> NoReturn:

@@ -41,6 +41,11 @@ def _own(path: Path, content: bytes) -> Recording:
     run = decode(path, content, schema.Run)
     if not run.trials:
         refuse(path, "no trials", field="trials")
+    names = run.trials[0].configuration.keys()
+    for place, trial in enumerate(run.trials):
+        if odd := sorted(names ^ trial.configuration.keys()):
+            message = f"parameters differ from those of the first trial ({', '.join(odd)})"
+            refuse(path, message, field=f"trials[{place}].configuration")
     problems = {tuple((trial.problem or run.problem).items()) for trial in run.trials}
     if len(problems) > 1:
         refuse(path, f"{len(problems)} problem sizes in one run; choose one with --problem", field="trials")

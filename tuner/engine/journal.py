@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +50,37 @@ class JournalContents:
     header: Header
     trials: tuple[Trial, ...]
     torn: bool
+
+    @property
+    def begun(self) -> datetime:
+        """When the search began, UTC.
+
+        Raises:
+            TunerError: If the header was edited so that it does not say.
+        """
+        try:
+            moment = datetime.fromisoformat(self.header.created)
+        except ValueError:
+            raise self._edited("created: no ISO 8601 time") from None
+        if moment.tzinfo is None:
+            raise self._edited("created: a time without its distance from UTC")
+        return moment
+
+    def settings(self, kind: type[_T]) -> _T:
+        """The search's settings as a `kind`.
+
+        Raises:
+            TunerError: If the header was edited so that they are none.
+        """
+        try:
+            return msgspec.convert(self.header.arguments, type=kind)
+        except msgspec.ValidationError as error:
+            raise self._edited(f"arguments: {error}") from None
+
+    def _edited(self, what: str) -> TunerError:
+        return TunerError(
+            f"--resume {self.header.run}: the journal's first line was edited: {what}; start a new search"
+        )
 
     def check_same(self, source_sha256: str, toolchain: Mapping[str, str]) -> None:
         """Trials of other code, or of another compiler, are not trials of this search.
@@ -160,4 +192,9 @@ def _decode(path: Path, number: int, line: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(line, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TunerError(f"{path}:{number}: not a journal line: {error}") from None
+        mend = (
+            f"delete it and what follows to go on with the {number - 2} trials before it"
+            if number > 1
+            else "start a new search"
+        )
+        raise TunerError(f"{path}:{number}: not a journal line: {error}; {mend}") from None
