@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from spak.kg.diff.compare import Change
-from spak.kg.diff.spaces import Spaces
-from spak.kg.expression import parse
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.power import SearchPlace, bearing
-from spak.kg.law.scope import inside
+from spak.kg.law.reach import covered_problems, is_about
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import compute_capability, hardware_facts
@@ -21,6 +19,7 @@ from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.shared import Spaces
 
 
 class Root(Store, Protocol):
@@ -130,7 +129,7 @@ def _cover(law: Law | None, root: Root, op: str, toolchain: str, spaces: Spaces,
     if law is None or op not in root.ops or law.status == "withdrawn":
         return _Cover()
     facts = hardware_facts(root, law.scope.hw)
-    found = [spaces.at(root.ops[op], problem, facts) for problem in _problems(law, root, op, facts)]
+    found = [spaces.at(root.ops[op], problem, facts) for problem in covered_problems(law, root.ops[op], facts)]
     if not found:
         return _Cover()
     masks = [meaning(law).against(space) for space in found]
@@ -139,24 +138,6 @@ def _cover(law: Law | None, root: Root, op: str, toolchain: str, spaces: Spaces,
     power = bearing(law, SearchPlace(root, law.scope.hw, toolchain)).power
     bests = {} if power is Power.NOTHING else dict(_bests(law, recorded, op, facts))
     return _Cover(total, None if against < 0 else against, power, bests)
-
-
-def _problems(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:
-    """The op's named problem sizes that the law's scope covers; the default one if the op names none."""
-    node = root.ops[op]
-    defaults = {name: parameter.default for name, parameter in node.problem.items()}
-    named = [{**defaults, **problem} for problem in node.problems.values()] or [defaults]
-    covered = [problem for problem in named if is_about(law, problem, facts)]
-    relevant = meaning(law).names | {
-        name for condition in node.conditions for name in parse(condition.require).all_names
-    }
-    differing = {tuple((name, problem[name]) for name in problem if name in relevant): problem for problem in covered}
-    return list(differing.values())
-
-
-def is_about(law: Law, problem: Mapping[str, Scalar], facts: Mapping[str, Scalar]) -> bool:
-    """Whether a problem size is within a law's scope; one that leaves it open is: a reviewer must see it."""
-    return inside(law.scope, {**problem, **{f"hw.{name}": value for name, value in facts.items()}}).possibly
 
 
 def _bests(law: Law, root: Root, op: str, facts: Mapping[str, Scalar]) -> Iterator[tuple[tuple[str, str], Best]]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from spak.kg.diff.compare import Aspect, Change, compare_laws
 from spak.kg.diff.effect import Effect, Root, effects
-from spak.kg.diff.spaces import Spaces
 from spak.kg.diff.total import SpaceChange, space_changes
 from spak.kg.law.conflict import Conflict, Conflicts
 from spak.kg.law.power import may_ever_remove
+from spak.kg.space.shared import Spaces
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from spak.kg.diff.compare import Change
-from spak.kg.diff.effect import Root, concrete, is_about
-from spak.kg.diff.spaces import Spaces
+from spak.kg.diff.effect import Root, concrete
 from spak.kg.law.kinds import meaning
 from spak.kg.law.power import SearchPlace, bearing
+from spak.kg.law.reach import is_about
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.factors import Mask
+from spak.kg.space.shared import Spaces
 from spak.kg.space.space import Space
 
 

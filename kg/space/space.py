@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.op import Op
 from spak.kg.space.completion import complete
 from spak.kg.space.factors import Codes, Conditions, Mask, factors, holds
+
+Extent = Literal["everything", "something", "nothing"]
+"""Of how much of a space something is true."""
 
 MAX_PRODUCT = 1 << 30
 """Rows of the full product; beyond it enumerating takes minutes and an op should be split or conditioned."""
@@ -198,6 +201,24 @@ class Space:
         Raises:
             ExpressionError: If it names what is neither a parameter, a problem parameter nor a known fact.
         """
+        return np.broadcast_to(self._truth(expression), self.shape).reshape(-1)
+
+    def extent(self, expression: Expression) -> Extent:
+        """Of how much `expression` is true, without a row for each configuration.
+
+        Raises:
+            ExpressionError: As `holds`.
+        """
+        truth = self._truth(expression)
+        return "everything" if truth.all() else "something" if truth.any() else "nothing"
+
+    def has(self, settings: Mapping[str, Collection[Scalar]]) -> bool:
+        """Whether some configuration is among those of `having`."""
+        parts = self._having(settings)
+        return parts is not None and all(part.any() for part in parts)
+
+    def _truth(self, expression: Expression) -> Mask:
+        """`expression` over the factors it speaks of; an axis for each factor, of length 1 for the others."""
         named = [
             [p for p in range(factor.span.start, factor.span.stop) if self.names[p] in expression.all_names]
             for factor in self._placed
@@ -209,21 +230,25 @@ class Space:
                 codes = _along(axis, factor.codes[:, p - factor.span.start], len(sizes))
                 columns[self.names[p]] = Column(self.values[p], np.broadcast_to(codes, sizes).reshape(-1))
         truth = holds(expression, columns, math.prod(sizes))
-        return np.broadcast_to(truth.reshape(sizes), self.shape).reshape(-1)
+        return truth.reshape(sizes)
 
     def having(self, settings: Mapping[str, Collection[Scalar]]) -> Mask:
         """(N,) configurations in which each parameter of `settings` has one of its values; no other name is had by any."""
+        parts = self._having(settings)
+        return np.zeros(len(self), np.bool_) if parts is None else _combined(np.logical_and, parts)
+
+    def _having(self, settings: Mapping[str, Collection[Scalar]]) -> list[Mask] | None:
+        """The rows of each factor that have such values; None if a name is no parameter."""
         if not settings.keys() <= set(self.names):
-            return np.zeros(len(self), np.bool_)
+            return None
         wanted = [
             np.array([name not in settings or value in settings[name] for value in values])
             for name, values in zip(self.names, self.values, strict=True)
         ]
-        parts = [
+        return [
             np.logical_and.reduce([had[codes] for had, codes in zip(wanted[factor.span], factor.codes.T, strict=True)])
             for factor in self._placed
         ]
-        return _combined(np.logical_and, parts)
 
     def distance(self, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
         """(N,) in how many parameters each configuration differs from one of `codes` (P,), feasible or not."""

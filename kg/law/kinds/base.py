@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 import msgspec
 
 from spak.kg.expression import Expression, parse
+from spak.kg.law.feature_cases import feature_cases
 from spak.kg.law.refutable import ClaimFlaw, effect_flaws, effects_of
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
@@ -20,7 +21,7 @@ from spak.kg.model.law import Bound, Law, Tier
 if TYPE_CHECKING:
     from spak.kg.model.op import Op
     from spak.kg.space.factors import Mask
-    from spak.kg.space.space import Space
+    from spak.kg.space.space import Extent, Space
 
 L_co = TypeVar("L_co", bound=Law, covariant=True)
 
@@ -243,6 +244,11 @@ class Meaning(ABC, Generic[L_co]):
         del space
         return Region(note=self.powerless)
 
+    def reach(self, space: Space) -> Extent | None:
+        """Of how much of `space` it speaks; None if nobody can say before compiling, or it speaks of no settings."""
+        del space
+        return None
+
     def replaces(self, configuration: Configuration, op: Op) -> bool:
         """Whether a search of `op` leaves `configuration` out because another, which the law calls as fast, stands for it."""
         del configuration, op
@@ -282,3 +288,16 @@ def region_of(expression: Expression, space: Space) -> Region:
         return Region(after=expression)
     words = ", ".join(sorted(foreign - COMPILED_FEATURES.keys()))
     return Region(note=f"{words} is no parameter here: the kernel's own code decides it")
+
+
+def reach_of(expression: Expression, space: Space) -> Extent | None:
+    """Of how much of `space` `expression` is true, whatever a compiler makes of it; None if nobody can say."""
+    if space.speaks_of(expression):
+        return space.extent(expression)
+    foreign = expression.all_names - set(space.names) - space.setting.names.keys()
+    cases = feature_cases(expression) if foreign <= COMPILED_FEATURES.keys() else None
+    found: set[Extent] = set()
+    for case in cases or ():
+        left = expression.partial(case)
+        found.add(("everything" if left else "nothing") if isinstance(left, bool) else space.extent(left))
+    return found.pop() if len(found) == 1 else "something" if found else None

@@ -17,7 +17,7 @@ from spak.kg.model.law import Bound, Claim, Law
 
 if TYPE_CHECKING:
     from spak.kg.model.op import Op
-    from spak.kg.space.space import Space
+    from spak.kg.space.space import Extent, Space
 
 
 _LIMIT = round(100 * TIE_LIMIT)
@@ -114,6 +114,10 @@ class Indifferent(Meaning[IndifferentLaw]):
         if not others:
             return Region(note=f"{over} has no two of these values here")
         return Region(mask=space.having({over: others}), note=f"{over}={kept} stands for all")
+
+    def reach(self, space: Space) -> Extent | None:
+        tied = sum(space.has({self.law.claim.over: (value,)}) for value in self.law.claim.values)
+        return "something" if tied > 1 else "nothing"
 
     def replaces(self, configuration: Configuration, op: Op) -> bool:
         over = self.law.claim.over

@@ -15,7 +15,7 @@ from spak.kg.model.law import Bound, Claim, Law
 
 if TYPE_CHECKING:
     from spak.kg.space.factors import Mask
-    from spak.kg.space.space import Space
+    from spak.kg.space.space import Extent, Space
 
 
 class PreferClaim(Claim, frozen=True, kw_only=True):
@@ -115,6 +115,14 @@ class Prefer(Meaning[PositiveLaw]):
         if not named.any():
             return Region(note=f"no configuration here has {self.text}")
         return Region(mask=named, worse=self._worse(named, space) if self.law.claim.over else None)
+
+    def reach(self, space: Space) -> Extent | None:
+        prefer = self.law.claim.prefer
+        if not space.has({name: (value,) for name, value in prefer.items()}):
+            return "nothing"
+        columns = dict(zip(space.names, space.values, strict=True))
+        others = ({name: [one for one in columns[name] if one != value]} for name, value in prefer.items())
+        return "something" if any(map(space.has, others)) else "everything"
 
     def against(self, space: Space) -> Mask:
         named = _having(self.law.claim.prefer, space)

@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 
 from spak.kg.expression import Expression, parse
 from spak.kg.law.effects import effect_subjects
-from spak.kg.law.kinds.base import EffectTest, Meaning, Mention, Power, Region, Verdict, decided, negated, region_of
+from spak.kg.law.kinds.base import (
+    EffectTest,
+    Meaning,
+    Mention,
+    Power,
+    Region,
+    Verdict,
+    decided,
+    negated,
+    reach_of,
+    region_of,
+)
 from spak.kg.model import law as model
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
 
 if TYPE_CHECKING:
-    from spak.kg.space.space import Space
+    from spak.kg.space.space import Extent, Space
 
 
 class RequireClaim(Claim, frozen=True, kw_only=True):
@@ -92,3 +103,6 @@ class Require(Meaning[InvariantLaw]):
 
     def region(self, space: Space) -> Region:
         return region_of(self.removal, space)
+
+    def reach(self, space: Space) -> Extent | None:
+        return reach_of(self.removal, space)

@@ -22,6 +22,7 @@ class Spaces:
     def __init__(self) -> None:
         """Know no space yet."""
         self._built: dict[_Key, Space] = {}
+        self._placed: dict[_Key, Space] = {}
         self._ops: dict[int, tuple[Op, bytes, tuple[str, ...]]] = {}
 
     def at(self, op: Op, problem: Mapping[str, Scalar], facts: Mapping[str, Scalar]) -> Space:
@@ -35,7 +36,10 @@ class Spaces:
         key = (content, tuple((name, setting.names.get(name)) for name in names))
         if key not in self._built:
             self._built[key] = build(op, problem, facts)
-        return replace(self._built[key], setting=setting)
+        place = (content, tuple(setting.names.items()))
+        if place not in self._placed:
+            self._placed[place] = replace(self._built[key], setting=setting)
+        return self._placed[place]
 
     def _what(self, op: Op) -> tuple[bytes, tuple[str, ...]]:
         """What fixes an op's space, and the names outside its parameters that its conditions speak of."""
