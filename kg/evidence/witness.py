@@ -43,6 +43,8 @@ class RunWitness:
     store: NodeStore
     _said: list[tuple[Law, dict[str, Judgement]]] = field(default_factory=list, repr=False, compare=False)
     """The law asked about last, and what each problem size says of it."""
+    _silent: list[tuple[Law, str]] = field(default_factory=list, repr=False, compare=False)
+    """The law asked about last, and why the run cannot speak of it."""
 
     @cached_property
     def table(self) -> TrialTable | None:
@@ -85,7 +87,12 @@ class RunWitness:
         return not self.silence(law)
 
     def silence(self, law: Law) -> str:
-        """Why the run cannot speak of `law`; empty if it can."""
+        """Why the run cannot speak of `law`; empty if it can. The law asked about last is remembered."""
+        if not self._silent or self._silent[0][0] is not law:
+            self._silent[:] = [(law, self._objection(law))]
+        return self._silent[0][1]
+
+    def _objection(self, law: Law) -> str:
         test, run = meaning(law).test, self.run
         if not self.can_judge(law):
             return "its trials tell nothing of such a claim"
