@@ -32,13 +32,11 @@ class Problem:
     severity: str = "error"
     check: str = "format"
 
-    def __post_init__(self) -> None:
-        """A file's name may hold anything; it stands in one line of a log."""
-        object.__setattr__(self, "path", visible.line(self.path))
-
     def __str__(self) -> str:
-        """`path:line:col: field: message`, without what is unknown."""
-        place = ":".join(str(part) for part in (self.path, self.line or None, self.column or None) if part is not None)
+        """`path:line:col: field: message`, without what is unknown, in one line whatever the file is called."""
+        place = ":".join(
+            str(part) for part in (visible.line(self.path), self.line or None, self.column or None) if part is not None
+        )
         return ": ".join(part for part in (place, self.field, self.message) if part)
 
 

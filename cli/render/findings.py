@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 
 from spak.cli import workflow
 from spak.kg.errors import Problem
+from spak.kg.visible import line
 
 _SARIF_LEVELS = {"error": "error", "finding": "warning", "note": "note"}
 _WORKFLOW_LEVELS = {"error": "error", "finding": "error", "note": "notice"}
@@ -24,7 +26,7 @@ def _text(problems: Sequence[Problem]) -> str:
 
 def _json(problems: Sequence[Problem]) -> str:
     """`{"problems": [{path, line, column, field, message, severity, check}]}`."""
-    return _pretty({"problems": [asdict(problem) for problem in problems]})
+    return _pretty({"problems": [{**asdict(problem), "path": line(problem.path)} for problem in problems]})
 
 
 def _github(problems: Sequence[Problem]) -> str:
@@ -57,7 +59,7 @@ def sarif(problems: Sequence[Problem]) -> str:
 
 
 def _result(problem: Problem, rules: Sequence[str]) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(problem.path.replace("\\", "/"))}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(os.fsencode(problem.path.replace("\\", "/")))}}
     if problem.line:
         column = {"startColumn": problem.column} if problem.column else {}
         place["region"] = {"startLine": problem.line, **column}
