@@ -8,7 +8,7 @@ A check module has one of these functions; its findings carry `check` as a stabl
 - `check(laws: Laws) -> Iterator[Problem]` looks at the whole root, every time.
 
 A law may acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note. Not what is computed from its
-own evidence: there is nothing to know better.
+own evidence and its op: there is nothing to know better.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 _Look = Callable[..., Iterator["CheckFinding"]]
 
 
-COMPUTED = frozenset({"derived", "left-out", "status", "verdict"})
-"""Checks whose findings nobody may acknowledge: they hold a file against what is computed from its evidence."""
+COMPUTED = frozenset({"derived", "left-out", "region", "status", "verdict"})
+"""Checks whose findings nobody may acknowledge: they hold a file against what is computed from its evidence or its op."""
 
 
 class CheckFinding(Model, frozen=True, kw_only=True):

@@ -93,6 +93,16 @@ def test_every_kind_is_held_to_it(law_root, kind, claim, words):
     assert [words in line for line in lines] == [True] * bool(words)
 
 
+def test_nobody_may_acknowledge_it(law_root):
+    """No reason makes a law of everything a law."""
+    found(law_root, "negative", {"avoid": "True", **SLOW})
+    path = law_root / "sm_120" / "fmha" / "one.yaml"
+    raw = msgspec.json.decode(path.read_bytes()) | {"acknowledges": ["region: I know better"]}
+    path.write_bytes(msgspec.json.encode(raw))
+    [one] = [one for one in checks.run_checks(load(law_root)) if one.check == "region"]
+    assert one.severity == "finding"
+
+
 def test_what_the_conditions_of_an_op_leave_is_everything(law_root):
     """A region that looks like a part is all there is where the rest is infeasible."""
     op = law_root / "ops" / "fmha.yaml"
