@@ -67,7 +67,8 @@ def recorded_space(op: Op, run: Run) -> Space:
     """The space of `op`, narrowed to what the sweep recorded."""
     parameters = {}
     for name, parameter in op.parameters.items():
-        recorded = run.exhaustive_over.get(name, [parameter.default])
+        fixed = run.trials[0].configuration.get(name, parameter.default)  # it need not be the op's default
+        recorded = run.exhaustive_over.get(name, (fixed,))
         kept = tuple(value for value in parameter.values if value in recorded)
         default = parameter.default if parameter.default in kept else kept[0]
         parameters[name] = Parameter(

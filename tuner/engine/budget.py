@@ -8,6 +8,9 @@ from dataclasses import dataclass
 FRONT = 4
 """The audit is spent this much faster than the budget: all of it in the first quarter, when a wrong law costs most."""
 
+MAX_AUDIT = 0.5
+"""Share of the trials that audits take at most where laws fell and so the others are doubted more."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -29,17 +32,18 @@ class Budget:
             return 0
         return max(0, self.trials - spent) if self.trials is not None else _MANY
 
-    def audits_due(self, spent: int, batch: int) -> int:
+    def audits_due(self, spent: int, batch: int, num_fallen: int = 0) -> int:
         """Audit trials there should have been after the next `batch`.
 
-        With a limit in trials the audit is spent in the first quarter; without one it keeps to its share.
+        With a limit in trials the audit is spent in the first quarter; without one it keeps to its share. Each law that
+        fell adds as much again: the laws with which it came are likely no better.
         """
-        if not self.audit:
-            return 0
-        after = spent + batch
+        after, most = spent + batch, max(self.audit, MAX_AUDIT)
+        share = min(self.audit * (1 + num_fallen), most)
         if self.trials is None:
-            return math.ceil(self.audit * after)
-        return min(math.ceil(self.audit * self.trials), math.ceil(FRONT * self.audit * after))
+            return math.ceil(share * after)
+        rate = max(FRONT * self.audit, min(FRONT * share, most))
+        return min(math.ceil(share * self.trials), math.ceil(rate * after))
 
 
 _MANY = 1 << 62

@@ -211,7 +211,8 @@ class Searcher:
         if default is not None and self._is_free(default) and not self.restriction.unsafe[default]:
             chosen.append((default, "default"))
         audited = self.num_audited + sum(origin == "audit" for origin in self.open.values())
-        due = self.search.budget.audits_due(len(self.trials) + len(self.open), count) - audited
+        spent, fallen = len(self.trials) + len(self.open), len(self.restriction.contested)
+        due = self.search.budget.audits_due(spent, count, fallen) - audited
         chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
         taken = {index for index, _ in chosen}
         chosen += [(index, "strategy") for index in self._propose(count - len(chosen), taken)]

@@ -325,6 +325,16 @@ def test_audits_are_due_early(trials, spent, due):
     assert Budget(trials, None, 0.0).audits_due(spent, 4) == 0
 
 
+def test_each_law_that_fell_adds_as_much_audit_again_up_to_half_of_the_trials():
+    """Laws come together; the share that a person asked for is a floor, and none stays none."""
+    budget = Budget(100, None, 0.05)
+    assert [budget.audits_due(16, 4, fallen) for fallen in (0, 1, 3, 9)] == [4, 8, 10, 10]
+    assert [budget.audits_due(96, 4, fallen) for fallen in (0, 1, 3, 9, 20)] == [5, 10, 20, 50, 50]
+    assert Budget(None, None, 0.05).audits_due(96, 4, 20) == 50
+    assert Budget(100, None, 0.8).audits_due(96, 4, 1) == 80
+    assert Budget(100, None, 0.0).audits_due(96, 4, 3) == 0
+
+
 @given(st.lists(st.tuples(st.booleans(), st.floats(1, 4), st.floats(0, 0.2)), max_size=40))
 def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
     """What is judged once against each best is what judging everything anew after every trial finds."""
