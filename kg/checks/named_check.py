@@ -17,15 +17,20 @@ from spak.kg.model.taxonomy import Taxonomy
 
 NAME = "named-check"
 
+_UNCHECKED = (
+    "it forbids because of numbers, and names no check that shows them; add check: NAME, which kg verify executes"
+)
+_ALONE = "its check shows numbers, and it bounds something else as well; make two laws of it"
+
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for each invariant without a check, and for each computed entry whose run is no evidence of it."""
     for law in laws.laws.values():
         if any(lacks_check(law, effect) for effect in bounds(law)):
-            message = "it forbids because of numbers, and names no check that shows them; add check: NAME, which kg verify executes"
+            message = _ALONE if meaning(law).check else _UNCHECKED
             yield finding(laws, NAME, law.id, "claim", message)
         for index, entry in enumerate(law.evidence):
-            message = _foreign(laws, law, entry) if meaning(law).check and entry.tier == "computed" else ""
+            message = _foreign(laws, law, entry) if meaning(law).check and entry.tier != "reported" else ""
             if message:
                 yield finding(laws, NAME, law.id, f"evidence[{index}].run", message)
 
@@ -40,7 +45,7 @@ def _foreign(laws: Laws, law: Law, entry: Evidence) -> str:
     if run.check != wanted:
         made = f"the check {run.check}" if run.check else "no check"
         return f"{made} made the run, the claim names {wanted}; it is no evidence here"
-    if law.scope.op not in (run.op, *Taxonomy("op", laws.ops).ancestors(run.op)):
+    if run.op not in laws.ops or law.scope.op not in Taxonomy("op", laws.ops).ancestors(run.op):
         return f"the run is about op {run.op}, which is no {law.scope.op}; it is no evidence here"
     return _silent(laws, law, run)
 

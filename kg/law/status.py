@@ -106,7 +106,8 @@ def say(law: Law, entry: Evidence, effect: str) -> Say:
     numbers that no check of the claim shows.
     """
     needed = needed_tier(law, effect)
-    if entry.verdict == "inconclusive" or entry.tier not in ADEQUATE[needed] or lacks_check(law, effect):
+    adequate = frozenset({"computed"}) if meaning(law).check else ADEQUATE[needed]
+    if entry.verdict == "inconclusive" or entry.tier not in adequate or lacks_check(law, effect):
         return "nothing"
     if effect == UNBOUNDED:
         return "for" if entry.verdict == "supports" else "against"
@@ -120,9 +121,12 @@ def say(law: Law, entry: Evidence, effect: str) -> Say:
 
 
 def lacks_check(law: Law, effect: str) -> bool:
-    """Whether the law forbids because of numbers, and names no check that shows them: any run could be cited."""
+    """Whether the law forbids because of numbers, and names no check that shows them: any run could be cited.
+
+    The other way round too: what a check does not show is not judged by the trials of a law that names one.
+    """
     means = meaning(law)
-    return needed_tier(law, effect) == "computed" and means.removal is not None and not means.check
+    return means.removal is not None and (needed_tier(law, effect) == "computed") != bool(means.check)
 
 
 def _observed(entry: Evidence, effect: str, *, exact: bool) -> tuple[float, float] | None:

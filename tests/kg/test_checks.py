@@ -392,6 +392,7 @@ def _safety(law_root, run, check="floor", require="tile_n < 128"):
 CITED = {
     "its own check": ({}, "floor", "tile_n < 128", ""),
     "no check at all": ({}, "", "tile_n < 128", "it forbids because of numbers, and names no check that shows them"),
+    "a measured run": ({"tier": "measured", "check": ""}, "floor", "tile_n < 128", "no check made the run"),
     "a run of no check": ({"check": ""}, "floor", "tile_n < 128", "no check made the run, the claim names floor"),
     "a run of another": ({"check": "other"}, "floor", "tile_n < 128", "the check other made the run"),
     "a run of another op": ({"op": "attention"}, "floor", "tile_n < 128", "the run is about op attention, which is no"),

@@ -113,6 +113,14 @@ TABLE = {
         _law(_entry({}, tier="computed"), kind="invariant", effect=None),
         "confirmed",
     ),
+    "an invariant about numbers that cites a run which its check did not make": (
+        _law(_entry({"nan_rows": 0.0}, tier="measured"), kind="invariant", effect={"nan_rows": {"at_most": 0}}),
+        "proposed",
+    ),
+    "an invariant about time that hides behind a check": (
+        _law(_entry(tier="measured"), kind="invariant", effect=TIME),
+        "proposed",
+    ),
     "an invariant about numbers that names no check, whatever run it cites": (
         _law(_entry({"nan_rows": 0.0}, tier="computed"), kind="unchecked", effect={"nan_rows": {"at_most": 0}}),
         "proposed",
