@@ -25,6 +25,7 @@ TABLE = {found["what"]: found for found in ROW.finditer((ROOT / "docs/architectu
 
 LINES = {
     "kernel": ("SPECS = {\n", '    "toy": "spak.kernels.toy.spec",\n'),
+    "named check": ("CHECKS = {\n", '    "toy": "spak.kernels.toy:Toy",\n'),
     "strategy": ("STRATEGIES = {\n", '    "toy": StrategyEntry("spak.tuner.strategy.toy:Toy", "the last first"),\n'),
     "backend": (
         "    for entry in (\n",
@@ -138,6 +139,30 @@ def test_a_backend_is_chosen_by_its_name(tree):
     tree.add("backend")
     out = tree.run("-m", "spak.cli.tune", "matmul", "--hw", "h200", "--backend", "toy", "--budget", "3", "--dry-run")
     assert "the lowest of 2" in out, out
+
+
+CHECKED_LAW = """\
+id: narrow-tiles
+title: Narrow tiles give no NaN
+kind: invariant
+scope: {hw: nvidia, op: attention}
+claim:
+  require: tile_n == 32
+  otherwise: every row is NaN
+  check: toy
+  effect: {nan_rows: {at_most: 0}, nan_rows_otherwise: {at_least: 1}}
+status: proposed
+"""
+
+
+def test_a_named_check_is_executed_for_the_laws_that_name_it(tree):
+    """It supports the law that it shows and refutes another."""
+    tree.add("named check")
+    file = tree.folder / "laws/nvidia/attention/narrow-tiles.yaml"
+    file.write_text(CHECKED_LAW)
+    assert "supports: nan_rows 0, nan_rows_otherwise" in tree.run("-m", "spak.cli.kg", "verify", "narrow-tiles")
+    file.write_text(CHECKED_LAW.replace("tile_n == 32", "tile_n == 64"))
+    assert "toy, executed now: refutes: nan_rows" in tree.run("-m", "spak.cli.kg", "verify", "narrow-tiles")
 
 
 SIMULATE = """
