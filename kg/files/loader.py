@@ -263,19 +263,22 @@ def _text(raw: bytes, path: Path) -> bytes:
     return reading.unpacked(path, raw, MAX_RUN_BYTES) if path.name.endswith(".gz") else raw
 
 
-def files(folder: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+def files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Relative path and entry of each file below `folder`; hidden ones and links to folders are left out.
 
     What is called like a file of a law root and is none (a pipe, a link to nothing) is not: who reads it is told.
     """
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from files(entry.path, f"{prefix}{entry.name}/")
-            elif entry.is_file() or entry.name.endswith(_ENDINGS):
-                yield prefix + entry.name, entry
+    waiting = [(folder, "")]
+    while waiting:
+        where, prefix = waiting.pop()
+        with os.scandir(where) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                elif entry.is_file() or entry.name.endswith(_ENDINGS):
+                    yield prefix + entry.name, entry
 
 
 def file_kind(relative: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
 import tracemalloc
 
 import pytest
@@ -137,3 +138,21 @@ def test_a_link_to_a_file_that_can_be_used_is_used(root, tmp_path):
     (tmp_path / "elsewhere.yaml").write_text("id: h\ntitle: h\nkind: device\n")
     (root / "hardware" / "h.yaml").symlink_to(tmp_path / "elsewhere.yaml")
     assert list(loader.load(root).hardware) == ["h"]
+
+
+def test_folders_nested_deeper_than_python_recurses_are_read(root):
+    deep = root / "/".join("d" * 1500)
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        for _ in range(1500):  # one after the other: the whole path is longer than some calls take
+            os.mkdir("d", dir_fd=handle)
+            inner = os.open("d", os.O_RDONLY, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+    finally:
+        os.close(handle)
+    try:
+        assert deep.is_dir()
+        assert loader.load(root).laws == {}
+    finally:
+        subprocess.run(["rm", "-r", root / "d"], check=True)  # Python's own removal recurses
