@@ -11,9 +11,16 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 import yaml
 
+from spak.kg.evidence.entries import unnoted, with_roles
+from spak.kg.files.loader import load
+from spak.kg.files.seal import sealed
+from spak.kg.law.status import status
+from spak.kg.model.run import Device, Run
+from spak.tuner.learn.writeback import law_text
 from tests import workplace
 from tests.kg.diff.history import History, law
 
@@ -90,10 +97,49 @@ def review(history, tmp_path):
     return run
 
 
+def told(run: Run) -> Run:
+    """`run` with its device, and each time with its interval."""
+    exact = [
+        [msgspec.structs.replace(one, low=one.value, high=one.value) for one in trial.measurements]
+        for trial in run.trials
+    ]
+    trials = [msgspec.structs.replace(t, measurements=tuple(m)) for t, m in zip(run.trials, exact, strict=True)]
+    return msgspec.structs.replace(run, device=Device(name="H200"), trials=tuple(trials))
+
+
+@pytest.fixture
+def honest(history):
+    """The same runs with all that a run file says, and the same laws, each with the evidence that these runs are for it."""
+    for path in (history.laws / "evidence").iterdir():
+        run = msgspec.json.decode(path.read_bytes(), type=Run)
+        path.write_bytes(msgspec.json.encode(sealed(told(run))))
+    laws = load(history.laws)
+    for one in laws.laws.values():
+        bare = msgspec.structs.replace(one, evidence=())
+        new = with_roles(bare, unnoted(bare, list(map(laws.witness, laws.run_ids))), laws.witness)
+        true = msgspec.structs.replace(bare, evidence=new)
+        laws.path("law", one.id).write_text(law_text(msgspec.structs.replace(true, status=status(true))))
+    history.commit("true evidence")
+
+
+@pytest.mark.usefixtures("honest")
+def test_true_laws_are_clean(history, review):
+    """Neither their own evidence nor a run that they leave out speaks otherwise."""
+    path = history.laws / "sm_90/toy/big-tiles.yaml"
+    path.write_text(path.read_text().replace("title: Avoid", "title: Stay away from"))
+    history.commit("another title")
+    done = review()
+    assert (done.code, "verdict=clean\n" in done.output) == (0, True), done.log + done.err
+    assert "::error" not in done.log
+
+
+@pytest.mark.usefixtures("honest")
 def test_a_change_becomes_annotations_a_summary_and_an_artifact(history, review, tmp_path):
-    """A pull request that would lose a recorded best, while main moved on with another law."""
+    """A pull request that would lose a recorded best, which recorded runs refute, while main moved on with another law."""
     history.git("checkout", "-q", "-b", "pull")
-    history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]"))
+    history.write(
+        "sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]", status="proposed", evidence="  []")
+    )
     history.commit("exclude the best")
     history.git("checkout", "-q", "main")
     history.write("sm_90/toy/other.yaml", law("other", "latency == 3"))
@@ -108,7 +154,10 @@ def test_a_change_becomes_annotations_a_summary_and_an_artifact(history, review,
     assert (done.files["number"], done.files["head"]) == ("7\n", history.git("rev-parse", "HEAD").stdout)
     assert "::warning file=laws/sm_90/toy/latency-four.yaml,title=law latency-four::" in done.log
     assert (tmp_path / "summary").read_text() == done.files["comment.md"]
-    assert "verdict=clean\n" in done.output
+    assert "verdict=findings\n" in done.output
+    assert re.search(
+        r"^::error title=kg verify::latency-four: refutes .*; proposed -> refuted$", done.log, re.MULTILINE
+    )
 
 
 def test_laws_that_cannot_be_used_are_said_with_their_place(history, review):

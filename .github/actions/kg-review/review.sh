@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the laws of the working tree and says what changed from $BASE to $HEAD: annotations to the log, Markdown to the
+# Checks the laws of the working tree, by the runs that they cite and by all others, and says what changed from $BASE to $HEAD: annotations to the log, Markdown to the
 # job summary and to $REPORT/comment.md. Fails if the laws cannot be used or contradict their evidence; a change as such
 # is no failure, since a person judges it.
 # Reads BASE, HEAD, LAWS, TOOLCHAIN, NUMBER, REPORT, GITHUB_STEP_SUMMARY and GITHUB_OUTPUT.
@@ -23,6 +23,19 @@ case $checked in
   *) fail "kg check ended with $checked" ;;
 esac
 
+# Evidence is not chosen: what recorded runs say that no law cites would change a status.
+if [[ $verdict == clean ]]; then
+  kg --laws "$LAWS" verify --all >"$REPORT/verified"
+  verified=$?
+  ((verified <= 1)) || fail "kg verify ended with $verified"
+  if ((verified == 1)); then
+    verdict=findings
+    grep -E -e '^[a-z0-9][a-z0-9_.-]*: [a-z]+ .*; [a-z]+ -> [a-z]+$' -e '^  DIFFERS: ' "$REPORT/verified" |
+      head -n 50 | sed 's/%/%25/g; s/^/::error title=kg verify::/'
+  fi
+  rm -f "$REPORT/verified"
+fi
+
 # The fork point: what main gained since then is not this pull request's doing.
 base=$(git merge-base "$BASE" "$HEAD") || fail "no common ancestor of $BASE and $HEAD; check out with fetch-depth: 0"
 words=(--laws "$LAWS" diff "$base" "$HEAD")
@@ -44,7 +57,7 @@ fi
 rm -f "$REPORT/problems"
 
 case $verdict in
-  findings) printf '\n**`kg check` found that laws contradict their own evidence; see the annotations.**\n' ;;
+  findings) printf '\n**`kg check` or `kg verify` found that laws contradict their own evidence; see the annotations.**\n' ;;
   unusable) printf '\n**`kg check` cannot use every file; see the annotations.**\n' ;;
 esac >>"$REPORT/comment.md"
 printf '%s\n' "$HEAD" >"$REPORT/head"
