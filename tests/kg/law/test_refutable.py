@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -18,14 +19,24 @@ from spak.kg.files.loader import load
 from spak.kg.law.effects import EFFECTS, FEATURE_VALUES, TIE_LIMIT, TIME_NOISE
 from spak.kg.law.kinds import KINDS, AnyLaw, meaning
 from spak.kg.law.power import SearchPlace, bearing
+from spak.kg.law.refutable import effect_flaws
 from spak.kg.law.status import NEEDED
 from spak.kg.model.features import COMPILED_FEATURES
-from spak.kg.model.law import Law
+from spak.kg.model.law import Bound, Law
 from tests.kg.small import ROOT
 from tests.shown import shown
 
 HERE = SearchPlace(ROOT, "rtx5070", "tileiras 13.4.92")
-VALIDATOR = Draft202012Validator(schema.schema("law"))
+SCHEMA = schema.schema("law")
+VALIDATOR = Draft202012Validator(SCHEMA)
+BOUNDED = {
+    law["properties"]["kind"]["enum"][0]: Draft202012Validator(
+        SCHEMA["$defs"][law["properties"]["claim"]["$ref"].rpartition("/")[2]]["properties"]["effect"]
+    )
+    for name, law in SCHEMA["$defs"].items()
+    if name.endswith("Law")
+}
+"""Kind -> what the published schema says of the effects of its claims."""
 
 CLAIMS: dict[str, dict[str, Any]] = {
     "negative": {"avoid": "tile_m >= 128"},
@@ -77,6 +88,11 @@ BAD = {
     "more than all": negative(failure_rate={"at_least": 2}),
     "one of two is vacuous": negative(slowdown={"at_least": 1.2}, spill_bytes={"at_least": 0}),
     "one of two is made up": negative(slowdown={"at_least": 1.2}, speed={"at_least": 1}),
+    "all fail, and at most all": negative(failure_rate={"at_least": 1, "at_most": 1}),
+    "costs so much at least and at most": (
+        "positive",
+        CLAIMS["positive"] | {"effect": {"cost": {"at_least": -0.5, "at_most": 0}}},
+    ),
     "another kind's effect": negative(change={"at_most": 0.01}),
     "no effect": negative(),
     "effect left out": ("negative", CLAIMS["negative"]),
@@ -205,6 +221,24 @@ def test_the_schema_and_the_rule_agree_on_every_claim(kind, effect):
         flaw for flaw in meaning(law).flaws() if "swap them" not in flaw.message and "within says" not in flaw.message
     ]
     assert VALIDATOR.is_valid(raw) == (not flaws)
+
+
+def _beside(name: str) -> list[float | None]:
+    """Numbers at and just beyond every end of the ranges of an effect, and none."""
+    ends = [end for where in EFFECTS[name].sides.values() for end in (where.least, where.most)]
+    return [*sorted({one for end in ends for one in (end - 0.001, end, end + 0.001)} | {0.0, 1.0}), None]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EFFECTS)
+def test_the_schema_and_the_rule_agree_at_every_end(kind, name):
+    """Off by a thousandth, one side or both, in a law of every kind: each pair of bounds, no matter how odd."""
+    for at_least, at_most in product(_beside(name), repeat=2):
+        given = {side: value for side, value in (("at_least", at_least), ("at_most", at_most)) if value is not None}
+        flaws = list(effect_flaws(kind, {name: Bound(**given)}))
+        if any("swap them" in flaw.message for flaw in flaws):
+            continue  # no schema compares two fields
+        assert BOUNDED[kind].is_valid({name: given}) == (not flaws), given
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
