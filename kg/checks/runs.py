@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice, product
 
 from spak.kg.checks import CheckFinding, OneRun
@@ -167,22 +167,27 @@ def _whole(op: Op, problem: ProblemSize) -> dict[str, Scalar]:
 
 
 @cache
-def _parsed(text: str) -> Expression:
-    return parse(text)
+def _parsed(text: str) -> tuple[Expression, tuple[str, ...]]:
+    """A condition, and the names in it in some order."""
+    required = parse(text)
+    return required, tuple(sorted(required.all_names))
 
 
 def _broken(op: Op, names: Mapping[str, Scalar]) -> str:
     """The first condition that these settings break; one about what is not among them is not broken."""
     for condition in op.conditions:
-        required = _parsed(condition.require)
-        if required.all_names <= names.keys() and not _holds(required, names):
+        named = _parsed(condition.require)[1]
+        if all(name in names for name in named) and not _holds(condition.require, tuple(names[name] for name in named)):
             return condition.require
     return ""
 
 
-def _holds(required: Expression, names: Mapping[str, Scalar]) -> bool:
+@lru_cache(maxsize=1 << 16)
+def _holds(condition: str, values: tuple[Scalar, ...]) -> bool:
+    """Whether a condition holds for values of the names in it; trials by the thousand share them."""
+    required, named = _parsed(condition)
     try:
-        return bool(required.holds(names))
+        return bool(required.holds(dict(zip(named, values, strict=True))))
     except (KgError, TypeError, ZeroDivisionError, OverflowError):  # a value of another type is told of by itself
         return True
 
