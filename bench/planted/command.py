@@ -94,10 +94,15 @@ def run(choice: Choice, to: Path | None) -> None:
 
 def show(found: Sequence[Cell]) -> None:
     """Print the tables, then the cells that fail."""
-    ordered = sorted(found, key=lambda one: (one.kind, one.strategy, one.sweep, one.what, -one.audit))
+    ordered = in_order(found)
     print("\n".join(markdown(ordered)))
     wrong = list(failing(ordered))
     print(f"\n{len(wrong)} of {len(found)} cells fail" + "".join(f"\n- {line}" for line in wrong))
+
+
+def in_order(found: Sequence[Cell]) -> list[Cell]:
+    """By kind, strategy and sweep, whichever was done first."""
+    return sorted(found, key=lambda one: (one.kind, one.strategy, one.sweep, one.what, -one.audit))
 
 
 def read(paths: Sequence[Path]) -> list[Cell]:

@@ -95,17 +95,23 @@ def compared(cells: Sequence[Cell]) -> list[Compared]:
 
 
 def markdown(cells: Sequence[Cell]) -> Iterator[str]:
-    """Three tables: false laws, true ones, and what strategies do alone."""
+    """Two tables: false laws, and true ones."""
     rows = compared(cells)
-    yield "| planted | strategy | cells | contested | worst cell | in time | worst cell | in 2x the mean | without laws | mean, times without | worst | worst, times random | found out after | ended early |"
-    yield "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    columns = [
+        *("planted", "strategy", "cells", "contested", "worst cell", "in time", "worst cell", "in 2x the mean"),
+        *("without laws", "times without", "worst", "times random, worst", "found out after", "ended early"),
+    ]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
     for (kind, strategy), group in _grouped(row for row in rows if row.cell.false):
         yield _false_row(kind, strategy, group)
     yield ""
-    yield "| true laws | strategy | cells | contested | evaluations, times without laws: audit 5 % | no audit |"
+    yield "| true laws | strategy | cells | contested | times without, audited | not audited |"
     yield "|---|---|---|---|---|---|"
     for (kind, strategy), group in _grouped(row for row in rows if not row.cell.false):
         audited = [row for row in group if row.cell.audit]
+        if not audited:
+            continue
         contested = np.mean([count > 0 for row in audited for count in row.cell.wronged])
         costs = [
             _geometric([row.dearer for row in group if bool(row.cell.audit) == is_audited])

@@ -29,14 +29,11 @@ def under_every_falsehood(name, strategy, seeds):
 
 
 def not_found_out(rows):
-    """Plants whose searches were blinded: too few contested it, or one ended before it arrived.
-
-    A preference hides nothing: it only orders, and no search contests it.
-    """
+    """Plants whose searches were blinded: too few contested it, or one ended before it arrived."""
     return [
         f"{row.cell.strategy}: {row.cell.kind}: {row.cell.what}: contested in {row.contested:.0%}, {spent(row.cell)}"
         for row in rows
-        if (row.contested < MOST and row.cell.kind != "preference") or any(row.cell.early) or None in row.cell.arrived
+        if row.contested < MOST or any(row.cell.early) or None in row.cell.arrived
     ]
 
 
@@ -86,7 +83,7 @@ def test_a_replay_without_a_default_is_not_blinded_either(strategy):
         found = replayed(LARGE, plant, strategy)
         assert len(found.trials) == len(found.space), plant.what
         assert found.evaluations_to(1.0) is not None, plant.what
-        assert plant.false <= found.restriction.contested or plant.kind == "preference", plant.what
+        assert plant.false <= found.restriction.contested, plant.what
 
 
 @pytest.mark.slow

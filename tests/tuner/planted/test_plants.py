@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.planted.cells import AUDIT, WITHOUT, Cell, Task, cell, planted, plants
+from bench.planted.command import in_order, read
 from bench.planted.plants import Garden
 from bench.planted.statements import avoid
 from bench.planted.sweeps import SMALLEST, store, sweep, sweep_ids
 from bench.planted.table import Compared, compared, failing, markdown
 from spak.kg.law.kinds.base import Power
 
+REPOSITORY = Path(__file__).parents[3]
 KINDS = {
     "region",
     "point",
@@ -32,7 +36,9 @@ LARGE = "measured-h200-matmul-m4096"
 def test_every_recorded_sweep_of_a_hundred_configurations_takes_part():
     runs = [store().run(name) for name in store().run_ids if name.startswith("measured-")]
     assert set(sweep_ids()) == {run.id for run in runs if run.exhaustive_over and len(run.trials) >= SMALLEST}
-    assert all(len(sweep(name).space) == len(sweep(name).run.trials) for name in sweep_ids())
+    for name in sweep_ids():
+        one = sweep(name)
+        assert {one.space.index(trial.configuration) for trial in one.run.trials} == set(range(len(one.space)))
 
 
 @pytest.mark.parametrize("name", [SMALL, LARGE])
@@ -129,3 +135,11 @@ def test_the_tables_name_every_kind_and_strategy_once():
     assert len(rows) == 2
     assert len(compared(cells)) == 3
     assert len(list(failing(cells))) == 1
+
+
+def test_the_documented_tables_are_those_of_the_recorded_run():
+    """The rows in docs/benchmarks-laws.md are printed by `python -m bench.laws planted --table`."""
+    text = (REPOSITORY / "docs/benchmarks-laws.md").read_text(encoding="utf-8")
+    shown = text.partition("<!-- planted -->\n")[2].partition("<!-- /planted -->")[0]
+    cells = read([REPOSITORY / "bench/results/laws-planted.jsonl.gz"])
+    assert shown.splitlines() == list(markdown(in_order(cells)))
