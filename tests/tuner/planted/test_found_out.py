@@ -89,4 +89,4 @@ def test_a_replay_without_a_default_is_not_blinded_either(strategy):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sweep_ids())
 def test_no_recorded_sweep_hides_a_falsehood(name):
-    assert not_found_out(under_every_falsehood(name, "random", 40)) == []
+    assert not_found_out(under_every_falsehood(name, "random", 10)) == []
