@@ -31,15 +31,22 @@ def check(laws: Laws) -> Iterator[Problem]:
         for key in found:
             holders[key].append(identifier)
     pairs = Counter((one, other) for same in holders.values() for i, one in enumerate(same) for other in same[i + 1 :])
-    for (one, other), shared in sorted(pairs.items()):
-        smaller = min(len(keys[one]), len(keys[other]))
-        if shared >= max(min(MIN_SHARED, smaller), MIN_SHARE * smaller):
-            first, later = sorted((one, other), key=lambda name: (laws.run(name).created, name))
+    told: set[str] = set()
+    for pair, shared in sorted(pairs.items(), key=lambda item: _in_time(laws, item[0])):
+        first, later = _in_time(laws, pair)
+        smaller = min(len(keys[first[1]]), len(keys[later[1]]))
+        if later[1] not in told and shared >= max(min(MIN_SHARED, smaller), MIN_SHARE * smaller):
+            told.add(later[1])
             message = (
-                f"{shared} of {len(keys[later])} times are those of {first}, to the last digit: "
-                "one experiment counts once; delete this file and the entries that cite it"
+                f"{shared} of {len(keys[later[1]])} times are those of {first[1]}, to the last digit: one of the two is a "
+                "copy, and one experiment counts once; delete it and the entries that cite it"
             )
-            yield Problem(str(laws.path("run", later)), 0, 0, "trials", message, "finding", "shared-trials")
+            yield Problem(str(laws.path("run", later[1])), 0, 0, "trials", message, "finding", "shared-trials")
+
+
+def _in_time(laws: Laws, pair: tuple[str, str]) -> list[tuple[str, str]]:
+    """When each of two runs says it was made, and its id; the earlier first."""
+    return sorted((laws.run(name).created, name) for name in pair)
 
 
 def _keys(laws: Laws, identifier: str) -> frozenset[bytes]:

@@ -277,6 +277,16 @@ def test_a_run_copied_under_another_name_is_named(law_root):
     assert line.startswith("trials: 9 of 9 times are those of swept, to the last digit")
 
 
+def test_three_copies_are_told_of_once_each(law_root):
+    """And whichever of them says that it came first, that one of the two is a copy is said, not which."""
+    write(law_root, sound())
+    for place in range(3):
+        write(law_root, sound() | COPY | {"id": f"swept-{place}", "created": f"2025-01-0{place + 1}T00:00:00Z"})
+    lines = found(law_root, "shared-trials")
+    assert len(lines) == 3
+    assert all("9 of 9 times are those of swept-0" in line and "one of the two is a copy" in line for line in lines)
+
+
 def test_a_copy_of_a_part_with_more_beside_it_is_named(law_root):
     """And so is one whose configurations were told apart anew: the numbers are the same."""
     write(law_root, sound())
