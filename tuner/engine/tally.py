@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import comb, inf
 from statistics import median
 from typing import Literal, Protocol
 
@@ -32,6 +32,9 @@ HEADROOM = 5.0
 
 Source: decision 0064, from the exhaustive sweeps under laws/evidence.
 """
+
+MAX_CHANCE = 0.05
+"""How often an axis that matters in no more than half of the configurations may seem to matter in most of them."""
 
 SLOWDOWN = "slowdown"
 FAILURE = "failure_rate"
@@ -187,8 +190,8 @@ _Twins = Mapping[Scalar, Measurement]
 class AxisTally:
     """Of a law that calls an axis indifferent: trials that are alike but for it.
 
-    Judged by the median, over at least `MIN_TIED` configurations, of what the value that stands for the others
-    changes to another one: for each value, and for whichever of those tried differs most.
+    As the claim is about the median, it is contradicted once most of the configurations are beyond its margin: for one
+    value beside that which stands for the others, or for whichever of those tried differs most.
     """
 
     rule: Rule
@@ -250,12 +253,23 @@ class AxisTally:
     def _contradicts(self) -> bool:
         groups: list[Sequence[_Twins]] = [[seen for seen in self._contexts.values() if len(seen) > 1]]
         groups += [self._pairs(value) for value in self.test.values]
-        return any(len(group) >= MIN_TIED and _change(group)[0] > self.test.margin for group in groups)
+        total = round(self.rule.count / max(len(self.test.values) - 1, 1))
+        beyond = [[_change([seen])[0] > self.test.margin for seen in group] for group in groups]
+        return any(_are_most(one, total) for one in beyond)
 
     def _pairs(self, value: Scalar) -> list[_Twins]:
         """The value that stands for all beside `value`, where both were tried."""
         beside = [(self._contexts[key], kept) for key, (_, _, kept) in self._kept.items() if value != kept]
         return [{kept: seen[kept], value: seen[value]} for seen, kept in beside if value in seen]
+
+
+def _are_most(beyond: Sequence[bool], total: int) -> bool:
+    """Whether more than half of `total` are, by some of them: at `MAX_CHANCE` that only those drawn are."""
+    num, count = sum(beyond), len(beyond)
+    total = max(total, count)
+    half = total // 2
+    ways = sum(comb(half, k) * comb(total - half, count - k) for k in range(num, count + 1))
+    return bool(num) and ways <= MAX_CHANCE * comb(total, count)
 
 
 @dataclass
