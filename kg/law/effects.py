@@ -18,13 +18,13 @@ TIME_NOISE = 0.05
 """Least relative difference of two times that a law may be about.
 
 Source: the runs under laws/evidence. Of the trials within 20 % of the best of their problem size, 95 % have a 95 %
-interval no wider than 4.4 % of the time (tests/laws/test_noise.py counts); what differs by less is told apart by luck.
+interval no wider than 3.9 % of the time (tests/laws/test_noise.py counts); what differs by less is told apart by luck.
 """
 
 TIE_LIMIT = 0.02
 """Greatest relative difference of two times that a law may call none.
 
-Source: as `TIME_NOISE`; half that interval, 2.2 %, is what one time leaves open on either side.
+Source: as `TIME_NOISE`; half that interval, 2 % to a whole percent, is what one time leaves open on either side.
 """
 
 MAX_BOUND = 1e6
@@ -178,7 +178,7 @@ EFFECTS: Mapping[str, KnownEffect] = {
         kinds=("positive", "transformation"),
         about="time",
         at_least=BoundRange(1.01, MAX_BOUND),
-        why="1 is no speedup, and half of the recorded intervals near the best are 0.8 % wide or less",
+        why="1 is no speedup, and half of the recorded intervals near the best are 0.7 % wide or less",
     ),
     "change": KnownEffect(
         unit="ratio",

@@ -36,14 +36,14 @@ def widths() -> np.ndarray:
 
 
 def test_the_margin_of_a_slowdown_is_what_95_percent_of_the_intervals_stay_below(widths):
-    """Two times whose intervals are that wide are told apart at this difference and not much below it."""
+    """Two times whose intervals are that wide are told apart at this difference and not far below it."""
     assert len(widths) > 1000
-    assert 0.8 * TIME_NOISE < np.quantile(widths, 0.95) <= TIME_NOISE
+    assert 0.75 * TIME_NOISE < np.quantile(widths, 0.95) <= TIME_NOISE
 
 
 def test_the_margin_of_a_tie_is_what_one_time_leaves_open(widths):
-    """Half an interval on either side; within it nobody can say that there is a difference."""
-    assert TIE_LIMIT <= np.quantile(widths / 2, 0.95) < 1.25 * TIE_LIMIT
+    """Half an interval on either side, to a whole percent; within it nobody can say that there is a difference."""
+    assert round(float(np.quantile(widths / 2, 0.95)), 2) == TIE_LIMIT
 
 
 def test_half_of_the_intervals_show_the_least_speedup(widths):
