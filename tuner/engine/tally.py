@@ -200,9 +200,11 @@ class AxisTally:
     _contexts: dict[tuple[Scalar, ...], dict[Scalar, Measurement]] = field(default_factory=dict)
     _kept: dict[tuple[Scalar, ...], tuple[float, Configuration, Scalar]] = field(default_factory=dict)
     _num_fresh: int = 0
+    _num_named: int = 0
 
     def note(self, trial: Trial, *, is_named: bool) -> None:
         """Take in a finished trial; of what is not named, the value stands for the others."""
+        self._num_named += is_named
         value = trial.configuration.get(self.test.name)
         mine = timed(trial, self.objective)
         if mine is None or value is None or value not in self.test.values:
@@ -253,9 +255,11 @@ class AxisTally:
     def _contradicts(self) -> bool:
         groups: list[Sequence[_Twins]] = [[seen for seen in self._contexts.values() if len(seen) > 1]]
         groups += [self._pairs(value) for value in self.test.values]
-        total = round(self.rule.count / max(len(self.test.values) - 1, 1))
+        if self._num_named == self.rule.count:  # all is known, and the median as `kg` judges by
+            return any(len(group) >= MIN_TIED and _change(group)[0] > self.test.margin for group in groups)
+        left = round((self.rule.count - self._num_named) / max(len(self.test.values) - 1, 1))
         beyond = [[_change([seen])[0] > self.test.margin for seen in group] for group in groups]
-        return any(_are_most(one, total) for one in beyond)
+        return any(_are_most(one, len(one) + left) for one in beyond)
 
     def _pairs(self, value: Scalar) -> list[_Twins]:
         """The value that stands for all beside `value`, where both were tried."""
@@ -266,7 +270,6 @@ class AxisTally:
 def _are_most(beyond: Sequence[bool], total: int) -> bool:
     """Whether more than half of `total` are, by some of them: at `MAX_CHANCE` that only those drawn are."""
     num, count = sum(beyond), len(beyond)
-    total = max(total, count)
     half = total // 2
     ways = sum(comb(half, k) * comb(total - half, count - k) for k in range(num, count + 1))
     return bool(num) and ways <= MAX_CHANCE * comb(total, count)
