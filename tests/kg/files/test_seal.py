@@ -76,6 +76,9 @@ def test_a_root_of_old_gets_what_it_lacks_and_keeps_the_rest(law_root, law_file)
     """Digests into runs, occasions into entries, comments and wrong values left alone."""
     text = law_file.read_text()
     law_file.write_text("# mine\n" + text)
+    for file in (law_root / "evidence").glob("*.json"):
+        run = {name: value for name, value in json.loads(file.read_text()).items() if name != "trials_sha256"}
+        file.write_text(json.dumps(run))
     runs = load(law_root).run_ids
     changed = set(seal.seal_root(load(law_root)))
     assert law_file.read_text().startswith("# mine\n")

@@ -87,6 +87,7 @@ def test_a_replay_without_a_default_is_not_blinded_either(strategy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sweep_ids())
+@pytest.mark.parametrize("name", sweep_ids()[::16])
 def test_no_recorded_sweep_hides_a_falsehood(name):
-    assert not_found_out(under_every_falsehood(name, "random", 10)) == []
+    """Some of each op and GPU; all of them, with forty seeds and every strategy, take a machine of many cores."""
+    assert not_found_out(under_every_falsehood(name, "random", 3)) == []
