@@ -48,7 +48,8 @@ def _acquired(root: Path, end: float, *, create: bool) -> int:
     """A handle of `root` with its lock; again if who made the folder took it back while we waited."""
     while True:
         if create:
-            root.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # exist_ok would fail where it goes again in that moment
+                root.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             try:
                 handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)

@@ -108,6 +108,22 @@ def test_an_import_waits_for_the_lock_no_longer_than_it_must(tmp_path):
         pass
 
 
+def test_a_folder_that_another_takes_back_at_that_moment_is_made_again(tmp_path, monkeypatch):
+    """`mkdir` finds it there; before anybody looks, who made it has failed and removed it."""
+    root = tmp_path / "laws"
+    root.mkdir()
+    make = os.mkdir
+
+    def vanishing(path, *mode):
+        monkeypatch.setattr(os, "mkdir", make)
+        root.rmdir()
+        raise FileExistsError(path)
+
+    monkeypatch.setattr(os, "mkdir", vanishing)
+    with locked(root, create=True):
+        assert root.is_dir()
+
+
 def _killed_while_it_writes(root: Path, file: Path) -> None:
     """Import in another process, and kill that when it has a temporary file, before it can rename it."""
     child = os.fork()
