@@ -113,22 +113,33 @@ class CutileSpec:
 
     def launch(self, inputs: Any, outputs: Any, problem: Problem, configuration: Configuration) -> None:
         """Every call on the current stream; scratch is allocated here."""
+        num_sms = sms_of(outputs.device)
+        self.issue(self.calls(problem, configuration, num_sms), {**vars(inputs), OUTPUT: outputs}, configuration)
+
+    def issue(self, calls: Sequence[Call], arrays: Mapping[str, Any], configuration: Configuration) -> None:
+        """Every call on the current stream with `arrays` by name; what is not among them is scratch, and allocated here."""
         import cuda.tile as ct
         import torch
 
-        num_sms = torch.cuda.get_device_properties(outputs.device).multi_processor_count
-        arrays = {**vars(inputs), OUTPUT: outputs}
-        for call in self.calls(problem, configuration, num_sms):
+        known = dict(arrays)
+        for call in calls:
             for name, array in call.arrays.items():
-                if name not in arrays:
-                    arrays[name] = torch.empty(array.shape, dtype=_torch(array), device=outputs.device)
-            shaped = [_shaped(arrays[name], array.shape) for name, array in call.arrays.items()]
+                if name not in known:
+                    known[name] = torch.empty(array.shape, dtype=_torch(array), device=known[OUTPUT].device)
+            shaped = [_shaped(known[name], array.shape) for name, array in call.arrays.items()]
             kernel = self.kernel(call.function, configuration)
             ct.launch(torch.cuda.current_stream(), call.grid, kernel, (*shaped, *call.scalars, *call.constants))
 
     def tolerance(self, problem: Problem) -> float:
         """1e-3 for fp16, 8e-3 for bf16."""
         return TOLERANCES[str(problem["dtype"])]
+
+
+def sms_of(device: Any) -> int:
+    """Multiprocessors of a CUDA device."""
+    import torch
+
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
 
 
 def ceil_div(count: int, size: int) -> int:

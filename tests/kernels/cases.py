@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from spak.kernels import sim
+from spak.kernels.attention.fmha.kernel import FLOOR
 from spak.kernels.attention.fmha.spec import SPEC
 
 SIMULATED_SMS = 4
@@ -153,29 +153,45 @@ def draw(case: Case, seed: int = 0) -> Drawn:
     return Drawn(one(case.heads, case.seq_q), one(case.kv_heads, case.seq_kv), one(case.kv_heads, case.seq_kv))
 
 
-def reference(case: Case, x: Drawn) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def reference(case: Case, x: Drawn, scale: float | None = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(attention in float64, which rows see a key); rows that see none are 0."""
+    p, _, sees = weights(case, x, scale)
+    v = np.repeat(x.v.astype(np.float64), case.heads // case.kv_heads, axis=1)
+    return p @ v / np.where(sees[:, None], p.sum(axis=-1, keepdims=True), 1.0), sees
+
+
+def reference_lse(case: Case, x: Drawn, scale: float | None = None) -> NDArray[np.float64]:
+    """Natural log of the sum of exp(scaled scores), (B, H, Sq) in float64; the mask floor in rows that see no key."""
+    p, top, sees = weights(case, x, scale)
+    return np.where(sees, top[..., 0] + np.log(np.where(sees, p.sum(axis=-1), 1.0)), FLOOR)
+
+
+def weights(
+    case: Case, x: Drawn, scale: float | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """(exp(scaled scores - row maximum), row maximum, which rows see a key) in float64."""
     group = case.heads // case.kv_heads
-    k, v = (np.repeat(t.astype(np.float64), group, axis=1) for t in (x.k, x.v))
-    scores = x.q.astype(np.float64) @ k.swapaxes(2, 3) / math.sqrt(case.head_dim)
+    k = np.repeat(x.k.astype(np.float64), group, axis=1)
+    scores = x.q.astype(np.float64) @ k.swapaxes(2, 3) * (case.head_dim**-0.5 if scale is None else scale)
     visible = np.ones((case.seq_q, case.seq_kv), dtype=bool)
     if case.causal:
         visible = np.arange(case.seq_q)[:, None] + case.q_offset >= np.arange(case.seq_kv)
     scores = np.where(visible, scores, -np.inf)
     sees = visible.any(axis=1)
     top = np.where(sees[:, None], scores.max(axis=-1, keepdims=True), 0.0)
-    p = np.exp(scores - top)
-    return p @ v / np.where(sees[:, None], p.sum(axis=-1, keepdims=True), 1.0), sees
+    return np.exp(scores - top), top, sees
 
 
 def simulate(
-    case: Case, x: Drawn, kernel: Any, *, lse: bool = False, batch: int | None = None
+    case: Case, x: Drawn, kernel: Any, *, lse: bool = False, scale: float | None = None, batch: int | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(output, log-sum-exp) of an FMHA kernel on the simulator, both poisoned before."""
+    """(output, log-sum-exp) of an FMHA kernel on the simulator, both poisoned before; the second as `launch_lse` has it."""
     [call] = SPEC.calls(case.problem, case.configuration, SIMULATED_SMS)
+    if lse:
+        call = SPEC.call_with_lse(case.problem, case.configuration, SIMULATED_SMS, scale)
     out = sim.empty(x.q.shape, DTYPES[case.dtype])
     sums = sim.empty(x.q.shape[:3], np.float32)
-    args = (x.q, x.k, x.v, out, sums, *call.scalars, *call.constants[:-1], lse)
+    args = (x.q, x.k, x.v, out, sums, *call.scalars, *call.constants)
     sim.launch(None, call.grid, kernel, args, batch=batch)
     return out, sums
 

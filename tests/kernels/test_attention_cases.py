@@ -33,21 +33,6 @@ def test_more_heads_than_a_grid_holds_in_its_later_dimensions(monkeypatch: pytes
     assert relative_error(out, reference(case, x)[0]) <= SPEC.tolerance(case.problem)
 
 
-def test_log_sum_exp() -> None:
-    """The optional output is the natural log of the sum of exp(scores)."""
-    case = Case("lse", seq_q=50, seq_kv=70, heads=2, kv_heads=1)
-    x = draw(case)
-    _, lse = simulate(case, x, fmha.fmha_kernel, lse=True)
-    scores = x.q.astype(float) @ np.repeat(x.k, 2, axis=1).astype(float).swapaxes(2, 3) * case.head_dim**-0.5
-    np.testing.assert_allclose(lse, np.log(np.exp(scores).sum(-1)), rtol=1e-5, atol=1e-5)
-
-
-def test_log_sum_exp_is_untouched_unless_asked_for() -> None:
-    """Without WRITE_LSE the array keeps its poison."""
-    case = Case("no lse")
-    assert np.isnan(simulate(case, draw(case), fmha.fmha_kernel)[1]).all()
-
-
 WRONG = {
     "one key tile too few": {"num_n = ct.cdiv(seq_kv, TILE_N)": "num_n = ct.cdiv(seq_kv, TILE_N) - 1"},
     "tail of keys not masked": {"column < seq_kv": "column < seq_kv + TILE_N"},
@@ -96,16 +81,6 @@ def test_a_first_maximum_serves_ordinary_inputs() -> None:
     broken = variant(str(fmha.__file__), {"if not fits:": "if not fits:\n            q = q * 3.0"})
     want, _ = reference(case, x)
     assert relative_error(simulate(case, x, broken.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
-
-
-def test_log_sum_exp_without_a_running_maximum() -> None:
-    """Whatever m_i a row was summed under, its log-sum-exp is the same."""
-    case = Case("lse", seq_q=50, seq_kv=70, heads=2, kv_heads=1, running_max=False)
-    x = draw(case)
-    x.k[:, :, 35:] *= 4
-    scores = x.q.astype(float) @ np.repeat(x.k, 2, axis=1).astype(float).swapaxes(2, 3) * case.head_dim**-0.5
-    _, lse = simulate(case, x, fmha.fmha_kernel, lse=True)
-    np.testing.assert_allclose(lse, np.log(np.exp(scores).sum(-1)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("floor", ["-1.0e20", "-inf"])

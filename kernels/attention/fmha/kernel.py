@@ -24,7 +24,9 @@ ZERO = ct.PaddingMode.ZERO
 LOG2_E = 1.0 / math.log(2.0)
 LN_2 = math.log(2.0)
 FLOOR = -1.0e20  # law: mask floor; exp2(FLOOR - m) is 0 in fp32 for every reachable m, and FLOOR - FLOOR is 0
-NO_KEY = -1.0e18  # a row maximum below this never saw a real score (scores are under 65504 * 256 in size)
+NO_KEY = (
+    -1.0e18
+)  # a row maximum below this never saw a real score (fp16 scores are under 65504^2 * 256 = 1.1e12 in size)
 
 PLAIN = 0  # scores, softmax, product with V, one key tile after the other; the compiler overlaps what it can
 EARLY_SCORES = 1  # Q K^T of the next key tile is issued before the softmax of this one
@@ -119,7 +121,7 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
         if not fits:
             m_i, l_i, acc = walk(q, keys, rows, tiles, (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES))
 
-    saw_key = m_i > NO_KEY  # (TILE_M, 1)
+    saw_key = m_i > NO_KEY * min(qk_scale, 1.0)  # (TILE_M, 1); masked scores were scaled, the first m_i was not
     l_safe = ct.where(saw_key, ct.sum(l_i, axis=1, keepdims=True), 1.0)
     out = ct.truediv(acc, l_safe, flush_to_zero=True, rounding_mode=ct.RoundingMode.APPROX)
     if CAUSAL:  # otherwise every row sees a key

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from spak.kernels.attention.problem import AttentionSpec, Shape, online_work
-from spak.kernels.cutile import Array, Call, ceil_div, resident
+from spak.kernels.attention.problem import AttentionSpec, Inputs, Shape, online_work
+from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div, resident, sms_of
 from spak.kernels.interface import Configuration, Problem, Work
 
 PIPELINES = {"plain": "PLAIN", "early-scores": "EARLY_SCORES", "late-values": "LATE_VALUES"}
@@ -15,6 +16,9 @@ MASKED_TILES = {"after": "AFTER", "inline": "INLINE"}
 
 MOST_BLOCKS = 65535
 """Blocks of a grid in its second or third dimension. Source: CUDA programming guide, compute capabilities."""
+
+LEAST_SCALE, MOST_SCALE = 1e-9, 1e5
+"""Between them a masked score, scaled, stays far below every real one, and every real one above kernel.py's NO_KEY."""
 
 
 class FmhaSpec(AttentionSpec):
@@ -53,6 +57,44 @@ class FmhaSpec(AttentionSpec):
         arrays = {**self.arrays(problem), "lse": Array("fp32", (1, 1, 1))}
         scalars = (shape.head_dim**-0.5, shape.q_offset)
         return (Call("fmha_kernel", self.grid(shape, c, num_sms), arrays, scalars, constants),)
+
+    def call_with_lse(
+        self, problem: Problem, configuration: Configuration, num_sms: int = 1, scale: float | None = None
+    ) -> Call:
+        """The one call, with log-sum-exp (B, H, Sq), fp32, natural log, as the output `lse` beside `out`.
+
+        Args:
+            problem: Complete.
+            configuration: Complete.
+            num_sms: Of the device.
+            scale: Of the scores; head_dim ** -0.5 if not given.
+
+        Raises:
+            ValueError: For a scale that is not from `LEAST_SCALE` to `MOST_SCALE`.
+        """
+        shape = Shape.of(problem)
+        scale = shape.head_dim**-0.5 if scale is None else scale
+        if not LEAST_SCALE <= scale <= MOST_SCALE:
+            raise ValueError(f"scale: from {LEAST_SCALE:g} to {MOST_SCALE:g} (got {scale!r})")
+        [call] = self.calls(problem, configuration, num_sms)
+        arrays = {**call.arrays, "lse": Array("fp32", (shape.batch, shape.heads, shape.seq_q))}
+        return replace(call, arrays=arrays, scalars=(scale, *call.scalars[1:]), constants=(*call.constants[:-1], True))
+
+    def launch_lse(
+        self,
+        inputs: Inputs,
+        out: Any,
+        lse: Any,
+        problem: Problem,
+        configuration: Configuration,
+        scale: float | None = None,
+    ) -> None:
+        """As `launch`, and writes lse: (B, H, Sq), fp32, natural log of the sum of exp(scaled scores).
+
+        A row that sees no key gets 0 in `out` and kernel.py's FLOOR in `lse`. Arguments and errors as for `call_with_lse`.
+        """
+        call = self.call_with_lse(problem, configuration, sms_of(out.device), scale)
+        self.issue((call,), {**vars(inputs), OUTPUT: out, "lse": lse}, configuration)
 
     def grid(self, shape: Shape, configuration: Configuration, num_sms: int) -> tuple[int, int, int]:
         """Blocks to launch: one for each query tile and head, or as many as the hints keep resident if persistent."""
