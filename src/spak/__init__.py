@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from spak.candidates import Filtered as Filtered
     from spak.candidates import LeftOut as LeftOut
     from spak.candidates import Ranking as Ranking
+    from spak.choice import Choice as Choice
     from spak.kg.answers.explain import Explanation as Explanation
     from spak.kg.answers.lineage import Step as Step
     from spak.kg.answers.query import Answer as Answer
@@ -73,6 +74,7 @@ __all__ = [
     "Account",
     "Answer",
     "Budget",
+    "Choice",
     "Difference",
     "Draft",
     "Explanation",
@@ -132,6 +134,7 @@ __all__ = [
 
 _HOMES = {
     "spak.candidates": ("Filtered", "LeftOut", "Ranking"),
+    "spak.choice": ("Choice",),
     "spak.kg.answers.explain": ("Explanation",),
     "spak.kg.answers.lineage": ("Step",),
     "spak.kg.answers.query": ("Answer",),

@@ -95,6 +95,15 @@ def filtered(asked: Tunable, configurations: Sequence[Configuration], toolchain:
     )
 
 
+def allowed(asked: Tunable, configurations: Sequence[Configuration], toolchain: str) -> tuple[Configuration, ...]:
+    """Those of `configurations`, completed, that are feasible and that no law removes; there may be none."""
+    space, whole = asked.listed(configurations)
+    removed = restrict(space, asked.laws, Context(asked.hw, toolchain)).removed
+    broken = _broken(asked, space)
+    placed = zip(whole, space.indices(whole), strict=True)
+    return tuple(one for one, index in placed if not removed[index] and not broken[index])
+
+
 def _broken(asked: Tunable, space: Space) -> list[list[str]]:
     """For each configuration of `space` the conditions of its op that it breaks, in words."""
     broken: list[list[str]] = [[] for _ in range(len(space))]

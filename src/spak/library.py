@@ -21,6 +21,7 @@ from spak.kg.space.completion import complete, stated
 
 if TYPE_CHECKING:
     from spak.candidates import Filtered, Ranking
+    from spak.choice import Choice
     from spak.kg.answers.explain import Explanation
     from spak.kg.answers.graph import Graph
     from spak.kg.answers.lineage import Step
@@ -250,6 +251,27 @@ class Library:
         from spak.tunable import tunable  # noqa: PLC0415
 
         return ranking(tunable(self.laws, op, hw, problem), configurations, self.toolchain)
+
+    def choose(self, op: str | Op, *, hw: str | HardwareName, problem: Size | None = None, where: str = "") -> Choice:
+        """The configuration to run where nothing may be tried first, and why that one.
+
+        It is the fastest recorded on this hardware at the nearest problem size, else on hardware of the same compute
+        capability, else the first of what is known elsewhere, else the op's default; never one that is not feasible,
+        or that laws remove.
+
+        Args:
+            op: An id or an alias, or an op of one's own (`spak.op`).
+            hw: Hardware; need not be known.
+            problem: Problem size by name or by values; the rest, or all, has the op's defaults.
+            where: What it has to satisfy, over parameters and problem parameters, in the language of laws; empty: nothing.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+            KgError: If `where` cannot be read, or nothing satisfies it.
+        """
+        from spak.choice import Chooser  # noqa: PLC0415
+
+        return Chooser(self.laws, op, hw, self.toolchain).choose(problem, where)
 
     def session(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 from spak.kg.files.loader import Laws
 from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import ProblemSize, Scalar
-from spak.kg.model.hardware import HardwareNodes, hardware_facts
+from spak.kg.model.hardware import HardwareKind, HardwareNodes, hardware_facts
 from spak.kg.model.run import Run
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.factors import Floats
@@ -38,7 +38,12 @@ FACTS = (
 )
 """Facts that decide which configurations are fast; a kin with the same ones is closer."""
 
-RELATION = {"device": 5.0, "compute-capability": 4.0, "architecture": 3.0, "vendor": 2.0}
+RELATION: dict[HardwareKind | None, float] = {
+    "device": 5.0,
+    "compute-capability": 4.0,
+    "architecture": 3.0,
+    "vendor": 2.0,
+}
 """Weight by kind of the nearest common ancestor; 1 for strangers. An ordering with mild steps, not a fit: the weights
 only say where to begin, trials correct them within a few evaluations."""
 
@@ -89,12 +94,16 @@ def kinship(store: HardwareNodes, one: str, other: str) -> float:
 
     Hardware that the law root does not know, or knows nothing about, is a stranger: it counts, and trials decide.
     """
-    hardware = store.hardware
-    tree = Taxonomy("hardware", hardware)
-    up = tree.ancestors(one)
-    common = [node for node in tree.ancestors(other) if node in up and node in hardware]
-    relation = RELATION[hardware[common[0]].kind] if common else STRANGER
+    relation = RELATION.get(nearest_common(store, one, other), STRANGER)
     return relation * _likeness(hardware_facts(store, one), hardware_facts(store, other))
+
+
+def nearest_common(store: HardwareNodes, one: str, other: str) -> HardwareKind | None:
+    """Kind of the nearest node that both are: `device` if they are the same; None for strangers."""
+    tree = Taxonomy("hardware", store.hardware)
+    up = tree.ancestors(one)
+    shared = (node for node in tree.ancestors(other) if node in up and node in store.hardware)
+    return next((store.hardware[node].kind for node in shared), None)
 
 
 def _likeness(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
