@@ -236,7 +236,7 @@ class Garden:
     def _hides_best(self, law: Law) -> bool:
         space = self.sweep.space
         mask, best = meaning(law).region(space).mask, space.index(self.table.space.config(int(self._order[0])))
-        return mask is not None and best is not None and bool(mask[best])
+        return mask is not None and best is not None and mask[best]
 
     def _ranked(self, laws: Sequence[Law], effect: str) -> list[Law]:
         return sorted(laws, key=lambda law: -judge(law, self.table, min_problems=1).effect[effect])

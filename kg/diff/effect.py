@@ -133,7 +133,7 @@ def _cover(law: Law | None, root: Root, op: str, toolchain: str, spaces: Spaces,
     if not found:
         return _Cover()
     masks = [meaning(law).against(space) for space in found]
-    sizes = [(-1 if mask is None else int(mask.sum()), len(space)) for mask, space in zip(masks, found, strict=True)]
+    sizes = [(-1 if mask is None else mask.sum(), len(space)) for mask, space in zip(masks, found, strict=True)]
     against, total = max(sizes)
     power = bearing(law, SearchPlace(root, law.scope.hw, toolchain)).power
     bests = {} if power is Power.NOTHING else dict(_bests(law, recorded, op, facts))

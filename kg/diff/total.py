@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from spak.kg.diff.compare import Change
 from spak.kg.diff.effect import Root, concrete
 from spak.kg.law.kinds import meaning
@@ -17,6 +15,7 @@ from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.factors import Mask
+from spak.kg.space.masks import union
 from spak.kg.space.shared import Spaces
 from spak.kg.space.space import Space
 
@@ -84,9 +83,6 @@ def _removing(root: Root, op: str, hw: str, toolchain: str) -> Iterator[Law]:
 
 def _removed(laws: Sequence[Law], space: Space) -> Mask:
     """(N,) what `laws` remove of `space`."""
-    removed: Mask = np.zeros(len(space), dtype=bool)
     about = (law for law in laws if is_about(law, space.setting.problem, space.setting.facts))
-    for mask in (meaning(law).against(space) for law in about):
-        if mask is not None:
-            removed |= mask
-    return removed
+    masks = (meaning(law).against(space) for law in about)
+    return union((mask for mask in masks if mask is not None), space.shape).flat

@@ -106,7 +106,7 @@ class TrialTable:
 
     def having(self, setting: Mapping[str, Scalar]) -> Bools:
         """(N,) configurations with every value of `setting`."""
-        return self.space.having({name: (value,) for name, value in setting.items()})
+        return self.space.having({name: (value,) for name, value in setting.items()}).flat
 
     def matched(self, name: str, codes: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         """(C, len(codes)) configurations of each context, all other parameters equal, that has every one of `codes`."""

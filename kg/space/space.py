@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,15 @@ from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.op import Op
 from spak.kg.space.completion import complete
 from spak.kg.space.factors import Codes, Conditions, Mask, factors, holds
+from spak.kg.space.masks import FactoredMask, union
 
 Extent = Literal["everything", "something", "nothing"]
 """Of how much of a space something is true."""
 
 MAX_PRODUCT = 1 << 30
 """Rows of the full product; beyond it enumerating takes minutes and an op should be split or conditioned."""
+
+_Entry = TypeVar("_Entry", bound=np.generic)
 
 _MOST = (1 << 63) - 1
 """The largest integer that NumPy's own hold."""
@@ -196,20 +199,20 @@ class Space:
         return np.array(codes, np.int16)
 
     def holds(self, expression: Expression) -> Mask:
-        """(N,) where `expression` is true: asked of the factors it speaks of, once for each of their combinations.
+        """(N,) where `expression` is true.
 
         Raises:
-            ExpressionError: If it names what is neither a parameter, a problem parameter nor a known fact.
+            ExpressionError: As `truth`.
         """
-        return np.broadcast_to(self._truth(expression), self.shape).reshape(-1)
+        return self.truth(expression).flat
 
     def extent(self, expression: Expression) -> Extent:
         """Of how much `expression` is true, without a row for each configuration.
 
         Raises:
-            ExpressionError: As `holds`.
+            ExpressionError: As `truth`.
         """
-        truth = self._truth(expression)
+        truth = self.truth(expression).truth
         return "everything" if truth.all() else "something" if truth.any() else "nothing"
 
     def has(self, settings: Mapping[str, Collection[Scalar]]) -> bool:
@@ -217,8 +220,12 @@ class Space:
         parts = self._having(settings)
         return parts is not None and all(part.any() for part in parts)
 
-    def _truth(self, expression: Expression) -> Mask:
-        """`expression` over the factors it speaks of; an axis for each factor, of length 1 for the others."""
+    def truth(self, expression: Expression) -> FactoredMask:
+        """Where `expression` is true: asked of the factors it speaks of, once for each of their combinations.
+
+        Raises:
+            ExpressionError: If it names what is neither a parameter, a problem parameter nor a known fact.
+        """
         named = [
             [p for p in range(factor.span.start, factor.span.stop) if self.names[p] in expression.all_names]
             for factor in self._placed
@@ -230,12 +237,15 @@ class Space:
                 codes = _along(axis, factor.codes[:, p - factor.span.start], len(sizes))
                 columns[self.names[p]] = Column(self.values[p], np.broadcast_to(codes, sizes).reshape(-1))
         truth = holds(expression, columns, math.prod(sizes))
-        return truth.reshape(sizes)
+        return FactoredMask(truth.reshape(sizes), self.shape)
 
-    def having(self, settings: Mapping[str, Collection[Scalar]]) -> Mask:
-        """(N,) configurations in which each parameter of `settings` has one of its values; no other name is had by any."""
+    def having(self, settings: Mapping[str, Collection[Scalar]]) -> FactoredMask:
+        """Where each parameter of `settings` has one of its values; no other name is had by any configuration."""
         parts = self._having(settings)
-        return np.zeros(len(self), np.bool_) if parts is None else _combined(np.logical_and, parts)
+        if parts is None:
+            return union((), self.shape)
+        axes = (_along(axis, part[:1] if part.all() else part, len(parts)) for axis, part in enumerate(parts))
+        return FactoredMask(reduce(np.logical_and, axes), self.shape)
 
     def _having(self, settings: Mapping[str, Collection[Scalar]]) -> list[Mask] | None:
         """The rows of each factor that have such values; None if a name is no parameter."""
@@ -286,7 +296,7 @@ def mixed_radix(codes: npt.NDArray[Any], cardinalities: Iterable[int]) -> npt.ND
     return rank
 
 
-def _along(axis: int, column: npt.NDArray[np.int16], num_axes: int) -> npt.NDArray[np.int16]:
+def _along(axis: int, column: npt.NDArray[_Entry], num_axes: int) -> npt.NDArray[_Entry]:
     return column.reshape([-1 if place == axis else 1 for place in range(num_axes)])
 
 

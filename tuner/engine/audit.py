@@ -9,6 +9,7 @@ import numpy as np
 
 from spak.kg.model.run import Trial
 from spak.kg.space.factors import Codes, Mask
+from spak.kg.space.masks import union
 from spak.tuner.chance import Indices, Ties
 from spak.tuner.engine.tally import AxisTally, LawTally, Tally
 from spak.tuner.knowledge.restriction import Restriction, Rule
@@ -47,10 +48,8 @@ class Audits:
         """Begin the turns; `tallies` by law, `promising` chooses what is expected to take least."""
         self._restriction, self._space, self._tallies = restriction, restriction.space, tallies
         self._rules = [rule for rule in restriction.rules if rule.is_audited and rule.id not in restriction.contested]
-        self._unsafe = np.zeros(len(restriction.space), np.bool_)
-        for rule in restriction.live:
-            if rule.is_safety and rule.named is not None:
-                self._unsafe |= rule.named
+        unsafe = (rule.named for rule in restriction.live if rule.is_safety)
+        self._unsafe = union((named for named in unsafe if named is not None), restriction.space.shape).flat
         self._ties, self._promising = Ties(rng), promising
         self._default = restriction.space.default_codes
         self._queue: list[Rule] = []
@@ -92,9 +91,9 @@ class Audits:
         if rule.named is None:
             rows = np.array([index for index, aside in asides.items() if _hides(rule, aside)], np.int64)
         elif isinstance(tally, LawTally) and tally.lacks_others and rule.id in self._restriction.suspended:
-            rows = np.flatnonzero(~rule.named & free)
+            rows = np.flatnonzero(~rule.named.flat & free)
         else:
-            rows = np.flatnonzero(rule.named & free)
+            rows = np.flatnonzero(rule.named.flat & free)
             others = self._restriction.penalty[rows]  # its own weight is in each of them
             rows = rows[others == others.min(initial=np.iinfo(np.int16).max)]
         return reason(rows) if len(rows) else None
@@ -116,4 +115,4 @@ def _hides(rule: Rule, aside: Aside) -> bool:
 def _num_hidden(rule: Rule, free: Mask, asides: Mapping[int, Aside]) -> int:
     if rule.named is None:
         return sum(_hides(rule, aside) for aside in asides.values())
-    return int((rule.named & free).sum())
+    return int((rule.named.flat & free).sum())

@@ -10,6 +10,7 @@ import numpy as np
 from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.run import Failure, Trial
+from spak.kg.space.masks import union
 from spak.tuner.chance import Purpose
 from spak.tuner.engine.audit import Aside, Audits
 from spak.tuner.engine.lead import Lead
@@ -163,11 +164,11 @@ class Doubt:
         By compiled features that may be anything.
         """
         live = {rule.id for rule in self.restriction.live} - self._suspects
-        freed = np.zeros(len(self._first.space), np.bool_)
-        for rule in self._first.live:
-            if rule.is_audited and rule.id not in live:
-                freed |= True if rule.named is None else rule.named
-        self.lead.free(freed & ~self.restriction.unsafe)
+        idle = [rule.named for rule in self._first.live if rule.is_audited and rule.id not in live]
+        freed = union((named for named in idle if named is not None), self._first.space.shape)
+        if None in idle:
+            freed |= ~freed
+        self.lead.free((freed & ~self.restriction.unsafe).flat)
 
     def _suspend_most(self) -> None:
         """Suspend the law that names most of what was set aside last."""

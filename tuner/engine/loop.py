@@ -289,7 +289,7 @@ class Searcher:
 
     def _num_unsafe(self) -> int:
         """Configurations that only laws about safety keep from being tried; 0 while there are others."""
-        unsafe = self.restriction.unsafe.copy()
+        unsafe = self.restriction.unsafe.flat
         unsafe[[index for index, aside in self.doubt.asides.items() if aside.unsafe]] = True
         tried = np.zeros(len(self.space), np.bool_)
         tried[list(self.tried)] = True

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
-
 from spak.kg.law.kinds.base import Power
-from spak.kg.space.factors import Mask
+from spak.kg.space.masks import FactoredMask, union
 from spak.tuner.knowledge.restriction import Restriction, Rule
 
 MIN_LEFT = 8
@@ -24,7 +22,7 @@ def too_narrow(restriction: Restriction) -> dict[str, str]:
     safe = ~restriction.unsafe
     rules = [(rule, rule.named) for rule in restriction.live if rule.power is Power.REMOVE and not rule.is_safety]
     hiding = [(rule, named & safe) for rule, named in rules if named is not None]
-    total = int(safe.sum())
+    total = safe.sum()
     found: dict[str, str] = {}
     while hiding and (left := total - _num_hidden([named for _, named in hiding])) < min(MIN_LEFT, total):
         chosen = _alone(hiding, total) or _pair(hiding, total) or _most(hiding, left, total)
@@ -33,12 +31,12 @@ def too_narrow(restriction: Restriction) -> dict[str, str]:
     return found
 
 
-_Hiding = Sequence[tuple[Rule, Mask]]
+_Hiding = Sequence[tuple[Rule, FactoredMask]]
 """Laws, each with what it hides of what is safe."""
 
 
 def _alone(hiding: _Hiding, total: int) -> dict[str, str]:
-    left = [(rule, total - int(named.sum())) for rule, named in hiding]
+    left = [(rule, total - named.sum()) for rule, named in hiding]
     return {rule.id: f"it leaves {num} of {total} configurations" for rule, num in left if num < min(MIN_LEFT, total)}
 
 
@@ -57,9 +55,9 @@ def _pair(hiding: _Hiding, total: int) -> dict[str, str]:
 def _most(hiding: _Hiding, left: int, total: int) -> dict[str, str]:
     """The one without which the rest leaves most."""
     rest = [_num_hidden([named for other, named in hiding if other is not rule]) for rule, _ in hiding]
-    rule, _ = hiding[int(np.argmin(rest))]
+    rule, _ = hiding[rest.index(min(rest))]
     return {rule.id: f"with the other laws it leaves {left} of {total} configurations"}
 
 
-def _num_hidden(masks: Sequence[Mask]) -> int:
-    return int(np.logical_or.reduce(masks).sum()) if masks else 0
+def _num_hidden(masks: Sequence[FactoredMask]) -> int:
+    return union(masks, masks[0].shape).sum() if masks else 0

@@ -16,7 +16,7 @@ from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Bound
 from spak.kg.model.run import Measurement, Trial
-from spak.kg.space.factors import Mask
+from spak.kg.space.masks import FactoredMask
 from spak.tuner.knowledge.restriction import Rule
 
 Agreement = Literal["agrees", "contradicts", "open"]
@@ -84,19 +84,19 @@ class Tally(Protocol):
         ...
 
 
-def tally(rule: Rule, objective: str, safe: Mask) -> Tally:
+def tally(rule: Rule, objective: str, safe: FactoredMask) -> Tally:
     """How `rule` stands before the first trial.
 
     Args:
         rule: One that is audited.
         objective: The measurement that ranks.
-        safe: (N,) what may be tried.
+        safe: What may be tried.
     """
     test = meaning(rule.law).test
     if isinstance(test, AxisTest):
         return AxisTally(rule, objective, test)
     if isinstance(test, SettingTest):
-        return SettingTally(rule, objective, test, rule.count if rule.named is None else int((safe & rule.named).sum()))
+        return SettingTally(rule, objective, test, rule.count if rule.named is None else (safe & rule.named).sum())
     return LawTally(rule, objective, safe)
 
 
@@ -106,11 +106,11 @@ class LawTally:
     Every trial is judged once against each best there was, not against all after each trial.
     """
 
-    def __init__(self, rule: Rule, objective: str, safe: Mask) -> None:
+    def __init__(self, rule: Rule, objective: str, safe: FactoredMask) -> None:
         """Nothing is known yet of `rule`; see `tally`."""
         self.rule, self._objective = rule, objective
-        self._num_all = int(safe.sum())
-        self._num_others = None if rule.named is None else int((safe & ~rule.named).sum())
+        self._num_all = safe.sum()
+        self._num_others = None if rule.named is None else (safe & ~rule.named).sum()
         self._named: list[Trial] = []
         self._others: list[Measurement] = []
         self._num_tried = 0

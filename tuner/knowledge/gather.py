@@ -134,7 +134,7 @@ def advice(restriction: Restriction) -> dict[str, Floats]:
     for rule in restriction.live:
         if rule.named is None or rule.power not in {Power.POSTPONE, Power.PREFER}:
             continue
-        slower = rule.named if rule.power is Power.POSTPONE else ~rule.named
+        slower = (rule.named if rule.power is Power.POSTPONE else ~rule.named).flat
         found[f"law {rule.id}"] = np.where(slower, rule.weight * math.log(_slowdown(rule)), 0.0)
     return found
 

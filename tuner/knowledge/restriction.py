@@ -24,6 +24,7 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Law
 from spak.kg.model.store import Store
 from spak.kg.space.factors import Mask
+from spak.kg.space.masks import FactoredMask, union, weighted
 from spak.kg.space.space import Space
 from spak.tuner.chance import Indices, permutation
 
@@ -40,6 +41,12 @@ INDIRECT_WEIGHT = 0.5
 STEP = 1 / 8
 """Every weight is a whole number of these: an order of millions sorts small integers."""
 
+_MOST = np.iinfo(np.int16).max - 1
+"""The largest penalty, of thousands of laws that name the same; one more is what is removed."""
+
+_SIGN = {Power.POSTPONE: 1, Power.PREFER: -1}
+"""What adds to the penalty, and what takes away."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -49,8 +56,8 @@ class Rule:
         match: How it applies to the hardware and the op asked.
         reason: Why it may remove, or why it does no more than it does.
         weight: How much it counts in the order.
-        named: (N,) the configurations it speaks of; None if that takes compiled features.
-        worse: (N,) those it ranks below `named`; None if it compares nothing.
+        named: The configurations it speaks of; None if that takes compiled features.
+        worse: Those it ranks below `named`; None if it compares nothing.
         after: What it says of compiled features; None if it says nothing of them.
     """
 
@@ -59,8 +66,8 @@ class Rule:
     power: Power
     reason: str
     weight: float = 0.0
-    named: Mask | None = None
-    worse: Mask | None = None
+    named: FactoredMask | None = None
+    worse: FactoredMask | None = None
     after: Expression | None = None
 
     @property
@@ -71,7 +78,7 @@ class Rule:
     @property
     def count(self) -> int:
         """Configurations it names before compiling."""
-        return 0 if self.named is None else int(self.named.sum())
+        return 0 if self.named is None else self.named.sum()
 
     @property
     def steps(self) -> int:
@@ -118,30 +125,28 @@ class Restriction:
     @cached_property
     def removed(self) -> Mask:
         """(N,) what is not searched."""
-        return self._union(Power.REMOVE)
+        return self._union(Power.REMOVE).flat
 
     @cached_property
-    def unsafe(self) -> Mask:
-        """(N,) what is not searched because it may hang the machine or give wrong numbers: nothing brings it back."""
+    def unsafe(self) -> FactoredMask:
+        """What is not searched because it may hang the machine or give wrong numbers: nothing brings it back."""
         return self._union(Power.REMOVE, is_safety=True)
 
     @cached_property
     def postponed(self) -> Mask:
         """(N,) what is searched last."""
-        return self._union(Power.POSTPONE) & ~self.removed
+        return self._union(Power.POSTPONE).flat & ~self.removed
 
     @cached_property
     def penalty(self) -> npt.NDArray[np.int16]:
         """(N,) lower is earlier: what postpones adds its weight, what prefers takes it away; in steps of `STEP`."""
-        total = np.zeros(len(self.space), np.int16)
+        weighed: list[tuple[FactoredMask, int]] = []
         for rule in self.live:
-            if rule.named is not None and rule.power is Power.POSTPONE:
-                total += rule.named * np.int16(rule.steps)
-            elif rule.named is not None and rule.power is Power.PREFER:
-                total -= rule.named * np.int16(rule.steps)
+            if rule.named is not None and rule.power in _SIGN:
+                weighed.append((rule.named, _SIGN[rule.power] * rule.steps))
             if rule.worse is not None:
-                total += rule.worse * np.int16(rule.steps)
-        return total
+                weighed.append((rule.worse, rule.steps))
+        return np.clip(weighted(weighed, self.space.shape), -_MOST, _MOST).astype(np.int16)
 
     def contest(self, laws: Sequence[str]) -> Restriction:
         """This restriction without the effect of `laws`."""
@@ -154,7 +159,7 @@ class Restriction:
     def order(self, rng: np.random.Generator) -> Indices:
         """(N,) a permutation: by penalty, in random order where the laws say nothing; removed configurations last."""
         shuffled = permutation(rng, len(self.space))
-        rank = np.where(self.removed, np.iinfo(np.int16).max, self.penalty)
+        rank = np.where(self.removed, np.int16(_MOST + 1), self.penalty)
         return shuffled[np.argsort(rank[shuffled], kind="stable")]  # of 16 bits: one pass, whatever their number
 
     def speaking_of(self, index: int) -> list[Rule]:
@@ -170,12 +175,9 @@ class Restriction:
         asked = [(rule, rule.after) for rule in self.live if rule.after is not None]
         return [rule for rule, after in asked if after.all_names <= values.keys() and after.holds(values)]
 
-    def _union(self, power: Power, *, is_safety: bool = False) -> Mask:
-        total = np.zeros(len(self.space), np.bool_)
-        for rule in self.live:
-            if rule.power is power and rule.named is not None and rule.is_safety >= is_safety:
-                total |= rule.named
-        return total
+    def _union(self, power: Power, *, is_safety: bool = False) -> FactoredMask:
+        rules = (rule for rule in self.live if rule.power is power and rule.is_safety >= is_safety)
+        return union((rule.named for rule in rules if rule.named is not None), self.space.shape)
 
 
 @dataclass(frozen=True)

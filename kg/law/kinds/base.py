@@ -20,7 +20,7 @@ from spak.kg.model.law import Bound, Law, Tier
 
 if TYPE_CHECKING:
     from spak.kg.model.op import Op
-    from spak.kg.space.factors import Mask
+    from spak.kg.space.masks import FactoredMask
     from spak.kg.space.space import Extent, Space
 
 L_co = TypeVar("L_co", bound=Law, covariant=True)
@@ -55,14 +55,14 @@ class Region:
     """What a law names of one space.
 
     Attributes:
-        mask: (N,) the configurations it speaks of; None if it names none, or that takes compiled features.
-        worse: (N,) those that it calls worse than `mask`, of a law that compares two.
+        mask: The configurations it speaks of; None if it names none, or that takes compiled features.
+        worse: Those that it calls worse than `mask`, of a law that compares two.
         after: What it says of compiled features; None if it says nothing of them.
         note: Why it names none, or what stays of what it names.
     """
 
-    mask: Mask | None = None
-    worse: Mask | None = None
+    mask: FactoredMask | None = None
+    worse: FactoredMask | None = None
     after: Expression | None = None
     note: str = ""
 
@@ -254,8 +254,8 @@ class Meaning(ABC, Generic[L_co]):
         del configuration, op
         return False
 
-    def against(self, space: Space) -> Mask | None:
-        """(N,) what it speaks against; None if nothing, or if that takes compiled features."""
+    def against(self, space: Space) -> FactoredMask | None:
+        """What it speaks against; None if nothing, or if that takes compiled features."""
         return self.region(space).mask
 
     def covers(self, special: Law) -> bool:
@@ -282,7 +282,7 @@ def decided(text: str, known: Mapping[str, Scalar], *, true: Verdict, false: Ver
 def region_of(expression: Expression, space: Space) -> Region:
     """The configurations of `space` for which `expression` is true."""
     if space.speaks_of(expression):
-        return Region(mask=space.holds(expression))
+        return Region(mask=space.truth(expression))
     foreign = expression.all_names - set(space.names) - space.setting.names.keys()
     if foreign <= COMPILED_FEATURES.keys():
         return Region(after=expression)

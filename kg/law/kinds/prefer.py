@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
@@ -14,7 +16,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Claim, Law
 
 if TYPE_CHECKING:
-    from spak.kg.space.factors import Mask
+    from spak.kg.space.masks import FactoredMask
     from spak.kg.space.space import Extent, Space
 
 
@@ -124,17 +126,13 @@ class Prefer(Meaning[PositiveLaw]):
         others = ({name: [one for one in columns[name] if one != value]} for name, value in prefer.items())
         return "something" if any(map(space.has, others)) else "everything"
 
-    def against(self, space: Space) -> Mask:
+    def against(self, space: Space) -> FactoredMask:
         named = _having(self.law.claim.prefer, space)
         return self._worse(named, space) if self.law.claim.over else ~named
 
-    def _worse(self, named: Mask, space: Space) -> Mask:
-        """(N,) the settings that `named` is ranked over."""
-        first, *rest = (_having(setting, space) for setting in self.law.claim.over)
-        for other in rest:
-            first |= other
-        first &= ~named
-        return first
+    def _worse(self, named: FactoredMask, space: Space) -> FactoredMask:
+        """The settings that `named` is ranked over."""
+        return reduce(or_, (_having(setting, space) for setting in self.law.claim.over)) & ~named
 
     def covers(self, special: Law) -> bool:
         mine, its = self.law.claim, special.claim
@@ -149,5 +147,5 @@ def _differs(setting: Mapping[str, Scalar], known: Mapping[str, Scalar]) -> bool
     return any(name in known and known[name] != value for name, value in setting.items())
 
 
-def _having(setting: Mapping[str, Scalar], space: Space) -> Mask:
+def _having(setting: Mapping[str, Scalar], space: Space) -> FactoredMask:
     return space.having({name: (value,) for name, value in setting.items()})

@@ -36,9 +36,11 @@ def test_a_mask_is_the_stance_on_each_configuration(law: Law) -> None:
     mask = meaning(law).against(SPACE)
     if "indifferent" in stances:  # one value stands for all: those that go are among those that tie
         assert mask is not None
-        assert all(stances[i] == "indifferent" for i in np.flatnonzero(mask))
+        assert all(stances[i] == "indifferent" for i in np.flatnonzero(mask.flat))
     else:
-        assert [stance == "against" for stance in stances] == ([False] * len(SPACE) if mask is None else mask.tolist())
+        assert [stance == "against" for stance in stances] == (
+            [False] * len(SPACE) if mask is None else mask.flat.tolist()
+        )
 
 
 @pytest.mark.parametrize("law", [law for law in LAWS if meaning(law).removal is not None], ids=lambda law: law.id)
@@ -61,10 +63,10 @@ def test_a_ranking_speaks_of_nothing_but_what_it_ranks() -> None:
     }
     assert stances == {1: "for", 4: "against", 5: "silent"}
     against = meaning(law).against(SPACE)
-    assert {SPACE.config(int(i))["v_latency"] for i in np.flatnonzero(against)} == {4}
+    assert {SPACE.config(int(i))["v_latency"] for i in np.flatnonzero(against.flat)} == {4}
     rule = restrict(SPACE, root, Context("rtx5070")).rules[0]
     assert rule.worse is not None
-    assert {SPACE.config(int(i))["v_latency"] for i in np.flatnonzero(rule.worse)} == {4}
+    assert {SPACE.config(int(i))["v_latency"] for i in np.flatnonzero(rule.worse.flat)} == {4}
     assert penalties(restrict(SPACE, root, Context("rtx5070")).penalty) == [1, 5, 4]
 
 

@@ -19,6 +19,7 @@ from spak.kg.files.loader import load
 from spak.kg.model.op import Condition, Op
 from spak.kg.space import factors
 from spak.kg.space.completion import complete, completed
+from spak.kg.space.masks import union, weighted
 from spak.kg.space.space import Setting, Space, build
 from tests.tuner.searching import FACTS, OP
 
@@ -80,7 +81,15 @@ def test_a_space_is_what_trying_every_combination_gives(sizes, conditions, data)
     assert [fewer.config(i) for i in range(len(fewer))] == [expected[i] for i in sorted({*some} or {0})]
     asked = parse(data.draw(st.sampled_from(_CONDITIONS)))
     assert space.holds(asked).tolist() == [asked.holds({"size": 3, **c}) for c in expected]
-    assert space.having({"b": (0, 2), "d": (1,)}).tolist() == [c["b"] in {0, 2} and c["d"] == 1 for c in expected]
+    also = parse(data.draw(st.sampled_from(_CONDITIONS)))
+    truths = [space.truth(one) for one in (asked, also)]
+    one, two = (mask.flat for mask in truths)
+    assert (truths[0] | ~truths[1]).flat.tolist() == (one | ~two).tolist()
+    assert (truths[0] & truths[1]).sum() == (one & two).sum()
+    assert union(truths, space.shape).flat.tolist() == (one | two).tolist()
+    assert weighted(zip(truths, (3, -1), strict=True), space.shape).tolist() == (3 * one - two).tolist()
+    assert [truths[0][i] for i in range(len(space))] == one.tolist()
+    assert space.having({"b": (0, 2), "d": (1,)}).flat.tolist() == [c["b"] in {0, 2} and c["d"] == 1 for c in expected]
     origin = np.array(data.draw(st.tuples(*(st.integers(0, size - 1) for size in sizes))), np.int16)
     assert space.distance(origin).tolist() == [
         sum(int(o) != v for o, v in zip(origin, c.values(), strict=True)) for c in expected

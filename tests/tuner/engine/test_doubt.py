@@ -19,7 +19,7 @@ def restriction(*laws) -> Restriction:
 
 
 def audits_of(found: Restriction) -> Audits:
-    tallies = {rule.id: tally(rule, "time", np.ones(len(SPACE), bool)) for rule in found.rules if rule.is_audited}
+    tallies = {rule.id: tally(rule, "time", ~found.unsafe) for rule in found.rules if rule.is_audited}
     return Audits(found, tallies, lambda rows: int(rows[0]), np.random.default_rng(0))
 
 

@@ -340,7 +340,7 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
     """What is judged once against each best is what judging everything anew after every trial finds."""
     restriction = restrict(SPACE, store(avoid("rule", "m >= 64", at_least=1.5)), Context("card", TOOLCHAIN))
     (rule,) = restriction.live
-    standing, fell, falls = LawTally(rule, "time", np.ones(len(SPACE), bool)), False, False
+    standing, fell, falls = LawTally(rule, "time", ~restriction.unsafe), False, False
     named: list[Trial] = []
     others: list[Measurement] = []
     for is_named, value, half in trials:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spak.kg.expression import parse
+from spak.kg.files.loader import load
 from spak.kg.law.kinds.base import Power
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.space.space import build
-from spak.tuner.knowledge.restriction import Context, restrict
+from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from tests.tuner.searching import FACTS, HANGS, OP, TOOLCHAIN, Laws, avoid, law, store
 
+ROOT = Path(__file__).parents[3]
 SPACE = build(OP, {}, FACTS)
 
 
@@ -168,6 +174,24 @@ def test_a_restriction_never_admits_what_it_names(hard, soft, seed):
     assert sorted(order) == list(range(len(SPACE)))
     group = np.select([found.removed, found.postponed], [2, 1], 0)[order]
     assert (np.diff(group) >= 0).all()
+
+
+def test_of_many_laws_none_takes_a_row_for_each_configuration():
+    """What laws name is kept by the factors they speak of: a thousand laws over millions cost no gigabytes."""
+    shipped = load(ROOT / "laws")
+    space = build(shipped.ops["fmha"], {}, hardware_facts(shipped, "h200"))
+    rules = restrict(space, shipped, Context("h200", "tileiras 13.4.92")).rules
+    kept = [rule.named.truth.size for rule in rules if rule.named is not None]
+    assert kept
+    assert sum(kept) < len(space) / 100
+
+
+def test_thousands_of_preferences_do_not_overflow():
+    """An order sorts numbers of 16 bits; more laws than these count end at the first and the last place."""
+    rule = only(store(law("best", "positive", {"prefer": {"m": 32}})))
+    many = Restriction(SPACE, tuple(replace(rule, power=Power.POSTPONE, weight=1.0) for _ in range(5000)))
+    named = SPACE.holds(parse("m == 32"))
+    assert many.penalty[named].min() > many.penalty[~named].max()
 
 
 def test_same_seed_same_order():
