@@ -1,29 +1,33 @@
-"""Attention forward against PyTorch's SDPA and FlexAttention, and the documents' versions from naive to tuned.
+"""Attention forward against cuDNN, FlashAttention-4 and FlexAttention, on every kind of inputs that attention is judged on.
 
-    python -m bench.attention --out bench/results/attention-h200.json
+    python -m bench.attention --out bench/results/attention-h200.json --model model.pt
 
-Needs a GPU. Every size of `SIZES` in one run: candidates are chosen in one set of rounds and timed in another.
+Needs a GPU. A size's configuration is chosen on standard normal inputs, in rounds of its own; that one configuration is
+then judged on all kinds of inputs, drawn anew, in the same rounds as the libraries. Sizes that the file has are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bench import attention_candidates
-from bench.gpu_comparison import FINAL, Comparison, Entry, Row, matmul_rate_tflops
+from bench import attention_candidates, flash_attention, flex
+from bench.attention_judging import OURS, Case, Contestant, Judged, Results, fastest_of, judge
+from bench.attention_scores import Tiles, score_statistics
+from bench.gpu_comparison import Comparison, matmul_rate_tflops
+from bench.library_compilation import LibraryCompilation
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
+from spak.kernels.attention.inputs import DISTRIBUTIONS, draw
 from spak.kernels.attention.problem import Inputs, Shape
 from spak.kernels.interface import Configuration, Problem
 
@@ -32,9 +36,11 @@ SIZES = [
     *(f"d{d}-s{s}-{mask}" for d in (64, 128) for s in (1024, 4096, 16384) for mask in ("causal", "full")),
     *(f"gqa32x8-d128-s2048-{mask}" for mask in ("causal", "full")),
 ]
-RISE = 30.0
-"""Keys after the first tile are this much longer: scores of standard normal inputs then rise by over 16 powers of two."""
-EVOLUTION = ("d64-s1024-full", "d64-s1024-causal")
+MODEL = "nanogpt-124m"
+"""The size that the trained model's layers have; judged in fp16, on their Q, K and V."""
+NORMAL = "normal"
+ON_NORMAL = f"{OURS}-on-normal"
+"""The configuration judged, on standard normal inputs, in the same rounds: what it keeps of its own speed."""
 
 
 def useful_flops(shape: Shape) -> float:
@@ -44,138 +50,180 @@ def useful_flops(shape: Shape) -> float:
     return 4.0 * shape.batch * shape.heads * shape.head_dim * (pairs if shape.causal else shape.seq_q * shape.seq_kv)
 
 
-def flex_attention(inputs: Inputs, problem: Problem) -> Mapping[str, Callable[[], object]]:
-    """FlexAttention, compiled for this size; compiles at its first call."""
-    import torch
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-
-    shape = Shape.of(problem)
-    torch._dynamo.reset()  # noqa: SLF001  # one size must not count as a recompilation of another
-    mask = None
-    if shape.causal:
-        mask = create_block_mask(lambda _b, _h, q, k: q >= k, None, None, shape.seq_q, shape.seq_kv, device="cuda")
-    compiled = torch.compile(flex_attention, dynamic=False)
-    return {
-        "flex": lambda: compiled(inputs.q, inputs.k, inputs.v, block_mask=mask, enable_gqa=shape.group > 1),
-    }
+def problems() -> dict[str, Problem]:
+    """Every size judged, by name."""
+    known = yaml.safe_load(OP.read_text())["problems"]
+    return {**{size: known[size] for size in SIZES}, MODEL: {**known[MODEL], "dtype": "fp16"}}
 
 
-def evolution(comparison: Comparison, problem: Problem, tuned: Configuration) -> dict[str, Any]:
-    """From naive to fused, v1, v2-3, v4 and tuned on one size, interleaved; what a version lacks is left out."""
-    from spak.kernels.attention.fused.spec import SPEC as FUSED
-    from spak.kernels.attention.naive.spec import SPEC as NAIVE
+def launched(inputs: Inputs, outputs: Any, problem: Problem, configuration: Configuration) -> Contestant:
+    """One of ours; returns its output."""
 
-    inputs = FMHA.make_inputs(problem, seed=1, device="cuda")
-    outputs = FMHA.make_outputs(problem, device="cuda")
-    versions: dict[str, tuple[Any, Configuration]] = {"naive": (NAIVE, attention_candidates.NAIVE)}
-    if not problem["causal"]:
-        versions |= {"fused": (FUSED, attention_candidates.FUSED), "v1": (FMHA, attention_candidates.VERSIONS["v1"])}
-    versions |= {key: (FMHA, attention_candidates.VERSIONS[key]) for key in ("v2-3", "v4")}
-    versions["tuned"] = (FMHA, tuned)
-    ready, refused = comparison.prepared(
-        {key: (lambda s=s, c=c: s.launch(inputs, outputs, problem, c)) for key, (s, c) in versions.items()}
-    )
-    flops = useful_flops(Shape.of(problem))
-    table: dict[str, Any] = {"refused": refused} if refused else {}
-    for key, t in comparison.times(ready, FINAL).items():
-        entry = Entry(t.median, t.low, t.high, dict(versions[key][1]))
-        table[key] = {**asdict(entry), "tflops": flops / t.median / 1e6}
-    return table
+    def launch() -> Any:
+        FMHA.launch(inputs, outputs, problem, configuration)
+        return outputs
+
+    return Contestant(launch, configuration)
 
 
-def first_maximum(comparison: Comparison, problem: Problem, chosen: Configuration) -> dict[str, Any]:
-    """What it costs and saves to take the first key tile's maximum for a row's.
+def libraries(inputs: Inputs, problem: Problem, *, every: bool) -> dict[str, Contestant]:
+    """Those of NVIDIA (cuDNN) and FlashAttention-4; with `every` the others too, which were never the fastest."""
+    found: dict[str, Any] = dict(FMHA.baselines(inputs, problem))
+    if not every:
+        found = {name: launch for name, launch in found.items() if name == "sdpa-cudnn"}
+    found["fa4"] = later(flash_attention.forward, inputs, problem)
+    if every:
+        found["flex"] = later(flex.forward, inputs, problem)
+    return {name: Contestant(launch) for name, launch in found.items()}
 
-    Interleaved: the chosen configuration, the same with a running maximum, and the chosen one on keys that make every
-    query tile that sees more than one key tile compute twice.
 
-    Raises:
-        RuntimeError: If the result on such keys is not within the tolerance of float64.
-    """
-    import torch
+def later(make: Any, inputs: Any, problem: Problem) -> Any:
+    """The call that `make` gives, made at its first call: what cannot be made is refused there, with its reason."""
+    made: list[Any] = []
 
-    inputs = FMHA.make_inputs(problem, seed=2, device="cuda")
-    outputs = FMHA.make_outputs(problem, device="cuda")
-    rising = inputs.k.clone()
-    rising[:, :, int(chosen["tile_n"]) :] *= RISE
-    again = Inputs(inputs.q, rising, inputs.v)
-    FMHA.launch(again, outputs.fill_(float("nan")), problem, chosen)
-    want = FMHA.reference(again, problem)
-    error = float(torch.linalg.vector_norm(outputs.double() - want) / torch.linalg.vector_norm(want))
-    if not error <= FMHA.tolerance(problem):
-        raise RuntimeError(f"relative error {error:.3g} on rising scores, above {FMHA.tolerance(problem):g}: {chosen}")
-    del want
-    torch.cuda.empty_cache()
-    ready, _ = comparison.prepared(
-        {
-            "first": lambda: FMHA.launch(inputs, outputs, problem, chosen),
-            "running": lambda: FMHA.launch(inputs, outputs, problem, {**chosen, "running_max": True}),
-            "again": lambda: FMHA.launch(again, outputs, problem, chosen),
-        }
-    )
-    times = comparison.times(ready, FINAL)
-    return {key: asdict(Entry(t.median, t.low, t.high)) for key, t in times.items()} | {"again_error": error}
+    def launch() -> Any:
+        if not made:
+            made.append(make(inputs, problem))
+        return made[0]()
+
+    return launch
+
+
+def model_kinds(model: Mapping[int, Mapping[int, Any]]) -> Iterator[tuple[str, Inputs]]:
+    """What a trained model's layers gave their attention, in fp16; `model` is as bench.attention_model keeps it."""
+    for step, layers in model.items():
+        for layer, tensors in layers.items():
+            yield f"model-{step}-layer-{layer}", Inputs(*(x.to("cuda").half() for x in tensors))
+
+
+class Forward:
+    """The sizes of one run, each with the configurations chosen for it."""
+
+    def __init__(self, comparison: Comparison, model: Mapping[int, Mapping[int, Any]], seed: int) -> None:
+        """`model` is what bench.attention_model keeps."""
+        self.comparison, self.model, self.seed = comparison, model, seed
+
+    def choose(self, problem: Problem) -> dict[str, Contestant]:
+        """The fastest configuration of each policy on standard normal inputs that nothing is judged on."""
+        inputs = draw(NORMAL, problem, seed=self.seed, device="cuda")
+        outputs = FMHA.make_outputs(problem, device="cuda")
+        by_policy: dict[str, list[Contestant]] = {}
+        for configuration in attention_candidates.fmha(problem):
+            policy = attention_candidates.policy(configuration)
+            by_policy.setdefault(policy, []).append(launched(inputs, outputs, problem, configuration))
+        chosen = {policy: fastest_of(self.comparison, those)[0] for policy, those in by_policy.items()}
+        first = attention_candidates.JUDGED_POLICY
+        return {OURS: chosen.pop(first), **{f"{OURS}-{policy}": contestant for policy, contestant in chosen.items()}}
+
+    def kinds(self, size: str, problem: Problem) -> Iterator[tuple[str, Inputs]]:
+        """Kinds of inputs by name, drawn when asked for."""
+        if size == MODEL:
+            yield from model_kinds(self.model)
+        else:
+            for name in DISTRIBUTIONS:
+                yield name, draw(name, problem, seed=self.seed + 1, device="cuda")
+
+    def judged(self, size: str, problem: Problem) -> Iterator[Judged]:
+        """Rows of one size."""
+        chosen = self.choose(problem)
+        outputs = FMHA.make_outputs(problem, device="cuda")
+        normal = draw(NORMAL, problem, seed=self.seed + 1, device="cuda")
+        flops = useful_flops(Shape.of(problem))
+        for kind, inputs in self.kinds(size, problem):
+            ours = {name: launched(inputs, outputs, problem, c.configuration or {}) for name, c in chosen.items()}
+            apart = launched(normal, outputs, problem, chosen[OURS].configuration or {})
+            case = Case(
+                size,
+                kind,
+                problem,
+                flops,
+                outputs,
+                lambda i=inputs: FMHA.reference(i, problem),
+                FMHA.tolerance(problem),
+            )
+            contestants = {**ours, **libraries(inputs, problem, every=kind == NORMAL)}
+            row = judge(self.comparison, case, contestants, apart={} if kind == NORMAL else {ON_NORMAL: apart})
+            yield replace(row, scores=scores(inputs, problem, chosen))
+
+
+def scores(inputs: Inputs, problem: Problem, chosen: Mapping[str, Contestant]) -> dict[str, Any]:
+    """By contestant: what the first sequence's scores make its policy do with its tiles."""
+    causal = Shape.of(problem).causal
+    found = {}
+    for name, contestant in chosen.items():
+        c = contestant.configuration or {}
+        tiles = Tiles(int(c["tile_m"]), int(c["tile_n"]), int(c["sum_lanes"]))
+        found[name] = asdict(
+            score_statistics(inputs.q[:1], inputs.k[:1], causal=causal, tiles=tiles, fits=attention_candidates.FITS)
+        )
+    return found
+
+
+def arguments_of(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """What both attention benchmarks are told."""
+    parser.add_argument("--out", type=Path, required=True, help="result file; sizes that it has are left out")
+    parser.add_argument("--arch", default="sm_90")
+    parser.add_argument("--only", default="", help="sizes whose names contain one of these, separated by commas")
+    parser.add_argument("--until-s", type=float, default=1e9, help="begin no further size after this many seconds")
+    parser.add_argument("--no-flex", action="store_true", help="leave FlexAttention out")
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
+    return parser.parse_args(argv)
+
+
+def selected(names: Sequence[str], only: str) -> list[str]:
+    """Names that contain one of the parts of `only`."""
+    return [name for name in names if any(part in name for part in only.split(","))]
+
+
+def forward_configurations(path: Path | None) -> dict[str, Configuration]:
+    """By size, from the results of bench.attention; none without them."""
+    if path is None or not path.exists():
+        return {}
+    rows = json.loads(path.read_text())["rows"]
+    return {row["size"]: row["contestants"][OURS]["configuration"] for row in rows}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--arch", default="sm_90")
-    parser.add_argument("--only", default="", help="sizes whose name contains this")
-    parser.add_argument(
-        "--flex-until-s", type=float, default=1e9, help="leave FlexAttention out after this many seconds"
-    )
-    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
-    arguments = parser.parse_args()
+    parser.add_argument("--model", type=Path, help="Q, K and V of a trained model: --tensors of bench.attention_model")
+    arguments = arguments_of(parser)
     started = time.monotonic()
-    problems = yaml.safe_load(OP.read_text())["problems"]
-    sizes = [size for size in SIZES if arguments.only in size]
+    import torch
+
+    every = problems()
+    sizes = selected([name for name in every if name != MODEL or arguments.model], arguments.only)
+    workers = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
-        comparison = Comparison(arguments.arch, Path(folder), workers=len(os.sched_getaffinity(0)), seed=arguments.seed)
-        wanted = [(problems[size], c) for size in sizes for c in attention_candidates.fmha(problems[size])]
+        compilation = LibraryCompilation(
+            [every[size] for size in sizes], backward=False, workers=workers, with_flex=not arguments.no_flex
+        )
+        comparison = Comparison(arguments.arch, Path(folder), workers=workers, seed=arguments.seed)
+        wanted = [(every[size], c) for size in sizes for c in attention_candidates.fmha(every[size])]
         comparison.compile_ahead("spak.kernels.attention.fmha.spec", wanted)
-        print(f"compiled at {time.monotonic() - started:.0f} s", file=sys.stderr)
-        rate = matmul_rate_tflops(comparison)
-        rows: list[Row] = []
-        result: dict[str, Any] = {}
-
-        def save() -> None:
-            ratios = [row.ratio for row in rows]
-            result.update(
-                machine=comparison.machine(),
-                seed=arguments.seed,
-                bf16_matmul_tflops=rate,
-                geometric_mean=math.exp(sum(map(math.log, ratios)) / len(ratios)),
-                worst=min(ratios),
-                rows=[asdict(row) for row in rows],
-            )
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
-
+        failed = compilation.wait()
+        print(f"compiled at {time.monotonic() - started:.0f} s; libraries that failed: {dict(failed)}", flush=True)
+        model = torch.load(arguments.model) if arguments.model else {}
+        results = Results(
+            arguments.out,
+            {
+                "seed": arguments.seed,
+                "policy": attention_candidates.JUDGED_POLICY,
+                "flash_attention_4": flash_attention.version() or f"{flash_attention.PACKAGE} is not installed",
+                "bf16_matmul_tflops": matmul_rate_tflops(comparison),
+            },
+        )
+        run = Forward(comparison, model, arguments.seed)
         for size in sizes:
-            problem = problems[size]
-            more = flex_attention if time.monotonic() - started < arguments.flex_until_s else None
-            row = comparison.compare(
-                size,
-                FMHA,
-                problem,
-                attention_candidates.fmha(problem),
-                flops=useful_flops(Shape.of(problem)),
-                more=more,
-            )
-            rows.append(row)
-            print(
-                f"{row.line()}  {row.tflops / rate:4.0%} of matmul  at {time.monotonic() - started:.0f} s", flush=True
-            )
-            save()
-        if not arguments.only:
-            tuned = {row.name: row.ours.configuration or {} for row in rows}
-            first = {size: c for size, c in tuned.items() if not c["running_max"]}
-            result["first_maximum"] = {size: first_maximum(comparison, problems[size], c) for size, c in first.items()}
-            save()
-            result["evolution"] = {size: evolution(comparison, problems[size], tuned[size]) for size in EVOLUTION}
-            save()
-    print(f"geometric mean {result['geometric_mean']:.3f}, worst {result['worst']:.3f}, bf16 matmul {rate:.0f} TFLOPS")
+            if size in results.sizes or time.monotonic() - started > arguments.until_s:
+                print(f"{size}: left out", flush=True)
+                continue
+            try:
+                for row in run.judged(size, every[size]):
+                    results.add(row)
+            except (RuntimeError, torch.cuda.OutOfMemoryError) as error:
+                print(f"{size}: {error}", flush=True)
+            results.save(machine=comparison.machine())
+            print(f"at {time.monotonic() - started:.0f} s", flush=True)
     return 0
 
 

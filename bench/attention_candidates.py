@@ -96,6 +96,18 @@ WIDE: tuple[dict[str, Scalar], ...] = (
 """Shapes for head_dim 128."""
 
 
+FITS = 60_000.0
+"""kernels/attention/fmha/kernel.py computes a query tile again if a partial row sum reaches it."""
+
+JUDGED_POLICY = "running"
+"""The policy that attention is judged by: one for all sizes and all inputs, whatever they are."""
+
+
+def policy(configuration: Configuration) -> str:
+    """What a configuration does about rising maxima, by name."""
+    return "running" if configuration["running_max"] else "first"
+
+
 def fmha(problem: Problem) -> list[Configuration]:
     """Configurations worth measuring at `problem`: shapes that led a search somewhere, with every pair of latencies."""
     shapes = WIDE if int(problem["head_dim"]) > 64 else NARROW

@@ -1,6 +1,6 @@
-"""The documents' versions that `bench.attention` timed, as run files that `tune report` tells the four steps from.
+"""The documents' versions that `bench.attention_versions` timed, as run files that `tune report` tells the four steps from.
 
-    python -m bench.attention_runs --results bench/results/attention-h200.json --commit 27f3dd1 --created 2026-11-21T03:43:49Z
+    python -m bench.attention_runs --results bench/results/attention-versions-h200.json --commit 27f3dd1 --created 2026-11-21T03:43:49Z
 
 Times nothing: it copies times and intervals, one run file for each kernel and size. All of one size were timed in the
 same rounds; the results do not hold the relative errors, so the trials carry none.
@@ -61,7 +61,7 @@ def runs(results: Mapping[str, Any], laws: Laws, *, commit: str, created: str) -
                 flop_rule="useful",
                 noise=noise,
                 reference_times=_before(op, versions, laws),
-                reproduce="python -m bench.attention",
+                reproduce="python -m bench.attention_versions",
                 note=NOTE,
                 trials=tuple(trials),
             )
@@ -85,7 +85,7 @@ def _trial(entry: Mapping[str, Any]) -> Trial:
 def main() -> int:
     """Write the run files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("bench/results/attention-h200.json"))
+    parser.add_argument("--results", type=Path, default=Path("bench/results/attention-versions-h200.json"))
     parser.add_argument("--commit", required=True, help="commit whose kernels were timed")
     parser.add_argument("--created", required=True, help="when, ISO 8601, UTC")
     parser.add_argument("--laws", type=Path, default=Path("laws"))

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks-h200.md from what bench/attention.py and bench/matmul.py measured; no number is typed by hand.
+"""Writes docs/benchmarks-h200.md from what the benchmarks of attention and of the matrix product measured; no number is typed by hand.
 
 python -m bench.gpu_tables
 """
@@ -11,23 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import attention_tables as attention
+from bench.attention_tables import NORMAL, machine, span, table, told_line
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "benchmarks-h200.md"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
-    return [
-        "| " + " | ".join(header) + " |",
-        "|" + " --- |" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
-    ]
-
-
-def span(entry: Mapping[str, Any]) -> str:
-    """Median and 95 % interval."""
-    return f"{entry['time_us']:.1f} ({entry['low_us']:.1f} to {entry['high_us']:.1f})"
+BOTH = "normal, both passes"
 
 
 def differing(configuration: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -36,28 +26,15 @@ def differing(configuration: Mapping[str, Any], rows: Sequence[Mapping[str, Any]
     return ", ".join(f"{name}={configuration[name]}" for name in names)
 
 
-def compared(result: Mapping[str, Any], rate: float | None) -> list[str]:
+def compared(result: Mapping[str, Any]) -> list[str]:
     """One line a size."""
-    rows = result["rows"]
-    header = ["size", "ours, us (95 %)", "TFLOPS", "fastest library", "its us (95 %)", "ratio", "relative error"]
-    header += ["of the matmul rate"] if rate else []
     lines = []
-    for row in rows:
+    for row in result["rows"]:
         best = row["libraries"][row["fastest"]]
         line = [row["name"], span(row["ours"]), f"{row['tflops']:.0f}", row["fastest"], span(best)]
-        line += [f"{row['ratio']:.3f}", f"{row['ours']['error']:.1e}"]
-        lines.append(line + ([f"{row['tflops'] / rate:.0%}"] if rate else []))
+        lines.append([*line, f"{row['ratio']:.3f}", f"{row['ours']['error']:.1e}"])
+    header = ["size", "ours, us (95 %)", "TFLOPS", "fastest library", "its us (95 %)", "ratio", "relative error"]
     return table(header, lines)
-
-
-def libraries(result: Mapping[str, Any]) -> list[str]:
-    """Every library's time at every size, in microseconds."""
-    names = sorted({name for row in result["rows"] for name in row["libraries"]})
-    lines = [
-        [row["name"], *(f"{row['libraries'][n]['time_us']:.1f}" if n in row["libraries"] else "-" for n in names)]
-        for row in result["rows"]
-    ]
-    return table(["size", *names], lines)
 
 
 def evolved(result: Mapping[str, Any]) -> list[str]:
@@ -71,27 +48,6 @@ def evolved(result: Mapping[str, Any]) -> list[str]:
     return table(["size", "version", "us (95 %)", "TFLOPS", "faster than naive"], lines)
 
 
-def first_maxima(result: Mapping[str, Any]) -> list[str]:
-    """What the first key tile's maximum saves where it serves, and costs where it does not."""
-    lines = [
-        [size, span(x["first"]), span(x["running"]), span(x["again"]), f"{x['again_error']:.1e}"]
-        for size, x in result["first_maximum"].items()
-    ]
-    return table(["size", "chosen, us (95 %)", "running maximum", "every tile twice", "relative error then"], lines)
-
-
-def machine(result: Mapping[str, Any]) -> list[str]:
-    """How it was measured."""
-    m = result["machine"]
-    low, high = m["sm_clock_mhz"] or (0, 0)
-    return [
-        f"{m['device']}, {m['sms']} SMs, torch {m['torch']}; SM clock {low:.0f} to {high:.0f} MHz, throttled: {m['throttled']}.",
-        f"L2: {m['l2']}.",
-        f"Timer: {m['timer']}; {m['final']['rounds']} interleaved rounds.",
-        f"Seed of inputs and order: {result['seed']}.",
-    ]
-
-
 def chosen(result: Mapping[str, Any]) -> list[str]:
     """The configuration behind each row."""
     rows = result["rows"]
@@ -101,37 +57,105 @@ def chosen(result: Mapping[str, Any]) -> list[str]:
     )
 
 
-def page(attention: Mapping[str, Any], matmul: Mapping[str, Any]) -> str:
-    """The whole page."""
-    rate = attention["bf16_matmul_tflops"]
-    parts = [
-        ["# Measured on an H200"],
-        ["Written by `python -m bench.gpu_tables` from `bench/results/*.json`.", "Do not edit."],
+def forward_parts(result: Mapping[str, Any]) -> list[list[str]]:
+    """Attention forward: normal inputs size by size, then all kinds of inputs."""
+    rows, told, rate = result["rows"], result["summary"], result["bf16_matmul_tflops"]
+    policies = attention.other_policies(rows)
+    return [
         ["## Attention forward"],
         [
-            "Ratio: time of the fastest library over ours, above 1 is faster.",
+            "Ratio: time of the fastest library over ours, above 1 is faster; `sdpa-fa2` is what PyTorch calls FlashAttention, `fa4` flash-attn-4.",
             "FLOPs: only pairs that the mask lets through.",
-            f"Geometric mean {attention['geometric_mean']:.3f}, worst {attention['worst']:.3f}.",
+            "A size has one configuration, chosen on standard normal inputs in rounds of its own, then judged on every kind of inputs.",
+            told_line("All inputs", told["all"]),
+            *[told_line("Standard normal inputs", told["inputs"][NORMAL])] * (NORMAL in told["inputs"]),
             f"This machine's bf16 matrix product of 8192 cubed, measured in the same run: {rate:.0f} TFLOPS.",
         ],
-        compared(attention, rate),
-        ["Every library, in microseconds:"],
-        libraries(attention),
+        ["On standard normal inputs:"],
+        attention.sizes_on(rows, NORMAL, rate),
+        ["All that was timed on them, in microseconds:"],
+        attention.every_library(rows, NORMAL),
+        *_inputs_parts(rows),
+        *([["Speed of our other policies over that judged:"], policies] if policies else []),
         ["What was chosen:"],
-        chosen(attention),
+        attention.chosen(rows, NORMAL),
+        *first_maxima(result),
+        machine(result),
+    ]
+
+
+def first_maxima(result: Mapping[str, Any]) -> list[list[str]]:
+    """What the first key tile's maximum saves where it serves, and costs where it does not; of results that have it."""
+    lines = [
+        [size, span(x["first"]), span(x["running"]), span(x["again"]), f"{x['again_error']:.1e}"]
+        for size, x in result.get("first_maximum", {}).items()
+    ]
+    if not lines:
+        return []
+    header = ["size", "chosen, us (95 %)", "running maximum", "every tile twice", "relative error then"]
+    return [
         [
             "`running_max=False` takes a row's maximum from its first key tile, and computes a query tile again where that overflows.",
             "Standard normal inputs, as above, never do; keys that are 30 times longer after the first tile always do.",
             "So this is what is won on inputs like the first, and lost on inputs like the second:",
         ],
-        first_maxima(attention),
-        machine(attention),
+        table(header, lines),
+    ]
+
+
+def _inputs_parts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    if attention.kinds(rows) == [NORMAL]:
+        return []
+    return [
+        [
+            "By kind of inputs ([how they are drawn](../kernels/attention/inputs.py); `model-…` are a trained model's Q, K and V):"
+        ],
+        attention.by_inputs(rows),
+        ["Ratio to the fastest library:"],
+        attention.ratios_by_size(rows),
+    ]
+
+
+def backward_parts(result: Mapping[str, Any] | None) -> list[list[str]]:
+    """Attention backward, the deterministic mode, both passes, errors; nothing if it was not measured."""
+    if result is None:
+        return []
+    rows, told = result["rows"], result["summary"]["inputs"]
+    return [
+        ["## Attention backward"],
+        [
+            "Delta and the conversion of dQ are in every time; FLOPs count five products.",
+            told_line("Backward", told[NORMAL]),
+            *[told_line("Forward and backward", told[BOTH])] * (BOTH in told),
+        ],
+        attention.sizes_on(rows, NORMAL, result["bf16_matmul_tflops"]),
+        ["All that was timed, in microseconds:"],
+        attention.every_library(rows, NORMAL),
+        ["The deterministic mode, which uses no atomics:"],
+        attention.deterministic(rows, NORMAL),
+        *([["Forward and backward together:"], attention.sizes_on(rows, BOTH, None)] if BOTH in told else []),
+        ["Largest relative errors of the gradients against float64:"],
+        attention.gradient_errors(result["errors"]),
+        ["What was chosen:"],
+        attention.chosen(rows, NORMAL),
+        machine(result),
+    ]
+
+
+def page(results: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """The whole page, of results by name; the backward pass may be missing."""
+    forward, versions, matmul = (results[name] or {} for name in ("attention", "attention-versions", "matmul"))
+    parts = [
+        ["# Measured on an H200"],
+        ["Written by `python -m bench.gpu_tables` from `bench/results/*.json`.", "Do not edit."],
+        *forward_parts(forward),
+        *backward_parts(results.get("attention-backward")),
         ["## From naive to tuned"],
         ["One size, all versions interleaved; v1 has no mask, so it has no causal row."],
-        evolved(attention),
+        evolved(versions),
         ["## Matrix product, bf16"],
         [f"Geometric mean {matmul['geometric_mean']:.3f} of cuBLAS, worst {matmul['worst']:.3f}."],
-        compared(matmul, None),
+        compared(matmul),
         ["What was chosen:"],
         chosen(matmul),
         evolved(matmul),
@@ -140,10 +164,16 @@ def page(attention: Mapping[str, Any], matmul: Mapping[str, Any]) -> str:
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
+def recorded(name: str) -> Mapping[str, Any] | None:
+    """The results called `name`, if they were recorded."""
+    path = RESULTS / f"{name}-h200.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def main() -> int:
     """Write the page."""
-    results = [json.loads((RESULTS / f"{name}-h200.json").read_text()) for name in ("attention", "matmul")]
-    PAGE.write_text(page(*results))
+    names = ("attention", "attention-versions", "attention-backward", "matmul")
+    PAGE.write_text(page({name: recorded(name) for name in names}))
     print(PAGE.relative_to(ROOT))
     return 0
 

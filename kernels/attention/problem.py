@@ -106,7 +106,7 @@ class AttentionSpec(CutileSpec):
         return attention(inputs.q, inputs.k, inputs.v, causal=shape.causal, q_offset=shape.q_offset)[0]
 
     def baselines(self, inputs: Inputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:
-        """PyTorch's SDPA: its default choice, cuDNN and FlashAttention; none where the mask is not one they know."""
+        """PyTorch's SDPA: its default choice, cuDNN and FA2, which it calls FlashAttention; none where the mask is not one they know."""
         import torch
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -124,7 +124,7 @@ class AttentionSpec(CutileSpec):
         return {
             "sdpa": attend,
             "sdpa-cudnn": chosen(SDPBackend.CUDNN_ATTENTION),
-            "sdpa-flash": chosen(SDPBackend.FLASH_ATTENTION),
+            "sdpa-fa2": chosen(SDPBackend.FLASH_ATTENTION),
         }
 
 

@@ -110,9 +110,9 @@ def test_inputs_are_those_of_the_seed(op):
     [
         ("matmul", {}, {"cublas"}),
         ("matmul", {"batch": 1}, {"cublas"}),
-        ("fmha", {"seq_kv": 50, "q_offset": 0}, {"sdpa", "sdpa-cudnn", "sdpa-flash"}),
-        ("fmha", {"causal": False}, {"sdpa", "sdpa-cudnn", "sdpa-flash"}),
-        ("fused-attention", {}, {"sdpa", "sdpa-cudnn", "sdpa-flash"}),
+        ("fmha", {"seq_kv": 50, "q_offset": 0}, {"sdpa", "sdpa-cudnn", "sdpa-fa2"}),
+        ("fmha", {"causal": False}, {"sdpa", "sdpa-cudnn", "sdpa-fa2"}),
+        ("fused-attention", {}, {"sdpa", "sdpa-cudnn", "sdpa-fa2"}),
         ("fmha", {}, set()),  # no library masks with an offset
     ],
 )

@@ -1,0 +1,183 @@
+"""Tables of what bench.attention and bench.attention_backward measured; rows are those of `bench.attention_judging.Judged`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.attention_judging import OURS, geometric_mean, told
+
+Row = Mapping[str, Any]
+NORMAL = "normal"
+ON_NORMAL = f"{OURS}-on-normal"
+DETERMINISTIC = f"{OURS}-deterministic"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + " --- |" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
+
+
+def span(entry: Mapping[str, Any]) -> str:
+    """Median and 95 % interval."""
+    return f"{entry['time_us']:.1f} ({entry['low_us']:.1f} to {entry['high_us']:.1f})"
+
+
+def of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
+    """Rows of one kind of inputs."""
+    return [row for row in rows if row["inputs"] == kind]
+
+
+def kinds(rows: Sequence[Row]) -> list[str]:
+    """Kinds of inputs in the order they were judged."""
+    return list(dict.fromkeys(row["inputs"] for row in rows))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def told_line(what: str, numbers: Mapping[str, Any]) -> str:
+    """One line: geometric mean, worst, rows."""
+    return f"{what}: geometric mean {number(numbers['geometric_mean'])}, worst {number(numbers['worst'])}, of {numbers['rows']}."
+
+
+def sizes_on(rows: Sequence[Row], kind: str, rate: float | None) -> list[str]:
+    """One line a size: ours, the fastest library, their ratio; and the share of the matrix rate if `rate` is given."""
+    header = ["size", "ours, us (95 %)", "TFLOPS", "fastest library", "its us (95 %)", "ratio", "relative error"]
+    lines = []
+    for row in of_kind(rows, kind):
+        ours, tflops = row["contestants"][OURS], row["flops"] / row["contestants"][OURS]["time_us"] / 1e6
+        best = row["contestants"][row["fastest"]] if row["fastest"] else None
+        line = [row["size"], span(ours), f"{tflops:.0f}", row["fastest"] or "-", span(best) if best else "-"]
+        line += [number(row["ratio"]), " ".join(f"{error:.1e}" for error in ours["errors"])]
+        lines.append([*line, f"{tflops / rate:.0%}"] if rate else line)
+    return table([*header, "of the matmul rate"] if rate else header, lines)
+
+
+def every_library(rows: Sequence[Row], kind: str) -> list[str]:
+    """Every contestant's time at every size, in microseconds; why one is missing."""
+    chosen = of_kind(rows, kind)
+    names = sorted({name for row in chosen for name in [*row["contestants"], *row["refused"]] if name != ON_NORMAL})
+    lines = [[row["size"], *(_time_or_reason(row, name) for name in names)] for row in chosen]
+    return table(["size", *names], lines)
+
+
+def _time_or_reason(row: Row, name: str) -> str:
+    if name in row["contestants"]:
+        return f"{row['contestants'][name]['time_us']:.1f}"
+    return row["refused"].get(name, "-").replace("|", "/")[:60]
+
+
+def by_inputs(rows: Sequence[Row]) -> list[str]:
+    """One line a kind of inputs: ratios over all sizes, what is kept of the own speed, errors, how often the policy acts."""
+    lines = []
+    for kind in kinds(rows):
+        chosen = of_kind(rows, kind)
+        ratios = told([row["ratio"] for row in chosen if row["ratio"]])
+        kept = [keeps(row) for row in chosen if ON_NORMAL in row["contestants"]]
+        errors = [error for row in chosen for error in row["contestants"][OURS]["errors"]]
+        line = [kind, str(len(chosen)), number(ratios["geometric_mean"]), number(ratios["worst"])]
+        line += [number(min(kept), 2) if kept else "-", f"{max(errors):.1e}" if errors else "-"]
+        lines.append([*line, *(spread([found[name] for found in _scores(chosen)]) for name in ("fallback", "raised"))])
+    header = ["inputs", "rows", "geometric mean", "worst", "least of own speed kept", "largest error"]
+    return table([*header, "query tiles twice with a first maximum", "key tiles that raise by 2^8"], lines)
+
+
+def _scores(rows: Sequence[Row]) -> list[Mapping[str, float]]:
+    """Rates of `OURS`'s tiles."""
+    found = [row["scores"][OURS] for row in rows if row.get("scores")]
+    return [{"fallback": each["fallback"], "raised": each["raised"]["8"]} for each in found]
+
+
+def spread(shares: Sequence[float]) -> str:
+    """Least to most, in percent."""
+    return f"{min(shares):.1%} to {max(shares):.1%}" if shares else "-"
+
+
+def keeps(row: Row) -> float:
+    """Time on standard normal inputs over time on these, in the same rounds: 1 keeps all speed."""
+    contestants = row["contestants"]
+    return float(contestants[ON_NORMAL]["time_us"] / contestants[OURS]["time_us"])
+
+
+def ratios_by_size(rows: Sequence[Row]) -> list[str]:
+    """Ratio to the fastest library, a line a size, a column a kind of inputs that more than one size has."""
+    every = [kind for kind in kinds(rows) if len(of_kind(rows, kind)) > 1]
+    ratio = {(row["size"], row["inputs"]): row["ratio"] for row in rows}
+    sizes = list(dict.fromkeys(row["size"] for row in rows if row["inputs"] in every))
+    return table(["size", *every], [[size, *(number(ratio.get((size, kind))) for kind in every)] for size in sizes])
+
+
+def other_policies(rows: Sequence[Row]) -> list[str]:
+    """Speed of our other policies over that of the one judged, geometric mean over sizes, by kind of inputs."""
+    names = sorted({n for row in rows for n in row["contestants"] if n.startswith(f"{OURS}-") and n != ON_NORMAL})
+    lines = []
+    for kind in kinds(rows):
+        line = [kind]
+        for name in names:
+            pairs = [row["contestants"] for row in of_kind(rows, kind) if name in row["contestants"]]
+            line.append(number(geometric_mean([each[OURS]["time_us"] / each[name]["time_us"] for each in pairs])))
+        lines.append(line)
+    return table(["inputs", *names], lines) if names else []
+
+
+def chosen(rows: Sequence[Row], kind: str) -> list[str]:
+    """The configuration behind each row, where the sizes differ."""
+    picked = of_kind(rows, kind)
+    configurations = [row["contestants"][OURS]["configuration"] for row in picked]
+    names = [n for n in configurations[0] if len({str(c.get(n)) for c in configurations}) > 1] if configurations else []
+    lines = [
+        [row["size"], ", ".join(f"{n}={c.get(n)}" for n in names)]
+        for row, c in zip(picked, configurations, strict=True)
+    ]
+    return table(["size", "chosen, where the sizes differ"], lines)
+
+
+def deterministic(rows: Sequence[Row], kind: str) -> list[str]:
+    """The mode without atomics beside the fast one."""
+    lines = []
+    for row in of_kind(rows, kind):
+        entries = row["contestants"]
+        if DETERMINISTIC in entries:
+            fast, repeatable = entries[OURS], entries[DETERMINISTIC]
+            form = fast["configuration"].get("form", "-")
+            lines.append(
+                [row["size"], form, span(fast), span(repeatable), number(repeatable["time_us"] / fast["time_us"])]
+            )
+    return table(
+        ["size", "fastest form", "us (95 %)", "deterministic, us (95 %)", "its time over the fast one's"], lines
+    )
+
+
+def gradient_errors(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Largest relative error of dQ, dK and dV over all sizes, by kind of inputs and contestant."""
+    names = list(dict.fromkeys(name for row in found for name in row["errors"]))
+    lines = []
+    for kind in kinds(found):
+        for name in names:
+            errors = [row["errors"][name] for row in of_kind(found, kind) if name in row["errors"]]
+            if errors:
+                lines.append(
+                    [kind, name, str(len(errors)), *(f"{max(column):.1e}" for column in zip(*errors, strict=True))]
+                )
+    return table(["inputs", "contestant", "sizes", "dQ", "dK", "dV"], lines)
+
+
+def machine(result: Mapping[str, Any]) -> list[str]:
+    """How it was measured."""
+    m = result["machine"]
+    low, high = m["sm_clock_mhz"] or (0, 0)
+    package = result.get("flash_attention_4")
+    return [
+        f"{m['device']}, {m['sms']} SMs, torch {m['torch']}; SM clock {low:.0f} to {high:.0f} MHz, throttled: {m['throttled']}.",
+        *([f"flash-attn-4: {package}."] if package else []),
+        f"L2: {m['l2']}.",
+        f"Timer: {m['timer']}; {m['final']['rounds']} interleaved rounds.",
+        f"Seed of inputs and order: {result['seed']}.",
+    ]
