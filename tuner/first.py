@@ -90,7 +90,7 @@ def ranked(laws: Laws, whole: Space, context: Context) -> First:
     target = SearchTarget(context.hw, "all", whole.setting.problem)
     space = part(whole, recorded(laws, whole, target), stream(0, Purpose.PART))
     restriction = restrict(space, laws, context)
-    knowledge = gather(laws, space, target, restriction)
+    _, knowledge = gather(laws, space, target, restriction)
     order = _order(knowledge, recorded(laws, space, target), target)
     return First(context.hw, space, knowledge, order[~restriction.removed[order]])
 

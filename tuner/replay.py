@@ -47,6 +47,7 @@ class Replay:
         budget: Most trials; None for the whole space.
         audit: Share of the trials that goes where laws say not to look.
         own_runs: Which runs of the same hardware and op take part.
+        toolchain: `name version` that the record was compiled with; without it no law is certain enough to remove.
     """
 
     hardware: HardwareName
@@ -57,6 +58,7 @@ class Replay:
     seed: int = 0
     audit: float = 0.05
     own_runs: OwnRuns = "none"
+    toolchain: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def replay(recording: Recording, what: Replay, hooks: loop.Hooks = SILENT) -> Re
     reasons: dict[tuple[int, ...], str] = {}
     budget = Budget(what.budget if what.budget is not None else len(space), None, what.audit if laws else 0.0)
     target = SearchTarget(hw, what.own_runs, space.setting.problem)
-    begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed), reasons.__setitem__)
+    begun = opening(laws, space, target, Manner(budget, what.strategy, what.seed, what.toolchain), reasons.__setitem__)
     started = time.perf_counter()
     result = loop.run_search(begun.search, ReplayBackend(recording), hooks)
     spent = time.perf_counter() - started

@@ -155,7 +155,9 @@ def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchai
     space, restriction = where.space, Restriction(where.space)
     if request.use_laws:
         restriction = restrict(space, laws, Context(hw, toolchain, request.transfer))
-    known = None if where.known is None else gather.gather(laws, space, where.known, restriction)
+    known = None
+    if where.known is not None:
+        restriction, known = gather.gather(laws, space, where.known, restriction)
     budget = Budget(request.trials, request.seconds, request.audit if request.use_laws else 0.0)
     return loop.RunningSearch(restriction, lambda: registry.make(request.strategy, known=known), budget, request.seed)
 

@@ -60,6 +60,11 @@ class Doubt:
         """How often the laws that have an effect changed."""
         return self._num_changes
 
+    @property
+    def num_fallen(self) -> int:
+        """Contradicted laws that had been confirmed for this hardware: what came with them is likely no better."""
+        return sum(rule.is_vouched and rule.id in self.restriction.contested for rule in self._first.rules)
+
     def note(self, index: int, trial: Trial, value: float | None) -> None:
         """Take in a finished trial of configuration `index`; `value` is None if it failed."""
         self.asides.pop(index, None)
@@ -161,10 +166,12 @@ class Doubt:
     def _free(self) -> None:
         """Let the lead look at what laws named that have no more effect, whether others name it or not.
 
+        What a law of a relative, or an unconfirmed one, had named was only moved back, and is as likely as the rest.
         By compiled features that may be anything.
         """
         live = {rule.id for rule in self.restriction.live} - self._suspects
-        idle = [rule.named for rule in self._first.live if rule.is_audited and rule.id not in live]
+        vouched = [rule for rule in self._first.live if rule.is_audited and rule.is_vouched]
+        idle = [rule.named for rule in vouched if rule.id not in live]
         freed = union((named for named in idle if named is not None), self._first.space.shape)
         if None in idle:
             freed |= ~freed

@@ -211,7 +211,7 @@ class Searcher:
         if default is not None and self._is_free(default) and not self.restriction.unsafe[default]:
             chosen.append((default, "default"))
         audited = self.num_audited + sum(origin == "audit" for origin in self.open.values())
-        spent, fallen = len(self.trials) + len(self.open), len(self.restriction.contested)
+        spent, fallen = len(self.trials) + len(self.open), self.doubt.num_fallen
         due = self.search.budget.audits_due(spent, count, fallen) - audited
         chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
         taken = {index for index, _ in chosen}

@@ -59,7 +59,7 @@ def opening(
     if laws is not None:
         if space.op in laws.ops:
             restriction = restrict(space, laws, Context(target.hw, manner.toolchain))
-        known = gather(laws, space, target, restriction)
+        restriction, known = gather(laws, space, target, restriction)
     informed = known is not None and bool(known.labels)
     name = manner.strategy or registry.default(informed=informed)
     registry.entry(name)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -49,6 +49,9 @@ only say where to begin, trials correct them within a few evaluations."""
 
 STRANGER = 1.0
 
+TELLING = 32
+"""Configurations of a space that runs of a near relative must have tried before a farther one's laws are left aside."""
+
 
 @dataclass(frozen=True)
 class SearchTarget:
@@ -59,15 +62,37 @@ class SearchTarget:
     problem: ProblemSize = field(default_factory=dict)
 
 
-def gather(laws: Laws, space: Space, target: SearchTarget, restriction: Restriction) -> Knowledge:
+def gather(laws: Laws, space: Space, target: SearchTarget, restriction: Restriction) -> tuple[Restriction, Knowledge]:
     """What the law root knows about `space`: runs of the same op elsewhere, and the laws that may only reorder.
+
+    Trials are believed before what was drawn from them, and near hardware before far: laws of farther relatives than those
+    with runs here move nothing, and no law postpones what runs have tried. The restriction comes back without the former.
 
     Raises:
         InvalidFilesError: If a run file cannot be read.
     """
     found = recorded(laws, space, target)
+    left = outranked(laws, restriction, found, target)
     close = [kinship(laws, target.hw, source.hw) * _near(source, target) for source in found]
-    return knowledge(space.codes, space.cardinalities, found, close, advice(restriction))
+    return left, knowledge(space.codes, space.cardinalities, found, close, advice(left, found))
+
+
+def outranked(
+    store: HardwareNodes, restriction: Restriction, found: Sequence[Source], target: SearchTarget
+) -> Restriction:
+    """`restriction` without the effect of transferred laws of hardware that is farther than hardware with runs."""
+    tried: dict[str, set[int]] = {}
+    for source in found:
+        tried.setdefault(source.hw, set()).update(source.rows.tolist())
+    telling = [(kinship(store, target.hw, hw), hw) for hw, rows in tried.items() if len(rows) >= TELLING]
+    nearest, relative = max(telling, default=(0.0, ""))
+
+    def heard(rule: Rule) -> Rule:
+        if rule.match.hw != "transferred" or kinship(store, target.hw, rule.law.scope.hw) >= nearest:
+            return rule
+        return replace(rule, power=Power.NOTHING, reason=f"{relative} is nearer, and its own runs say how it is there")
+
+    return replace(restriction, rules=tuple(map(heard, restriction.rules)))
 
 
 def recorded(laws: Laws, space: Space, target: SearchTarget) -> list[Source]:
@@ -128,13 +153,19 @@ def _near(source: Source, target: SearchTarget) -> float:
     return math.exp(-sum(ratios) / max(len(ratios), 1) / 4) * 0.5**differing
 
 
-def advice(restriction: Restriction) -> dict[str, Floats]:
-    """A column of log slowdowns for each soft law: what it postpones, or what it does not prefer, is that much slower."""
+def advice(restriction: Restriction, sources: Sequence[Source] = ()) -> dict[str, Floats]:
+    """A column of log slowdowns for each soft law: what it postpones, or what it does not prefer, is that much slower.
+
+    What `sources` tried is not postponed: they say themselves how slow it is.
+    """
+    tried = np.zeros(len(restriction.space), np.bool_)
+    for source in sources:
+        tried[source.rows] = True
     found = {}
     for rule in restriction.live:
         if rule.named is None or rule.power not in {Power.POSTPONE, Power.PREFER}:
             continue
-        slower = (rule.named if rule.power is Power.POSTPONE else ~rule.named).flat
+        slower = rule.named.flat & ~tried if rule.power is Power.POSTPONE else ~rule.named.flat
         found[f"law {rule.id}"] = np.where(slower, rule.weight * math.log(_slowdown(rule)), 0.0)
     return found
 

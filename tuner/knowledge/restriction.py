@@ -96,6 +96,11 @@ class Rule:
         return self.power is not Power.NOTHING and not self.is_safety
 
     @property
+    def is_vouched(self) -> bool:
+        """Whether it was confirmed for this hardware: if it falls, the laws beside it are doubted, and what it named is looked at."""
+        return self.match.hw != "transferred" and self.law.status == "confirmed"
+
+    @property
     def is_audited(self) -> bool:
         """Whether a search tests it: it removes, collapses or postpones, for a reason other than safety."""
         return self.power in {Power.REMOVE, Power.POSTPONE} and not self.is_safety
