@@ -33,7 +33,7 @@ from spak.kg.model.run import Run, Trial
 from spak.kg.space.completion import complete
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
-from spak.tuner.backend.compile.backend import open_task
+from spak.tuner.backend.compile.backend import all_fit, open_task
 from spak.tuner.backend.compile.features import resident_features
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
 from spak.tuner.backend.registry import Task
@@ -67,8 +67,8 @@ class Case:
     """One problem size of one run: the trials that were timed and have features.
 
     Attributes:
-        times: (N,) microseconds, measured.
-        works: What each launch does.
+        times: (N,) microseconds, measured; `lows` and `highs` are the ends of their 95 % intervals.
+        works: What the launches of each do.
         features: Compiled features, with `ctas_per_sm` of at least 1.
         missing: Timed trials without features of their hot loop.
     """
@@ -78,14 +78,17 @@ class Case:
     sweep: bool
     machine: PredictedMachine
     times: np.ndarray
-    works: Sequence[Work]
+    works: Sequence[Sequence[Work]]
     features: Sequence[Features]
     missing: int
+    configurations: Sequence[Configuration]
+    lows: np.ndarray
+    highs: np.ndarray
 
     def predicted(self) -> np.ndarray:
         """(N,) microseconds."""
         pairs = zip(self.works, self.features, strict=True)
-        return np.array([predict_us(work, features, self.machine) for work, features in pairs])
+        return np.array([predict_us(works, features, self.machine) for works, features in pairs])
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def cases_of(laws: Laws, run: Run, known: Mapping[Code, Features], options: argp
         else:
             found = [own(t) or known.get(code(laws, run, problem, t.configuration)) for t in trials]
         whole = [(t, {**f, **resident_features(f, limits)}) for t, f in zip(trials, found, strict=True) if f]
-        pairs = [(t, f) for t, f in whole if f["ctas_per_sm"] >= 1]
+        pairs = [(t, f) for t, f in whole if all_fit(f)]
         if len(pairs) < FEWEST:
             continue
         words = "-".join(str(v) for v in problem.values()) if len(problems) > 1 else ""
@@ -172,7 +175,16 @@ def cases_of(laws: Laws, run: Run, known: Mapping[Code, Features], options: argp
             works=[kernel.work(problem, t.configuration) for t, _ in pairs],
             features=[f for _, f in pairs],
             missing=len(trials) - len(pairs),
+            configurations=[t.configuration for t, _ in pairs],
+            lows=np.array([interval(t)[0] for t, _ in pairs]),
+            highs=np.array([interval(t)[1] for t, _ in pairs]),
         )
+
+
+def interval(trial: Trial) -> tuple[float, float]:
+    """95 % interval of the measured time; the time itself where none was recorded."""
+    time = next(m for m in trial.measurements if m.name == "time")
+    return (time.value if time.low is None else time.low), (time.value if time.high is None else time.high)
 
 
 def recorded_codes(laws: Laws) -> dict[Code, Features]:

@@ -35,8 +35,9 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.compile.features import unit_of
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions
-from spak.tuner.backend.gpu.backend import UNITS, GpuBackend, Inspect, TimingMethod
+from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.detect import Gpu, detect
 from spak.tuner.backend.gpu.open import inspector, open_gpu, target_of
 from spak.tuner.backend.gpu.timing import Plan
@@ -225,7 +226,7 @@ def _compiled_trial(configuration: Configuration, future: Future[CompiledFunctio
     code = future.result()
     if code.failure is not None:
         return Trial(configuration=dict(configuration), invalidity="compile", failure=code.failure, origin="sweep")
-    measurements = tuple(Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in inspect(code).items())
+    measurements = tuple(Measurement(name=n, value=v, unit=unit_of(n)) for n, v in inspect(code).items())
     times = Times(compilation=code.milliseconds)
     return Trial(configuration=dict(configuration), measurements=measurements, times=times, origin="sweep")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from spak.kernels.attention.reference import attention
 from spak.kernels.cutile import OUTPUT, Array, CutileSpec, ceil_div
-from spak.kernels.interface import Configuration, Problem, Work
+from spak.kernels.interface import Configuration, Operand, Problem, Work
 
 
 @dataclass(frozen=True)
@@ -128,19 +129,51 @@ class AttentionSpec(CutileSpec):
         }
 
 
-def online_work(shape: Shape, configuration: Configuration, *, fp32_per_score: int) -> Work:
-    """Counts of one launch of online softmax; fully masked key tiles are not visited and not counted."""
+def online_work(
+    shape: Shape,
+    configuration: Configuration,
+    *,
+    fp32_per_score: int,
+    heavy_first: bool = False,
+    heads_fastest: bool = False,
+) -> Work:
+    """Counts of one launch of online softmax; fully masked key tiles are not visited and not counted.
+
+    `heavy_first` launches the query tiles of a head last one first; with `heads_fastest` neighbouring CTAs take the same
+    query tile of different heads, not the next query tile.
+    """
     tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
     tiles = key_tiles(shape, tile_m, tile_n)
-    kinds = sorted({count: tiles.count(count) * shape.pairs for count in tiles}.items(), reverse=True)
+    count = len(tiles)
+    if heavy_first:
+        tiles.reverse()
     area = tile_m * tile_n
+    loaded = 4.0 * tile_n * shape.tile_d
+    head_bytes = 4.0 * shape.seq_kv * shape.head_dim
+    heads = shape.batch * shape.kv_heads
     return Work(
-        ctas=len(tiles) * shape.pairs,
-        iterations=tuple((number, count) for count, number in kinds),
+        iterations=run_lengths(tiles, shape.pairs if heads_fastest else 1),
+        repeats=1 if heads_fastest else shape.pairs,
         tensor_flops_per_iteration=4.0 * area * shape.tile_d,
         exp2_per_iteration=float(area + tile_m),
         fp32_per_iteration=float(area * fp32_per_score + tile_m * shape.tile_d),
-        smem_bytes_per_iteration=4.0 * tile_n * shape.tile_d,
+        smem_bytes_per_iteration=loaded,
         global_bytes=shape.min_bytes,
         outside_bytes=2.0 * tile_m * shape.tile_d,
+        chained_products=2,
+        row_reductions=2,
+        operands=(
+            Operand(
+                bytes_per_iteration=loaded,
+                bytes=heads * head_bytes,
+                part_bytes=head_bytes,
+                run=shape.group * (1 if heads_fastest else count),
+                cycle=heads,
+            ),
+        ),
     )
+
+
+def run_lengths(values: Sequence[int], each: int) -> tuple[tuple[int, int], ...]:
+    """(count, value) of neighbours that are equal, every value standing for `each` of them."""
+    return tuple((each * len(list(equal)), value) for value, equal in groupby(values))

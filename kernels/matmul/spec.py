@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spak.kernels.cutile import OUTPUT, Array, Call, CutileSpec, ceil_div, resident
-from spak.kernels.interface import Configuration, Problem, Work
+from spak.kernels.interface import Configuration, Operand, Problem, Work
 from spak.kernels.matmul.reference import matmul
 
 CONSTANTS = ("tile_m", "tile_n", "tile_k", "group", "latency", "use_tma", "persistent")
@@ -51,14 +51,14 @@ class MatmulSpec(CutileSpec):
         batch, m, n, _ = sizes(problem)
         return batch * ceil_div(m, int(configuration["tile_m"])) * ceil_div(n, int(configuration["tile_n"]))
 
-    def work(self, problem: Problem, configuration: Configuration) -> Work:
-        """Counts of one launch, one output tile a CTA; a persistent grid does the same work in fewer CTAs."""
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
+        """Counts of the launch."""
         batch, m, n, k = sizes(problem)
         tile_m, tile_n, tile_k = (int(configuration[name]) for name in ("tile_m", "tile_n", "tile_k"))
-        ctas = self.tiles(problem, configuration)
-        return Work(
-            ctas=ctas,
-            iterations=((ctas, ceil_div(k, tile_k)),),
+        rows, columns = ceil_div(m, tile_m), ceil_div(n, tile_n)
+        group = min(int(configuration["group"]), rows)
+        work = Work(
+            iterations=((self.tiles(problem, configuration), ceil_div(k, tile_k)),),
             tensor_flops_per_iteration=2.0 * tile_m * tile_n * tile_k,
             exp2_per_iteration=0.0,
             fp32_per_iteration=0.0,
@@ -66,7 +66,25 @@ class MatmulSpec(CutileSpec):
             global_bytes=2.0 * batch * (m * k + k * n + m * n),
             outside_bytes=2.0 * tile_m * tile_n,
             cluster=int(configuration["num_ctas"]),
+            walkers_per_sm=float(configuration["occupancy"]) if configuration["persistent"] else 0.0,
+            operands=(
+                Operand(  # A: down the rows of a group, again for each column
+                    bytes_per_iteration=2.0 * tile_m * tile_k,
+                    bytes=2.0 * batch * m * k,
+                    part_bytes=2.0 * tile_m * k,
+                    run=1 if group else columns,
+                    cycle=group or batch * rows,
+                ),
+                Operand(  # B: a column for each row of a group
+                    bytes_per_iteration=2.0 * tile_k * tile_n,
+                    bytes=2.0 * batch * k * n,
+                    part_bytes=2.0 * k * tile_n,
+                    run=max(group, 1),
+                    cycle=columns,
+                ),
+            ),
         )
+        return (work,)
 
     def reference(self, inputs: _Inputs, problem: Problem) -> Any:  # noqa: ARG002  # the interface's arguments
         """(B, M, N), float64."""

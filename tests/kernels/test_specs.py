@@ -118,21 +118,39 @@ def test_fmha_work_counts_the_key_tiles_that_hold_an_unmasked_pair(causal, seq_q
     tile_m, tile_n = tiles
     problem = {"batch": 2, "heads": 3, "kv_heads": 1, "seq_q": seq_q, "seq_kv": seq_kv, "head_dim": 64, "dtype": "fp16"}
     problem |= {"q_offset": q_offset, "causal": causal}
-    work = FMHA.work(problem, {**defaults("fmha"), "tile_m": tile_m, "tile_n": tile_n})
+    orders = [
+        dict(zip(("heavy_first", "heads_fastest"), order, strict=True)) for order in product((False, True), repeat=2)
+    ]
+    works = [
+        FMHA.work(problem, {**defaults("fmha"), "tile_m": tile_m, "tile_n": tile_n, **order})[0] for order in orders
+    ]
     count = 0
     for x, j in product(range(0, seq_q, tile_m), range(0, seq_kv, tile_n)):
         last_row = x + tile_m - 1  # a query tile is computed whole, its rows past the end too
         count += not causal or last_row + q_offset >= j
-    assert sum(number * iterations for number, iterations in work.iterations) == 6 * count
-    assert sum(number for number, _ in work.iterations) == work.ctas == 6 * -(-seq_q // tile_m)
+    assert [work.passes for work in works] == [6 * count] * 4
+    assert [work.ctas for work in works] == [6 * -(-seq_q // tile_m)] * 4
+
+
+def test_fmha_work_is_in_launch_order():
+    """Two heads of three query tiles with 1, 2 and 3 key tiles: head after head, or all heads of a query tile."""
+    problem = {"batch": 1, "heads": 2, "kv_heads": 1, "seq_q": 192, "seq_kv": 192, "q_offset": 0, "head_dim": 64}
+    problem |= {"causal": True, "dtype": "fp16"}
+
+    def order(**changes):
+        (work,) = FMHA.work(problem, {**defaults("fmha"), **changes})
+        return work.repeats, work.iterations, work.operands[0].run
+
+    assert order(heavy_first=False) == (2, ((1, 1), (1, 2), (1, 3)), 6)
+    assert order(heavy_first=True) == (2, ((1, 3), (1, 2), (1, 1)), 6)
+    assert order(heavy_first=True, heads_fastest=True) == (1, ((2, 3), (2, 2), (2, 1)), 2)
 
 
 def test_matmul_work_counts_every_product_once_when_tiles_divide_the_problem():
     """FLOPs of all CTAs together are the op's own formula."""
     problem = {"batch": 3, "m": 256, "n": 512, "k": 128, "dtype": "bf16"}
-    work = spec("matmul").work(problem, defaults("matmul"))
-    done = sum(n * i for n, i in work.iterations) * work.tensor_flops_per_iteration
-    assert done == 2 * 3 * 256 * 512 * 128
+    (work,) = spec("matmul").work(problem, defaults("matmul"))
+    assert work.passes * work.tensor_flops_per_iteration == 2 * 3 * 256 * 512 * 128
     assert work.global_bytes == 2 * 3 * (256 * 128 + 128 * 512 + 256 * 512)
 
 
@@ -176,8 +194,7 @@ def test_attention_work_counts_every_product_once_when_tiles_divide_the_problem(
     """FLOPs of all CTAs together are the op's own formula of unmasked attention, and so are the bytes but for S and P."""
     node = load(OPS.parent).ops[op]
     problem = complete(node, {**first_problem(op), **({"causal": False} if "causal" in node.problem else {})})
-    work = spec(op).work(problem, defaults(op))
-    done = sum(number * iterations for number, iterations in work.iterations) * work.tensor_flops_per_iteration
-    assert done == parse(node.flops["useful"].expression).evaluate(problem)
+    (work,) = spec(op).work(problem, defaults(op))
+    assert work.passes * work.tensor_flops_per_iteration == parse(node.flops["useful"].expression).evaluate(problem)
     extra = {"naive-attention": 8 * 16 * 1024 * 1024 * (4 * 4 + 2 * 2)}.get(op, 0)
     assert work.global_bytes == parse(node.bytes.expression).evaluate(problem) + extra

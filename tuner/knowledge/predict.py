@@ -4,21 +4,23 @@ One pass of the hot loop keeps each unit of the SM busy for some clocks (`Terms`
 in between. The warps of the CTAs that fit share the units: one warp alone takes the sum, very many are limited by the
 busiest unit, and what lies between is mean value analysis of a closed queueing network, exact for units that serve
 whoever comes. Operands come meanwhile, ahead of the warps: they lengthen a pass only where L2, shared memory or the
-stages that wait for them are slower than all that. The grid is dealt out to the SMs, the heaviest CTAs first. A
-predicted time is for ranking; it is never a measurement and never called `time`.
+stages that wait for them are slower than all that. The grid is dealt out to the SMs in launch order (`dealing`), and
+what neighbouring CTAs read together is read from device memory once, as far as L2 holds it (`traffic`). A predicted
+time is for ranking; it is never a measurement and never called `time`.
 
 Source: Reiser and Lavenberg, Mean-Value Analysis of Closed Multichain Queuing Networks, Journal of the ACM 27 (1980).
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from spak.kernels.interface import Work
 from spak.kg.model.base import Scalar
 from spak.tuner.errors import TunerError
+from spak.tuner.knowledge import dealing
+from spak.tuner.knowledge.traffic import device_bytes
 
 WARP_THREADS = 32
 """Source: CUDA C++ Programming Guide, Hardware Multithreading."""
@@ -52,8 +54,8 @@ SHUFFLE_LATENCY = 23
 SMEM_LATENCY = 29
 """Source: Luo et al. (2024), shared memory latency."""
 
-ROW_SHUFFLES = 4
-"""Dependent shuffles of one softmax pass: a row lies in four threads, so a maximum and a sum take two each.
+ROW_SHUFFLES = 2
+"""Dependent shuffles of one maximum or sum over a row, which lies in four threads.
 
 Source: PTX ISA, mma.m16n8k16 accumulator layout.
 """
@@ -77,8 +79,8 @@ Source: the code tileiras 13.4 makes of the matmul kernel for sm_90: a stage is 
 HELD_BETWEEN = 0.5
 """The same where a softmax lies between two products: each operand is taken during its own product, half of the two."""
 
-EXACT_DEALING = 50_000
-"""CTAs up to which the dealing is done one by one; beyond, an SM has so many that the average is within 1 %."""
+HELD_THROUGHOUT = 1.0
+"""The same where the first product of a pass and the last take the same operands."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class PredictedMachine:
     smem_bytes_per_sm_clock: float
     smem_per_sm: float
     smem_reserved_per_cta: float
+    l2_bytes: float
     bandwidth_gb_per_s: float
 
     @classmethod
@@ -144,26 +147,45 @@ class Terms:
         return self.tensor, self.mufu, self.issue, self.l1, self.l2
 
 
-def predict_us(work: Work, features: Mapping[str, float], machine: PredictedMachine) -> float:
-    """Microseconds of one launch.
+def predict_us(works: Sequence[Work], features: Mapping[str, float], machine: PredictedMachine) -> float:
+    """Microseconds of all launches, one after the other.
 
     Args:
-        work: Counts of the launch.
-        features: Compiled features with `ctas_per_sm` of at least 1; without `loop_*` the instruction terms are zero.
+        works: Counts of each launch.
+        features: Compiled features with `ctas_per_sm` of at least 1; without `loop_*` the instruction terms are zero. Those
+            of a function other than the first have its name and a dot before theirs.
         machine: Hardware facts.
     """
+    return sum(launch_us(work, features_of(work.function, features), machine) for work in works)
+
+
+def features_of(function: str, features: Mapping[str, float]) -> Mapping[str, float]:
+    """The features of one compiled function of several; empty if none were kept because nothing in it loops."""
+    if not function:
+        return features
+    start = f"{function}."
+    return {name.removeprefix(start): value for name, value in features.items() if name.startswith(start)}
+
+
+def launch_us(work: Work, features: Mapping[str, float], machine: PredictedMachine) -> float:
+    """Microseconds of one launch; without features, those of its traffic with device memory."""
+    if not features:
+        return EDGE_LATENCY / (machine.boost_clock_ghz * 1e3) + work.global_bytes / (machine.bandwidth_gb_per_s * 1e3)
     work = _of_one_cta(work)
-    ctas = max(1, min(int(features["ctas_per_sm"]), -(-work.ctas // machine.num_sms)))
-    terms = terms_of(work, features, machine, resident=ctas)
-    per_pass = clocks_per_pass(terms, ctas)
+    passes = dealing.in_order(work.iterations, work.repeats)
+    passes, tiles = dealing.walked(passes, walkers(work, machine) if work.walkers_per_sm else len(passes))
+    ctas = max(1, min(int(features["ctas_per_sm"]), -(-len(passes) // machine.num_sms)))
     edge = EDGE_LATENCY + work.loops * GLOBAL_LATENCY + work.outside_bytes / L2_BYTES_PER_SM_CLOCK
-    per_cta = edge / ctas  # hidden by the other CTAs
-    heaviest = max(passes for _, passes in work.iterations)
-    busy = max(
-        _heaviest_sm(work.iterations, machine.num_sms, per_pass, per_cta),
-        heaviest * clocks_per_pass(terms, 1) + edge,
-    )
-    return max(busy / (machine.boost_clock_ghz * 1e3), work.global_bytes / (machine.bandwidth_gb_per_s * 1e3))
+    pace = dealing.Pace(edge, periods(terms_of(work, features, machine, resident=ctas), ctas))
+    busy = dealing.clocks(passes, tiles, machine.num_sms, pace)
+    moved = device_bytes(work, ctas * machine.num_sms, machine.l2_bytes)
+    return max(busy / (machine.boost_clock_ghz * 1e3), moved / (machine.bandwidth_gb_per_s * 1e3))
+
+
+def walkers(work: Work, machine: PredictedMachine) -> int:
+    """CTAs of a persistent grid: as many as were asked for on each SM, whole clusters, and no more than tiles."""
+    whole = int(work.walkers_per_sm * machine.num_sms) // work.cluster * work.cluster
+    return max(1, min(whole, work.ctas))
 
 
 def _of_one_cta(work: Work) -> Work:
@@ -173,32 +195,40 @@ def _of_one_cta(work: Work) -> Work:
     parts = work.cluster
     return replace(
         work,
-        ctas=work.ctas * parts,
         iterations=tuple((count * parts, passes) for count, passes in work.iterations),
         tensor_flops_per_iteration=work.tensor_flops_per_iteration / parts,
         exp2_per_iteration=work.exp2_per_iteration / parts,
         fp32_per_iteration=work.fp32_per_iteration / parts,
         smem_bytes_per_iteration=work.smem_bytes_per_iteration / parts,
+        added_bytes_per_iteration=work.added_bytes_per_iteration / parts,
         outside_bytes=work.outside_bytes / parts,
     )
 
 
 def clocks_per_pass(terms: Terms, ctas: int) -> float:
-    """Clocks between the ends of two passes on one SM when `ctas` CTAs share it.
+    """Clocks between the ends of two passes on one SM when `ctas` CTAs share it."""
+    return periods(terms, ctas)[-1]
+
+
+def periods(terms: Terms, ctas: int) -> tuple[float, ...]:
+    """The same for 1, 2, ... `ctas` CTAs.
 
     Mean value analysis of one sub-partition: its share of each term is the service a pass needs from a unit, its warps
     are the customers. The operands' clocks are a bound of their own, for they come while the warps work.
     """
-    customers = max(1, round(ctas * terms.warps / SUB_PARTITIONS))
+    customers = [max(1, round(present * terms.warps / SUB_PARTITIONS)) for present in range(1, ctas + 1)]
     share = SUB_PARTITIONS / max(terms.warps, SUB_PARTITIONS)
     demands = [term * share for term in terms.units]
     queues = [0.0] * len(demands)
-    period = 0.0
-    for present in range(1, customers + 1):
+    found = []
+    for present in range(1, customers[-1] + 1):
         waits = [demand * (1 + queue) for demand, queue in zip(demands, queues, strict=True)]
         period = (sum(waits) + terms.wait) / present
         queues = [wait / period for wait in waits]
-    return max(period * max(terms.warps, SUB_PARTITIONS) / SUB_PARTITIONS, terms.supply, terms.turn / ctas)
+        found.append(period / share)
+    return tuple(
+        max(found[count - 1], terms.supply, terms.turn / present) for present, count in enumerate(customers, start=1)
+    )
 
 
 def terms_of(work: Work, features: Mapping[str, float], machine: PredictedMachine, *, resident: int) -> Terms:
@@ -209,6 +239,7 @@ def terms_of(work: Work, features: Mapping[str, float], machine: PredictedMachin
     spilled = features.get("loop_spill_bytes", 0.0) * WARP_THREADS * warps
     missed = spilled * _miss_share(features, machine, resident)
     staged = work.smem_bytes_per_iteration
+    moved = staged + work.added_bytes_per_iteration
     return Terms(
         tensor=max(tensor, read / machine.smem_bytes_per_sm_clock),
         mufu=work.exp2_per_iteration / machine.mufu_per_sm_clock,
@@ -221,7 +252,7 @@ def terms_of(work: Work, features: Mapping[str, float], machine: PredictedMachin
         wait=_dependent_latency(work),
         warps=warps,
         supply=max(
-            (staged + missed) / L2_BYTES_PER_SM_CLOCK, (staged + read + spilled) / machine.smem_bytes_per_sm_clock
+            (moved + missed) / L2_BYTES_PER_SM_CLOCK, (moved + read + spilled) / machine.smem_bytes_per_sm_clock
         ),
         turn=_turn(work, features, tensor),
     )
@@ -237,7 +268,9 @@ def _turn(work: Work, features: Mapping[str, float], tensor: float) -> float:
     if not staged:
         return 0.0
     stages = max((features["smem_bytes"] - work.outside_bytes) / staged, 1.0)
-    held = HELD_BETWEEN if work.exp2_per_iteration else HELD_PASSES
+    held = HELD_BETWEEN if work.chained_products > 1 else HELD_PASSES
+    if work.operands_serve_all:
+        held = HELD_THROUGHOUT
     return (GLOBAL_LATENCY + staged / L2_BYTES_PER_SM_CLOCK + held * tensor) / stages
 
 
@@ -263,24 +296,7 @@ def _miss_share(features: Mapping[str, float], machine: PredictedMachine, reside
 
 def _dependent_latency(work: Work) -> float:
     """Clocks in which one warp has nothing to do but wait for its own results, or its cluster's, once a pass."""
-    latency = SMEM_LATENCY + (TENSOR_LATENCY if work.tensor_flops_per_iteration else 0)
-    if work.exp2_per_iteration:  # softmax between two products: its rows are reduced, and the second product waits
-        latency += TENSOR_LATENCY + ROW_SHUFFLES * SHUFFLE_LATENCY
+    latency = SMEM_LATENCY + work.row_reductions * ROW_SHUFFLES * SHUFFLE_LATENCY
+    if work.tensor_flops_per_iteration:
+        latency += work.chained_products * TENSOR_LATENCY
     return latency + (CLUSTER_LATENCY if work.cluster > 1 else 0)
-
-
-def _heaviest_sm(kinds: Sequence[tuple[int, int]], num_sms: int, per_pass: float, per_cta: float) -> float:
-    """Clocks of the SM that finishes last when each next CTA goes to the SM with the least to do."""
-    if sum(count for count, _ in kinds) > EXACT_DEALING:
-        return sum(count * (passes * per_pass + per_cta) for count, passes in kinds) / num_sms
-    loads = [0.0] * num_sms
-    for count, passes in kinds:
-        rounds, rest = divmod(count, num_sms)
-        cost = passes * per_pass + per_cta
-        if rounds and max(loads) == min(loads):  # even so far, so whole rounds stay even
-            loads = [load + rounds * cost for load in loads]
-            count = rest  # noqa: PLW2901
-        heapq.heapify(loads)
-        for _ in range(count):
-            heapq.heapreplace(loads, loads[0] + cost)
-    return max(loads)

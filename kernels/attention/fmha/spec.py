@@ -105,14 +105,20 @@ class FmhaSpec(AttentionSpec):
             return shape.pairs, query_tiles, 1
         return (1, shape.pairs, query_tiles) if configuration["heads_fastest"] else (1, query_tiles, shape.pairs)
 
-    def work(self, problem: Problem, configuration: Configuration) -> Work:
-        """Counts of one launch."""
-        shape = Shape.of(problem)
-        return replace(
-            online_work(shape, configuration, fp32_per_score=4),
-            loops=2 if shape.causal and configuration["masked_tiles"] == "after" else 1,
-            cluster=int(configuration["num_ctas"]),
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
+        """Counts of the launch; what is computed again after an overflow is not foreseen."""
+        shape, c = Shape.of(problem), configuration
+        order = {name: bool(c[name]) for name in ("heavy_first", "heads_fastest")}
+        work = replace(
+            online_work(shape, c, fp32_per_score=4, **order),
+            loops=2
+            if shape.causal and c["masked_tiles"] == "after"
+            else 1,  # unsplit too: the compiler splits the loop
+            row_reductions=int(bool(c["running_max"])) + int(c["sum_lanes"] == 1),
+            cluster=int(c["num_ctas"]),
+            walkers_per_sm=float(c["occupancy"]) if c["persistent"] else 0.0,
         )
+        return (work,)
 
 
 SPEC = FmhaSpec()

@@ -24,9 +24,9 @@ class FusedSpec(AttentionSpec):
         grid = (ceil_div(shape.seq_q, tile_m), shape.pairs, 1)
         return (Call("fused_kernel", grid, arrays, (shape.head_dim**-0.5,), (tile_m, tile_n, shape.tile_d)),)
 
-    def work(self, problem: Problem, configuration: Configuration) -> Work:
-        """Counts of one launch."""
-        return online_work(Shape.of(problem), configuration, fp32_per_score=5)
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
+        """Counts of the launch."""
+        return (online_work(Shape.of(problem), configuration, fp32_per_score=5),)
 
 
 SPEC = FusedSpec()

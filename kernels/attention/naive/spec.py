@@ -44,22 +44,24 @@ class NaiveSpec(AttentionSpec):
             ),
         )
 
-    def work(self, problem: Problem, configuration: Configuration) -> Work:
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
         """Counts of the three launches together, as if one CTA walked the keys of a query tile; nothing is skipped."""
         shape = Shape.of(problem)
         tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
         ctas = ceil_div(shape.seq_q, tile_m) * shape.pairs
         scores = float(shape.pairs * shape.seq_q * shape.seq_kv)
         area = float(tile_m * tile_n)
-        return Work(
-            ctas=ctas,
+        together = Work(
             iterations=((ctas, ceil_div(shape.seq_kv, tile_n)),),
             tensor_flops_per_iteration=4.0 * area * shape.tile_d,
             exp2_per_iteration=2.0 * area,
             fp32_per_iteration=6.0 * area,
             smem_bytes_per_iteration=2.0 * (tile_m + 2 * tile_n) * shape.tile_d + 2.0 * area,
+            chained_products=2,
+            row_reductions=2,
             global_bytes=shape.min_bytes + scores * (4 + 4 * SOFTMAX_PASSES + 2 + 2),
         )
+        return (together,)
 
 
 SPEC = NaiveSpec()

@@ -13,16 +13,16 @@ from spak.kernels.interface import Work
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.errors import TunerError
-from spak.tuner.knowledge import predict as model
-from spak.tuner.knowledge.predict import PredictedMachine, Terms, clocks_per_pass, predict_us, terms_of
+from spak.tuner.knowledge.predict import PredictedMachine, Terms, clocks_per_pass, launch_us, predict_us, terms_of
 
 LAWS = load(Path(__file__).parents[3] / "laws")
 RTX5070 = PredictedMachine.of(hardware_facts(LAWS, "rtx5070"))
 H200 = PredictedMachine.of(hardware_facts(LAWS, "h200"))
 
 WORK = Work(
-    ctas=2048,
     iterations=tuple((128, 16 - i) for i in range(16)),
+    chained_products=2,
+    row_reductions=2,
     tensor_flops_per_iteration=4.0 * 64 * 64 * 64,
     exp2_per_iteration=64.0 * 64,
     fp32_per_iteration=6.0 * 64 * 64,
@@ -47,7 +47,7 @@ def test_no_prediction_beats_the_hardware(machine):
     """The time is never below the products at peak, nor below the traffic at full bandwidth."""
     passes = sum(count * passes for count, passes in WORK.iterations)
     peak = machine.num_sms * machine.tensor_flops_per_sm_clock * machine.boost_clock_ghz * 1e3  # FLOPs a microsecond
-    predicted = predict_us(WORK, FEATURES, machine)
+    predicted = launch_us(WORK, FEATURES, machine)
     assert predicted > passes * WORK.tensor_flops_per_iteration / peak
     assert predicted > WORK.global_bytes / (machine.bandwidth_gb_per_s * 1e3)
 
@@ -63,7 +63,7 @@ def test_no_prediction_beats_the_hardware(machine):
 )
 def test_what_costs_more_takes_longer(worse):
     """Spill traffic, instructions, shared memory and fewer CTAs on an SM each lengthen the prediction."""
-    assert predict_us(WORK, {**FEATURES, **worse}, H200) > predict_us(WORK, FEATURES, H200)
+    assert launch_us(WORK, {**FEATURES, **worse}, H200) > launch_us(WORK, FEATURES, H200)
 
 
 def test_spills_that_leave_l1_cost_more_than_those_that_stay():
@@ -84,7 +84,7 @@ def test_operands_come_meanwhile():
 
 def test_more_stages_hide_more_of_the_latency():
     """Shared memory beyond the tile kept outside the loop is stages of operands; few of them make a pass wait."""
-    product = replace(WORK, exp2_per_iteration=0.0, outside_bytes=16384.0)
+    product = replace(WORK, chained_products=1, outside_bytes=16384.0)
     shallow = {**FEATURES, "smem_bytes": 16384 + 2 * WORK.smem_bytes_per_iteration}
     deep = {**FEATURES, "smem_bytes": 16384 + 8 * WORK.smem_bytes_per_iteration}
     slow, fast = (terms_of(product, f, H200, resident=1) for f in (shallow, deep))
@@ -95,8 +95,8 @@ def test_more_stages_hide_more_of_the_latency():
 
 def test_a_second_loop_waits_for_its_first_load():
     """A CTA that splits its iterations over two loops takes longer, and so does one that moves a larger tile."""
-    assert predict_us(replace(WORK, loops=2), FEATURES, H200) > predict_us(WORK, FEATURES, H200)
-    assert predict_us(replace(WORK, outside_bytes=65536.0), FEATURES, H200) > predict_us(WORK, FEATURES, H200)
+    assert launch_us(replace(WORK, loops=2), FEATURES, H200) > launch_us(WORK, FEATURES, H200)
+    assert launch_us(replace(WORK, outside_bytes=65536.0), FEATURES, H200) > launch_us(WORK, FEATURES, H200)
 
 
 def test_a_cluster_is_no_faster_than_its_parts():
@@ -105,14 +105,13 @@ def test_a_cluster_is_no_faster_than_its_parts():
     of_two = replace(WORK, cluster=2)
     parts = replace(
         WORK,
-        ctas=2 * WORK.ctas,
         iterations=tuple((2 * count, passes) for count, passes in WORK.iterations),
         tensor_flops_per_iteration=WORK.tensor_flops_per_iteration / 2,
         exp2_per_iteration=WORK.exp2_per_iteration / 2,
         fp32_per_iteration=WORK.fp32_per_iteration / 2,
         smem_bytes_per_iteration=WORK.smem_bytes_per_iteration / 2,
     )
-    assert predict_us(of_two, half, H200) > predict_us(parts, half, H200)
+    assert launch_us(of_two, half, H200) > launch_us(parts, half, H200)
 
 
 def test_warps_are_counted_from_the_products():
@@ -143,22 +142,58 @@ def test_more_ctas_never_slow_a_pass_down(units, wait, warps, ctas):
 
 
 def test_a_grid_is_dealt_out_to_the_sms():
-    """One CTA more than there are SMs makes one SM work twice; a long grid is dealt by its average."""
-    one = replace(WORK, ctas=48, iterations=((48, 100),))
-    more = replace(WORK, ctas=49, iterations=((49, 100),))
+    """One CTA more than there are SMs makes one SM work twice."""
+    one = replace(WORK, iterations=((48, 100),))
+    more = replace(WORK, iterations=((49, 100),))
     alone = {**FEATURES, "ctas_per_sm": 1}
-    assert predict_us(more, alone, RTX5070) == pytest.approx(2 * predict_us(one, alone, RTX5070), rel=0.1)
-    exact = replace(WORK, ctas=49_920, iterations=((49_920, 10),))
-    average = replace(WORK, ctas=50_016, iterations=((50_016, 10),))
-    assert exact.ctas < model.EXACT_DEALING < average.ctas
-    ratio = predict_us(average, FEATURES, RTX5070) / predict_us(exact, FEATURES, RTX5070)
-    assert ratio == pytest.approx(50_016 / 49_920, rel=0.01)
+    assert launch_us(more, alone, RTX5070) == pytest.approx(2 * launch_us(one, alone, RTX5070), rel=0.1)
 
 
 def test_a_launch_takes_at_least_its_heaviest_cta():
     """A grid of few CTAs with one very long one waits for that one."""
-    few = replace(WORK, ctas=2, iterations=((1, 10_000), (1, 1)))
-    assert predict_us(few, FEATURES, H200) > 10_000 * 100 / (H200.boost_clock_ghz * 1e3)
+    few = replace(WORK, iterations=((1, 10_000), (1, 1)))
+    assert launch_us(few, FEATURES, H200) > 10_000 * 100 / (H200.boost_clock_ghz * 1e3)
+
+
+def test_launches_follow_one_another():
+    """Two launches take the sum, each by the features of its own function; one without products moves its bytes."""
+    second = replace(WORK, function="second")
+    slower = {**FEATURES, "loop_instructions": 4000}
+    features = {**FEATURES, **{f"second.{name}": value for name, value in slower.items()}}
+    parts = launch_us(WORK, FEATURES, H200) + launch_us(WORK, slower, H200)
+    assert predict_us((WORK, second), features, H200) == pytest.approx(parts)
+    copy = replace(WORK, function="copy", global_bytes=4.8e9)  # H200: 4,800 GB/s
+    assert predict_us((copy,), features, H200) == pytest.approx(1000, abs=1)
+
+
+def test_what_is_added_in_memory_travels_through_l2():
+    """Sums of a pass share L2's bandwidth with the operands: 47,407 bytes are 1,000 clocks at 5,120 / 108 a clock."""
+    plain, adding = (replace(WORK, smem_bytes_per_iteration=0.0, added_bytes_per_iteration=n) for n in (0.0, 47_407.0))
+    assert terms_of(plain, FEATURES, H200, resident=1).supply < 1000
+    assert terms_of(adding, FEATURES, H200, resident=1).supply == pytest.approx(1000, rel=1e-3)
+
+
+def test_rows_that_threads_agree_on_and_products_that_wait_lengthen_a_pass():
+    """29 clocks of shared memory, 33 for each product of the chain, two shuffles of 23 for each reduction."""
+    assert terms_of(WORK, FEATURES, H200, resident=1).wait == 29 + 2 * 33 + 2 * 2 * 23
+    assert terms_of(replace(WORK, row_reductions=0), FEATURES, H200, resident=1).wait == 29 + 2 * 33
+
+
+def test_the_order_of_a_grid_counts():
+    """Heavy CTAs first end together; light ones first, or one head after the other, leave SMs idle at the end."""
+    first, last = WORK, replace(WORK, iterations=WORK.iterations[::-1])
+    turns = replace(WORK, iterations=tuple((1, 16 - i) for i in range(16)), repeats=128)
+    assert first.passes == last.passes == turns.passes
+    heavy, light, repeated = (launch_us(work, FEATURES, H200) for work in (first, last, turns))
+    assert heavy < min(light, repeated)
+
+
+def test_a_persistent_grid_may_give_one_walker_all_that_is_heavy():
+    """132 walkers are a multiple of 12 query tiles: each meets the same query tile of every head, one always the heaviest."""
+    turns = replace(WORK, iterations=tuple((1, 12 - i) for i in range(12)), repeats=132)
+    features = {**FEATURES, "ctas_per_sm": 1}
+    dealt, walked = (launch_us(replace(turns, walkers_per_sm=n), features, H200) for n in (0.0, 1.0))
+    assert walked > 1.5 * dealt
 
 
 def test_a_machine_without_facts_is_not_guessed():

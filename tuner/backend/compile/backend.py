@@ -11,7 +11,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Measurement, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.cache import CompileCache, Identity
-from spak.tuner.backend.compile.features import UNITS, resident_features
+from spak.tuner.backend.compile.features import resident_features, unit_of
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
@@ -121,13 +121,13 @@ class CompileBackend(Backend):
     def _trial(self, request: Request, compiled: Compiled) -> Trial:
         measurements: list[Measurement] = []
         features, invalidity, failure = self._features(compiled), compiled.invalidity, compiled.failure
-        if features is not None and features["ctas_per_sm"] < 1:
+        if features is not None and not all_fit(features):
             invalidity, failure = "runtime", Failure(type="DoesNotFit", message=_too_large(features))
         elif features is not None:
             predicted = self._predicted(request, features)
             measurements.append(Measurement(name="predicted_time", value=predicted, unit="us"))
         for name, value in (features or {}).items():
-            measurements.append(Measurement(name=name, value=value, unit=UNITS.get(name, "1")))
+            measurements.append(Measurement(name=name, value=value, unit=unit_of(name)))
         return request.trial(
             invalidity=invalidity,
             failure=failure,
@@ -136,8 +136,13 @@ class CompileBackend(Backend):
         )
 
     def _predicted(self, request: Request, features: Mapping[str, float]) -> float:
-        work = self._target.spec.work(request.problem, request.configuration)
-        return predict_us(work, features, self._machine)
+        works = self._target.spec.work(request.problem, request.configuration)
+        return predict_us(works, features, self._machine)
+
+
+def all_fit(features: Mapping[str, float]) -> bool:
+    """Whether an SM holds at least one CTA of every function."""
+    return all(value >= 1 for name, value in features.items() if name.split(".")[-1] == "ctas_per_sm")
 
 
 def _too_large(features: Mapping[str, float]) -> str:

@@ -23,6 +23,11 @@ UNITS: Mapping[str, str] = {
 """Unit of each measurement that is not a plain number."""
 
 
+def unit_of(name: str) -> str:
+    """Unit of a measurement, of whichever function."""
+    return UNITS.get(name.rsplit(".", maxsplit=1)[-1], "1")
+
+
 def of_cubin(cubin: bytes, symbol: str) -> dict[str, float]:
     """`registers`, `spill_bytes` (a thread's stack), `threads`, and shared memory in bytes of a CTA.
 
@@ -60,9 +65,19 @@ def disassemble(cubin: bytes, nvdisasm: str, *, time_limit_s: float) -> str:
     return done.stdout
 
 
+def others(hot: Mapping[str, float], name: str) -> dict[str, float]:
+    """The features of a function beside the hot one, its name and a dot before each; none of one without products."""
+    return {f"{name}.{key}": value for key, value in hot.items()} if hot.get("loop_tensor_flops") else {}
+
+
 def resident_features(features: Mapping[str, float], limits: OccupancyLimits) -> dict[str, float]:
-    """`ctas_per_sm`, and `warp_occupancy`: resident warps of the most an SM holds (0 to 1)."""
-    registers, threads, smem_bytes = (int(features[name]) for name in ("registers", "threads", "smem_bytes"))
-    ctas = ctas_per_sm(registers, threads, smem_bytes, limits)
-    warps = -(-threads // WARP_THREADS)
-    return {"ctas_per_sm": ctas, "warp_occupancy": ctas * warps / limits.max_warps_per_sm}
+    """`ctas_per_sm`, and `warp_occupancy`: resident warps of the most an SM holds (0 to 1), for each function in `features`."""
+    found: dict[str, float] = {}
+    for start in (name.removesuffix("registers") for name in features if name.split(".")[-1] == "registers"):
+        registers, threads, smem_bytes = (
+            int(features[start + name]) for name in ("registers", "threads", "smem_bytes")
+        )
+        ctas = ctas_per_sm(registers, threads, smem_bytes, limits)
+        warps = -(-threads // WARP_THREADS)
+        found |= {f"{start}ctas_per_sm": ctas, f"{start}warp_occupancy": ctas * warps / limits.max_warps_per_sm}
+    return found

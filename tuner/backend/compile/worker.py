@@ -84,15 +84,20 @@ def _compile(setup: Setup, order: Order) -> Compiled:
         jobs = spec.compile_jobs(order.problem, order.configuration)
     except ValueError as error:
         return failed("constraints", type(error).__name__, str(error))
-    hot, *others = [_job(setup, job) for job in jobs]
-    symbol = jobs[0].symbol
-    found = features.of_cubin(hot, symbol)
-    with contextlib.suppress(CubinError):  # what cannot be disassembled only lacks the features of its hot loop
-        text = features.disassemble(hot, setup.nvdisasm, time_limit_s=setup.time_limit_s)
+    hot, *beside = [_features(setup, _job(setup, job), job.symbol) for job in jobs]
+    spill_bytes = max(one["spill_bytes"] for one in (hot, *beside))
+    for job, other in zip(jobs[1:], beside, strict=True):
+        hot |= features.others(other, job.symbol)
+    return Compiled(features={**hot, "spill_bytes": spill_bytes})
+
+
+def _features(setup: Setup, cubin: bytes, symbol: str) -> dict[str, float]:
+    """Of one function; what cannot be disassembled only lacks the features of its hot loop."""
+    found = features.of_cubin(cubin, symbol)
+    with contextlib.suppress(CubinError):
+        text = features.disassemble(cubin, setup.nvdisasm, time_limit_s=setup.time_limit_s)
         found |= of_disassembly(text, symbol)
-    for job, other in zip(jobs[1:], others, strict=True):
-        found["spill_bytes"] = max(found["spill_bytes"], features.of_cubin(other, job.symbol)["spill_bytes"])
-    return Compiled(features=found)
+    return found
 
 
 def _job(setup: Setup, job: Any) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
-from spak.tuner.backend.compile.features import UNITS
+from spak.tuner.backend.compile.features import unit_of
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
@@ -171,7 +171,7 @@ class GpuBackend(Backend):
     def _trial(
         self, request: Request, code: CompiledFunctions, outcome: ContestantOutcome, features: Mapping[str, float]
     ) -> Trial:
-        measurements = [Measurement(name=n, value=v, unit=UNITS.get(n, "1")) for n, v in sorted(features.items())]
+        measurements = [Measurement(name=n, value=v, unit=unit_of(n)) for n, v in sorted(features.items())]
         if outcome.error is not None:
             measurements.append(Measurement(name="relative_error", value=outcome.error))
         runtimes: tuple[float, ...] = ()

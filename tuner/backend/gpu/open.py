@@ -10,7 +10,7 @@ from pathlib import Path
 from spak.kg.model.base import Scalar
 from spak.tuner.backend.compile.backend import TIME_LIMIT_S
 from spak.tuner.backend.compile.cubin import CubinError
-from spak.tuner.backend.compile.features import disassemble, of_cubin, resident_features
+from spak.tuner.backend.compile.features import disassemble, of_cubin, others, resident_features
 from spak.tuner.backend.compile.occupancy import OccupancyLimits as SmLimits
 from spak.tuner.backend.compile.sass import of_disassembly
 from spak.tuner.backend.compile.toolchain import CompilerMissingError, find_toolchain
@@ -39,21 +39,29 @@ def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
         facts: Hardware facts without `hw.`.
     """
     store, limits = CubinStore(cubins), SmLimits.of(facts)
-    loops: dict[str, dict[str, float]] = {}  # problem sizes share their code
+    seen: dict[str, dict[str, float]] = {}  # problem sizes share their code
 
     def inspect(code: CompiledFunctions) -> Mapping[str, float]:
-        cubins = [cubin for key in code.keys if (cubin := store.get(key)) is not None]
+        cubins = {key: cubin for key in code.keys if (cubin := store.get(key)) is not None}
         if not cubins:
             return {}
-        all_features = [of_cubin(cubin.code, cubin.symbol) for cubin in cubins]
-        spill_bytes = max(features["spill_bytes"] for features in all_features)
-        hot = {name: all_features[0][name] for name in ("registers", "smem_bytes", "threads")}
-        fits = resident_features(hot, limits)["ctas_per_sm"]
-        if code.keys[0] not in loops:
-            loops[code.keys[0]] = hot_loop(cubins[0])
-        return {**hot, "spill_bytes": spill_bytes, "ctas_per_sm": fits, **loops[code.keys[0]]}
+        for key in cubins.keys() - seen.keys():
+            seen[key] = one_function(cubins[key], limits)
+        hot, *beside = cubins
+        found = {**seen[hot], "spill_bytes": max(seen[key]["spill_bytes"] for key in cubins)}
+        for key in beside:
+            found |= others(seen[key], cubins[key].symbol)
+        return found
 
     return inspect
+
+
+def one_function(cubin: Cubin, limits: SmLimits) -> dict[str, float]:
+    """What is kept of a compiled function, and how many CTAs of it fit on an SM."""
+    features = of_cubin(cubin.code, cubin.symbol)
+    kept = {name: features[name] for name in ("registers", "smem_bytes", "threads", "spill_bytes")}
+    fits = resident_features(kept, limits)["ctas_per_sm"]
+    return {**kept, "ctas_per_sm": fits, **hot_loop(cubin)}
 
 
 def hot_loop(cubin: Cubin) -> dict[str, float]:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
+from spak.tuner.backend.compile.backend import all_fit
 from spak.tuner.backend.compile.cubin import RESERVED_BYTES, CubinError, Resources, resources
-from spak.tuner.backend.compile.features import of_cubin, resident_features
+from spak.tuner.backend.compile.features import of_cubin, others, resident_features, unit_of
 from spak.tuner.backend.compile.occupancy import OccupancyLimits, ctas_per_sm
 from spak.tuner.backend.compile.sass import of_disassembly, parse_sass
 from spak.tuner.errors import TunerError
@@ -198,6 +199,20 @@ def test_resident_features(laws):
     limits = OccupancyLimits.of(hardware_facts(laws, "rtx5070"))
     found = resident_features({"registers": 128, "threads": 256, "smem_bytes": 1000}, limits)
     assert found == {"ctas_per_sm": 2, "warp_occupancy": 16 / 48}
+
+
+def test_functions_beside_the_hot_one_have_their_name_before_what_is_theirs(laws):
+    """128 registers of 256 threads fill half the registers of an SM; without products nothing is kept."""
+    limits = OccupancyLimits.of(hardware_facts(laws, "h200"))
+    second = {"registers": 128.0, "threads": 256.0, "smem_bytes": 0.0, "loop_tensor_flops": 1.0}
+    beside = others(second, "second")
+    assert set(beside) == {"second.registers", "second.threads", "second.smem_bytes", "second.loop_tensor_flops"}
+    found = resident_features({"registers": 255, "threads": 256, "smem_bytes": 0, **beside}, limits)
+    assert (found["ctas_per_sm"], found["second.ctas_per_sm"]) == (1, 2)
+    assert others({**second, "loop_tensor_flops": 0.0}, "second") == {}
+    assert all_fit(found)
+    assert not all_fit({**found, "second.ctas_per_sm": 0})
+    assert unit_of("second.loop_spill_bytes") == unit_of("loop_spill_bytes") == "bytes"
 
 
 def test_missing_facts_are_named():

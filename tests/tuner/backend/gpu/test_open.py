@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from spak.kernels.registry import spec
 from spak.tuner.backend.gpu.ahead import CompiledFunctions
 from spak.tuner.backend.gpu.backend import TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compile_into
@@ -37,6 +38,19 @@ def test_features_are_those_of_the_cubin_that_is_launched(tmp_path):
     assert features["threads"] == 128
     assert features["spill_bytes"] == 0
     assert features["ctas_per_sm"] >= 1
+
+
+@pytest.mark.compiler
+def test_a_second_function_with_products_has_features_of_its_own(tmp_path):
+    """Naive attention's launches: scores, softmax, product with V. The second multiplies nothing and keeps none."""
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+    problem = {"batch": 1, "heads": 1, "seq_q": 128, "seq_kv": 128, "head_dim": 64, "causal": False, "dtype": "fp16"}
+    jobs = spec("naive-attention").compile_jobs(problem, {"tile_m": 64, "tile_n": 64, "occupancy": 1, "num_ctas": 1})
+    keys = [compile_into(CubinStore(tmp_path), job, "sm_90", "source")[0] for job in jobs]
+    features = inspector(tmp_path, H200)(CompiledFunctions(tuple(keys)))
+    own = {name.partition(".")[2] for name in features if name.startswith("product_kernel.")}
+    assert own >= {"registers", "threads", "ctas_per_sm", *PREDICTING}
+    assert not any(name.startswith("softmax_kernel.") for name in features)
 
 
 def test_what_is_not_in_the_store_has_no_features(tmp_path):

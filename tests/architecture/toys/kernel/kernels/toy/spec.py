@@ -36,12 +36,11 @@ class ToySpec(CutileSpec):
         tile = int(configuration["tile"])
         return (Call("toy_kernel", (ceil_div(int(problem["size"]), tile), 1, 1), self.arrays(problem), (), (tile,)),)
 
-    def work(self, problem: Problem, configuration: Configuration) -> Work:
-        """Counts of one launch: no loop, so one iteration."""
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
+        """Counts of the launch: no loop, so one iteration."""
         size, tile = int(problem["size"]), int(configuration["tile"])
         ctas = ceil_div(size, tile)
-        return Work(
-            ctas=ctas,
+        work = Work(
             iterations=((ctas, 1),),
             tensor_flops_per_iteration=0.0,
             exp2_per_iteration=0.0,
@@ -49,6 +48,7 @@ class ToySpec(CutileSpec):
             smem_bytes_per_iteration=0.0,
             global_bytes=4.0 * size,
         )
+        return (work,)
 
     def reference(self, inputs: Inputs, problem: Problem) -> Any:
         """(N,), float64."""
