@@ -169,6 +169,19 @@ def gradient_errors(found: Sequence[Mapping[str, Any]]) -> list[str]:
     return table(["inputs", "contestant", "sizes", "dQ", "dK", "dV"], lines)
 
 
+def trained_scores(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Least to most over a trained model's layers, by training step and tile."""
+    lines = []
+    for step, tile_m, tile_n in dict.fromkeys((x["step"], x["tiles"]["tile_m"], x["tiles"]["tile_n"]) for x in layers):
+        those = [x for x in layers if (x["step"], x["tiles"]["tile_m"], x["tiles"]["tile_n"]) == (step, tile_m, tile_n)]
+        std = [x["std"] for x in those]
+        line = [str(step), f"{tile_m} x {tile_n}", str(len(those)), f"{min(std):.1f} to {max(std):.1f}"]
+        line += [spread([x["exceeding"][limit] for x in those]) for limit in ("16", "26")]
+        lines.append([*line, spread([x["raised"]["8"] for x in those])])
+    header = ["step", "tile", "layers", "standard deviation", "query tiles that rise by 2^16", "by 2^26"]
+    return table([*header, "key tiles that raise by 2^8"], lines)
+
+
 def machine(result: Mapping[str, Any]) -> list[str]:
     """How it was measured."""
     m = result["machine"]

@@ -116,6 +116,22 @@ def _inputs_parts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     ]
 
 
+def model_parts(result: Mapping[str, Any]) -> list[list[str]]:
+    """The scores that a trained model's attention sees."""
+    text, sizes, unseen = result["corpus"], result["sizes"], result["unseen_losses"]
+    steps = ", ".join(f"{loss:.2f} after {step} steps" for step, loss in unseen.items())
+    return [
+        ["## Scores of a trained model"],
+        [
+            f"A byte model of {sizes['layers']} layers, {sizes['heads']} heads, width {sizes['width']} and context {sizes['context']} (`python -m bench.attention_model`), bf16, batch {sizes['batch']}.",
+            f"Text: {text['bytes']} bytes, {text['text']}; SHA-256 {text['sha256'][:16]}.",
+            f"Loss on text that it has not seen, natural units: {steps}.",
+            "Least to most over its layers, of two sequences; a query tile rises by what its row of greatest growth does after its first key tile:",
+        ],
+        attention.trained_scores(result["layers"]),
+    ]
+
+
 def backward_parts(result: Mapping[str, Any] | None) -> list[list[str]]:
     """Attention backward, the deterministic mode, both passes, errors; nothing if it was not measured."""
     if result is None:
@@ -144,11 +160,13 @@ def backward_parts(result: Mapping[str, Any] | None) -> list[list[str]]:
 
 def page(results: Mapping[str, Mapping[str, Any] | None]) -> str:
     """The whole page, of results by name; the backward pass may be missing."""
-    forward, versions, matmul = (results[name] or {} for name in ("attention", "attention-versions", "matmul"))
+    names = ("attention", "attention-versions", "matmul", "attention-model")
+    forward, versions, matmul, model = (results[name] or {} for name in names)
     parts = [
         ["# Measured on an H200"],
         ["Written by `python -m bench.gpu_tables` from `bench/results/*.json`.", "Do not edit."],
         *forward_parts(forward),
+        *model_parts(model),
         *backward_parts(results.get("attention-backward")),
         ["## From naive to tuned"],
         ["One size, all versions interleaved; v1 has no mask, so it has no causal row."],
@@ -172,7 +190,7 @@ def recorded(name: str) -> Mapping[str, Any] | None:
 
 def main() -> int:
     """Write the page."""
-    names = ("attention", "attention-versions", "attention-backward", "matmul")
+    names = ("attention", "attention-versions", "attention-backward", "attention-model", "matmul")
     PAGE.write_text(page({name: recorded(name) for name in names}))
     print(PAGE.relative_to(ROOT))
     return 0

@@ -135,7 +135,7 @@ def recorded(name):
 
 @pytest.fixture
 def results():
-    return {name: recorded(name) for name in ("attention", "attention-versions", "matmul")}
+    return {name: recorded(name) for name in ("attention", "attention-versions", "attention-model", "matmul")}
 
 
 def test_the_deterministic_mode_is_told_beside_the_fast_one():
@@ -148,6 +148,17 @@ def test_the_largest_error_of_each_gradient_is_told_over_all_sizes():
     assert cells(lines, "sink") == [
         ["sink", "ours", "2", "2.0e-04", "5.0e-04", "3.0e-04"],
         ["sink", "fa4", "1", "1.0e-04", "1.0e-04", "1.0e-04"],
+    ]
+
+
+def test_scores_of_a_trained_model_are_told_from_least_to_most_layer():
+    def layer(step, std, over):
+        rates = {"exceeding": {"16": over, "26": 0.0}, "raised": {"8": over / 2}}
+        return {"step": step, "std": std, "tiles": {"tile_m": 64, "tile_n": 128}, **rates}
+
+    lines = tables.trained_scores([layer(0, 0.3, 0.0), layer(9, 1.0, 0.5), layer(9, 4.0, 0.25)])
+    assert cells(lines, "9") == [
+        ["9", "64 x 128", "2", "1.0 to 4.0", "25.0% to 50.0%", "0.0% to 0.0%", "12.5% to 25.0%"]
     ]
 
 
