@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# before NumPy and torch load: each worker has a core of its own, and threads of small products mostly wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # a shared machine stalls for longer than any example takes; a property is not about time
 settings.register_profile("steady", deadline=None, derandomize=True)  # a change fails or passes, whoever runs it
 settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)  # make fuzz

@@ -60,7 +60,8 @@ class Tree:
 
     def run(self, *words: str) -> str:
         """What a program of the copy prints, however it ends."""
-        environment = {**os.environ, "PYTHONPATH": f"{self.folder}/src", "XDG_CACHE_HOME": str(self.folder / "cache")}
+        uncounted = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environment = uncounted | {"PYTHONPATH": f"{self.folder}/src", "XDG_CACHE_HOME": str(self.folder / "cache")}
         done = subprocess.run(
             [sys.executable, *words], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )

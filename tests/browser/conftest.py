@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bench.generate_laws import generate
 from spak.kg.answers.view.document import view_document, view_json
 from spak.kg.answers.view.page import html
 from spak.kg.files.loader import load
+from tests.kg.small import ROOT, negative
 
 SHIPPED = Path(__file__).parents[2] / "laws"
 FLAGS = (
@@ -58,9 +58,7 @@ def shipped(written: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def thousands(written: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of 5,000 generated laws beside the shipped ones; without conflicts, which is another test's subject."""
-    root = tmp_path_factory.mktemp("many") / "laws"
-    generate(SHIPPED, root, 5000)
-    laws = load(root)
-    return written(laws, paths=laws.paths["law"], load_run=laws.run)
+def thousands(written: Callable[..., Path]) -> Path:
+    """The page of 5,000 laws, each with evidence; without conflicts, which is another test's subject."""
+    laws = [negative(f"generated-{number:06d}", avoid=f"tile_m == {number}") for number in range(5000)]
+    return written(ROOT.with_laws(*laws), paths={}, load_run={}.get)

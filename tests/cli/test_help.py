@@ -59,7 +59,7 @@ def test_help_shows_the_examples_and_fits_80_columns(program, name, capsys, monk
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = workplace.make(tmp_path_factory.mktemp("place"))
+    folder = workplace.make(tmp_path_factory.mktemp("place") / "work")
     workplace.t4_results(folder / "results.json")
     for name in ("base", "ours", "theirs"):
         (folder / f"{name}.yaml").write_text((folder / workplace.CHANGED).read_text())
@@ -68,13 +68,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("program", "line"), LINES, ids=[line for _, line in LINES])
-def test_examples_run(program, line, place, tmp_path, monkeypatch, capsys):
-    """Every example of every `--help`, in a copy of the shipped laws."""
+def test_examples_run(program, line, place, monkeypatch, capsys):
+    """Every example of every `--help`, in a copy of the shipped laws; a cache for all, as a person has."""
     if "--backend compile" in line:
         pytest.importorskip("cuda.tile", reason="needs the compiler: pip install 'spak[compile]'")
     monkeypatch.chdir(place)
     monkeypatch.delenv("KG_LAWS", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place.parent / "cache"))
     words = shlex.split(line)
     code = invoke(program, words[1:])
     out, err = capsys.readouterr()

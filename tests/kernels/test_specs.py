@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -23,6 +24,7 @@ OPS = Path(__file__).parents[2] / "laws" / "ops"
 SMALL_CORE = 300
 
 
+@cache
 def op_file(op: str) -> dict:
     return yaml.safe_load((OPS / f"{op}.yaml").read_text())
 

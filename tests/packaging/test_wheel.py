@@ -75,53 +75,64 @@ def pip(*words: object, cwd: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def unpacked_sdist(folder: Path) -> Path:
-    """The source archive, made as a publisher would make it, and unpacked."""
-    make = "import sys; from hatchling.build import build_sdist; print(build_sdist(sys.argv[1]))"
-    pip("install", "--quiet", "--target", folder / "backend", "hatchling>=1.27", cwd=folder)
-    done = call(sys.executable, "-c", make, folder, cwd=ROOT, PYTHONPATH=str(folder / "backend"))
-    assert done.returncode == 0, done.stderr
-    with tarfile.open(folder / done.stdout.split()[-1]) as archive:
+def unpacked(sdist: Path) -> Path:
+    """The folder that a source archive holds, unpacked beside it."""
+    with tarfile.open(sdist) as archive:
         assert not [entry.name for entry in archive if entry.issym() or entry.islnk()]
-        archive.extractall(folder, filter="data")
-    return next(folder.glob("spak-*/"))
+        archive.extractall(sdist.parent, filter="data")
+    return next(sdist.parent.glob("spak-*/"))
 
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
     """The wheel of this checkout, and the wheel made from its source archive."""
     folder = tmp_path_factory.mktemp("wheels")
-    sources = {"checkout": ROOT, "sdist": unpacked_sdist(folder)}
-    for name, source in sources.items():
-        pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder / name, source, cwd=folder)
-    return {name: next((folder / name).glob("spak-*.whl")) for name in sources}
+    pip("install", "--quiet", "--no-compile", "--target", folder / "backend", "hatchling>=1.27", cwd=folder)
+
+    def built(what: str, source: Path, name: str) -> Path:
+        """As pip asks the backend that pyproject.toml names."""
+        make = f"import sys; from hatchling.build import build_{what} as build; print(build(sys.argv[1]))"
+        done = call(sys.executable, "-c", make, folder / name, cwd=source, PYTHONPATH=str(folder / "backend"))
+        assert done.returncode == 0, done.stderr
+        return folder / name / done.stdout.split()[-1]
+
+    source = unpacked(built("sdist", ROOT, "source"))
+    return {"checkout": built("wheel", ROOT, "checkout"), "sdist": built("wheel", source, "sdist")}
 
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory):
-    """A folder with the wheels of Hugging Face's `kernels` and of all that it needs."""
+    """A folder with the wheel of Hugging Face's `kernels`, and one with all that it needs, installed."""
     folder = tmp_path_factory.mktemp("theirs")
     pip("download", "--quiet", "--dest", folder, "kernels", cwd=folder)
+    from_here = ("--no-index", "--find-links", folder, "kernels")
+    pip("install", "--quiet", "--no-compile", "--target", folder / "needs", *from_here, cwd=folder)
     return folder
 
 
-def environment(folder: Path, *installs: tuple[object, ...]) -> Path:
-    """The interpreter of a new environment with `installs` made one after the other; spak's own needs come from here."""
+def environment(folder: Path, *installs: tuple[object, ...], needs: tuple[Path, ...] = ()) -> Path:
+    """The interpreter of a new environment with `installs` made one after the other; spak's own needs come from here.
+
+    Args:
+        folder: Where.
+        installs: What to tell pip.
+        needs: Folders in which an import looks last.
+    """
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     for words in installs:
-        pip("--python", python, "install", "--quiet", *words, cwd=folder)
+        pip("--python", python, "install", "--quiet", "--no-compile", "--no-deps", *words, cwd=folder)
     site = next(folder.glob("lib/python*/site-packages"))
     import msgspec
 
-    (site / "needs.pth").write_text(f"{Path(msgspec.__file__).parents[1]}\n")
+    (site / "needs.pth").write_text("".join(f"{path}\n" for path in (Path(msgspec.__file__).parents[1], *needs)))
     return python
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, wheels):
     """The wheel and nothing else."""
-    return environment(tmp_path_factory.mktemp("alone") / "env", ("--no-deps", wheels["checkout"]))
+    return environment(tmp_path_factory.mktemp("alone") / "env", (wheels["checkout"],))
 
 
 def names(wheel: Path) -> set[str]:
@@ -157,9 +168,10 @@ def test_a_wheel_made_from_the_source_archive_is_the_same(wheels):
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_beside_the_kernels_package_of_hugging_face(first, wheels, theirs, tmp_path):
     """In either order of installation, and of import: `kernels` is theirs and `spak.kernels` ours."""
-    ours = ("--no-deps", wheels["checkout"])
+    ours = (wheels["checkout"],)
     other = ("--no-index", "--find-links", theirs, "kernels")
-    python = environment(tmp_path / "env", *((ours, other) if first == "ours" else (other, ours)))
+    installs = (ours, other) if first == "ours" else (other, ours)
+    python = environment(tmp_path / "env", *installs, needs=(theirs / "needs",))
     site = next((tmp_path / "env").resolve().glob("lib/python*/site-packages"))
     for order in ("kernels,spak.cli.tune", "spak.cli.tune,kernels"):
         done = call(python, "-c", OURS_AND_THEIRS, order, cwd=tmp_path)
