@@ -32,6 +32,9 @@ from spak.kg.model.run import Run
 from spak.tuner.learn.mining.candidates import Topic, mine
 from spak.tuner.learn.writeback import law_text
 
+MINED = "mined from the runs that suggest it, together; sweeps, which list no candidates"
+"""Origin of a law that `mine_into` writes."""
+
 
 def entries(law: Law, run: Run, facts: Mapping[str, Scalar], *, found: bool) -> Iterator[Evidence]:
     """What `run` says of `law`: an entry for each problem size measured, or one for all that were compiled."""
@@ -72,7 +75,7 @@ def mine_into(root: Laws, runs: Sequence[Run], arguments: argparse.Namespace) ->
     subject = replace(Topic.of(op, arguments.scope, found[0].id), toolchain=arguments.toolchain)
     for law in mine(from_runs(found), subject):
         judged = [entry for run in runs for entry in entries(law, run, facts, found=run.id in arguments.found)]
-        said = msgspec.structs.replace(law, evidence=tuple(judged))
+        said = msgspec.structs.replace(law, origin=MINED, evidence=tuple(judged))
         grown = msgspec.structs.replace(said, status=status(said))
         print(f"{grown.id}: {standing(grown).status}, {standing(grown).reason}")
         if grown.status != "proposed":

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from spak.kg.expression import Expression
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
-from spak.kg.model.base import Configuration, ProblemSize, Scalar, canonical
+from spak.kg.model.base import IMPLIED, Configuration, ProblemSize, Scalar, canonical
 from spak.kg.model.run import Measurement, Run, Trial
 from spak.kg.space.factors import Codes, Floats, holds
 from spak.kg.space.space import Setting, Space
@@ -143,8 +143,9 @@ def problem_of(run: Run, trial: Trial) -> dict[str, Scalar]:
 
 
 def problem_text(problem: Mapping[str, Scalar]) -> str:
-    """Canonical text of a problem size, as evidence entries name it: `name=value,...` sorted by name."""
-    return show_assignments(dict(sorted(problem.items())), separator=",")
+    """Canonical text of a problem size, as evidence entries name it: `name=value,...` sorted by name, without `IMPLIED`."""
+    said = sorted(item for item in problem.items() if item not in IMPLIED.items())
+    return show_assignments(dict(said), separator=",")
 
 
 def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:

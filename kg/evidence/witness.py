@@ -130,8 +130,13 @@ class RunWitness:
         if meaning(law).check:
             return judge_numbers(law, self.run, self.store.ops[law.scope.op], self.facts, problems)
         said, wanted = self.said(law), [size(text) for text in problems]
-        if wanted:  # however completely, and in whatever order, they name their settings
-            said = {text: one for text, one in said.items() if any(named <= size(text) for named in wanted)}
+        if wanted:  # in whatever order, and however completely where no size is just what they name
+            exactly = [size(text) for text in said]
+            said = {
+                text: one
+                for text, one in said.items()
+                if any(named == size(text) or (named not in exactly and named <= size(text)) for named in wanted)
+            }
         return together(law, said, min_problems=min_problems)
 
     def entry(self, law: Law) -> Evidence | None:

@@ -20,7 +20,7 @@ _CLAIM = ("prefer", "avoid", "over", "values", "within", "require", "otherwise",
 _EVIDENCE = ("run", "verdict", "tier", "role", "effect", "interval", "problems", "toolchain", "occasion", "note")
 _TOP = {
     "law": (
-        *("id", "title", "kind", "scope", "claim", "status", "examples", "evidence"),
+        *("id", "title", "kind", "scope", "claim", "status", "examples", "origin", "evidence"),
         *("withdrawn", "related", "references", "acknowledges"),
     ),
     "hardware": ("id", "title", "kind", "is_a", "aliases", "default", "facts", "references"),

@@ -18,7 +18,7 @@ from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
 from spak.kg.law.kinds import AnyLaw
-from spak.kg.model.base import Model
+from spak.kg.model.base import IMPLIED, Model
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -230,12 +230,14 @@ def _run_of(raw: bytes, path: Path) -> Run:
 
 
 def completed_run(run: Run, op: Op | None) -> Run:
-    """`run` with the defaults of parameters that its op has gained since it was recorded.
+    """`run` with the defaults of parameters that its op has gained since it was recorded, problem parameters among them.
 
     What is only reported or computed stays as it is: there a missing parameter is one that nobody stated.
     """
     if op is None or run.tier not in {"compiled", "measured"}:
         return run
+    implied = {name: value for name, value in IMPLIED.items() if name in op.problem}
+    run = msgspec.structs.replace(run, problem=implied | run.problem) if implied else run
     if all(trial.configuration.keys() >= op.parameters.keys() for trial in run.trials):
         return run
     replace, defaults = msgspec.structs.replace, completed(op, {})

@@ -15,6 +15,7 @@ from spak.kg.files.validate import Flaw
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Mention
 from spak.kg.law.toolchain import ToolchainError, parse_requirement, parse_toolchain
+from spak.kg.model.base import IMPLIED
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
@@ -174,14 +175,7 @@ def _column(text: str, name: str) -> int:
 def _op(world: _World, op: Op) -> Found:
     yield from _ids(world, "op", {f"is_a[{i}]": name for i, name in enumerate(op.is_a)})
     yield from _ids(world, "op", {f"part_of[{i}]": name for i, name in enumerate(op.part_of)})
-    for name in op.parameters.keys() & op.problem.keys():
-        yield Flaw(f"problem.{name}", f"{name} is a tunable parameter too; a name means one thing", at_key=True)
-    for name, parameter in op.parameters.items():
-        if parameter.default not in parameter.values:
-            yield Flaw(f"parameters.{name}.default", f"{parameter.default!r} is not one of the values")
-        for index, value in enumerate(parameter.core):
-            if value not in parameter.values:
-                yield Flaw(f"parameters.{name}.core[{index}]", f"{value!r} is not one of the values")
+    yield from _parameters(op)
     names = op.parameters.keys() | op.problem.keys() | world.facts
     for index, condition in enumerate(op.conditions):
         yield from expression(f"conditions[{index}].require", condition.require, names, "name")
@@ -199,6 +193,21 @@ def _op(world: _World, op: Op) -> Found:
     for field, name, value in typed:
         if name in op.problem and type(value) not in PROBLEM_TYPES[op.problem[name].type]:
             yield Flaw(field, f"expected {op.problem[name].type} (got {value!r})")
+
+
+def _parameters(op: Op) -> Found:
+    for name in op.parameters.keys() & op.problem.keys():
+        yield Flaw(f"problem.{name}", f"{name} is a tunable parameter too; a name means one thing", at_key=True)
+    for name, parameter in op.parameters.items():
+        if parameter.default not in parameter.values:
+            yield Flaw(f"parameters.{name}.default", f"{parameter.default!r} is not one of the values")
+        for index, value in enumerate(parameter.core):
+            if value not in parameter.values:
+                yield Flaw(f"parameters.{name}.core[{index}]", f"{value!r} is not one of the values")
+        yield from _keys(f"parameters.{name}.depends_on", parameter.depends_on, op.problem)
+    for name, meant in IMPLIED.items():
+        if name in op.problem and op.problem[name].default != meant:
+            yield Flaw(f"problem.{name}.default", f"{meant!r} is meant where none is said; make it the default")
 
 
 def _system(world: _World, system: System) -> Found:

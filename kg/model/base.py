@@ -15,6 +15,13 @@ Configuration = Mapping[str, Scalar]
 ProblemSize = Mapping[str, Scalar]
 """One problem size: name -> value of every problem parameter of an op."""
 
+IMPLIED: ProblemSize = {"inputs": "normal"}
+"""Problem parameters that most problem sizes leave unsaid -> what is meant then.
+
+What inputs are drawn from is a part of the problem wherever a time depends on it; until problems said so, every input was
+standard normal. Names of problem sizes, runs and evidence entries leave it out, so that old and new ones are the same.
+"""
+
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of every file model: immutable, keyword-only, unknown fields are errors, defaults are not written."""

@@ -105,7 +105,11 @@ class Claim(Model, frozen=True, kw_only=True):
 
 
 class Law(Model, frozen=True, kw_only=True, tag_field="kind"):
-    """What every law has; each kind narrows its claim (`spak.kg.law.kinds`). The field order is the canonical key order of a file."""
+    """What every law has; each kind narrows its claim (`spak.kg.law.kinds`). The field order is the canonical key order of a file.
+
+    Attributes:
+        origin: How it was found, in words, where no run lists it and no document states it: by hand, in which runs.
+    """
 
     id: Id
     title: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -113,6 +117,7 @@ class Law(Model, frozen=True, kw_only=True, tag_field="kind"):
     claim: Claim
     status: Status
     examples: Examples = Examples()
+    origin: Annotated[str, Meta(max_length=300)] = ""
     evidence: tuple[Evidence, ...] = ()
     withdrawn: Withdrawn | None = None
     related: tuple[Related, ...] = ()

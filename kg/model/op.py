@@ -23,6 +23,8 @@ class Parameter(Model, frozen=True, kw_only=True):
         role: `tile` (a tile size), `hint` (a compiler hint), `variant` (another code path), `schedule` (work order).
         description: One line; units where it has them.
         core: Values of the declared core, swept exhaustively; empty means `default` alone.
+        depends_on: Problem parameters that decide how it fares, so that a law about it must say at which of their
+            values it holds (`spak.kg.checks.dependence`).
     """
 
     values: tuple[Scalar, ...]
@@ -30,6 +32,7 @@ class Parameter(Model, frozen=True, kw_only=True):
     role: ParameterRole
     description: str
     core: tuple[Scalar, ...] = ()
+    depends_on: tuple[str, ...] = ()
 
 
 class ProblemParameter(Model, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from operator import gt, lt
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression import parse
 from spak.kg.expression.assignment import parse_assignments, show_assignments, show_scalar
-from spak.kg.model.base import Configuration, ProblemSize, Scalar
+from spak.kg.model.base import IMPLIED, Configuration, ProblemSize, Scalar
 from spak.kg.model.op import PROBLEM_TYPES, Op, ProblemParameter
 from spak.kg.model.taxonomy import alike
 
@@ -36,7 +36,7 @@ def complete(op: Op, problem: ProblemSize) -> dict[str, Scalar]:
 
 
 def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str, Scalar]:
-    """The problem size that `text` means: the name of a size of one of `ops`, which is whole, or `name=value,...`.
+    """The problem size that `text` means: the name of a size of one of `ops`, whole but for `IMPLIED`, or `name=value,...`.
 
     Raises:
         UnknownNameError: If no op has a size of that name; carries the nearest.
@@ -50,7 +50,8 @@ def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str
             sizes.setdefault(name, (op, size))
     if text not in sizes:
         raise UnknownNameError("problem size", text, alike(text, sizes))
-    return complete(*sizes[text])
+    whole = complete(*sizes[text])
+    return {name: value for name, value in whole.items() if name not in IMPLIED or name in sizes[text][1]}
 
 
 def check_configuration(ops: Iterable[Op], configuration: Configuration) -> None:

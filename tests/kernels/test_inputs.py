@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.attention.inputs import DISTRIBUTIONS, RISE, draw
+from spak.kg.files.loader import load
 
+OP = load(Path(__file__).parents[2] / "laws").ops["fmha"]
 PROBLEM = {
     "batch": 2,
     "heads": 4,
@@ -92,3 +95,14 @@ def test_one_key_can_be_drawn_too():
 def test_an_unknown_kind_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="name: no inputs are called 'std-3'; known: normal, std-2"):
         draw("std-3", PROBLEM, seed=0, device="cpu")
+
+
+def test_a_problem_size_names_the_kinds_and_the_spec_draws_what_it_names():
+    """So a run at other inputs is a run at another problem size, and says so."""
+    assert OP.problem["inputs"].values == tuple(DISTRIBUTIONS)
+    for name in DISTRIBUTIONS:
+        made = FMHA.make_inputs({**PROBLEM, "inputs": name}, seed=9, device="cpu")
+        assert torch.equal(made.q, draw(name, PROBLEM, seed=9, device="cpu").q)
+    assert torch.equal(
+        FMHA.make_inputs(PROBLEM, seed=9, device="cpu").k, draw("normal", PROBLEM, seed=9, device="cpu").k
+    )

@@ -22,6 +22,13 @@ def said(run):
     return {found.field for found in check_run(one)}
 
 
+def test_every_recorded_time_of_attention_is_of_standard_normal_inputs():
+    """As all were that were recorded before a problem size could say so; a reported run does not say."""
+    measured = [run for run in map(LAWS.run, LAWS.run_ids) if run.op == "fmha" and run.tier == "measured"]
+    assert {run.problem["inputs"] for run in measured} == {"normal"}
+    assert "inputs" not in LAWS.run("reported-fmha-sweep-rtx5070").problem
+
+
 def test_two_recorded_experiments_share_next_to_nothing():
     """What chance gives is fewer than a copy needs, and of whole sweeps less than a tenth of it."""
     keys = {name: found for name in LAWS.run_ids if (found := timed_keys(LAWS.run(name)))}

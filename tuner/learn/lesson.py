@@ -17,6 +17,7 @@ import msgspec
 from spak.kg.evidence.judge import judge
 from spak.kg.evidence.rows import Judgement
 from spak.kg.evidence.table import TrialTable, from_runs
+from spak.kg.law.kinds import meaning
 from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of, parse_toolchain
 from spak.kg.model.base import ProblemSize, Scalar
@@ -204,7 +205,7 @@ def _scopes(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subjec
     exact = [problem for problem in held_out if any(_same(problem, p, subject.kinds) for p in own)]
     seen: set[str] = set()
     for others in (held_out, sizes, exact):
-        scope = scope_of([*own, *others], subject, narrowing(law, own))
+        scope = scope_of([*own, *others], subject.naming(meaning(law).names), narrowing(law, own))
         if repr(scope) not in seen:
             seen.add(repr(scope))
             yield _in(law, scope)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from spak.kernels.attention.inputs import draw
 from spak.kernels.attention.problem import AttentionSpec, Inputs, Shape, online_work
 from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div, resident, sms_of
 from spak.kernels.interface import Configuration, Problem, Work
@@ -25,6 +26,10 @@ class FmhaSpec(AttentionSpec):
     """`fmha`: see kernel.py."""
 
     op = "fmha"
+
+    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Inputs:
+        """Drawn as the problem's `inputs` say; standard normal where it does not say."""
+        return draw(str(problem.get("inputs", "normal")), problem, seed=seed, device=device)
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
         """One, without log-sum-exp."""

@@ -39,3 +39,8 @@ def test_runs_without_a_trial_are_refused() -> None:
 
 def test_problem_text_is_sorted_and_writes_flags_as_yaml_does() -> None:
     assert problem_text({"seq": 5, "causal": True}) == "causal=true,seq=5"
+
+
+def test_inputs_nobody_names_are_standard_normal_and_named_only_where_they_are_not():
+    assert problem_text({"seq": 8, "inputs": "normal"}) == problem_text({"seq": 8}) == "seq=8"
+    assert problem_text({"seq": 8, "inputs": "sink"}) == "inputs=sink,seq=8"

@@ -12,6 +12,7 @@ from spak.kg.answers.why import why
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.files.loader import load
+from spak.kg.model.base import IMPLIED
 from spak.kg.space.completion import check_configuration, complete, stated
 
 LAWS = load(Path(__file__).parents[3] / "laws")
@@ -19,7 +20,9 @@ FMHA = LAWS.ops["fmha"]
 
 
 def test_a_name_is_the_whole_size_and_assignments_only_what_they_say():
-    assert stated([FMHA], "d64-s1024-causal") == complete(FMHA, FMHA.problems["d64-s1024-causal"])
+    named = stated([FMHA], "d64-s1024-causal")
+    assert complete(FMHA, named) == complete(FMHA, FMHA.problems["d64-s1024-causal"])
+    assert set(named) == set(FMHA.problem) - set(IMPLIED)
     assert stated([FMHA], "head_dim=64,causal=true") == {"head_dim": 64, "causal": True}
     assert stated([FMHA], "") == {}
 

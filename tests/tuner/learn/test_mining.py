@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spak.kg.evidence.table import from_runs
+from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.avoid import NegativeLaw
 from spak.kg.law.kinds.indifferent import IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw
+from spak.kg.model.law import Law
 from spak.kg.model.run import Measurement, Trial
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled
 from spak.tuner.learn.mining.negative import MIN_SLOWDOWN, slow_regions
@@ -145,6 +149,21 @@ def test_kinds_of_problem_split_a_law_and_sizes_do_not() -> None:
     laws = mine(from_runs(runs), Topic("sm_90", "fmha", "FMHA", ("causal",), "r"))
     assert any("causal == True" in law.scope.when for law in laws if isinstance(law, NegativeLaw))
     assert not any("size" in law.scope.when for law in laws)
+
+
+def test_a_law_says_at_which_inputs_it_was_seen_if_what_it_names_depends_on_them() -> None:
+    """And only then: the same trials, mined by an op of which nothing depends on inputs, give laws that say nothing of them."""
+
+    def mined(**depends: tuple[str, ...]) -> list[Law]:
+        run = msgspec.structs.replace(sweep((1, 2), time=planted), problem={"inputs": "sink"})
+        return list(mine(from_runs([run]), replace(SUBJECT, depends=depends)))
+
+    laws = mined(tile_m=("inputs",))
+    naming = [law for law in laws if "tile_m" in meaning(law).names]
+    assert naming
+    assert naming != laws
+    assert all((law.scope.when == "inputs == 'sink'") == (law in naming) for law in laws)
+    assert all(law.scope.when == "" for law in mined())
 
 
 def test_the_chance_of_avoiding_is_the_hypergeometric_one() -> None:

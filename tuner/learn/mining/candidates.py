@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from spak.kg.evidence.table import TrialTable, problem_text
 from spak.kg.expression import parse
@@ -38,6 +38,7 @@ class Topic:
     Attributes:
         hw: Hardware node the laws are to hold for (the compute capability, not the one card).
         kinds: Problem parameters that specialise the compiled code; a law says at which of their values it was seen.
+        depends: Tunable parameter -> problem parameters that decide how it fares; a law that names it says so of them too.
         tiles: Parameters whose products are looked at; None where the op gives its parameters no roles: any number.
         toolchain: Specifier such as `tileiras >=13.4,<14`.
         run: Id of the run that suggests the laws, of that tier.
@@ -55,13 +56,20 @@ class Topic:
     toolchain_seen: str = ""
     occasion: str = ""
     tiles: tuple[str, ...] | None = None
+    depends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, op: Op, hw: str, run: str) -> Topic:
         """Trials of `op`, whose laws `run` suggests for `hw`: what specialises code and what is a tile, the op says."""
         kinds = tuple(name for name, parameter in op.problem.items() if parameter.specialises)
         tiles = tuple(name for name, parameter in op.parameters.items() if parameter.role == "tile")
-        return cls(hw, op.id, op.title, kinds, run, tiles=tiles if op.parameters else None)
+        depends = {name: parameter.depends_on for name, parameter in op.parameters.items() if parameter.depends_on}
+        return cls(hw, op.id, op.title, kinds, run, tiles=tiles if op.parameters else None, depends=depends)
+
+    def naming(self, names: Iterable[str]) -> Topic:
+        """The same for a law that names these parameters: it says of more problem parameters where it was seen."""
+        more = (on for name in names for on in self.depends.get(name, ()))
+        return replace(self, kinds=tuple(dict.fromkeys((*self.kinds, *more))))
 
 
 def mine(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
@@ -155,8 +163,9 @@ def _negative(table: TrialTable, subject: Topic, region: FarRegion, fault: Fault
     rest.sort(key=lambda text: (text.split(" ", 1)[0] in SPOKEN_FEATURES, text))
     expression = " and ".join(rest) or "True"
     effect = {fault.effect: fault.least(table, region.mask)}
-    scope = _scope(table, subject, [literal for literal in region.literals if literal.kind == "problem"])
     spoken = {name for literal in region.literals for name in literal.names}
+    split = [literal for literal in region.literals if literal.kind == "problem"]
+    scope = _scope(table, subject.naming(spoken), split)
     # examples are evaluated without compiled features, so a law about those carries none
     examples = Examples() if spoken & set(SPOKEN_FEATURES) else _examples(table, region)
     return NegativeLaw(
@@ -182,7 +191,7 @@ def _examples(table: TrialTable, region: FarRegion) -> Examples:
 
 def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> PositiveLaw:
     words = " and ".join(f"{name} = {value}" for name, value in setting.prefer.items())
-    scope = _scope(table, subject)
+    scope = _scope(table, subject.naming(setting.prefer))
     return PositiveLaw(
         id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-prefer", f"{words} {scope.when}".replace("=", " ")),
         title=f"{subject.op_title} on {subject.hw} reaches its best with {words}"[:200],
@@ -195,7 +204,7 @@ def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> P
 
 def _indifferent(table: TrialTable, subject: Topic, tie: Tie) -> IndifferentLaw:
     listed = ", ".join(str(value) for value in tie.values)
-    scope = _scope(table, subject)
+    scope = _scope(table, subject.naming([tie.parameter]))
     evidence = _evidence(table, subject, {"change": tie.change, "cost": tie.cost}, {})
     return IndifferentLaw(
         id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-any", f"{tie.parameter} {listed} {scope.when}"),
