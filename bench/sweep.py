@@ -136,16 +136,14 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
     try:
         for problem in problems.values():
             backend.start(_requests(sweep, problem))
-        slowest = 0.0
+        slowest = 0.0  # of measuring alone: what shares its code with another size need not be compiled
         for name, problem in problems.items():
-            left = arguments.budget_s - (time.monotonic() - started)
-            if left < slowest:
-                print(
-                    f"{name}: not measured, {left:.0f} s left and the slowest so far took {slowest:.0f} s", flush=True
-                )
+            deadline = started + arguments.budget_s - slowest
+            if not _await_compiled(sweep, backend, name, problem, deadline):
+                left = started + arguments.budget_s - time.monotonic()
+                print(f"{name}: not measured, {left:.0f} s left, and another took {slowest:.0f} s", flush=True)
                 continue
             before = time.monotonic()
-            _await_compiled(sweep, backend, name, problem)
             run = _measure_one(sweep, backend, name, arguments.rounds)
             print(f"{name}: {write_run(run, arguments.out)} {_summary(run)}", flush=True)
             if backend.compiled_here:
@@ -155,15 +153,18 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
         backend.close()
 
 
-def _await_compiled(sweep: Sweep, backend: GpuBackend, name: str, problem: ProblemSize) -> None:
-    """Say how far compiling is, every few seconds."""
+def _await_compiled(sweep: Sweep, backend: GpuBackend, name: str, problem: ProblemSize, deadline: float) -> bool:
+    """Whether all is compiled before `deadline`; says how far compiling is, every few seconds."""
     requests = _requests(sweep, problem)
     started = last = time.monotonic()
     for number, _ in enumerate(backend.compiled(requests), start=1):
         now = time.monotonic()
+        if now > deadline:
+            return False
         if now - last > PROGRESS_S or number == len(requests):
             last = now
             print(f"{name}: {number} of {len(requests)} compiled, {now - started:.0f} s", file=sys.stderr, flush=True)
+    return True
 
 
 def _measure_one(sweep: Sweep, backend: GpuBackend, name: str, rounds: int) -> Run:
