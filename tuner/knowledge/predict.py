@@ -20,7 +20,7 @@ from spak.kernels.interface import Work
 from spak.kg.model.base import Scalar
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import dealing
-from spak.tuner.knowledge.traffic import device_bytes
+from spak.tuner.knowledge.traffic import bytes_read_again
 
 WARP_THREADS = 32
 """Source: CUDA C++ Programming Guide, Hardware Multithreading."""
@@ -178,7 +178,7 @@ def launch_us(work: Work, features: Mapping[str, float], machine: PredictedMachi
     edge = EDGE_LATENCY + work.loops * GLOBAL_LATENCY + work.outside_bytes / L2_BYTES_PER_SM_CLOCK
     pace = dealing.Pace(edge, periods(terms_of(work, features, machine, resident=ctas), ctas))
     busy = dealing.clocks(passes, tiles, machine.num_sms, pace)
-    moved = device_bytes(work, ctas * machine.num_sms, machine.l2_bytes)
+    moved = work.global_bytes + bytes_read_again(work, ctas * machine.num_sms, machine.l2_bytes)
     return max(busy / (machine.boost_clock_ghz * 1e3), moved / (machine.bandwidth_gb_per_s * 1e3))
 
 
@@ -240,6 +240,7 @@ def terms_of(work: Work, features: Mapping[str, float], machine: PredictedMachin
     missed = spilled * _miss_share(features, machine, resident)
     staged = work.smem_bytes_per_iteration
     moved = staged + work.added_bytes_per_iteration
+    from_memory = _clocks_of_device_memory(work, machine, resident)
     return Terms(
         tensor=max(tensor, read / machine.smem_bytes_per_sm_clock),
         mufu=work.exp2_per_iteration / machine.mufu_per_sm_clock,
@@ -252,13 +253,20 @@ def terms_of(work: Work, features: Mapping[str, float], machine: PredictedMachin
         wait=_dependent_latency(work),
         warps=warps,
         supply=max(
-            (moved + missed) / L2_BYTES_PER_SM_CLOCK, (moved + read + spilled) / machine.smem_bytes_per_sm_clock
+            (moved + missed) / L2_BYTES_PER_SM_CLOCK + from_memory,
+            (moved + read + spilled) / machine.smem_bytes_per_sm_clock,
         ),
-        turn=_turn(work, features, tensor),
+        turn=_turn(work, features, tensor, from_memory),
     )
 
 
-def _turn(work: Work, features: Mapping[str, float], tensor: float) -> float:
+def _clocks_of_device_memory(work: Work, machine: PredictedMachine, resident: int) -> float:
+    """Clocks that L2 waits for device memory in a pass of one CTA: for what L2 does not hold of its operands."""
+    share = machine.bandwidth_gb_per_s / machine.boost_clock_ghz / machine.num_sms  # bytes a clock for each SM
+    return bytes_read_again(work, resident * machine.num_sms, machine.l2_bytes) / work.passes / share
+
+
+def _turn(work: Work, features: Mapping[str, float], tensor: float, from_memory: float) -> float:
     """Clocks between two uses of a stage over the stages: it is filled, and taken while its products run.
 
     How many stages there are is not in the code's counts: as many as the CTA's shared memory holds beside the tile that
@@ -271,7 +279,7 @@ def _turn(work: Work, features: Mapping[str, float], tensor: float) -> float:
     held = HELD_BETWEEN if work.chained_products > 1 else HELD_PASSES
     if work.operands_serve_all:
         held = HELD_THROUGHOUT
-    return (GLOBAL_LATENCY + staged / L2_BYTES_PER_SM_CLOCK + held * tensor) / stages
+    return (GLOBAL_LATENCY + staged / L2_BYTES_PER_SM_CLOCK + from_memory + held * tensor) / stages
 
 
 def _passes_of_a_warp(work: Work, features: Mapping[str, float]) -> float:

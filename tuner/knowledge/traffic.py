@@ -1,12 +1,12 @@
-"""What a launch moves between device memory and L2: operands that neighbouring CTAs share are read once, while L2 holds them."""
+"""What a launch reads again from device memory: operands that neighbouring CTAs share are read once, while L2 holds them."""
 
 from __future__ import annotations
 
 from spak.kernels.interface import Operand, Work
 
 
-def device_bytes(work: Work, places: int, l2_bytes: float) -> float:
-    """Bytes that a launch reads and writes in device memory.
+def bytes_read_again(work: Work, places: int, l2_bytes: float) -> float:
+    """Bytes of the operands that a launch reads from device memory although it has read them before.
 
     Args:
         work: Counts of the launch.
@@ -15,8 +15,7 @@ def device_bytes(work: Work, places: int, l2_bytes: float) -> float:
     """
     together = min(places, work.ctas)
     missed = _miss_share(sum(_kept_bytes(operand, work, together) for operand in work.operands), l2_bytes)
-    again = sum(max(_read_bytes(operand, work, together) - operand.bytes, 0.0) for operand in work.operands)
-    return work.global_bytes + missed * again
+    return missed * sum(max(_read_bytes(operand, work, together) - operand.bytes, 0.0) for operand in work.operands)
 
 
 def _miss_share(kept: float, l2_bytes: float) -> float:

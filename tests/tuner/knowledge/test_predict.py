@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spak.kernels.interface import Work
+from spak.kernels.interface import Operand, Work
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.errors import TunerError
@@ -194,6 +194,20 @@ def test_a_persistent_grid_may_give_one_walker_all_that_is_heavy():
     features = {**FEATURES, "ctas_per_sm": 1}
     dealt, walked = (launch_us(replace(turns, walkers_per_sm=n), features, H200) for n in (0.0, 1.0))
     assert walked > 1.5 * dealt
+
+
+def test_what_l2_loses_lengthens_a_pass_before_it_fills_device_memory():
+    """L2 serves 32 KiB in 691 clocks and waits for half of it from device memory, at 4,800 / 1.83 / 132 bytes a clock: 825 more.
+
+    264 CTAs at a time read 264 of 1,024 parts of 8 passes, none of which stays: all of the second half of the reads.
+    """
+    apart = Operand(bytes_per_iteration=32768.0, bytes=1024 * 262144.0, part_bytes=262144.0, run=1, cycle=1024)
+    alone = replace(WORK, iterations=((2048, 8),), smem_bytes_per_iteration=32768.0, operands=(apart,))
+    tiny = replace(H200, l2_bytes=0.0)
+    code = {**FEATURES, "loop_shared_bytes": 0}
+    held, lost = (terms_of(alone, code, one, resident=2).supply for one in (replace(H200, l2_bytes=1e9), tiny))
+    assert held == pytest.approx(691.2)
+    assert lost == pytest.approx(691.2 + 16384 / (4800 / 1.83 / 132))
 
 
 def test_a_machine_without_facts_is_not_guessed():
