@@ -39,11 +39,13 @@ class FactoredMask:
         """Whether it is true of some configuration."""
         return bool(self.truth.any())
 
+    def at(self, indices: npt.ArrayLike) -> Mask:
+        """(k,) whether it is true of configurations `indices` (k,)."""
+        places = np.unravel_index(np.asarray(indices, np.int64), self.shape)
+        return self.truth[tuple(map(np.minimum, places, (size - 1 for size in self.truth.shape)))]
+
     def __getitem__(self, index: int) -> bool:
-        places = np.unravel_index(index, self.shape)
-        return bool(
-            self.truth[tuple(min(place, size - 1) for place, size in zip(places, self.truth.shape, strict=True))]
-        )
+        return bool(self.at([index])[0])
 
     def __invert__(self) -> FactoredMask:
         return FactoredMask(~self.truth, self.shape)

@@ -49,7 +49,7 @@ class Audits:
         self._restriction, self._space, self._tallies = restriction, restriction.space, tallies
         self._rules = [rule for rule in restriction.rules if rule.is_audited and rule.id not in restriction.contested]
         unsafe = (rule.named for rule in restriction.live if rule.is_safety)
-        self._unsafe = union((named for named in unsafe if named is not None), restriction.space.shape).flat
+        self._safe = ~union((named for named in unsafe if named is not None), restriction.space.shape)
         self._ties, self._promising = Ties(rng), promising
         self._default = restriction.space.default_codes
         self._queue: list[Rule] = []
@@ -63,11 +63,12 @@ class Audits:
             best: The best trial's.
             asides: What laws about compiled features hide.
         """
-        free = ~self._unsafe
-        free[list(taken)] = False
+        free = self._safe.flat
+        gone = np.array([index for index in taken if free[index]], np.int64)
+        free[gone] = False
         for _ in range(2 * len(self._rules)):
             if not self._queue:
-                self._queue = sorted(self._rules, key=lambda rule: _num_hidden(rule, free, asides))
+                self._queue = sorted(self._rules, key=lambda rule: self._num_hidden(rule, gone, asides))
                 self._round += 1
             rule = self._queue.pop()
             found = self._of(rule, free, self._reason(best), asides)
@@ -98,6 +99,12 @@ class Audits:
             rows = rows[others == others.min(initial=np.iinfo(np.int16).max)]
         return reason(rows) if len(rows) else None
 
+    def _num_hidden(self, rule: Rule, gone: Indices, asides: Mapping[int, Aside]) -> int:
+        """What `rule` keeps from being tried of what is safe and not `gone`, counted on the factors that it speaks of."""
+        if rule.named is None:
+            return sum(_hides(rule, aside) for aside in asides.values())
+        return (rule.named & self._safe).sum() - int(rule.named.at(gone).sum())
+
     def _nearest_to(self, codes: Codes) -> _Chooser:
         """Chooses what differs from `codes` in fewest parameters."""
 
@@ -110,9 +117,3 @@ class Audits:
 
 def _hides(rule: Rule, aside: Aside) -> bool:
     return rule.id in aside.laws and not aside.unsafe
-
-
-def _num_hidden(rule: Rule, free: Mask, asides: Mapping[int, Aside]) -> int:
-    if rule.named is None:
-        return sum(_hides(rule, aside) for aside in asides.values())
-    return int((rule.named.flat & free).sum())
