@@ -29,6 +29,7 @@ from bench.library_compilation import LibraryCompilation
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.attention.inputs import DISTRIBUTIONS, draw
 from spak.kernels.attention.problem import Inputs, Shape
+from spak.kernels.cutile import DTYPES
 from spak.kernels.interface import Configuration, Problem
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "fmha.yaml"
@@ -37,7 +38,10 @@ SIZES = [
     *(f"gqa32x8-d128-s2048-{mask}" for mask in ("causal", "full")),
 ]
 MODEL = "nanogpt-124m"
-"""The size that the trained model's layers have; judged in fp16, on their Q, K and V."""
+"""The size that the trained model's layers have; judged on their Q, K and V in bf16, as it is trained, and in fp16."""
+MODEL_FP16 = f"{MODEL}-fp16"
+MODEL_S = 120.0
+"""Wait for it at most this long, in seconds."""
 NORMAL = "normal"
 ON_NORMAL = f"{OURS}-on-normal"
 """The configuration judged, on standard normal inputs, in the same rounds: what it keeps of its own speed."""
@@ -53,7 +57,7 @@ def useful_flops(shape: Shape) -> float:
 def problems() -> dict[str, Problem]:
     """Every size judged, by name."""
     known = yaml.safe_load(OP.read_text())["problems"]
-    return {**{size: known[size] for size in SIZES}, MODEL: {**known[MODEL], "dtype": "fp16"}}
+    return {**{size: known[size] for size in (*SIZES, MODEL)}, MODEL_FP16: {**known[MODEL], "dtype": "fp16"}}
 
 
 def launched(inputs: Inputs, outputs: Any, problem: Problem, configuration: Configuration) -> Contestant:
@@ -89,11 +93,14 @@ def later(make: Any, inputs: Any, problem: Problem) -> Any:
     return launch
 
 
-def model_kinds(model: Mapping[int, Mapping[int, Any]]) -> Iterator[tuple[str, Inputs]]:
-    """What a trained model's layers gave their attention, in fp16; `model` is as bench.attention_model keeps it."""
+def model_kinds(model: Mapping[int, Mapping[int, Any]], problem: Problem) -> Iterator[tuple[str, Inputs]]:
+    """What a trained model's layers gave their attention, in the problem's type; `model` is as bench.attention_model keeps it."""
+    import torch
+
+    dtype = getattr(torch, DTYPES[str(problem["dtype"])])
     for step, layers in model.items():
         for layer, tensors in layers.items():
-            yield f"model-{step}-layer-{layer}", Inputs(*(x.to("cuda").half() for x in tensors))
+            yield f"model-{step}-layer-{layer}", Inputs(*(x.to("cuda").to(dtype) for x in tensors))
 
 
 class Forward:
@@ -117,8 +124,8 @@ class Forward:
 
     def kinds(self, size: str, problem: Problem) -> Iterator[tuple[str, Inputs]]:
         """Kinds of inputs by name, drawn when asked for."""
-        if size == MODEL:
-            yield from model_kinds(self.model)
+        if size.startswith(MODEL):
+            yield from model_kinds(self.model, problem)
         else:
             for name in DISTRIBUTIONS:
                 yield name, draw(name, problem, seed=self.seed + 1, device="cuda")
@@ -152,7 +159,7 @@ def scores(inputs: Inputs, problem: Problem, chosen: Mapping[str, Contestant]) -
     found = {}
     for name, contestant in chosen.items():
         c = contestant.configuration or {}
-        tiles = Tiles(int(c["tile_m"]), int(c["tile_n"]), int(c["sum_lanes"]))
+        tiles = Tiles(int(c["tile_m"]), int(c["tile_n"]), max(1, int(c["sum_lanes"])))
         found[name] = asdict(
             score_statistics(inputs.q[:1], inputs.k[:1], causal=causal, tiles=tiles, fits=attention_candidates.FITS)
         )
@@ -168,6 +175,23 @@ def arguments_of(parser: argparse.ArgumentParser, argv: Sequence[str] | None = N
     parser.add_argument("--no-flex", action="store_true", help="leave FlexAttention out")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     return parser.parse_args(argv)
+
+
+def trained(path: Path | None) -> dict[int, dict[int, Any]]:
+    """What bench.attention_model kept, waiting for it: it may train while kernels compile. Nothing of no path.
+
+    Raises:
+        FileNotFoundError: If it is not there after `MODEL_S`.
+    """
+    import torch
+
+    if path is None:
+        return {}
+    limit = time.monotonic() + MODEL_S
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.5)
+    kept: dict[int, dict[int, Any]] = torch.load(path)
+    return kept
 
 
 def selected(names: Sequence[str], only: str) -> list[str]:
@@ -191,7 +215,7 @@ def main() -> int:
     import torch
 
     every = problems()
-    sizes = selected([name for name in every if name != MODEL or arguments.model], arguments.only)
+    sizes = selected([name for name in every if not name.startswith(MODEL) or arguments.model], arguments.only)
     workers = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         compilation = LibraryCompilation(
@@ -202,7 +226,7 @@ def main() -> int:
         comparison.compile_ahead("spak.kernels.attention.fmha.spec", wanted)
         failed = compilation.wait()
         print(f"compiled at {time.monotonic() - started:.0f} s; libraries that failed: {dict(failed)}", flush=True)
-        model = torch.load(arguments.model) if arguments.model else {}
+        model = trained(arguments.model)
         results = Results(
             arguments.out,
             {

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from itertools import product
+from pathlib import Path
+
+import yaml
 
 from spak.kernels.interface import Configuration, Problem, Scalar
+
+OPS = Path(__file__).parents[1] / "laws" / "ops"
 
 LATENCIES = ((1, 1), (2, 4), (5, 5), (6, 3))
 """(k_latency, v_latency): one pair of each kind that the compiler tells apart at these shapes."""
@@ -105,7 +112,9 @@ JUDGED_POLICY = "running"
 
 def policy(configuration: Configuration) -> str:
     """What a configuration does about rising maxima, by name."""
-    return "running" if configuration["running_max"] else "first"
+    if configuration["running_max"]:
+        return f"raise-{configuration['raise_by']}" if configuration.get("raise_by") else "running"
+    return f"catch-up-{configuration['catch_up']}" if configuration.get("catch_up") else "first"
 
 
 def fmha(problem: Problem) -> list[Configuration]:
@@ -126,7 +135,63 @@ def fmha(problem: Problem) -> list[Configuration]:
                 {**BASE, **order, "k_latency": k, "v_latency": v, "masked_tiles": masked}
                 for masked in (("inline",) if not running else ("after", "inline"))
             ]
-    return chosen
+    return [{**_defaults("fmha"), **each} for each in chosen]
+
+
+def fused(tile_m: int, tile_n: int, warps: int, **more: Scalar) -> dict[str, Scalar]:
+    """One pass over keys, `warps` worker warps."""
+    return {"dq_form": "fused", "tile_m": tile_m, "tile_n": tile_n, "num_worker_warps": warps, **more}
+
+
+def split(keys: tuple[int, int, int], queries: tuple[int, int, int], **more: Scalar) -> dict[str, Scalar]:
+    """Two passes; tile_m, tile_n and worker warps of that over keys, then of that over queries."""
+    names = ("tile_m", "tile_n", "num_worker_warps", "dq_tile_m", "dq_tile_n", "dq_worker_warps")
+    return {"dq_form": "split", **dict(zip(names, (*keys, *queries), strict=True)), **more}
+
+
+BACKWARD_NARROW: tuple[dict[str, Scalar], ...] = (
+    fused(128, 128, 8, latency=1),
+    fused(128, 128, 8, dq_sum="columns"),
+    fused(128, 128, 8, dq_sum="columns", latency=1),
+    fused(64, 64, 4, occupancy=2, latency=1),
+    fused(64, 64, 4, occupancy=2, dq_sum="columns"),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2, latency=1, dq_latency=1),
+    split((64, 64, 4), (128, 64, 8), occupancy=2, dq_occupancy=1),
+    split((64, 128, 8), (64, 64, 4), dq_occupancy=2),
+    split((64, 128, 8), (128, 64, 8)),
+)
+"""Gradients, shapes for head_dim up to 64."""
+
+BACKWARD_WIDE: tuple[dict[str, Scalar], ...] = (
+    fused(64, 128, 8, latency=1),
+    fused(64, 128, 8, latency=2),
+    fused(64, 128, 8, dq_sum="columns"),
+    fused(64, 128, 8, dq_sum="columns", latency=1),
+    fused(64, 64, 4, dq_sum="columns", latency=1),
+    split((64, 128, 8), (128, 64, 8)),
+    split((64, 128, 8), (128, 64, 8), latency=1),
+    split((64, 128, 8), (128, 64, 8), latency=1, dq_latency=1),
+    split((64, 128, 8), (64, 64, 4), latency=1, dq_occupancy=2),
+)
+"""Gradients, shapes for head_dim 128."""
+
+
+def fmha_backward(problem: Problem) -> list[Configuration]:
+    """Configurations of the gradients worth measuring at `problem`: shapes that led a search, in every order of blocks."""
+    shapes = BACKWARD_WIDE if int(problem["head_dim"]) > 64 else BACKWARD_NARROW
+    orders: list[dict[str, Scalar]] = [{"heads_fastest": heads} for heads in (False, True)]
+    chosen = [{**shape, **order} for shape, order in product(shapes, orders)]
+    if not problem["causal"]:
+        chosen += [{**shape, "stagger": True} for shape in shapes if shape["dq_form"] == "fused"]
+    return [{**_defaults("fmha-backward"), **each} for each in chosen]
+
+
+@cache
+def _defaults(op: str) -> Mapping[str, Scalar]:
+    """What a parameter is that a configuration does not name."""
+    parameters = yaml.safe_load((OPS / f"{op}.yaml").read_text())["parameters"]
+    return {name: parameter["default"] for name, parameter in parameters.items()}
 
 
 def matmul() -> list[Configuration]:

@@ -175,7 +175,7 @@ def told(ratios: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What rows (`Judged`, as JSON) say together: over all of them, by kind of inputs, and against each library on normal ones."""
+    """What rows (`Judged`, as JSON) say together: over all of them, by kind of inputs, against each library, by policy."""
     judged = [row for row in rows if row["ratio"]]
     kinds = list(dict.fromkeys(row["inputs"] for row in judged))
     normal = [row for row in judged if row["inputs"] == "normal"]
@@ -184,7 +184,21 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "all": told([row["ratio"] for row in judged]),
         "inputs": {kind: told([row["ratio"] for row in judged if row["inputs"] == kind]) for kind in kinds},
         "libraries": {name: told(_against(normal, name)) for name in names},
+        "policies": {name: told(_of_policy(judged, name)) for name in _policies(judged)},
     }
+
+
+def _policies(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ours that were checked on a row's own inputs."""
+    return sorted(
+        {n for row in rows for n, c in row["contestants"].items() if n.startswith(f"{OURS}-") and c["errors"]}
+    )
+
+
+def _of_policy(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    """Ratios to the fastest library, were `name` the one judged."""
+    found = [(row["contestants"], row["fastest"]) for row in rows if name in row["contestants"]]
+    return [each[fastest]["time_us"] / each[name]["time_us"] for each, fastest in found]
 
 
 def _against(rows: Sequence[Mapping[str, Any]], library: str) -> list[float]:

@@ -246,9 +246,6 @@ def main() -> int:
     print(
         f"{sizes.steps} steps in {seconds:.0f} s; loss {training.losses}; unseen {training.unseen_losses}", flush=True
     )
-    if arguments.tensors:
-        whole = {step: {layer: layers[layer] for layer in KEEP_LAYERS} for step, layers in training.kept.items()}
-        torch.save(whole, arguments.tensors)
     if arguments.samples:
         write_samples(training.kept, arguments.samples)
     statistics = layer_statistics(training.kept)
@@ -266,7 +263,12 @@ def main() -> int:
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     for found in statistics:
         if found["tiles"]["tile_m"] == TILES[0].tile_m:
-            print(line(found))
+            print(line(found), flush=True)
+    if arguments.tensors:
+        whole = {step: {layer: layers[layer] for layer in KEEP_LAYERS} for step, layers in training.kept.items()}
+        partial = arguments.tensors.with_suffix(".partial")
+        torch.save(whole, partial)
+        partial.rename(arguments.tensors)  # whoever waits for it finds it whole, and the GPU free
     return 0
 
 

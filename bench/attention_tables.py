@@ -146,7 +146,7 @@ def deterministic(rows: Sequence[Row], kind: str) -> list[str]:
         entries = row["contestants"]
         if DETERMINISTIC in entries:
             fast, repeatable = entries[OURS], entries[DETERMINISTIC]
-            form = fast["configuration"].get("form", "-")
+            form = fast["configuration"].get("dq_form", "-")
             lines.append(
                 [row["size"], form, span(fast), span(repeatable), number(repeatable["time_us"] / fast["time_us"])]
             )

@@ -110,8 +110,8 @@ BACKWARD = {
             "a",
             "normal",
             {
-                "ours": timed(10.0, 1e-4, 2e-4, 3e-4, form="fused"),
-                "ours-deterministic": timed(12.0, 1e-4, 2e-4, 3e-4, form="split"),
+                "ours": timed(10.0, 1e-4, 2e-4, 3e-4, dq_form="fused"),
+                "ours-deterministic": timed(12.0, 1e-4, 2e-4, 3e-4, dq_form="split"),
                 "fa4": timed(11.0, 1e-4, 2e-4, 3e-4),
             },
         ),
