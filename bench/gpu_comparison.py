@@ -17,6 +17,7 @@ from spak.kernels.interface import Configuration, Problem
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
 from spak.tuner.backend.gpu.clocks import open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
+from spak.tuner.backend.gpu.program import tensors
 from spak.tuner.backend.gpu.statistics import Interval, summarise
 from spak.tuner.backend.gpu.timing import CudaTimer, Plan, interleave
 
@@ -128,11 +129,11 @@ class Comparison:
         ours = {str(i): (lambda c=c: spec.launch(inputs, outputs, problem, c)) for i, c in enumerate(candidates)}
         ready, refused = self.prepared(ours)
         chosen = candidates[int(min(self.times(ready, CHOICE).items(), key=lambda item: item[1].median)[0])]
-        outputs.fill_(float("nan"))
+        for out in tensors(outputs):
+            out.fill_(float("nan"))
         spec.launch(inputs, outputs, problem, chosen)
         reference = spec.reference(inputs, problem)
-        norm = torch.linalg.vector_norm
-        error = float(norm(outputs.double() - reference) / norm(reference))
+        error = worst_error(outputs, reference)
         if not error <= spec.tolerance(problem):
             raise RuntimeError(f"{name}: relative error {error:.3g} above {spec.tolerance(problem):g} with {chosen}")
         del reference
@@ -172,6 +173,16 @@ class Comparison:
             "final": asdict(FINAL),
             "compiled_at_launch": self.compiled_at_launch,
         }
+
+
+def worst_error(outputs: Any, reference: Any) -> float:
+    """||out - ref|| / ||ref|| of each output, the largest; NaN if any of them is."""
+    import torch
+
+    norm = torch.linalg.vector_norm
+    pairs = zip(tensors(outputs), tensors(reference), strict=True)
+    errors = [float(norm(out.double() - want) / norm(want)) for out, want in pairs]
+    return max(errors, key=lambda error: (error != error, error))  # noqa: PLR0124  # NaN is the worst
 
 
 def matmul_rate_tflops(comparison: Comparison, size: int = 8192) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -22,8 +22,11 @@ TOLERANCES = {"fp16": 1e-3, "bf16": 8e-3}
 HINTS = ("occupancy", "num_ctas", "num_worker_warps")
 """Parameters that are the compiler's hints by the same name; 0 leaves the choice to it."""
 
+MOST_BLOCKS = 65535
+"""Blocks of a grid in its second or third dimension. Source: CUDA programming guide, compute capabilities."""
+
 OUTPUT = "out"
-"""Name of the array that a kernel writes."""
+"""Name of the array that a kernel with one output writes."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,10 @@ class Call:
 
     Attributes:
         function: Its name in kernel.py, and in the cubin.
-        arrays: Arguments by name, in order; inputs and `OUTPUT` may be given in another shape, all others are scratch.
+        arrays: Arguments by name, in order; inputs and outputs may be given in another shape, all others are scratch.
         scalars: Arguments after them: a float is passed as fp32, an int as int32.
         constants: Arguments after those, compiled in.
+        hot: False of a launch beside another one that takes more of the time.
     """
 
     function: str
@@ -50,6 +54,7 @@ class Call:
     arrays: Mapping[str, Array]
     scalars: tuple[float, ...]
     constants: tuple[Scalar, ...]
+    hot: bool = True
 
 
 @lru_cache
@@ -62,10 +67,16 @@ class CutileSpec:
     """What the specs of all kernels here do alike; see `spak.kernels.interface.KernelSpec`. kernel.py lies beside spec.py.
 
     Attributes:
-        inputs: Class of the inputs; its fields are those of `arrays`, without `OUTPUT`.
+        inputs: Class of the inputs; its fields are those of `arrays` that are no output.
+        outputs: Class of the outputs, if there are several; its fields are the others. None: one, called `OUTPUT`.
     """
 
     inputs: type
+    outputs: type | None = None
+
+    @property
+    def _written(self) -> Sequence[str]:
+        return (OUTPUT,) if self.outputs is None else tuple(field.name for field in fields(self.outputs))
 
     @property
     def source_files(self) -> Sequence[str]:
@@ -73,23 +84,27 @@ class CutileSpec:
         return (str(Path(str(sys.modules[type(self).__module__].__file__)).with_name("kernel.py")),)
 
     def arrays(self, problem: Problem) -> Mapping[str, Array]:
-        """Inputs in the order they are drawn, and `OUTPUT`."""
+        """Inputs in the order they are drawn, and outputs."""
         raise NotImplementedError
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
-        """The launches, in order, the hot one first; `num_sms` of the device decides the grid of persistent ones."""
+        """The launches, in order; `num_sms` of the device decides the grid of persistent ones."""
         raise NotImplementedError
+
+    def hints(self, function: str, configuration: Configuration) -> Mapping[str, int]:  # noqa: ARG002  # of `function`
+        """The compiler's hints for one function by their names, of `HINTS`; 0 leaves the choice to it."""
+        return {name: int(configuration[name]) for name in HINTS if name in configuration}
 
     def kernel(self, function: str, configuration: Configuration) -> Any:
         """The cuTile kernel with the configuration's hints."""
-        hints = tuple((name, int(configuration[name]) or None) for name in HINTS if name in configuration)
+        hints = tuple((name, value or None) for name, value in self.hints(function, configuration).items())
         return _hinted(f"{type(self).__module__.rpartition('.')[0]}.kernel", function, hints)
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
-        """What `launch` would compile, function by function."""
+        """What `launch` would compile, function by function, the hot one first."""
+        calls = sorted(self.calls(problem, configuration), key=lambda call: not call.hot)
         return tuple(
-            CompileJob(self.kernel(call.function, configuration), _signature(call), call.function)
-            for call in self.calls(problem, configuration)
+            CompileJob(self.kernel(call.function, configuration), _signature(call), call.function) for call in calls
         )
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Any:
@@ -100,21 +115,26 @@ class CutileSpec:
         drawn = {
             name: torch.randn(array.shape, generator=generator, device=device, dtype=torch.float32).to(_torch(array))
             for name, array in self.arrays(problem).items()
-            if name != OUTPUT
+            if name not in self._written
         }
         return self.inputs(**drawn)
 
     def make_outputs(self, problem: Problem, *, device: str) -> Any:
-        """The output, filled with NaN."""
+        """The output, or all of them, filled with NaN."""
         import torch
 
-        out = self.arrays(problem)[OUTPUT]
-        return torch.full(out.shape, float("nan"), dtype=_torch(out), device=device)
+        arrays = self.arrays(problem)
+        filled = {
+            name: torch.full(arrays[name].shape, float("nan"), dtype=_torch(arrays[name]), device=device)
+            for name in self._written
+        }
+        return filled[OUTPUT] if self.outputs is None else self.outputs(**filled)
 
     def launch(self, inputs: Any, outputs: Any, problem: Problem, configuration: Configuration) -> None:
         """Every call on the current stream; scratch is allocated here."""
-        num_sms = sms_of(outputs.device)
-        self.issue(self.calls(problem, configuration, num_sms), {**vars(inputs), OUTPUT: outputs}, configuration)
+        arrays = {**vars(inputs), **({OUTPUT: outputs} if self.outputs is None else vars(outputs))}
+        num_sms = sms_of(arrays[self._written[0]].device)
+        self.issue(self.calls(problem, configuration, num_sms), arrays, configuration)
 
     def issue(self, calls: Sequence[Call], arrays: Mapping[str, Any], configuration: Configuration) -> None:
         """Every call on the current stream with `arrays` by name; what is not among them is scratch, and allocated here."""
@@ -125,7 +145,7 @@ class CutileSpec:
         for call in calls:
             for name, array in call.arrays.items():
                 if name not in known:
-                    known[name] = torch.empty(array.shape, dtype=_torch(array), device=known[OUTPUT].device)
+                    known[name] = torch.empty(array.shape, dtype=_torch(array), device=known[self._written[0]].device)
             shaped = [_shaped(known[name], array.shape) for name, array in call.arrays.items()]
             kernel = self.kernel(call.function, configuration)
             ct.launch(torch.cuda.current_stream(), call.grid, kernel, (*shaped, *call.scalars, *call.constants))

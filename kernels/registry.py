@@ -11,6 +11,7 @@ SPECS = {
     "naive-attention": "spak.kernels.attention.naive.spec",
     "fused-attention": "spak.kernels.attention.fused.spec",
     "fmha": "spak.kernels.attention.fmha.spec",
+    "fmha-backward": "spak.kernels.attention.backward.spec",
 }
 """Op id -> module with a `SPEC`."""
 

@@ -30,6 +30,7 @@ def launch(
     args: Sequence[Any],
     *,
     batch: int | None = None,
+    order: Callable[[int], Sequence[int] | NDArray[np.int64]] = range,
     write: Callable[[str], object] = sys.stdout.write,
 ) -> None:
     """Run `kernel` over `grid` on the CPU; it has run when this returns.
@@ -40,6 +41,7 @@ def launch(
         kernel: A `cuda.tile.kernel`, or the plain function under one.
         args: NumPy arrays or torch tensors on the CPU (changed in place), numbers, tuples, lists of arrays.
         batch: Blocks that run together; chosen by tile size if None, 1 runs them one after another.
+        order: Number of blocks -> the order in which they run, by their numbers in launch order (x fastest).
         write: Where the kernel's `print` and `printf` go.
 
     Raises:
@@ -58,18 +60,19 @@ def launch(
     parameters = [narrow(np.array([value]), parameter.get_type().dtype) for parameter, value in typed]
     total = x * y * z
     together = batch or batch_size(program)
+    numbers = np.asarray(order(total))
     used = frozenset(v.name for o in program.body.traverse() for v in o.all_inputs())
     with np.errstate(all="ignore"):
         for first in range(0, total, together):
-            ids = block_ids(sizes, first, min(first + together, total))
+            ids = block_ids(sizes, numbers[first : first + together])
             frame = Frame(len(ids))
             frame.set(program.body.params, parameters)
             Machine(memory, sizes, ids, used, write).run_block(program.body, frame)
 
 
-def block_ids(grid: tuple[int, int, int], first: int, last: int) -> NDArray[np.int32]:
-    """(count, 3) ids of blocks in launch order, x fastest."""
-    return np.stack(np.unravel_index(np.arange(first, last), grid, order="F"), axis=1).astype(np.int32)
+def block_ids(grid: tuple[int, int, int], numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(count, 3) ids of blocks by their numbers in launch order, x fastest."""
+    return np.stack(np.unravel_index(numbers, grid, order="F"), axis=1).astype(np.int32)
 
 
 def batch_size(program: Program) -> int:

@@ -13,6 +13,7 @@ from spak.kernels.matmul.reference import matmul
 from spak.kernels.registry import SPECS, spec
 from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
+from spak.tuner.backend.gpu.program import tensors
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 OPS = load(Path(__file__).parents[2] / "laws").ops
@@ -58,6 +59,7 @@ SIZES = {
     "naive-attention": {"batch": 2, "heads": 4, "kv_heads": 2, "seq_q": 50, "seq_kv": 70, "causal": True},
     "fused-attention": {"batch": 2, "heads": 2, "seq_q": 50, "seq_kv": 70},
     "fmha": {"batch": 2, "heads": 4, "kv_heads": 2, "seq_q": 50, "seq_kv": 70, "q_offset": 20},
+    "fmha-backward": {"batch": 2, "heads": 4, "kv_heads": 2, "seq_q": 50, "seq_kv": 70, "q_offset": 20},
 }
 RUNS = [
     *((op, {}, {}) for op in SPECS),
@@ -67,6 +69,7 @@ RUNS = [
     ("fused-attention", {"head_dim": 40}, {"tile_m": 32}),
     ("fmha", {"q_offset": 0}, {"persistent": True, "pipeline": "early-scores", "tile_m": 32, "tile_n": 32}),
     ("fmha", {"causal": False}, {"masked_tiles": "inline", "heads_fastest": True}),
+    ("fmha-backward", {"head_dim": 40}, {"dq_form": "split", "tile_m": 32, "heads_fastest": True}),
 ]
 
 
@@ -86,23 +89,25 @@ def test_a_launch_fills_its_output_within_tolerance_of_the_reference(on_the_cpu,
     """Inputs, scratch, launches and reference of a spec fit each other and the kernel, as on a GPU."""
     problem = complete(OPS[op], {**SIZES[op], **size})
     inputs, outputs = spec(op).make_inputs(problem, seed=1, device="cpu"), spec(op).make_outputs(problem, device="cpu")
-    assert outputs.isnan().all()
-    want = spec(op).reference(inputs, problem)
+    assert all(out.isnan().all() for out in tensors(outputs))
+    wanted = spec(op).reference(inputs, problem)
     spec(op).launch(inputs, outputs, problem, completed(OPS[op], changes))
-    assert (outputs - want).norm() <= spec(op).tolerance(problem) * want.norm()
+    for out, want in zip(tensors(outputs), tensors(wanted), strict=True):
+        assert (out - want).norm() <= spec(op).tolerance(problem) * want.norm()
 
 
 @pytest.mark.parametrize("op", SPECS)
 def test_inputs_are_those_of_the_seed(op):
-    """Drawn again they are the same; another seed draws others; none is NaN, and the output has the reference's shape."""
+    """Drawn again they are the same; another seed draws others; none is NaN, and outputs have the reference's shapes."""
     problem = complete(OPS[op], SIZES[op])
     first, again, other = (spec(op).make_inputs(problem, seed=seed, device="cpu") for seed in (1, 1, 2))
     for name, array in vars(first).items():
         assert torch.equal(array, getattr(again, name))
         assert not torch.equal(array, getattr(other, name))
-        assert array.dtype in {torch.float16, torch.bfloat16}
+        assert array.dtype in {torch.float16, torch.bfloat16} or name == "lse"
         assert array.is_contiguous()
-    assert spec(op).make_outputs(problem, device="cpu").shape == spec(op).reference(first, problem).shape
+    outputs, wanted = spec(op).make_outputs(problem, device="cpu"), spec(op).reference(first, problem)
+    assert [out.shape for out in tensors(outputs)] == [want.shape for want in tensors(wanted)]
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,12 @@ from typing import Any
 
 from spak.kernels.attention.inputs import draw
 from spak.kernels.attention.problem import AttentionSpec, Inputs, Shape, online_work
-from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div, resident, sms_of
+from spak.kernels.cutile import MOST_BLOCKS, OUTPUT, Array, Call, ceil_div, resident, sms_of
 from spak.kernels.interface import Configuration, Problem, Work
 
 PIPELINES = {"plain": "PLAIN", "early-scores": "EARLY_SCORES", "late-values": "LATE_VALUES"}
 MASKED_TILES = {"after": "AFTER", "inline": "INLINE"}
 """The op's name of a variant -> the constant of kernel.py."""
-
-MOST_BLOCKS = 65535
-"""Blocks of a grid in its second or third dimension. Source: CUDA programming guide, compute capabilities."""
 
 LEAST_SCALE, MOST_SCALE = 1e-9, 1e5
 """Between them a masked score, scaled, stays far below every real one, and every real one above kernel.py's NO_KEY."""

@@ -1,0 +1,257 @@
+"""Gradients of attention bound to their space (laws/ops/fmha-backward.yaml): launches, check, count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spak.kernels.attention.backward.reference import attention_gradients
+from spak.kernels.attention.problem import Shape
+from spak.kernels.attention.reference import attention
+from spak.kernels.cutile import MOST_BLOCKS, Array, Call, CutileSpec, ceil_div
+from spak.kernels.interface import Configuration, Problem, Work
+
+SCORES = {"keys-first": "KEYS_FIRST", "queries-first": "QUERIES_FIRST"}
+"""The op's name of a variant -> the constant of kernel.py."""
+
+PREPARED_ROWS = 128
+"""Query rows that a block prepares or converts: a multiple of every tile of query rows, whose loops read whole tiles."""
+
+PREPARED_CHANNELS = 64
+"""Channels that a block prepares or converts at a time, at most."""
+
+GRADIENT_TOLERANCES = {"fp16": 2e-3, "bf16": 1e-2}
+"""Largest relative error of each gradient by dtype: scores and their gradients are rounded to it, on the way to sums."""
+
+
+@dataclass(frozen=True)
+class BackwardInputs:
+    """Q, O and dO (B, H, Sq, D), K and V (B, KV, Skv, D), contiguous; lse (B, H, Sq) fp32, natural log."""
+
+    q: Any
+    k: Any
+    v: Any
+    o: Any
+    lse: Any
+    do: Any
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Of Q (B, H, Sq, D), and of K and V (B, KV, Skv, D)."""
+
+    dq: Any
+    dk: Any
+    dv: Any
+
+
+def after_forward(q: Any, k: Any, v: Any, do: Any, problem: Problem) -> BackwardInputs:
+    """Inputs with O and its log-sum-exp as an exact forward pass leaves them, rounded once."""
+    import torch
+
+    shape = Shape.of(problem)
+    o, lse = attention(q, k, v, causal=shape.causal, q_offset=shape.q_offset)
+    return BackwardInputs(q, k, v, o.to(q.dtype), lse.to(torch.float32), do)
+
+
+class BackwardSpec(CutileSpec):
+    """`fmha-backward`: see kernel.py."""
+
+    op = "fmha-backward"
+    inputs = BackwardInputs
+    outputs = Gradients
+
+    def arrays(self, problem: Problem) -> Mapping[str, Array]:
+        """What the forward pass had and left, the gradient of its output, and the three gradients."""
+        shape = Shape.of(problem)
+        queries, keys = shape.queries, shape.keys
+        lse = Array("fp32", queries.shape[:3])
+        given = {"q": queries, "k": keys, "v": keys, "o": queries, "lse": lse, "do": queries}
+        return {**given, "dq": queries, "dk": keys, "dv": keys}
+
+    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> BackwardInputs:
+        """Standard normal Q, K, V and dO; O and log-sum-exp belong to them."""
+        drawn = super().make_inputs(problem, seed=seed, device=device)
+        return after_forward(drawn.q, drawn.k, drawn.v, drawn.do, problem)
+
+    def calls(
+        self, problem: Problem, configuration: Configuration, num_sms: int = 1, scale: float | None = None
+    ) -> Sequence[Call]:
+        """Preparation, then the pass over keys and the conversion of dQ (fused), or the passes over queries and keys (split).
+
+        `scale` is that of the forward pass: head_dim ** -0.5 if None.
+        """
+        del num_sms
+        launches = _Launches(self.arrays(problem), Shape.of(problem), configuration, scale)
+        if configuration["dq_form"] == "fused":
+            return (launches.prepare(), launches.keys(), launches.convert())
+        return (launches.prepare(), launches.queries(), launches.keys())
+
+    def hints(self, function: str, configuration: Configuration) -> Mapping[str, int]:
+        """Those of the pass over keys, or over queries; none for the two small functions."""
+        occupancy = int(configuration["occupancy"])
+        warps = {"keys_kernel": "num_worker_warps", "queries_kernel": "dq_worker_warps"}
+        if function not in warps:
+            return {}
+        return {"occupancy": occupancy, "num_worker_warps": int(configuration[warps[function]])}
+
+    def work(self, problem: Problem, configuration: Configuration) -> Work:
+        """Counts of the pass over keys, one CTA a key tile; split, as if it did the pass over queries as well."""
+        shape, fused = Shape.of(problem), configuration["dq_form"] == "fused"
+        tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
+        tiles = [shape.group * count for count in query_tiles(shape, tile_m, tile_n)]
+        pairs = shape.batch * shape.kv_heads
+        kinds = sorted({count: tiles.count(count) * pairs for count in tiles}.items(), reverse=True)
+        area = tile_m * tile_n
+        return Work(
+            ctas=len(tiles) * pairs,
+            iterations=tuple((number, count) for count, number in kinds),
+            tensor_flops_per_iteration=2.0 * (5 if fused else 7) * area * shape.tile_d,
+            exp2_per_iteration=float(area * (1 if fused else 2)),
+            fp32_per_iteration=float(4 * area * (1 if fused else 2)),
+            smem_bytes_per_iteration=4.0 * tile_m * shape.tile_d,
+            global_bytes=min_bytes(shape),
+            outside_bytes=4.0 * tile_n * shape.tile_d,
+        )
+
+    def reference(self, inputs: BackwardInputs, problem: Problem) -> Gradients:
+        """Float64, from Q, K, V and dO alone."""
+        shape = Shape.of(problem)
+        given = (inputs.q, inputs.k, inputs.v, inputs.do)
+        return Gradients(*attention_gradients(*given, causal=shape.causal, q_offset=shape.q_offset))
+
+    def tolerance(self, problem: Problem) -> float:
+        """2e-3 for fp16, 1e-2 for bf16, of each gradient."""
+        return GRADIENT_TOLERANCES[str(problem["dtype"])]
+
+    def baselines(self, inputs: BackwardInputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:
+        """The backward passes of PyTorch's SDPA, cuDNN's and FlashAttention-2's; none where the mask is not one they know."""
+        from spak.kernels.attention.backward.libraries import backward_passes
+
+        shape = Shape.of(problem)
+        if shape.causal and (shape.q_offset or shape.seq_q != shape.seq_kv):
+            return {}
+        return backward_passes(inputs, causal=shape.causal)
+
+
+@dataclass(frozen=True)
+class _Launches:
+    """The launches of one configuration at one problem size."""
+
+    arrays: Mapping[str, Array]
+    shape: Shape
+    configuration: Configuration
+    given_scale: float | None
+
+    @property
+    def scale(self) -> float:
+        return self.shape.head_dim**-0.5 if self.given_scale is None else self.given_scale
+
+    @property
+    def scratch(self) -> Mapping[str, Array]:
+        """What the passes read of each row, a whole number of tiles of rows."""
+        rows = Array("fp32", (self.shape.pairs, ceil_div(self.shape.seq_q, PREPARED_ROWS) * PREPARED_ROWS))
+        return {"lse2": rows, "delta": rows}
+
+    @property
+    def dq_sum(self) -> Array:
+        """The float32 dQ that is added to; split, a place holder."""
+        batch, heads, rows, channels = self.shape.queries.shape
+        if self.configuration["dq_form"] == "split":
+            return Array("fp32", (1, 1, 1, 1))
+        return Array("fp32", (batch, heads, channels, rows) if self.transposed else (batch, heads, rows, channels))
+
+    @property
+    def transposed(self) -> bool:
+        return self.configuration["dq_sum"] == "columns"
+
+    def chosen(self, *names: str) -> dict[str, Array]:
+        every = {**self.arrays, **self.scratch, "dq_sum": self.dq_sum}
+        return {name: every[name] for name in names}
+
+    def prepare(self) -> Call:
+        shape = self.shape
+        constants = (
+            shape.heads,
+            PREPARED_ROWS,
+            min(PREPARED_CHANNELS, shape.tile_d),
+            self.configuration["dq_form"] == "fused",
+            self.transposed,
+        )
+        arrays = self.chosen("o", "do", "lse", "lse2", "delta", "dq_sum")
+        return Call(
+            "prepare_kernel", (shape.pairs, ceil_div(shape.seq_q, PREPARED_ROWS), 1), arrays, (), constants, hot=False
+        )
+
+    def keys(self) -> Call:
+        shape, c = self.shape, self.configuration
+        from spak.kernels.attention.backward import kernel
+
+        tile_n = int(c["tile_n"])
+        tiles, pairs = ceil_div(shape.seq_kv, tile_n), shape.batch * shape.kv_heads
+        heads_fastest = bool(c["heads_fastest"]) or pairs > MOST_BLOCKS
+        constants = (
+            shape.kv_heads,
+            shape.group,
+            shape.tile_d,
+            c["tile_m"],
+            tile_n,
+            c["latency"],
+            shape.causal,
+            shape.seq_kv % tile_n != 0,
+            c["dq_form"] == "fused",
+            getattr(kernel, SCORES[str(c["scores"])]),
+            self.transposed,
+            c["stagger"],
+            heads_fastest,
+            c["use_tma"],
+        )
+        arrays = self.chosen("q", "k", "v", "do", "lse2", "delta", "dq_sum", "dk", "dv")
+        grid = (pairs, tiles, 1) if heads_fastest else (tiles, pairs, 1)
+        return Call("keys_kernel", grid, arrays, (self.scale, shape.q_offset), constants)
+
+    def queries(self) -> Call:
+        shape, c = self.shape, self.configuration
+        tile_m, tile_n = int(c["dq_tile_m"]), int(c["dq_tile_n"])
+        tiles = ceil_div(shape.seq_q, tile_m)
+        heads_fastest = bool(c["heads_fastest"]) or shape.pairs > MOST_BLOCKS
+        constants = (
+            shape.heads,
+            shape.group,
+            shape.tile_d,
+            tile_m,
+            tile_n,
+            c["dq_latency"],
+            shape.causal,
+            shape.seq_kv % tile_n != 0,
+            heads_fastest,
+            c["use_tma"],
+        )
+        arrays = self.chosen("q", "k", "v", "do", "lse2", "delta", "dq")
+        grid = (shape.pairs, tiles, 1) if heads_fastest else (tiles, shape.pairs, 1)
+        return Call("queries_kernel", grid, arrays, (self.scale, shape.q_offset), constants, hot=False)
+
+    def convert(self) -> Call:
+        shape = self.shape
+        channels = min(PREPARED_CHANNELS, shape.tile_d)
+        grid = (shape.pairs, ceil_div(shape.seq_q, PREPARED_ROWS), ceil_div(shape.head_dim, channels))
+        constants = (shape.heads, PREPARED_ROWS, channels, self.transposed)
+        return Call("convert_kernel", grid, self.chosen("dq_sum", "dq"), (self.scale,), constants, hot=False)
+
+
+def query_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
+    """Query tiles that each key tile visits for each query head, first key tile first: what the kernel's loop bounds give."""
+    every, key_tiles = ceil_div(shape.seq_q, tile_m), ceil_div(shape.seq_kv, tile_n)
+    if not shape.causal:
+        return [every] * key_tiles
+    return [max(every - max(j * tile_n - shape.q_offset, 0) // tile_m, 0) for j in range(key_tiles)]
+
+
+def min_bytes(shape: Shape) -> float:
+    """Q, K, V, O, dO and log-sum-exp read once, the gradients written once."""
+    rows = shape.heads * shape.seq_q
+    return 2.0 * shape.batch * shape.head_dim * 4 * (rows + shape.kv_heads * shape.seq_kv) + 4.0 * shape.batch * rows
+
+
+SPEC = BackwardSpec()

@@ -1,0 +1,216 @@
+"""The gradients' own source on the simulator against float64, on awkward shapes; and wrong kernels, which must fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
+pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+
+from spak.kernels.attention.backward import kernel as backward  # noqa: E402
+from spak.kernels.attention.backward.reference import attention_gradients  # noqa: E402
+from spak.kernels.attention.backward.spec import SPEC, Gradients, after_forward, query_tiles  # noqa: E402
+from spak.kernels.attention.problem import Shape  # noqa: E402
+from tests.kernels.backward_cases import FORMS, RUNS, BackwardCase, drawn, errors, right, simulated  # noqa: E402
+from tests.kernels.variant import variant  # noqa: E402
+
+
+def wide(*shape: int) -> Any:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kv_heads", [6, 3, 1])
+@pytest.mark.parametrize(("seq_q", "seq_kv", "q_offset"), [(9, 9, 0), (5, 12, 7), (9, 4, 0)])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_the_reference_is_what_autograd_gives(causal, seq_q, seq_kv, q_offset, kv_heads, scale):
+    """In float64, through SDPA with the mask written out."""
+    q, k, v = wide(2, 6, seq_q, 8), wide(2, kv_heads, seq_kv, 8), wide(2, kv_heads, seq_kv, 8)
+    leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+    visible = torch.arange(seq_q)[:, None] + q_offset >= torch.arange(seq_kv)
+    mask = visible if causal else torch.ones_like(visible)
+    out = torch.nn.functional.scaled_dot_product_attention(*leaves, attn_mask=mask, enable_gqa=True, scale=scale)
+    do = wide(2, 6, seq_q, 8) + 1
+    want = torch.autograd.grad(out, leaves, do)
+    got = attention_gradients(q, k, v, do, causal=causal, q_offset=q_offset, scale=scale)
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_a_row_without_keys_has_no_gradient_and_gives_none():
+    """The other rows' gradients are those of the rows alone."""
+    q, k, v, do = wide(1, 1, 6, 8), wide(1, 1, 4, 8), wide(1, 1, 4, 8), wide(1, 1, 6, 8)
+    dq, dk, dv = attention_gradients(q, k, v, do, causal=True, q_offset=-2)
+    assert (dq[0, 0, :2] == 0).all()
+    alone = attention_gradients(q[:, :, 2:], k, v, do[:, :, 2:], causal=True, q_offset=0)
+    for whole, part in zip((dq[:, :, 2:], dk, dv), alone, strict=True):
+        torch.testing.assert_close(whole, part, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(("case", "form"), RUNS, ids=str)
+def test_gradients_on_awkward_shapes(case: BackwardCase, form: str) -> None:
+    """Each within the GPU's own tolerance of float64, every element written."""
+    x = drawn(case)
+    want = SPEC.reference(x, case.problem)
+    assert right(simulated(case, x, FORMS[form]), want, case.problem)
+
+
+@pytest.mark.parametrize("form", ["fused", "split"])
+def test_a_single_key_gets_all_the_weight_whatever_its_score(form: str) -> None:
+    """So dQ and dK are 0 but for the rounding of O, and dV is dO."""
+    case = BackwardCase("one query, one key", seq_q=1, seq_kv=1)
+    x = drawn(case)
+    got = simulated(case, x, FORMS[form])
+    assert float(got.dq.abs().max()) < 1e-5
+    assert float(got.dk.abs().max()) < 1e-5
+    torch.testing.assert_close(got.dv, x.do, rtol=1e-3, atol=0)
+
+
+GATE = BackwardCase("gate", heads=6, kv_heads=2, seq_q=100, seq_kv=100, causal=True)
+OPEN = BackwardCase("gate without a mask", heads=2, kv_heads=1, seq_q=100, seq_kv=100)
+SPLIT = {"dq_form": "split"}
+WRONG = {
+    "causal mask off by one": ({"row >= column": "row > column"}, GATE, {}),
+    "causal mask off by one, pass over queries": ({"row >= column": "row > column"}, GATE, SPLIT),
+    "first query tile left out": ({"- q_offset, 0) // TILE_M\n": "- q_offset, 0) // TILE_M + 1\n"}, GATE, {}),
+    "a masked query tile not masked": ({"TILE_N - 1 - q_offset": "0 - 1 - q_offset"}, GATE, {}),
+    "delta left out": ({"tile=delta.reshape": "tile=0.0 * delta.reshape"}, OPEN, {}),
+    "delta left out, split": ({"tile=delta.reshape": "tile=0.0 * delta.reshape"}, OPEN, SPLIT),
+    "log-sum-exp to the wrong base": ({"lse * LOG2_E": "lse"}, OPEN, {}),
+    "dQ not scaled": ({"(dq * scale).astype(dQ.dtype))": "dq.astype(dQ.dtype))"}, OPEN, {}),
+    "dK not scaled": ({"(dk * scale)": "dk"}, OPEN, {}),
+    "dS not transposed": ({"        ds = ct.transpose(ds)\n": "\n"}, OPEN, {}),
+    "a query head left out": ({"for g in range(GROUP)": "for g in range(GROUP - 1)"}, OPEN, {}),
+    "dQ sums not set to zero": ({"if ZERO_DQ:": "if not ZERO_DQ:"}, OPEN, {}),
+    "the last rows not prepared": (
+        {"b, h = bh // NUM_HEADS, bh % NUM_HEADS\n    delta": "b, h = 0, 0\n    delta"},
+        OPEN,
+        {},
+    ),
+    "last key tile of the pass over queries left out": (
+        {"in range(num_full, num_n)": "in range(num_full, num_n - 1)"},
+        OPEN,
+        SPLIT,
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_wrong_kernel_cannot_pass(mistake: str) -> None:
+    """Each mistake, put into the kernel's own text, misses the tolerance that the right kernel keeps."""
+    changes, case, settings = WRONG[mistake]
+    x = drawn(case)
+    want = SPEC.reference(x, case.problem)
+    assert right(simulated(case, x, settings), want, case.problem)
+    assert not right(simulated(case, x, settings, module=variant(str(backward.__file__), changes)), want, case.problem)
+
+
+@pytest.mark.parametrize("form", ["fused", "split"])
+def test_what_is_not_there_adds_nothing(form: str) -> None:
+    """Keys beyond the end: right where scores are far below 0, wrong without the guard.
+
+    A score of 0, which padding gives, is then e^200 times the weight of a real one.
+    """
+    case = BackwardCase("far below zero", seq_q=50, seq_kv=50, head_dim=16)
+    q, k, v, do = (x.half() for x in (wide(1, 1, 50, 16), wide(1, 1, 50, 16), wide(1, 1, 50, 16), wide(1, 1, 50, 16)))
+    q[..., 0], k[..., 0] = 40.0, -20.0
+    x = after_forward(q, k, v, do, case.problem)
+    want = SPEC.reference(x, case.problem)
+    assert right(simulated(case, x, FORMS[form]), want, case.problem)
+    unguarded = {"ct.where(column < seq_kv, p, 0.0)": "p", "ct.where(column < K.shape[2], p, 0.0)": "p"}
+    wrong = variant(str(backward.__file__), unguarded)
+    assert not right(simulated(case, x, FORMS[form], module=wrong), want, case.problem)
+
+
+@pytest.mark.parametrize("never", [-1.0e20, -float("inf")])
+def test_a_row_without_keys_by_either_sign(never: float) -> None:
+    """Its log-sum-exp is FLOOR from our forward pass, -inf from others; both mean that it has no weights."""
+    case = BackwardCase("rows without keys", seq_q=70, seq_kv=70, q_offset=-20, causal=True)
+    x = drawn(case)
+    x.lse[:, :, :20] = never
+    got, want = simulated(case, x, {}), SPEC.reference(x, case.problem)
+    assert right(got, want, case.problem)
+    assert (got.dq[:, :, :20] == 0).all()
+
+
+def orders() -> list[Any]:
+    """Launch order, its reverse, and two shuffled ones."""
+    rng = np.random.default_rng(5)
+    return [np.arange, lambda n: np.arange(n)[::-1], rng.permutation, rng.permutation]
+
+
+def test_the_fused_form_is_right_in_every_order_of_blocks():
+    """What is added to dQ may come in any order; only last bits depend on it."""
+    case = BackwardCase("order", heads=4, kv_heads=2, seq_q=150, seq_kv=140, causal=True)
+    x = drawn(case)
+    want = SPEC.reference(x, case.problem)
+    for order in orders():
+        assert right(simulated(case, x, {}, order=order), want, case.problem)
+
+
+@pytest.mark.parametrize("scores", ["keys-first", "queries-first"])
+def test_the_split_form_is_the_same_in_every_order_of_blocks(scores: str) -> None:
+    """Bit for bit: no sum depends on which block runs first."""
+    case = BackwardCase("order", heads=4, kv_heads=2, seq_q=150, seq_kv=140, causal=True)
+    x = drawn(case)
+    first, *others = [simulated(case, x, {"dq_form": "split", "scores": scores}, order=order) for order in orders()]
+    for other in others:
+        for name, array in vars(first).items():
+            assert torch.equal(array, getattr(other, name))
+
+
+def test_a_scale_of_one_s_own():
+    """Forward and backward pass may be told another scale than head_dim ** -0.5."""
+    case = BackwardCase("scaled", seq_q=40, seq_kv=40)
+    x = drawn(case)
+    calls = SPEC.calls(case.problem, case.configuration(), scale=0.25)
+    assert [call.scalars for call in calls] == [(), (0.25, 0), (0.25,)]
+    calls = SPEC.calls(case.problem, case.configuration(dq_form="split"))
+    assert [call.scalars[:1] for call in calls] == [(), (32**-0.5,), (32**-0.5,)]
+    assert right(simulated(case, x, {}), SPEC.reference(x, case.problem), case.problem)
+
+
+def test_many_heads_move_to_the_first_dimension_of_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which holds 2^31 - 1 blocks; the others hold 65,535."""
+    monkeypatch.setattr("spak.kernels.attention.backward.spec.MOST_BLOCKS", 3)
+    case = BackwardCase("many heads", batch=2, heads=3, kv_heads=3, seq_q=70, seq_kv=70)
+    for form in ("fused", "split"):
+        for call in SPEC.calls(case.problem, case.configuration(dq_form=form)):
+            assert call.grid[0] == 6
+    x = drawn(case)
+    assert right(simulated(case, x, {"dq_form": "split"}), SPEC.reference(x, case.problem), case.problem)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("sizes", [(100, 90, 0), (50, 130, 17), (33, 200, 0), (70, 40, -35)])
+def test_counted_query_tiles_are_those_that_hold_an_unmasked_pair(causal: bool, sizes: tuple[int, int, int]) -> None:
+    """Against looking at every tile of the score matrix; the last rows of a query tile may lie beyond the end."""
+    seq_q, seq_kv, q_offset = sizes
+    problem = BackwardCase("", seq_q=seq_q, seq_kv=seq_kv, q_offset=q_offset, causal=causal).problem
+    want = [sum(not causal or x + 31 + q_offset >= j for x in range(0, seq_q, 32)) for j in range(0, seq_kv, 64)]
+    assert query_tiles(Shape.of(problem), 32, 64) == want
+
+
+def test_errors_see_what_is_not_written():
+    """NaN is above every tolerance, and so is an error in one gradient alone."""
+    ones = Gradients(*(torch.ones(1, 1, 4, 4) for _ in range(3)))
+    assert right(ones, ones, GATE.problem)
+    for value in (float("nan"), 1.1):
+        wrong = Gradients(ones.dq, ones.dk, torch.full((1, 1, 4, 4), value))
+        assert not right(wrong, ones, GATE.problem)
+        assert [errors(wrong, ones)[name] for name in ("dq", "dk")] == [0.0, 0.0]
+
+
+def test_libraries_refuse_a_cpu_and_masks_that_they_do_not_know():
+    """cuDNN and FlashAttention-2 are called by name, never replaced by another implementation."""
+    case = BackwardCase("libraries", heads=2, kv_heads=2, causal=True)
+    libraries = SPEC.baselines(drawn(case), case.problem)
+    assert libraries.keys() == {"sdpa-cudnn", "sdpa-fa2"}
+    for run in libraries.values():
+        with pytest.raises(NotImplementedError, match="CPU"):
+            run()
+    shifted = BackwardCase("offset", q_offset=3, causal=True)
+    assert SPEC.baselines(drawn(shifted), shifted.problem) == {}
