@@ -11,8 +11,7 @@ import torch
 import yaml
 
 from spak.kernels import sim
-from spak.kernels.attention.backward.spec import SPEC, BackwardInputs, Gradients, after_forward
-from spak.kernels.attention.inputs import draw
+from spak.kernels.attention.backward.spec import SPEC, BackwardInputs, Gradients
 from spak.kernels.cutile import DTYPES
 
 OP = yaml.safe_load((Path(__file__).parents[2] / "laws/ops/fmha-backward.yaml").read_text())
@@ -98,10 +97,7 @@ RUNS = tuple(
 
 def drawn(case: BackwardCase, device: str = "cpu", *, surround: Callable[[Any], Any] = lambda x: x) -> BackwardInputs:
     """Inputs of the case's kind; `surround` may move each to other memory."""
-    given = draw(case.inputs, case.problem, seed=1, device=device)
-    generator = torch.Generator(device=device).manual_seed(2)
-    do = torch.randn(given.q.shape, generator=generator, device=device).to(getattr(torch, DTYPES[case.dtype]))
-    exact = after_forward(given.q, given.k, given.v, do, case.problem)
+    exact = SPEC.make_inputs(case.problem, seed=1, device=device)
     return BackwardInputs(**{name: surround(array) for name, array in vars(exact).items()})
 
 

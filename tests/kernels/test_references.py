@@ -69,7 +69,7 @@ RUNS = [
     ("fused-attention", {"head_dim": 40}, {"tile_m": 32}),
     ("fmha", {"q_offset": 0}, {"persistent": True, "pipeline": "early-scores", "tile_m": 32, "tile_n": 32}),
     ("fmha", {"causal": False}, {"masked_tiles": "inline", "heads_fastest": True}),
-    ("fmha-backward", {"head_dim": 40}, {"dq_form": "split", "tile_m": 32, "heads_fastest": True}),
+    ("fmha-backward", {"head_dim": 40}, {"dq_form": "split", "tile_n": 64, "heads_fastest": True}),
 ]
 
 

@@ -10,7 +10,7 @@ step gives dQ is added to a float32 array in device memory, whose sums depend on
 Split: that pass without dQ, and a pass of one CTA a query tile for dQ; no atomics, every sum in one fixed order.
 
 Invariants, each with a test:
-  * a query row beyond the end, and one that saw no key, has lse2 = NEVER: its P is exp2(s - NEVER) = 0, so that it adds
+  * Lse2 and Delta have a whole number of tiles of rows, all set; a query row beyond the end, and one that saw no key, has lse2 = NEVER: its P is exp2(s - NEVER) = 0, so that it adds
     nothing to any gradient;
   * a key beyond the end has its P set to 0: its score is 0, which may lie far above the log-sum-exp of a row;
   * scale is applied once, to the float32 sums: dS is rounded to 16 bits unscaled;
@@ -38,31 +38,39 @@ def prepare_kernel(
     Out,  # (B, H, Sq, D), O
     dO,  # (B, H, Sq, D)
     Lse,  # (B, H, Sq) fp32, natural log
-    Lse2,  # (B * H, rows) fp32: the logarithm to base 2, NEVER in a row that is not there or saw no key
-    Delta,  # (B * H, rows) fp32: rowsum(dO * O)
-    dQ_sum,  # (B, H, Sq, D) or (B, H, D, Sq) fp32, set to 0 if ZERO_DQ
+    Lse2,  # (B * H, rows) fp32
+    Delta,  # (B * H, rows) fp32
+    dQ_sum,  # (B, H, Sq, D) or (B, H, D, Sq) fp32, set to 0
     NUM_HEADS: ConstInt,
-    TILE_R: ConstInt,  # rows of a CTA: a multiple of every TILE_M, so that those loops read nothing unset
-    TILE_C: ConstInt,  # channels read at a time
-    ZERO_DQ: ConstBool,
+    TILE_R: ConstInt,
+    TILE_D: ConstInt,
     TRANSPOSED: ConstBool,  # dQ_sum is (B, H, D, Sq)
 ):
     bh, x = ct.bid(0), ct.bid(1)
-    b, h = bh // NUM_HEADS, bh % NUM_HEADS
-    delta = ct.full((TILE_R, 1), 0.0, dtype=ct.float32)
-    for c in range(ct.cdiv(Out.shape[3], TILE_C)):
-        shape = (1, 1, TILE_R, TILE_C)
-        o = ct.load(Out, index=(b, h, x, c), shape=shape, padding_mode=ZERO).astype(ct.float32)
-        do = ct.load(dO, index=(b, h, x, c), shape=shape, padding_mode=ZERO).astype(ct.float32)
-        delta = delta + ct.sum((o * do).reshape((TILE_R, TILE_C)), axis=1, keepdims=True)
-        if ZERO_DQ:
-            if TRANSPOSED:
-                ct.store(dQ_sum, index=(b, h, c, x), tile=ct.full((1, 1, TILE_C, TILE_R), 0.0, dtype=ct.float32))
-            else:
-                ct.store(dQ_sum, index=(b, h, x, c), tile=ct.full(shape, 0.0, dtype=ct.float32))
-    lse = ct.load(Lse, index=(b, h, x), shape=(1, 1, TILE_R), padding_mode=LOWEST).reshape((1, TILE_R))
-    ct.store(Lse2, index=(bh, x), tile=ct.where(lse > NO_KEY, lse * LOG2_E, NEVER))
-    ct.store(Delta, index=(bh, x), tile=delta.reshape((1, TILE_R)))
+    place = (bh // NUM_HEADS, bh % NUM_HEADS, x)
+    if x * TILE_R < Lse.shape[2]:  # a tile that lies wholly beyond an array must not be loaded
+        do = rows_of(dO, place, TILE_R, TILE_D, None, False)
+        lse2, delta = row_terms(do, Out, Lse, place, (TILE_R, TILE_D), False)
+        if TRANSPOSED:
+            zero = ct.full((1, 1, TILE_D, TILE_R), 0.0, dtype=ct.float32)
+            ct.store(dQ_sum, index=(place[0], place[1], 0, x), tile=zero, allow_tma=False)
+        else:
+            zero = ct.full((1, 1, TILE_R, TILE_D), 0.0, dtype=ct.float32)
+            ct.store(dQ_sum, index=(place[0], place[1], x, 0), tile=zero, allow_tma=False)
+    else:
+        lse2, delta = ct.full((TILE_R, 1), NEVER, dtype=ct.float32), ct.full((TILE_R, 1), 0.0, dtype=ct.float32)
+    ct.store(Lse2, index=(bh, x), tile=lse2.reshape((1, TILE_R)), allow_tma=False)
+    ct.store(Delta, index=(bh, x), tile=delta.reshape((1, TILE_R)), allow_tma=False)
+
+
+def row_terms(do, Out, Lse, place, tile, USE_TMA):
+    """Of a tile of rows, (rows, 1) fp32 each: log-sum-exp to base 2, NEVER where there is no row or no key, and delta."""
+    b, h, x = place
+    ROWS, TILE_D = tile
+    o = rows_of(Out, place, ROWS, TILE_D, None, USE_TMA)
+    delta = ct.sum(o.astype(ct.float32) * do.astype(ct.float32), axis=1, keepdims=True)
+    lse = ct.load(Lse, index=(b, h, x), shape=(1, 1, ROWS), padding_mode=LOWEST, allow_tma=False).reshape((ROWS, 1))
+    return ct.where(lse > NO_KEY, lse * LOG2_E, NEVER), delta
 
 
 @ct.kernel
@@ -210,9 +218,11 @@ def queries_kernel(
     Q,  # (B, H, Sq, D)
     K,  # (B, KV, Skv, D)
     V,  # (B, KV, Skv, D)
+    Out,  # (B, H, Sq, D), O
     dO,  # (B, H, Sq, D)
-    Lse2,  # (B * H, rows) fp32
-    Delta,  # (B * H, rows) fp32
+    Lse,  # (B, H, Sq) fp32, natural log
+    Lse2,  # (B * H, rows) fp32, written for the pass over keys
+    Delta,  # (B * H, rows) fp32, written too
     dQ,  # (B, H, Sq, D)
     scale: float,
     q_offset: int,
@@ -231,10 +241,11 @@ def queries_kernel(
     num_m = ct.cdiv(Q.shape[2], TILE_M)
     x = num_m - 1 - x if CAUSAL else x  # the last query tile has the most keys
     b, h = bh // NUM_HEADS, bh % NUM_HEADS
-    q = rows_of(Q, (b, h, x), TILE_M, TILE_D, LATENCY, USE_TMA)
-    do = rows_of(dO, (b, h, x), TILE_M, TILE_D, LATENCY, USE_TMA)
-    lse2 = ct.load(Lse2, index=(bh, x), shape=(1, TILE_M)).reshape((TILE_M, 1))
-    delta = ct.load(Delta, index=(bh, x), shape=(1, TILE_M)).reshape((TILE_M, 1))
+    q = rows_of(Q, (b, h, x), TILE_M, TILE_D, None, USE_TMA)
+    do = rows_of(dO, (b, h, x), TILE_M, TILE_D, None, USE_TMA)
+    lse2, delta = row_terms(do, Out, Lse, (b, h, x), (TILE_M, TILE_D), USE_TMA)
+    ct.store(Lse2, index=(bh, x), tile=lse2.reshape((1, TILE_M)), allow_tma=False)
+    ct.store(Delta, index=(bh, x), tile=delta.reshape((1, TILE_M)), allow_tma=False)
     row = x * TILE_M + q_offset
     num_n = ct.cdiv(K.shape[2], TILE_N)
     num_full = K.shape[2] // TILE_N
@@ -278,14 +289,14 @@ def convert_kernel(
     scale: float,
     NUM_HEADS: ConstInt,
     TILE_R: ConstInt,
-    TILE_C: ConstInt,
+    TILE_D: ConstInt,
     TRANSPOSED: ConstBool,
 ):
-    bh, x, c = ct.bid(0), ct.bid(1), ct.bid(2)
+    bh, x = ct.bid(0), ct.bid(1)
     b, h = bh // NUM_HEADS, bh % NUM_HEADS
     if TRANSPOSED:
-        dq = ct.load(dQ_sum, index=(b, h, c, x), shape=(1, 1, TILE_C, TILE_R), padding_mode=ZERO)
-        dq = ct.transpose(dq.reshape((TILE_C, TILE_R))).reshape((1, 1, TILE_R, TILE_C))
+        dq = ct.load(dQ_sum, index=(b, h, 0, x), shape=(1, 1, TILE_D, TILE_R), padding_mode=ZERO, allow_tma=False)
+        dq = ct.transpose(dq.reshape((TILE_D, TILE_R))).reshape((1, 1, TILE_R, TILE_D))
     else:
-        dq = ct.load(dQ_sum, index=(b, h, x, c), shape=(1, 1, TILE_R, TILE_C), padding_mode=ZERO)
-    ct.store(dQ, index=(b, h, x, c), tile=(dq * scale).astype(dQ.dtype))
+        dq = ct.load(dQ_sum, index=(b, h, x, 0), shape=(1, 1, TILE_R, TILE_D), padding_mode=ZERO, allow_tma=False)
+    ct.store(dQ, index=(b, h, x, 0), tile=(dq * scale).astype(dQ.dtype), allow_tma=False)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spak.kernels.attention.backward.reference import attention_gradients
-from spak.kernels.attention.problem import Shape
+from spak.kernels.attention.inputs import draw
+from spak.kernels.attention.problem import Shape, key_tiles, run_lengths
 from spak.kernels.attention.reference import attention
 from spak.kernels.cutile import MOST_BLOCKS, Array, Call, CutileSpec, ceil_div
-from spak.kernels.interface import Configuration, Problem, Work
+from spak.kernels.interface import Configuration, Problem, Scalar, Work
 
 SCORES = {"keys-first": "KEYS_FIRST", "queries-first": "QUERIES_FIRST"}
 """The op's name of a variant -> the constant of kernel.py."""
 
-PREPARED_ROWS = 128
-"""Query rows that a block prepares or converts: a multiple of every tile of query rows, whose loops read whole tiles."""
+PREPARED_ELEMENTS = 4096
+"""Of a tile that a block prepares or converts: what 128 threads hold in some registers, and enough blocks to fill a GPU."""
 
-PREPARED_CHANNELS = 64
-"""Channels that a block prepares or converts at a time, at most."""
+LARGEST_TILE_M = 128
+"""Query rows of which the arrays that hold a number for each row have a whole number: no pass reads one that is not there."""
 
 GRADIENT_TOLERANCES = {"fp16": 2e-3, "bf16": 1e-2}
 """Largest relative error of each gradient by dtype: scores and their gradients are rounded to it, on the way to sums."""
@@ -71,14 +72,18 @@ class BackwardSpec(CutileSpec):
         return {**given, "dq": queries, "dk": keys, "dv": keys}
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> BackwardInputs:
-        """Standard normal Q, K, V and dO; O and log-sum-exp belong to them."""
-        drawn = super().make_inputs(problem, seed=seed, device=device)
-        return after_forward(drawn.q, drawn.k, drawn.v, drawn.do, problem)
+        """Q, K and V of the problem's kind of inputs, standard normal dO; O and log-sum-exp belong to them."""
+        import torch
+
+        given = draw(str(problem.get("inputs", "normal")), problem, seed=seed, device=device)
+        generator = torch.Generator(device=device).manual_seed(seed + 1)
+        do = torch.randn(given.q.shape, generator=generator, device=device, dtype=torch.float32).to(given.q.dtype)
+        return after_forward(given.q, given.k, given.v, do, problem)
 
     def calls(
         self, problem: Problem, configuration: Configuration, num_sms: int = 1, scale: float | None = None
     ) -> Sequence[Call]:
-        """Preparation, then the pass over keys and the conversion of dQ (fused), or the passes over queries and keys (split).
+        """Preparation, pass over keys and conversion of dQ (fused), or the passes over queries and keys (split).
 
         `scale` is that of the forward pass: head_dim ** -0.5 if None.
         """
@@ -86,33 +91,31 @@ class BackwardSpec(CutileSpec):
         launches = _Launches(self.arrays(problem), Shape.of(problem), configuration, scale)
         if configuration["dq_form"] == "fused":
             return (launches.prepare(), launches.keys(), launches.convert())
-        return (launches.prepare(), launches.queries(), launches.keys())
+        return (launches.queries(), launches.keys())
 
     def hints(self, function: str, configuration: Configuration) -> Mapping[str, int]:
         """Those of the pass over keys, or over queries; none for the two small functions."""
-        occupancy = int(configuration["occupancy"])
-        warps = {"keys_kernel": "num_worker_warps", "queries_kernel": "dq_worker_warps"}
-        if function not in warps:
-            return {}
-        return {"occupancy": occupancy, "num_worker_warps": int(configuration[warps[function]])}
+        if function == "keys_kernel":
+            return super().hints(function, configuration)
+        if function == "queries_kernel":
+            names = {"occupancy": "dq_occupancy", "num_worker_warps": "dq_worker_warps"}
+            return {hint: int(configuration[name]) for hint, name in names.items()}
+        return {}
 
-    def work(self, problem: Problem, configuration: Configuration) -> Work:
-        """Counts of the pass over keys, one CTA a key tile; split, as if it did the pass over queries as well."""
-        shape, fused = Shape.of(problem), configuration["dq_form"] == "fused"
-        tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
-        tiles = [shape.group * count for count in query_tiles(shape, tile_m, tile_n)]
-        pairs = shape.batch * shape.kv_heads
-        kinds = sorted({count: tiles.count(count) * pairs for count in tiles}.items(), reverse=True)
-        area = tile_m * tile_n
-        return Work(
-            ctas=len(tiles) * pairs,
-            iterations=tuple((number, count) for count, number in kinds),
-            tensor_flops_per_iteration=2.0 * (5 if fused else 7) * area * shape.tile_d,
-            exp2_per_iteration=float(area * (1 if fused else 2)),
-            fp32_per_iteration=float(4 * area * (1 if fused else 2)),
-            smem_bytes_per_iteration=4.0 * tile_m * shape.tile_d,
-            global_bytes=min_bytes(shape),
-            outside_bytes=4.0 * tile_n * shape.tile_d,
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
+        """Counts of the passes; what prepares and converts is in the bytes of the fused one."""
+        shape, c = Shape.of(problem), configuration
+        if c["dq_form"] == "split":
+            return (pass_over_queries(shape, c), pass_over_keys(shape, c, products=4))
+        work = pass_over_keys(shape, c, products=5)
+        sums = float(shape.pairs * shape.seq_q * shape.head_dim)
+        return (
+            replace(
+                work,
+                # dQ's sums are set to zero, read and written by the additions, and read once more
+                global_bytes=work.global_bytes + 4 * 4 * sums,
+                added_bytes_per_iteration=4.0 * int(c["tile_m"]) * shape.tile_d,
+            ),
         )
 
     def reference(self, inputs: BackwardInputs, problem: Problem) -> Gradients:
@@ -151,7 +154,7 @@ class _Launches:
     @property
     def scratch(self) -> Mapping[str, Array]:
         """What the passes read of each row, a whole number of tiles of rows."""
-        rows = Array("fp32", (self.shape.pairs, ceil_div(self.shape.seq_q, PREPARED_ROWS) * PREPARED_ROWS))
+        rows = Array("fp32", (self.shape.pairs, ceil_div(self.shape.seq_q, LARGEST_TILE_M) * LARGEST_TILE_M))
         return {"lse2": rows, "delta": rows}
 
     @property
@@ -170,19 +173,16 @@ class _Launches:
         every = {**self.arrays, **self.scratch, "dq_sum": self.dq_sum}
         return {name: every[name] for name in names}
 
+    @property
+    def prepared_rows(self) -> int:
+        """Rows that a block prepares or converts."""
+        return min(PREPARED_ELEMENTS // self.shape.tile_d, LARGEST_TILE_M)
+
     def prepare(self) -> Call:
-        shape = self.shape
-        constants = (
-            shape.heads,
-            PREPARED_ROWS,
-            min(PREPARED_CHANNELS, shape.tile_d),
-            self.configuration["dq_form"] == "fused",
-            self.transposed,
-        )
+        shape, rows = self.shape, self.prepared_rows
         arrays = self.chosen("o", "do", "lse", "lse2", "delta", "dq_sum")
-        return Call(
-            "prepare_kernel", (shape.pairs, ceil_div(shape.seq_q, PREPARED_ROWS), 1), arrays, (), constants, hot=False
-        )
+        grid = (shape.pairs, arrays["lse2"].shape[1] // rows, 1)
+        return Call("prepare_kernel", grid, arrays, (), (shape.heads, rows, shape.tile_d, self.transposed), hot=False)
 
     def keys(self) -> Call:
         shape, c = self.shape, self.configuration
@@ -228,30 +228,61 @@ class _Launches:
             heads_fastest,
             c["use_tma"],
         )
-        arrays = self.chosen("q", "k", "v", "do", "lse2", "delta", "dq")
+        arrays = self.chosen("q", "k", "v", "o", "do", "lse", "lse2", "delta", "dq")
         grid = (shape.pairs, tiles, 1) if heads_fastest else (tiles, shape.pairs, 1)
         return Call("queries_kernel", grid, arrays, (self.scale, shape.q_offset), constants, hot=False)
 
     def convert(self) -> Call:
-        shape = self.shape
-        channels = min(PREPARED_CHANNELS, shape.tile_d)
-        grid = (shape.pairs, ceil_div(shape.seq_q, PREPARED_ROWS), ceil_div(shape.head_dim, channels))
-        constants = (shape.heads, PREPARED_ROWS, channels, self.transposed)
+        shape, rows = self.shape, self.prepared_rows
+        grid, constants = (
+            (shape.pairs, ceil_div(shape.seq_q, rows), 1),
+            (shape.heads, rows, shape.tile_d, self.transposed),
+        )
         return Call("convert_kernel", grid, self.chosen("dq_sum", "dq"), (self.scale,), constants, hot=False)
 
 
 def query_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
     """Query tiles that each key tile visits for each query head, first key tile first: what the kernel's loop bounds give."""
-    every, key_tiles = ceil_div(shape.seq_q, tile_m), ceil_div(shape.seq_kv, tile_n)
+    every, count = ceil_div(shape.seq_q, tile_m), ceil_div(shape.seq_kv, tile_n)
     if not shape.causal:
-        return [every] * key_tiles
-    return [max(every - max(j * tile_n - shape.q_offset, 0) // tile_m, 0) for j in range(key_tiles)]
+        return [every] * count
+    return [max(every - max(j * tile_n - shape.q_offset, 0) // tile_m, 0) for j in range(count)]
 
 
-def min_bytes(shape: Shape) -> float:
-    """Q, K, V, O, dO and log-sum-exp read once, the gradients written once."""
-    rows = shape.heads * shape.seq_q
-    return 2.0 * shape.batch * shape.head_dim * 4 * (rows + shape.kv_heads * shape.seq_kv) + 4.0 * shape.batch * rows
+def pass_over_keys(shape: Shape, configuration: Configuration, *, products: int) -> Work:
+    """Counts of the pass with one CTA a key tile, which does `products` products a query tile."""
+    tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
+    tiles = [shape.group * count for count in query_tiles(shape, tile_m, tile_n)]
+    return _counted(shape, tiles, (tile_m, tile_n), products, configuration["heads_fastest"], shape.kv_heads)
+
+
+def pass_over_queries(shape: Shape, configuration: Configuration) -> Work:
+    """Counts of the pass with one CTA a query tile, whose three products are S, dP and dQ."""
+    tile_m, tile_n = int(configuration["dq_tile_m"]), int(configuration["dq_tile_n"])
+    tiles = key_tiles(shape, tile_m, tile_n)[:: -1 if shape.causal else 1]
+    work = _counted(shape, tiles, (tile_n, tile_m), 3, configuration["heads_fastest"], shape.heads)
+    return replace(work, function="queries_kernel")
+
+
+def _counted(
+    shape: Shape, tiles: list[int], size: tuple[int, int], products: int, heads_fastest: Scalar, heads: int
+) -> Work:
+    """Counts of one pass; size: rows of a tile that is walked over, rows of the one that stays."""
+    walked, stays = size
+    pairs = shape.batch * heads
+    return Work(
+        iterations=run_lengths(tiles, pairs if heads_fastest else 1),
+        repeats=1 if heads_fastest else pairs,
+        tensor_flops_per_iteration=2.0 * products * walked * stays * shape.tile_d,
+        exp2_per_iteration=float(walked * stays),
+        fp32_per_iteration=float(4 * walked * stays),
+        smem_bytes_per_iteration=4.0 * walked * shape.tile_d,
+        global_bytes=8.0 * shape.batch * shape.head_dim * (shape.heads * shape.seq_q + shape.kv_heads * shape.seq_kv),
+        outside_bytes=4.0 * stays * shape.tile_d,
+        loops=2 if shape.causal else 1,
+        chained_products=2,
+        function="keys_kernel",
+    )
 
 
 SPEC = BackwardSpec()
