@@ -68,8 +68,8 @@ def runs(results: Mapping[str, Any], laws: Laws, *, commit: str, created: str) -
 
 
 def _before(op: str, versions: Mapping[str, Any], laws: Laws) -> dict[str, Measurement]:
-    """Times of the kernels that `op` was derived from, by system: a law about the step is judged by both."""
-    sources = laws.systems[op].derived_from if op in laws.systems else ()
+    """Times of the kernels that systems built from `op` were derived from, by system: a law about the step is judged by both."""
+    sources = {source for system in laws.systems.values() if op in system.built_from for source in system.derived_from}
     return {
         KERNELS[version]: _trial(entry).measurements[0]
         for version, entry in versions.items()

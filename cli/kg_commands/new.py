@@ -50,6 +50,7 @@ def command(
     because: Annotated[
         str, typer.Option(autocompletion=completion.mechanisms, help="Mechanism, a term of docs/glossary.md.")
     ] = "",
+    origin: Annotated[str, typer.Option(help="Who found it, and in which runs or documents.")] = "by hand",
 ) -> None:
     """Write the file of a new law, proposed and without evidence, and print where it is.
 
@@ -78,5 +79,5 @@ def command(
         "effect": parse_bounds(effect),
     }
     scope = {"hw": hw, "op": op, "dtype": dtype or [], "when": when, "toolchain": toolchain}
-    path = load(root.path).propose(Draft(kind, title, scope, claim, identifier))
+    path = load(root.path).propose(Draft(kind, title, scope, claim, identifier, origin))
     typer.echo(str(path))

@@ -48,6 +48,7 @@ def explanation(found: Explanation, pen: Pen) -> str:
     lines += [pen(line, "bold") for line in wrap(law.title)]
     lines += ["", *wrap(found.sentence)]
     lines += ["", *wrap(f"Why {law.status}: {reason}")] if reason else []
+    lines += wrap(f"Found {law.origin}") if law.origin else []
     if law.withdrawn:
         lines += wrap(f"Withdrawn on {law.withdrawn.date}: {law.withdrawn.reason}")
     for witness in found.witnesses:

@@ -15,6 +15,7 @@ import numpy as np
 
 from spak.kg.evidence.judge import MIN_PROBLEMS, MIN_REFERENCES, in_scope, judged, together
 from spak.kg.evidence.numbers import judge_numbers, numbers_by_size
+from spak.kg.evidence.rewriting import telling
 from spak.kg.evidence.rows import Judgement, region_effects
 from spak.kg.evidence.table import TrialTable, from_runs, problem_text
 from spak.kg.law.independence import size
@@ -123,7 +124,10 @@ class RunWitness:
     def _judged(self, law: Law) -> dict[str, Judgement]:
         if meaning(law).check:
             return numbers_by_size(law, self.run, self.store.ops[law.scope.op], self.facts)
-        return {} if self.table is None else judged(law, self.table, self.facts)
+        if self.table is None or self.run.op not in self.store.ops:
+            return {}
+        table = telling(law, self.table, self.store.ops[self.run.op], self.store.systems)
+        return judged(law, table, self.facts)
 
     def says(self, law: Law, problems: tuple[str, ...] = (), *, min_problems: int = 1) -> Judgement:
         """The judgement of the run's trials on `law`; only of those at `problems`, if any are named."""

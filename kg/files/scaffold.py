@@ -28,6 +28,7 @@ class Draft:
     Attributes:
         claim: Claim fields by name; those that are empty are left out.
         identifier: Id; empty: made from hardware, op and title.
+        origin: Who found it, in which runs.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Draft:
     scope: Mapping[str, Any]
     claim: Mapping[str, Any] = field(default_factory=dict)
     identifier: str = ""
+    origin: str = ""
 
 
 def _identifier(draft: Draft) -> str:
@@ -79,6 +81,7 @@ def new_law_text(draft: Draft) -> str:
         "scope": {name: value for name, value in draft.scope.items() if value},
         "claim": claim,
         "status": "proposed",
+        **({"origin": draft.origin} if draft.origin else {}),
     }
     try:
         validate.convert(raw, "law")

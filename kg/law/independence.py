@@ -1,4 +1,4 @@
-"""How far apart the experiments behind a law are: on how many problem sizes, devices, occasions and toolchains it rests."""
+"""How far apart the experiments behind a law are: on how many problem sizes, devices, days, occasions and toolchains it rests."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ class Grade:
     Attributes:
         problems: Problem sizes.
         devices: Kinds of hardware that were measured; 0 where nothing was.
+        days: Days, in UTC, on which something was measured.
         occasions: Measuring occasions, see `count_occasions`; 0 where nothing was measured.
         toolchains: Compilers and their versions.
     """
 
     problems: int
     devices: int
+    days: int
     occasions: int
     toolchains: int
 
     def __str__(self) -> str:
-        """`12 problem sizes, 1 device, 1 occasion, 1 toolchain`; what is not known is left out."""
+        """`12 problem sizes, 2 devices, 1 day, 2 occasions, 1 toolchain`; what is not known is left out."""
         named = (
             (self.problems, "problem size"),
             (self.devices, "device"),
+            (self.days, "day"),
             (self.occasions, "occasion"),
             (self.toolchains, "toolchain"),
         )
@@ -45,6 +48,7 @@ def grade(evidence: Iterable[Evidence]) -> Grade:
     return Grade(
         problems=len({size(text) for entry in entries for text in entry.problems}),
         devices=len({entry.occasion.split()[1] for entry in timed if entry.occasion}),
+        days=len({occasion.split()[0] for occasion in _occasions(timed)}),
         occasions=count_occasions(timed),
         toolchains=len({entry.toolchain for entry in entries if entry.toolchain}),
     )
@@ -57,13 +61,19 @@ def count_occasions(measured: Iterable[Evidence]) -> int:
     same measured numbers twice are one experiment, whatever the entries call it, and entries that do not say when
     they were measured are independent of nothing.
     """
-    entries = sorted(measured, key=lambda entry: (not entry.occasion, entry.occasion))
-    shown = {_numbers(entry): entry.occasion for entry in reversed(entries)}
+    entries = list(measured)
     machines: dict[str, set[str]] = {}
-    for occasion in filter(None, shown.values()):
+    for occasion in _occasions(entries):
         day, hw, *machine = occasion.split()
         machines.setdefault(f"{day} {hw}", set()).update(machine)
     return sum(max(1, len(known)) for known in machines.values()) or int(bool(entries))
+
+
+def _occasions(measured: Iterable[Evidence]) -> set[str]:
+    """Occasions that are known, each experiment's first."""
+    entries = sorted(measured, key=lambda entry: (not entry.occasion, entry.occasion))
+    shown = {_numbers(entry): entry.occasion for entry in reversed(entries)}
+    return set(filter(None, shown.values()))
 
 
 def _numbers(entry: Evidence) -> tuple[object, ...]:

@@ -59,7 +59,7 @@ def _range(values: list[float]) -> str:
 def evidence_text(evidence: Iterable[Evidence]) -> str:
     """How much speaks for and against, by tier, and on what each rests.
 
-    `2 compiled for (3 problem sizes, 1 toolchain), 1 measured against (1 problem size, 1 device, 1 occasion)`.
+    `2 compiled for (3 problem sizes, 1 toolchain), 1 measured against (1 problem size, 1 device, 1 day, 1 occasion)`.
     """
     entries: dict[tuple[str, str], list[Evidence]] = {}
     for item in evidence:

@@ -47,11 +47,6 @@ def test_a_refuted_law_need_not_say_it():
     assert told(MINED, origin="", evidence=against, status="refuted") == []
 
 
-def test_words_do_not_stand_beside_the_run_that_lists_the_law():
-    [message] = told(LISTED, origin="by hand")
-    assert message.startswith("run measured-h200-fmha-d64-s1024-causal-20261121t070421196 lists the law")
-
-
 @pytest.mark.parametrize("law_id", [LISTED, REPORTED, COMPILED])
 def test_a_listed_a_reported_and_a_compiled_law_need_no_words(law_id):
     assert LAWS.laws[law_id].origin == ""

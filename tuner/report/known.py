@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from spak.kg.errors import KgError
 from spak.kg.evidence.judge import judge
+from spak.kg.evidence.rewriting import telling
 from spak.kg.evidence.rows import Judgement
+from spak.kg.evidence.table import TrialTable
 from spak.kg.expression import ExpressionError
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
@@ -58,14 +60,15 @@ def bearings(subject: Subject, kernel: KernelRuns, facts: Mapping[str, Scalar]) 
             continue
         for rule in restrict(space, subject.laws, context).rules:
             if rule.id not in found:
-                found[rule.id] = LawAccount(rule, len(space), _judged(rule, kernel, facts))
+                tables = [telling(rule.law, table, kernel.op, subject.laws.systems) for table in kernel.tables]
+                found[rule.id] = LawAccount(rule, len(space), _judged(rule, tables, facts))
     return tuple(sorted(found.values(), key=lambda one: (one.rule.match.distance, one.rule.id)))
 
 
-def _judged(rule: Rule, kernel: KernelRuns, facts: Mapping[str, Scalar]) -> Judgement:
+def _judged(rule: Rule, tables: Sequence[TrialTable], facts: Mapping[str, Scalar]) -> Judgement:
     """By the largest run of each problem size, else by the smaller ones, whose settings may be others."""
     try:
-        said = [judge(rule.law, table, facts) for table in kernel.tables]
+        said = [judge(rule.law, table, facts) for table in tables]
     except ExpressionError as error:  # its condition names what this op's problem sizes do not have
         return Judgement("inconclusive", reason=str(error))
     return next((found for found in said if found.problems), said[0])

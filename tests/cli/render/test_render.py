@@ -60,14 +60,15 @@ tile_m
   avoid   tile_m >= 128                                                confirmed
           if head_dim == 64 and dtype is fp16 or bf16
           Title of spills
-          2 measured for (2 problem sizes, 1 device, 2 occasions, 1 toolchain):
-          slowdown 1.5..2.5
+          2 measured for (2 problem sizes, 1 device, 2 days, 2 occasions, 1
+          toolchain): slowdown 1.5..2.5
           spills · sm_120, inherited · fmha, a kind of attention
 
 tile_m × tile_n
   use     tile_m=64, tile_n=64                                          proposed
           Title of small-tiles
-          1 measured for (1 device, 1 occasion, 1 toolchain): slowdown 1.5
+          1 measured for (1 device, 1 day, 1 occasion, 1 toolchain): slowdown
+          1.5
           small-tiles · rtx5070 · fmha, a kind of attention
 
 v_latency
@@ -81,8 +82,8 @@ v_latency
 tile_m
   avoid   tile_m >= 128                                                confirmed
           Title of hopper-tiles
-          2 measured for (2 problem sizes, 1 device, 2 occasions, 1 toolchain):
-          slowdown 1.5..2.5
+          2 measured for (2 problem sizes, 1 device, 2 days, 2 occasions, 1
+          toolchain): slowdown 1.5..2.5
           hopper-tiles · sm_90, transferred via nvidia · fmha, a kind of
           attention
 
@@ -96,7 +97,7 @@ def test_refuted_claims_stand_apart():
     """What was claimed and did not hold is knowledge, under its own heading."""
     after = table().partition("Claimed and refuted")[2]
     assert "refuted-claim" in after
-    assert "1 measured against (1 device, 1 occasion)" in after
+    assert "1 measured against (1 device, 1 day, 1 occasion)" in after
 
 
 def test_staleness_shows_beside_the_status():
@@ -152,7 +153,7 @@ def test_explain_names_missing_runs_and_links():
     """A law is traced as far as the root has it."""
     shown = explanation(explain(ROOT, "spills", load_run=load_run), PLAIN)
     for part in (
-        "Why confirmed: on 2 problem sizes, 1 device, 2 occasions, 1 toolchain: run-a",
+        "Why confirmed: on 2 problem sizes, 1 device, 2 days, 2 occasions, 1",
         "+ supports: measured, suggested",
         "slowdown = 2.5 (95 % interval 2.4 to 2.6)",
         "its run file is not in this law root",

@@ -73,7 +73,7 @@ def test_a_grade_counts_days_and_devices_only_of_what_was_measured():
     """And leaves out what nobody knows."""
     one, two = timed(1, "2026-01-01 h200"), timed(2, "2026-01-02 h100")
     told = msgspec.structs.replace(two, toolchain="tileiras 13.4", problems=("b=2,a=1", "a=1, b=2"))
-    assert str(grade([one, told])) == "2 problem sizes, 2 devices, 2 occasions, 1 toolchain"
+    assert str(grade([one, told])) == "2 problem sizes, 2 devices, 2 days, 2 occasions, 1 toolchain"
     assert str(grade([msgspec.structs.replace(told, tier="compiled")])) == "1 problem size, 1 toolchain"
     assert str(grade([])) == ""
 

@@ -84,10 +84,10 @@ def test_numbers_are_short_and_keep_what_matters():
 
 def test_evidence_is_counted_by_verdict_and_tier():
     """For first, then against, each with how far apart its experiments are; of days only where something was timed."""
-    rests = "2 problem sizes, 1 device, 2 occasions, 1 toolchain"
+    rests = "2 problem sizes, 1 device, 2 days, 2 occasions, 1 toolchain"
     assert (
         evidence_text([SUPPORT, INDEPENDENT, AGAINST])
-        == f"2 measured for ({rests}), 1 measured against (1 device, 1 occasion)"
+        == f"2 measured for ({rests}), 1 measured against (1 device, 1 day, 1 occasion)"
     )
     compiled = msgspec.structs.replace(INDEPENDENT, tier="compiled", interval={})
     assert evidence_text([compiled]) == "1 compiled for (2 problem sizes, 1 toolchain)"

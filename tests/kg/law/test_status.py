@@ -154,7 +154,7 @@ def test_each_transition(case):
 
 def test_the_reason_names_runs_or_what_is_missing():
     rests = _law(_found(toolchain="tileiras 13.4", occasion="2026-01-01 h200"), _entry(occasion="2026-01-02 h200"))
-    graded = "on 3 problem sizes, 1 device, 1 occasion, 1 toolchain"  # the same numbers twice are one occasion
+    graded = "on 3 problem sizes, 1 device, 1 day, 1 occasion, 1 toolchain"  # the same numbers twice are one occasion
     assert standing(rests).reason == f"{graded}: first, other for, none against"
     assert "slowdown: 0 of 2 further problem sizes shown by an independent measured run" in standing(_law()).reason
     assert standing(_law(_entry({"slowdown": 1.0}, verdict="refutes"))).reason == "other against"

@@ -200,7 +200,7 @@ def test_a_report_says_what_each_law_did_and_on_whose_evidence():
     told = report.search_report(TASK, backend, len(SPACE), result)
     lines = {line.id: line for line in told.laws}
     assert lines["slow"].power == "removes"
-    assert lines["slow"].evidence == "2 measured for (4 problem sizes, 1 device, 2 occasions, 1 toolchain)"
+    assert lines["slow"].evidence == "2 measured for (4 problem sizes, 1 device, 2 days, 2 occasions, 1 toolchain)"
     assert lines["wrong"].power == "no effect"
     assert "contested" in lines["wrong"].reason
     assert lines["spilling"].named is None
