@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -36,6 +37,16 @@ def make(folder: Path) -> Path:
     law.write_text(text)
     git(folder, "commit", "-q", "-a", "-m", "laws as they are")
     return folder
+
+
+def environment(*without: str) -> dict[str, str]:
+    """This process's environment, in which programs do not count towards coverage: tests in this process run their code too.
+
+    Counting makes a program, pip not least, several times slower.
+    """
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_") and name not in without
+    }
 
 
 def programs(folder: Path) -> Path:

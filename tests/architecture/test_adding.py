@@ -6,7 +6,6 @@ copy. The toys are whole: what they leave out, nothing asks for.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import workplace
 from tests.architecture.sources import PACKAGES, ROOT
 
 TOYS = Path(__file__).parent / "toys"
@@ -60,8 +60,8 @@ class Tree:
 
     def run(self, *words: str) -> str:
         """What a program of the copy prints, however it ends."""
-        uncounted = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-        environment = uncounted | {"PYTHONPATH": f"{self.folder}/src", "XDG_CACHE_HOME": str(self.folder / "cache")}
+        own = {"PYTHONPATH": f"{self.folder}/src", "XDG_CACHE_HOME": str(self.folder / "cache")}
+        environment = workplace.environment() | own
         done = subprocess.run(
             [sys.executable, *words], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )

@@ -44,7 +44,7 @@ def place(tmp_path):
     programs = workplace.programs(tmp_path / "bin")
     who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
     who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
-    clean = {name: value for name, value in os.environ.items() if name != "KG_LAWS"}
+    clean = workplace.environment("KG_LAWS")
     return folder, {**clean, **who, "PATH": f"{programs}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "c")}
 
 

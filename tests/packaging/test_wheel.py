@@ -5,7 +5,6 @@ Everything is built and installed for real, so this needs the package index; wit
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tarfile
@@ -14,6 +13,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
+
+from tests import workplace
 
 ROOT = Path(__file__).parents[2]
 UNREACHABLE = ("NewConnectionError", "Could not find a version", "Temporary failure", "Network is unreachable")
@@ -61,7 +62,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 def call(*words: object, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a program away from this checkout: nothing of it is on the path."""
-    clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "KG_LAWS"}}
+    clean = workplace.environment("PYTHONPATH", "KG_LAWS")
     return subprocess.run(
         [str(word) for word in words], cwd=cwd, env=clean | more, capture_output=True, text=True, check=False
     )

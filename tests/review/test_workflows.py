@@ -76,7 +76,7 @@ def review(history, tmp_path):
     def run(**changes: str) -> SimpleNamespace:
         report = tmp_path / "report"
         environment = {
-            **os.environ,
+            **workplace.environment(),
             "PATH": f"{programs}:{os.environ['PATH']}",
             "BASE": base,
             "HEAD": history.git("rev-parse", "HEAD").stdout.strip(),
@@ -207,7 +207,7 @@ def comment(tmp_path):
         (report / "number").write_text(number)
         (report / "head").write_text(head)
         environment = {
-            **os.environ,
+            **workplace.environment(),
             "PATH": f"{binary}:{os.environ['PATH']}",
             "FAKE_GH": str(state),
             "REPORT": str(report),

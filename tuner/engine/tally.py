@@ -258,7 +258,7 @@ class AxisTally:
         if self._num_named == self.rule.count:  # all is known, and the median as `kg` judges by
             return any(len(group) >= MIN_TIED and _change(group)[0] > self.test.margin for group in groups)
         left = round((self.rule.count - self._num_named) / max(len(self.test.values) - 1, 1))
-        beyond = [[_change([seen])[0] > self.test.margin for seen in group] for group in groups]
+        beyond = [[_least_change(seen) > self.test.margin for seen in group] for group in groups]
         return any(_are_most(one, len(one) + left) for one in beyond)
 
     def _pairs(self, value: Scalar) -> list[_Twins]:
@@ -344,9 +344,13 @@ class SettingTally:
 
 def _change(group: Sequence[_Twins]) -> tuple[float, float]:
     """Medians of the least and the most change that the intervals of the extremes allow."""
-    least = [max(0.0, max(map(_low, seen.values())) / min(map(_high, seen.values())) - 1) for seen in group]
     most = [max(map(_high, seen.values())) / min(map(_low, seen.values())) - 1 for seen in group]
-    return median(least), median(most)
+    return median(map(_least_change, group)), median(most)
+
+
+def _least_change(seen: _Twins) -> float:
+    """The least change that the intervals of the extremes allow."""
+    return max(0.0, max(map(_low, seen.values())) / min(map(_high, seen.values())) - 1)
 
 
 def timed(trial: Trial, objective: str) -> Measurement | None:
