@@ -29,6 +29,8 @@ BASE: dict[str, Scalar] = {
     "pipeline": "plain",
     "masked_tiles": "after",
     "running_max": True,
+    "raise_by": 0,
+    "catch_up": 0,
     "q_registers": False,
     "sum_lanes": 8,
     "heavy_first": True,

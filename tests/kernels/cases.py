@@ -42,6 +42,8 @@ class Case:
     pipeline: str = "plain"
     masked_tiles: str = "after"
     running_max: bool = True
+    raise_by: int = 0
+    catch_up: int = 0
     q_registers: bool = False
     sum_lanes: int = 1
     heads_fastest: bool = False
@@ -50,7 +52,7 @@ class Case:
     @property
     def problem(self) -> dict[str, bool | int | float | str]:
         """As `KernelSpec` takes it."""
-        return {name: getattr(self, name) for name in OP["problem"]}
+        return {name: getattr(self, name, parameter["default"]) for name, parameter in OP["problem"].items()}
 
     @property
     def configuration(self) -> dict[str, bool | int | float | str]:
@@ -130,6 +132,57 @@ CASES = (
     Case("first maximum, early scores", seq_q=100, seq_kv=101, causal=True, pipeline="early-scores", running_max=False),
     Case("first maximum, late values", seq_q=100, seq_kv=101, causal=True, pipeline="late-values", running_max=False),
     Case("first maximum, late values, tails", seq_q=50, seq_kv=70, pipeline="late-values", running_max=False),
+    Case("raised by more, tails", seq_q=77, seq_kv=101, raise_by=8),
+    Case("raised by more, early scores", seq_q=90, seq_kv=130, causal=True, raise_by=8, pipeline="early-scores"),
+    Case("raised by more, rows that see no key", seq_q=70, seq_kv=40, q_offset=-35, causal=True, raise_by=8),
+    Case("catching up, tails", seq_q=77, seq_kv=300, running_max=False, catch_up=8, sum_lanes=8),
+    Case(
+        "catching up, masks inline",
+        seq_q=130,
+        seq_kv=300,
+        causal=True,
+        running_max=False,
+        catch_up=8,
+        sum_lanes=8,
+        masked_tiles="inline",
+    ),
+    Case(
+        "catching up, rows that see no key",
+        seq_q=70,
+        seq_kv=40,
+        q_offset=-35,
+        causal=True,
+        running_max=False,
+        catch_up=8,
+    ),
+    Case("catching up, early scores", seq_q=99, seq_kv=170, running_max=False, catch_up=8, pipeline="early-scores"),
+    Case(
+        "catching up, late values, bf16",
+        seq_q=99,
+        seq_kv=170,
+        running_max=False,
+        catch_up=8,
+        pipeline="late-values",
+        dtype="bf16",
+    ),
+    Case(
+        "early scores, masks inline", seq_q=100, seq_kv=110, causal=True, pipeline="early-scores", masked_tiles="inline"
+    ),
+    Case("early scores, masks inline, tails", seq_q=77, seq_kv=101, pipeline="early-scores", masked_tiles="inline"),
+    Case(
+        "late values, masks inline", seq_q=100, seq_kv=110, causal=True, pipeline="late-values", masked_tiles="inline"
+    ),
+    Case("late values, masks inline, tails", seq_q=77, seq_kv=101, pipeline="late-values", masked_tiles="inline"),
+    Case(
+        "masks inline in a pipeline, rows that see no key",
+        seq_q=70,
+        seq_kv=40,
+        q_offset=-35,
+        causal=True,
+        pipeline="early-scores",
+        masked_tiles="inline",
+        running_max=False,
+    ),
     Case("head_dim 256", head_dim=256, seq_q=40, seq_kv=40, causal=True, dtype="bf16"),
 )
 

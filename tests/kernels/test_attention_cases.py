@@ -39,10 +39,10 @@ WRONG = {
     "padding of keys left open": {"padding_mode=ZERO": "padding_mode=ct.PaddingMode.UNDETERMINED"},
     "last query tile not written": {"index=(b, h, x, 0), tile=out": "index=(b, h, x * 2, 0), tile=out"},
     "wrong kv head": {"h // GROUP": "h % 2"},
-    "accumulator not rescaled": {"return acc * alpha if": "return acc if"},
+    "accumulator not rescaled": {"l_i * alpha, acc * alpha": "l_i * alpha, acc"},
     "causal mask off by one": {"row >= column": "row > column"},
     "scores rounded before the maximum": {"return ct.mma(q, k,": "return 0.99 * ct.mma(q, k,"},
-    "sums not rescaled": {"l_i * alpha, m_new": "l_i, m_new"},
+    "sums not rescaled": {"l_i * alpha, acc * alpha": "l_i, acc * alpha"},
     "a head left out": {"else (ct.bid(2), ct.bid(1))": "else (0 * ct.bid(2), ct.bid(1))"},
 }
 
@@ -70,7 +70,7 @@ def test_a_first_maximum_that_does_not_serve_is_made_good(pipeline: str, dtype: 
     x.k[:, 1, 40:] *= 40  # one head only; of its rows some rise and some do not
     want, _ = reference(case, x)
     assert relative_error(simulate(case, x, fmha.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
-    unchecked = variant(str(fmha.__file__), {"fits = ct.max(l_i) < FITS": "fits = ct.max(l_i) < 1e38 or True"})
+    unchecked = variant(str(fmha.__file__), {"if not fits:": "if not fits and h < 0:"})
     assert not relative_error(simulate(case, x, unchecked.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
 
 

@@ -4,11 +4,15 @@ Einsum: O[b,h,m,d] = OnlineSoftmax(sum_d Q[b,h,m,d] * K[b,h//G,n,d] * scale)[n] 
 
 Invariants, each with a test:
   * after key tile j: l_i = sum exp2(s - m_i), acc = sum exp2(s - m_i) * v over all scores seen; the result is acc / l_i
-    whatever m_i is, as long as nothing overflows;
-  * with RUNNING_MAX m_i is the row maximum of all scores seen: a new one rescales l_i and acc by
-    alpha = exp2(m_old - m_new), so no score is ever exponentiated above 0;
-  * without it m_i stays the row maximum of the first key tile, and l_i < FITS for every row proves that no weight was
-    above what fp16 holds; where that fails, the query tile is computed again with a running maximum;
+    whatever m_i is, as long as nothing overflows; a new m_i rescales l_i and acc by alpha = exp2(m_old - m_new);
+  * l_i is at least about 1: so rounding a weight, by 2^-25 at most where it is subnormal in fp16, changes the result by
+    no more than N * 2^-25 of the largest value (no m_i is put above the maximum by more than the row sum allows);
+  * with RUNNING_MAX m_i is the row maximum of all scores seen, so no score is ever exponentiated above 0; with RAISE_BY
+    it may lag behind by that many powers of two, and is raised for all rows when one row needs it;
+  * without it m_i is the row maximum of the first key tile; with CATCH_UP also of the first EVERY_ONE and of every
+    CATCH_UP-th, and then at least log2(l_i) - LAG above what it was, because a row sum bounds every weight in it;
+  * without it l_i < `most_sum` for every row proves that no weight overflowed; a row sum that was above stays BROKEN;
+    where the proof fails, the query tile is computed again with a running maximum;
   * masked scores and the first m_i are FLOOR, a finite number: -inf would give (-inf) - (-inf) = NaN in a masked row;
   * a row that saw no key (m_i still at the floor) is written as 0, its log-sum-exp as FLOOR;
   * every (query tile, head) is computed by exactly one CTA, whatever the order and however many CTAs there are.
@@ -36,6 +40,10 @@ AFTER = 0  # key tiles that need a mask in a loop of their own, after the others
 INLINE = 1  # one loop that asks of each key tile: no second loop has to fill its pipeline of loads
 
 FITS = 60000.0  # a row sum below it holds no weight above 65504, the largest number of fp16
+FITS_BF16 = 2.0**40  # bf16 has the range of fp32; products with values up to 2^87 do not overflow either
+BROKEN = 1.0e30  # the sum of a row in which a weight overflowed
+EVERY_ONE = 4  # the maximum grows most at the first key tiles
+LAG = 4.0  # row sums that catch up go down to 2^LAG: at 1, the many small weights of a long row would be subnormal
 
 
 @ct.kernel
@@ -60,6 +68,8 @@ def fmha_kernel(
     SPLIT_LOOP: ConstBool,
     MASKED_TILES: ConstInt,
     RUNNING_MAX: ConstBool,
+    RAISE_BY: ConstInt,  # powers of two by which a running maximum may lag
+    CATCH_UP: ConstInt,  # without a running maximum, every so many key tiles it is raised; 0 never
     Q_REGISTERS: ConstBool,  # read Q from shared memory once, not again for every key tile
     SUM_LANES: ConstInt,  # partial row sums kept apart until the end; 8 is one for each pair of a fragment's columns
     HEAVY_FIRST: ConstBool,  # the last query tile of a causal head has the most keys
@@ -73,7 +83,8 @@ def fmha_kernel(
     tiles = (TILE_M, TILE_N, TILE_D)
     k_hints = (K_LATENCY, USE_TMA)
     v_hints = (V_LATENCY, USE_TMA)
-    variant = (CAUSAL, RAGGED, PIPELINE, SPLIT_LOOP, MASKED_TILES, RUNNING_MAX, SUM_LANES)
+    policy = (RUNNING_MAX, RAISE_BY, CATCH_UP, SUM_LANES)
+    variant = (CAUSAL, RAGGED, PIPELINE, SPLIT_LOOP, MASKED_TILES, policy)
     ends = (Q_REGISTERS, WRITE_LSE)
     if PERSISTENT:
         num_heads = Q.shape[0] * NUM_HEADS
@@ -104,7 +115,7 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
     """One query tile of one head against all the keys it sees."""
     b, h, kv, x = place
     TILE_M, _, TILE_D = tiles
-    CAUSAL, RAGGED, _, _, _, RUNNING_MAX, SUM_LANES = variant
+    CAUSAL, RAGGED, _, _, _, (RUNNING_MAX, _, _, SUM_LANES) = variant
     Q_REGISTERS, WRITE_LSE = ends
     qk_scale = scale * LOG2_E
     q = ct.load(Q, index=(b, h, x, 0), shape=(1, 1, TILE_M, TILE_D), padding_mode=ZERO, allow_tma=k_hints[1]).reshape(
@@ -117,9 +128,10 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
     keys = (K, V, b, kv, k_hints, v_hints)
     m_i, l_i, acc = walk(q, keys, rows, tiles, variant)
     if not RUNNING_MAX:
-        fits = ct.max(l_i) < FITS  # false for NaN as well
+        fits = ct.max(l_i) < most_sum(K)  # false for NaN as well
         if not fits:
-            m_i, l_i, acc = walk(q, keys, rows, tiles, (CAUSAL, RAGGED, PLAIN, False, AFTER, True, SUM_LANES))
+            safe = (CAUSAL, RAGGED, PLAIN, False, AFTER, (True, 0, 0, SUM_LANES))
+            m_i, l_i, acc = walk(q, keys, rows, tiles, safe)
 
     saw_key = m_i > NO_KEY * min(qk_scale, 1.0)  # (TILE_M, 1); masked scores were scaled, the first m_i was not
     l_safe = ct.where(saw_key, ct.sum(l_i, axis=1, keepdims=True), 1.0)
@@ -139,7 +151,7 @@ def walk(q, keys, rows, tiles, variant):
     the scores for exp2; tiles: TILE_M, TILE_N, TILE_D.
     """
     TILE_M, TILE_N, TILE_D = tiles
-    CAUSAL, _, PIPELINE, _, _, _, SUM_LANES = variant
+    CAUSAL, _, PIPELINE, _, _, (_, _, _, SUM_LANES) = variant
     seq_kv = keys[0].shape[2]
     num_n = ct.cdiv(seq_kv, TILE_N)
     num_full = seq_kv // TILE_N  # key tiles that need no mask
@@ -163,110 +175,134 @@ def walk(q, keys, rows, tiles, variant):
 
 def plain(q, keys, seen, tiles, variant, state):
     """Scores, softmax and product with V of each key tile in turn."""
-    CAUSAL, RAGGED, _, SPLIT_LOOP, MASKED_TILES, RUNNING_MAX, _ = variant
+    CAUSAL, RAGGED, _, SPLIT_LOOP, MASKED_TILES, policy = variant
     _, qk_scale, num_full, num_n = seen
-    m_i, l_i, acc = state
     first_masked = 0
     if SPLIT_LOOP and MASKED_TILES == AFTER:
         first_masked = num_full
         for j in range(num_full):
             s = scores(q, keys, j, tiles)
-            m_i = anchor(m_i, s, j, qk_scale, RUNNING_MAX)
-            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-            acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+            state = anchored(s, j, state, qk_scale, policy)
+            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            state = gathered(p, state, keys, j, tiles)
     if CAUSAL or RAGGED or not SPLIT_LOOP or MASKED_TILES == INLINE:
         for j in range(first_masked, num_n):
             s = scores(q, keys, j, tiles)
             if MASKED_TILES == INLINE:
-                if j * j >= num_full * num_full:  # the compiler solves j >= num_full, and splits the loop after all
-                    s = masked(s, seen, j, keys, tiles, variant)
+                s = masked_from(num_full, s, seen, j, keys, tiles, variant)
             elif SPLIT_LOOP or j >= num_full:
                 s = masked(s, seen, j, keys, tiles, variant)
-            m_i = anchor(m_i, s, j, qk_scale, RUNNING_MAX)
-            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-            acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
-    return m_i, l_i, acc
+            state = anchored(s, j, state, qk_scale, policy)
+            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            state = gathered(p, state, keys, j, tiles)
+    return state
 
 
 def early_scores(q, keys, seen, tiles, variant, state):
     """The tensor cores multiply Q and the next keys while this tile's exponentials are taken."""
-    CAUSAL, _, _, _, _, RUNNING_MAX, _ = variant
+    CAUSAL, _, _, _, MASKED_TILES, policy = variant
     _, qk_scale, num_full, num_n = seen
-    m_i, l_i, acc = state
     last = num_n - 1
     s = scores(q, keys, 0, tiles)
-    if not RUNNING_MAX:
-        m_i = highest(masked(s, seen, 0, keys, tiles, variant), qk_scale)
-    for j in range(min(num_full, last)):
+    state = anchored(masked(s, seen, 0, keys, tiles, variant), 0, state, qk_scale, policy)
+    first_masked = min(num_full, last) if MASKED_TILES == AFTER else last
+    for j in range(first_masked):
         s_next = scores(q, keys, j + 1, tiles)
-        m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-        acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+        if CAUSAL and MASKED_TILES == INLINE:  # without a causal mask only the last tile needs one
+            s = masked_from(num_full, s, seen, j, keys, tiles, variant)
+        p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+        state = gathered(p, state, keys, j, tiles)
         s = s_next
-    if CAUSAL:
-        for j in range(min(num_full, last), last):
+    if CAUSAL and MASKED_TILES == AFTER:
+        for j in range(first_masked, last):
             s_next = scores(q, keys, j + 1, tiles)
             s = masked(s, seen, j, keys, tiles, variant)
-            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-            acc = ct.mma(p.astype(keys[1].dtype), values(keys, j, tiles), shrunk(acc, alpha, RUNNING_MAX))
+            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            state = gathered(p, state, keys, j, tiles)
             s = s_next
     s = masked(s, seen, last, keys, tiles, variant)
-    m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-    acc = ct.mma(p.astype(keys[1].dtype), values(keys, last, tiles), shrunk(acc, alpha, RUNNING_MAX))
-    return m_i, l_i, acc
+    p, state = soften(s, last, state, keys, qk_scale, tiles, policy)
+    return gathered(p, state, keys, last, tiles)
 
 
 def late_values(q, keys, seen, tiles, variant, state):
     """The tensor cores multiply the last tile's weights and values while this tile's exponentials are taken."""
-    CAUSAL, RAGGED, _, _, _, RUNNING_MAX, _ = variant
+    CAUSAL, RAGGED, _, _, MASKED_TILES, policy = variant
     _, qk_scale, num_full, num_n = seen
-    m_i, l_i, acc = state
     s = masked(scores(q, keys, 0, tiles), seen, 0, keys, tiles, variant)
-    if not RUNNING_MAX:
-        m_i = highest(s, qk_scale)
-    m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-    p = p.astype(keys[1].dtype)
-    for j in range(1, num_full):
+    state = anchored(s, 0, state, qk_scale, policy)
+    p, state = soften(s, 0, state, keys, qk_scale, tiles, policy)
+    first_masked = max(num_full, 1) if MASKED_TILES == AFTER else num_n
+    for j in range(1, first_masked):
         s = scores(q, keys, j, tiles)
-        acc = ct.mma(p, values(keys, j - 1, tiles), acc)
-        m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-        acc = shrunk(acc, alpha, RUNNING_MAX)
-        p = p.astype(keys[1].dtype)
-    if CAUSAL or RAGGED:
-        for j in range(max(num_full, 1), num_n):
+        state = gathered(p, state, keys, j - 1, tiles)
+        if (CAUSAL or RAGGED) and MASKED_TILES == INLINE:
+            s = masked_from(num_full, s, seen, j, keys, tiles, variant)
+        p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+    if (CAUSAL or RAGGED) and MASKED_TILES == AFTER:
+        for j in range(first_masked, num_n):
             s = scores(q, keys, j, tiles)
-            acc = ct.mma(p, values(keys, j - 1, tiles), acc)
+            state = gathered(p, state, keys, j - 1, tiles)
             s = masked(s, seen, j, keys, tiles, variant)
-            m_i, l_i, p, alpha = soften(s, m_i, l_i, qk_scale, tiles, variant)
-            acc = shrunk(acc, alpha, RUNNING_MAX)
-            p = p.astype(keys[1].dtype)
-    return m_i, l_i, ct.mma(p, values(keys, num_n - 1, tiles), acc)
+            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+    return gathered(p, state, keys, num_n - 1, tiles)
 
 
-def soften(s, m_i, l_i, qk_scale, tiles, variant):
-    """One step of the recurrence on scores s: new m_i, new l_i, weights p, and alpha by which acc has to shrink."""
-    TILE_M, TILE_N, _ = tiles
-    _, _, _, _, _, RUNNING_MAX, SUM_LANES = variant
-    alpha = 1.0
-    if RUNNING_MAX:
-        m_new = max(m_i, highest(s, qk_scale))
-        alpha = ct.exp2(m_i - m_new, flush_to_zero=True)
-        l_i, m_i = l_i * alpha, m_new
-    p = ct.exp2(s * qk_scale - m_i, flush_to_zero=True)
-    # One lane is a full row sum. Eight lanes sum what one thread holds, so that threads exchange sums once, at the end.
-    return m_i, l_i + ct.sum(p.reshape((TILE_M, TILE_N // SUM_LANES, SUM_LANES)), axis=1), p, alpha
+def masked_from(first, s, seen, j, keys, tiles, variant):
+    """Scores masked from key tile `first` on, in one loop for all of them."""
+    if j * j >= first * first:  # the compiler solves j >= first, and splits the loop after all
+        s = masked(s, seen, j, keys, tiles, variant)
+    return s
 
 
-def shrunk(acc, alpha, RUNNING_MAX):
-    """acc under the new maximum."""
-    return acc * alpha if RUNNING_MAX else acc
-
-
-def anchor(m_i, s, j, qk_scale, RUNNING_MAX):
-    """m_i, which without a running maximum is that of the first key tile."""
-    if not RUNNING_MAX:  # noqa: SIM102  # a constant; the next is not
+def anchored(s, j, state, qk_scale, policy):
+    """The state whose m_i, where no later tile raises it, is the maximum of the first."""
+    RUNNING_MAX, _, CATCH_UP, _ = policy
+    m_i, l_i, acc = state
+    if not RUNNING_MAX and CATCH_UP == 0:  # noqa: SIM102  # a constant; the next is not
         if j * j == 0:  # the compiler would make a first pass j == 0 a loop of its own
             m_i = highest(s, qk_scale)
-    return m_i
+    return m_i, l_i, acc
+
+
+def soften(s, j, state, keys, qk_scale, tiles, policy):
+    """Weights p of the scores s of key tile j, in the type of V, and the state that they are to be added to."""
+    RUNNING_MAX, RAISE_BY, CATCH_UP, SUM_LANES = policy
+    m_i, l_i, acc = state
+    if RUNNING_MAX and RAISE_BY == 0:
+        m_i, l_i, acc = raised(max(m_i, highest(s, qk_scale)), m_i, l_i, acc)
+    elif RUNNING_MAX:
+        top = highest(s, qk_scale)
+        grown = ct.max(top - m_i) > RAISE_BY
+        if grown:
+            m_i, l_i, acc = raised(max(m_i, top), m_i, l_i, acc)
+    elif CATCH_UP > 0:  # noqa: SIM102  # a constant; the next is not
+        if j * j < EVERY_ONE * EVERY_ONE or j % CATCH_UP == 0:
+            total = ct.sum(l_i, axis=1, keepdims=True)
+            bound = m_i + max(ct.log2(total) - LAG, 0.0)
+            m_i, l_i, acc = raised(max(bound, highest(s, qk_scale)), m_i, l_i, acc)
+            l_i = ct.where(total < most_sum(keys[0]), l_i, BROKEN)
+    p = ct.exp2(s * qk_scale - m_i, flush_to_zero=True)
+    # One lane is a full row sum. Eight lanes sum what one thread holds, so that threads exchange sums once, at the end.
+    l_i = l_i + ct.sum(p.reshape((tiles[0], tiles[1] // SUM_LANES, SUM_LANES)), axis=1)
+    return p.astype(keys[1].dtype), (m_i, l_i, acc)
+
+
+def raised(m_new, m_i, l_i, acc):
+    """The state under a new m_i."""
+    alpha = ct.exp2(m_i - m_new, flush_to_zero=True)
+    return m_new, l_i * alpha, acc * alpha
+
+
+def gathered(p, state, keys, j, tiles):
+    """The state with the product of the weights p and the values of key tile j added."""
+    m_i, l_i, acc = state
+    return m_i, l_i, ct.mma(p, values(keys, j, tiles), acc)
+
+
+def most_sum(K):
+    """A row sum below it proves that no weight overflowed in the type of K and V."""
+    return FITS if K.dtype == ct.float16 else FITS_BF16
 
 
 def highest(s, qk_scale):
@@ -306,7 +342,7 @@ def values(keys, j, tiles):
 
 def masked(s, seen, j, keys, tiles, variant):
     """Scores with the keys a row must not see at the floor."""
-    CAUSAL, RAGGED, _, _, _, _, _ = variant
+    CAUSAL, RAGGED, _, _, _, _ = variant
     TILE_N, seq_kv, row = tiles[1], keys[0].shape[2], seen[0]
     column = j * TILE_N + ct.arange(TILE_N, dtype=ct.int32)[None, :]
     if CAUSAL and RAGGED:

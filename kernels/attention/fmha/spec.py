@@ -47,6 +47,8 @@ class FmhaSpec(AttentionSpec):
             c["split_loop"],
             getattr(kernel, MASKED_TILES[str(c["masked_tiles"])]),
             c["running_max"],
+            c["raise_by"],
+            c["catch_up"],
             c["q_registers"],
             c["sum_lanes"],
             bool(c["heavy_first"]) and shape.causal,
