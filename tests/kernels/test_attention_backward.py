@@ -12,7 +12,8 @@ pytest.importorskip("cuda.tile", reason="needs cuda-tile")
 
 from spak.kernels.attention.backward import kernel as backward  # noqa: E402
 from spak.kernels.attention.backward.reference import attention_gradients  # noqa: E402
-from spak.kernels.attention.backward.spec import SPEC, Gradients, after_forward, query_tiles  # noqa: E402
+from spak.kernels.attention.backward.spec import SPEC, Gradients, after_forward  # noqa: E402
+from spak.kernels.attention.backward.work import query_tiles  # noqa: E402
 from spak.kernels.attention.problem import Shape  # noqa: E402
 from tests.kernels.backward_cases import FORMS, RUNS, BackwardCase, drawn, errors, right, simulated  # noqa: E402
 from tests.kernels.variant import variant  # noqa: E402

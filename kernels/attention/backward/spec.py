@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from spak.kernels.attention.backward.reference import attention_gradients
+from spak.kernels.attention.backward.work import backward_work
 from spak.kernels.attention.inputs import draw
-from spak.kernels.attention.problem import Shape, key_tiles, run_lengths
+from spak.kernels.attention.problem import Shape
 from spak.kernels.attention.reference import attention
 from spak.kernels.cutile import MOST_BLOCKS, Array, Call, CutileSpec, ceil_div
-from spak.kernels.interface import Configuration, Problem, Scalar, Work
+from spak.kernels.interface import Configuration, Problem, Work
 
 SCORES = {"keys-first": "KEYS_FIRST", "queries-first": "QUERIES_FIRST"}
 """The op's name of a variant -> the constant of kernel.py."""
@@ -103,20 +104,8 @@ class BackwardSpec(CutileSpec):
         return {}
 
     def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
-        """Counts of the passes; what prepares and converts is in the bytes of the fused one."""
-        shape, c = Shape.of(problem), configuration
-        if c["dq_form"] == "split":
-            return (pass_over_queries(shape, c), pass_over_keys(shape, c, products=4))
-        work = pass_over_keys(shape, c, products=5)
-        sums = float(shape.pairs * shape.seq_q * shape.head_dim)
-        return (
-            replace(
-                work,
-                # dQ's sums are set to zero, read and written by the additions, and read once more
-                global_bytes=work.global_bytes + 4 * 4 * sums,
-                added_bytes_per_iteration=4.0 * int(c["tile_m"]) * shape.tile_d,
-            ),
-        )
+        """Counts of each launch."""
+        return backward_work(Shape.of(problem), configuration)
 
     def reference(self, inputs: BackwardInputs, problem: Problem) -> Gradients:
         """Float64, from Q, K, V and dO alone."""
@@ -239,50 +228,6 @@ class _Launches:
             (shape.heads, rows, shape.tile_d, self.transposed),
         )
         return Call("convert_kernel", grid, self.chosen("dq_sum", "dq"), (self.scale,), constants, hot=False)
-
-
-def query_tiles(shape: Shape, tile_m: int, tile_n: int) -> list[int]:
-    """Query tiles that each key tile visits for each query head, first key tile first: what the kernel's loop bounds give."""
-    every, count = ceil_div(shape.seq_q, tile_m), ceil_div(shape.seq_kv, tile_n)
-    if not shape.causal:
-        return [every] * count
-    return [max(every - max(j * tile_n - shape.q_offset, 0) // tile_m, 0) for j in range(count)]
-
-
-def pass_over_keys(shape: Shape, configuration: Configuration, *, products: int) -> Work:
-    """Counts of the pass with one CTA a key tile, which does `products` products a query tile."""
-    tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
-    tiles = [shape.group * count for count in query_tiles(shape, tile_m, tile_n)]
-    return _counted(shape, tiles, (tile_m, tile_n), products, configuration["heads_fastest"], shape.kv_heads)
-
-
-def pass_over_queries(shape: Shape, configuration: Configuration) -> Work:
-    """Counts of the pass with one CTA a query tile, whose three products are S, dP and dQ."""
-    tile_m, tile_n = int(configuration["dq_tile_m"]), int(configuration["dq_tile_n"])
-    tiles = key_tiles(shape, tile_m, tile_n)[:: -1 if shape.causal else 1]
-    work = _counted(shape, tiles, (tile_n, tile_m), 3, configuration["heads_fastest"], shape.heads)
-    return replace(work, function="queries_kernel")
-
-
-def _counted(
-    shape: Shape, tiles: list[int], size: tuple[int, int], products: int, heads_fastest: Scalar, heads: int
-) -> Work:
-    """Counts of one pass; size: rows of a tile that is walked over, rows of the one that stays."""
-    walked, stays = size
-    pairs = shape.batch * heads
-    return Work(
-        iterations=run_lengths(tiles, pairs if heads_fastest else 1),
-        repeats=1 if heads_fastest else pairs,
-        tensor_flops_per_iteration=2.0 * products * walked * stays * shape.tile_d,
-        exp2_per_iteration=float(walked * stays),
-        fp32_per_iteration=float(4 * walked * stays),
-        smem_bytes_per_iteration=4.0 * walked * shape.tile_d,
-        global_bytes=8.0 * shape.batch * shape.head_dim * (shape.heads * shape.seq_q + shape.kv_heads * shape.seq_kv),
-        outside_bytes=4.0 * stays * shape.tile_d,
-        loops=2 if shape.causal else 1,
-        chained_products=2,
-        function="keys_kernel",
-    )
 
 
 SPEC = BackwardSpec()
