@@ -2,20 +2,22 @@
 
     python -m bench.attention --out bench/results/attention-h200.json --model model.pt
 
-Needs a GPU. A size's configuration is chosen on standard normal inputs, in rounds of its own; that one configuration is
-then judged on all kinds of inputs, drawn anew, in the same rounds as the libraries. Sizes that the file has are left out.
+Needs a GPU. A size's configuration is chosen on inputs of another seed, in rounds of its own; that one configuration is
+then judged on all kinds of inputs, in the same rounds as the libraries. Sizes that the file has are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ import yaml
 from bench import attention_candidates, flash_attention, flex
 from bench.attention_judging import OURS, Case, Contestant, Judged, Results, fastest_of, judge
 from bench.attention_scores import Tiles, score_statistics
-from bench.gpu_comparison import Comparison, matmul_rate_tflops
+from bench.gpu_comparison import CHOICE, Comparison, matmul_rate_tflops
 from bench.library_compilation import LibraryCompilation
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.attention.inputs import DISTRIBUTIONS, draw
@@ -110,17 +112,29 @@ class Forward:
         """`model` is what bench.attention_model keeps."""
         self.comparison, self.model, self.seed = comparison, model, seed
 
-    def choose(self, problem: Problem) -> dict[str, Contestant]:
-        """The fastest configuration of each policy on standard normal inputs that nothing is judged on."""
-        inputs = draw(NORMAL, problem, seed=self.seed, device="cuda")
+    def choose(self, problem: Problem) -> dict[str, Configuration]:
+        """By policy, its fastest configuration on standard normal inputs; the first is the one judged.
+
+        That is the policy of least geometric mean time over all kinds of drawn inputs. They have another seed than those
+        that it is judged on, and no trained model's are among them.
+        """
         outputs = FMHA.make_outputs(problem, device="cuda")
-        by_policy: dict[str, list[Contestant]] = {}
+        by_policy: dict[str, list[Configuration]] = {}
         for configuration in attention_candidates.fmha(problem):
-            policy = attention_candidates.policy(configuration)
-            by_policy.setdefault(policy, []).append(launched(inputs, outputs, problem, configuration))
-        chosen = {policy: fastest_of(self.comparison, those)[0] for policy, those in by_policy.items()}
-        first = attention_candidates.JUDGED_POLICY
-        return {OURS: chosen.pop(first), **{f"{OURS}-{policy}": contestant for policy, contestant in chosen.items()}}
+            by_policy.setdefault(attention_candidates.policy(configuration), []).append(configuration)
+        normal = draw(NORMAL, problem, seed=self.seed, device="cuda")
+        best: dict[str, Configuration] = {}
+        for policy, those in by_policy.items():
+            fastest, _ = fastest_of(self.comparison, [launched(normal, outputs, problem, c) for c in those])
+            best[policy] = fastest.configuration or {}
+        logs = dict.fromkeys(best, 0.0)
+        for name in DISTRIBUTIONS:
+            inputs = draw(name, problem, seed=self.seed, device="cuda")
+            launches = {policy: launched(inputs, outputs, problem, c).launch for policy, c in best.items()}
+            ready, _ = self.comparison.prepared(launches)
+            for policy, time_us in self.comparison.times(ready, CHOICE).items():
+                logs[policy] += math.log(time_us.median)
+        return {policy: best[policy] for policy in sorted(best, key=logs.__getitem__)}
 
     def kinds(self, size: str, problem: Problem) -> Iterator[tuple[str, Inputs]]:
         """Kinds of inputs by name, drawn when asked for."""
@@ -132,37 +146,32 @@ class Forward:
 
     def judged(self, size: str, problem: Problem) -> Iterator[Judged]:
         """Rows of one size."""
-        chosen = self.choose(problem)
+        by_policy = self.choose(problem)
+        policy, *others = by_policy
+        chosen = {OURS: by_policy[policy], **{f"{OURS}-{other}": by_policy[other] for other in others}}
         outputs = FMHA.make_outputs(problem, device="cuda")
         normal = draw(NORMAL, problem, seed=self.seed + 1, device="cuda")
-        flops = useful_flops(Shape.of(problem))
+        apart = {ON_NORMAL: launched(normal, outputs, problem, chosen[OURS])}
         for kind, inputs in self.kinds(size, problem):
-            ours = {name: launched(inputs, outputs, problem, c.configuration or {}) for name, c in chosen.items()}
-            apart = launched(normal, outputs, problem, chosen[OURS].configuration or {})
-            case = Case(
-                size,
-                kind,
-                problem,
-                flops,
-                outputs,
-                lambda i=inputs: FMHA.reference(i, problem),
-                FMHA.tolerance(problem),
-            )
-            contestants = {**ours, **libraries(inputs, problem, every=kind == NORMAL)}
-            row = judge(self.comparison, case, contestants, apart={} if kind == NORMAL else {ON_NORMAL: apart})
-            yield replace(row, scores=scores(inputs, problem, chosen))
+            reference = partial(FMHA.reference, inputs, problem)
+            flops = useful_flops(Shape.of(problem))
+            case = Case(size, kind, problem, flops, outputs, reference, FMHA.tolerance(problem))
+            contestants = {name: launched(inputs, outputs, problem, c) for name, c in chosen.items()}
+            contestants |= libraries(inputs, problem, every=kind == NORMAL)
+            row = judge(self.comparison, case, contestants, apart={} if kind == NORMAL else apart)
+            yield replace(row, policy=policy, scores=scores(inputs, problem, chosen))
 
 
-def scores(inputs: Inputs, problem: Problem, chosen: Mapping[str, Contestant]) -> dict[str, Any]:
+def scores(inputs: Inputs, problem: Problem, chosen: Mapping[str, Configuration]) -> dict[str, Any]:
     """By contestant: what the first sequence's scores make its policy do with its tiles."""
     causal = Shape.of(problem).causal
     found = {}
-    for name, contestant in chosen.items():
-        c = contestant.configuration or {}
+    for name, c in chosen.items():
         tiles = Tiles(int(c["tile_m"]), int(c["tile_n"]), max(1, int(c["sum_lanes"])))
-        found[name] = asdict(
-            score_statistics(inputs.q[:1], inputs.k[:1], causal=causal, tiles=tiles, fits=attention_candidates.FITS)
+        statistics = score_statistics(
+            inputs.q[:1], inputs.k[:1], causal=causal, tiles=tiles, fits=attention_candidates.FITS
         )
+        found[name] = asdict(statistics)
     return found
 
 
@@ -178,17 +187,16 @@ def arguments_of(parser: argparse.ArgumentParser, argv: Sequence[str] | None = N
 
 
 def trained(path: Path | None) -> dict[int, dict[int, Any]]:
-    """What bench.attention_model kept, waiting for it: it may train while kernels compile. Nothing of no path.
-
-    Raises:
-        FileNotFoundError: If it is not there after `MODEL_S`.
-    """
+    """What bench.attention_model kept, waiting for it: it may train while kernels compile. Nothing of no path."""
     import torch
 
     if path is None:
         return {}
     limit = time.monotonic() + MODEL_S
-    while not path.exists() and time.monotonic() < limit:
+    while not path.exists():
+        if time.monotonic() > limit:
+            print(f"{path}: not there after {MODEL_S:.0f} s; its sizes are left out", flush=True)
+            return {}
         time.sleep(0.5)
     kept: dict[int, dict[int, Any]] = torch.load(path)
     return kept
@@ -231,7 +239,6 @@ def main() -> int:
             arguments.out,
             {
                 "seed": arguments.seed,
-                "policy": attention_candidates.JUDGED_POLICY,
                 "flash_attention_4": flash_attention.version() or f"{flash_attention.PACKAGE} is not installed",
                 "bf16_matmul_tflops": matmul_rate_tflops(comparison),
             },

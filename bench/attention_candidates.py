@@ -11,12 +11,10 @@ import yaml
 
 from spak.kernels.interface import Configuration, Problem, Scalar
 
+Settings = dict[str, Scalar]
 OPS = Path(__file__).parents[1] / "laws" / "ops"
 
-LATENCIES = ((1, 1), (2, 4), (5, 5), (6, 3))
-"""(k_latency, v_latency): one pair of each kind that the compiler tells apart at these shapes."""
-
-BASE: dict[str, Scalar] = {
+BASE: Settings = {
     "tile_m": 64,
     "tile_n": 64,
     "occupancy": 2,
@@ -38,7 +36,7 @@ BASE: dict[str, Scalar] = {
     "persistent": False,
 }
 
-PLAIN_LOOP: dict[str, Scalar] = {
+PLAIN_LOOP: Settings = {
     **BASE,
     "sum_lanes": 1,
     "split_loop": False,
@@ -46,7 +44,7 @@ PLAIN_LOOP: dict[str, Scalar] = {
     "k_latency": 1,
     "v_latency": 1,
 }
-VERSIONS: dict[str, dict[str, Scalar]] = {
+VERSIONS: dict[str, Settings] = {
     "v1": PLAIN_LOOP,
     "v2-3": {**PLAIN_LOOP, "split_loop": True},
     "v4": {**PLAIN_LOOP, "split_loop": True, "k_latency": 2, "v_latency": 5},
@@ -54,9 +52,9 @@ VERSIONS: dict[str, dict[str, Scalar]] = {
 """FMHA as the documents have it: v1 fuses with 64 x 64 tiles, v2 and v3 add GQA and causal masking (a loop that skips
 masked tiles and masks only at the diagonal), v4 adds load-latency hints. What tuning found is `tuned`."""
 
-NAIVE: dict[str, Scalar] = {"tile_m": 64, "tile_n": 64, "occupancy": 2}
-FUSED: dict[str, Scalar] = {"tile_m": 128, "tile_n": 128, "occupancy": 1}
-NAIVE_MATMUL: dict[str, Scalar] = {
+NAIVE: Settings = {"tile_m": 64, "tile_n": 64, "occupancy": 2}
+FUSED: Settings = {"tile_m": 128, "tile_n": 128, "occupancy": 1}
+NAIVE_MATMUL: Settings = {
     "tile_m": 64,
     "tile_n": 64,
     "tile_k": 32,
@@ -70,88 +68,77 @@ NAIVE_MATMUL: dict[str, Scalar] = {
 }
 
 
-NARROW: tuple[dict[str, Scalar], ...] = (
-    {"tile_n": 64, "occupancy": 4},
-    {"tile_n": 128, "occupancy": 3},
-    {"tile_n": 128, "occupancy": 2, "pipeline": "late-values", "q_registers": True},
-    {"tile_m": 128, "tile_n": 64, "num_worker_warps": 8},
-)
+POLICIES: Mapping[str, tuple[Settings, tuple[tuple[int, int], ...]]] = {
+    "running": ({"running_max": True}, ((1, 1), (2, 4), (5, 5))),
+    "first": ({"running_max": False}, ((2, 4), (5, 5))),
+    "catch-up": ({"running_max": False, "catch_up": 8}, ((2, 4), (5, 5))),
+    "raise-8": ({"running_max": True, "raise_by": 8}, ((5, 5),)),
+}
+"""What is done about rising maxima, by name, with the pairs (k_latency, v_latency) that led with it."""
+
+NARROW: tuple[Settings, ...] = ({"tile_n": 64, "occupancy": 4}, {"tile_n": 128, "occupancy": 3})
 """Shapes for head_dim up to 64."""
 
-WIDE: tuple[dict[str, Scalar], ...] = (
+WIDE: tuple[Settings, ...] = (
     {"tile_n": 128},
     {"tile_n": 128, "q_registers": True},
-    {"tile_n": 128, "pipeline": "early-scores"},
-    {"tile_n": 128, "pipeline": "late-values"},
-    {"tile_n": 128, "pipeline": "late-values", "q_registers": True},
     {"tile_n": 64, "occupancy": 3},
-    {
-        "tile_m": 128,
-        "tile_n": 128,
-        "occupancy": 1,
-        "num_worker_warps": 8,
-        "pipeline": "late-values",
-        "q_registers": True,
-    },
-    {
-        "tile_m": 128,
-        "tile_n": 64,
-        "occupancy": 1,
-        "num_worker_warps": 8,
-        "pipeline": "late-values",
-        "q_registers": True,
-    },
 )
 """Shapes for head_dim 128."""
 
+WIDE_PIPELINES: tuple[Settings, ...] = (
+    {"tile_n": 128, "pipeline": "early-scores"},
+    {"tile_n": 128, "pipeline": "late-values", "q_registers": True},
+)
+"""More of them with the first maximum: with a running one the pipelines spill or wait, and never led."""
 
 FITS = 60_000.0
 """kernels/attention/fmha/kernel.py computes a query tile again if a partial row sum reaches it."""
 
-JUDGED_POLICY = "running"
-"""The policy that attention is judged by: one for all sizes and all inputs, whatever they are."""
-
 
 def policy(configuration: Configuration) -> str:
-    """What a configuration does about rising maxima, by name."""
+    """What a configuration does about rising maxima: its name in `POLICIES`."""
     if configuration["running_max"]:
-        return f"raise-{configuration['raise_by']}" if configuration.get("raise_by") else "running"
-    return f"catch-up-{configuration['catch_up']}" if configuration.get("catch_up") else "first"
+        return "raise-8" if configuration["raise_by"] else "running"
+    return "catch-up" if configuration["catch_up"] else "first"
 
 
 def fmha(problem: Problem) -> list[Configuration]:
-    """Configurations worth measuring at `problem`: shapes that led a search somewhere, with every pair of latencies."""
-    shapes = WIDE if int(problem["head_dim"]) > 64 else NARROW
-    causal = bool(problem["causal"])
-    chosen: list[Configuration] = []
-    for shape, running, (k, v), heads in product(
-        shapes, (False, True), LATENCIES, (False, True) if causal else (False,)
-    ):
-        order = {"num_worker_warps": 4, "running_max": running, "heads_fastest": heads, **shape}
-        if running and "pipeline" in shape:
-            continue  # with a running maximum the pipelines spill or wait, and never led
-        if "pipeline" in shape or not causal:
-            chosen.append({**BASE, **order, "k_latency": k, "v_latency": v})
-        else:
+    """Configurations worth measuring at `problem`: shapes that led a search somewhere, under every policy."""
+    wide, causal = int(problem["head_dim"]) > 64, bool(problem["causal"])
+    chosen: list[Settings] = []
+    for name, (settings, latencies) in POLICIES.items():
+        shapes = WIDE if wide else NARROW
+        if wide and name == "first":
+            shapes = (*shapes, *WIDE_PIPELINES)
+        orders = (False, True) if causal else (False,)
+        for shape, (k, v), heads in product(shapes, latencies, orders):
+            order: Settings = {"k_latency": k, "v_latency": v, "num_worker_warps": 4, "heads_fastest": heads}
             chosen += [
-                {**BASE, **order, "k_latency": k, "v_latency": v, "masked_tiles": masked}
-                for masked in (("inline",) if not running else ("after", "inline"))
+                {**order, **settings, **shape, "masked_tiles": masked} for masked in _masked_tiles(name, shape, causal)
             ]
-    return [{**_defaults("fmha"), **each} for each in chosen]
+    return [{**_defaults("fmha"), **BASE, **each} for each in chosen]
 
 
-def fused(tile_m: int, tile_n: int, warps: int, **more: Scalar) -> dict[str, Scalar]:
+def _masked_tiles(name: str, shape: Settings, causal: bool) -> tuple[str, ...]:
+    """One loop for all key tiles led wherever it was tried, but for a running maximum."""
+    if not causal or "pipeline" in shape:
+        return ("after",)
+    return ("after", "inline") if name == "running" else ("inline",)
+
+
+def fused(tile_m: int, tile_n: int, warps: int, **more: Scalar) -> Settings:
     """One pass over keys, `warps` worker warps."""
     return {"dq_form": "fused", "tile_m": tile_m, "tile_n": tile_n, "num_worker_warps": warps, **more}
 
 
-def split(keys: tuple[int, int, int], queries: tuple[int, int, int], **more: Scalar) -> dict[str, Scalar]:
+def split(keys: tuple[int, int, int], queries: tuple[int, int, int], **more: Scalar) -> Settings:
     """Two passes; tile_m, tile_n and worker warps of that over keys, then of that over queries."""
     names = ("tile_m", "tile_n", "num_worker_warps", "dq_tile_m", "dq_tile_n", "dq_worker_warps")
     return {"dq_form": "split", **dict(zip(names, (*keys, *queries), strict=True)), **more}
 
 
-BACKWARD_NARROW: tuple[dict[str, Scalar], ...] = (
+BACKWARD_NARROW: tuple[Settings, ...] = (
     fused(128, 128, 8, latency=1),
     fused(128, 128, 8, dq_sum="columns"),
     fused(128, 128, 8, dq_sum="columns", latency=1),
@@ -165,7 +152,7 @@ BACKWARD_NARROW: tuple[dict[str, Scalar], ...] = (
 )
 """Gradients, shapes for head_dim up to 64."""
 
-BACKWARD_WIDE: tuple[dict[str, Scalar], ...] = (
+BACKWARD_WIDE: tuple[Settings, ...] = (
     fused(64, 128, 8, latency=1),
     fused(64, 128, 8, latency=2),
     fused(64, 128, 8, dq_sum="columns"),
@@ -182,7 +169,7 @@ BACKWARD_WIDE: tuple[dict[str, Scalar], ...] = (
 def fmha_backward(problem: Problem) -> list[Configuration]:
     """Configurations of the gradients worth measuring at `problem`: shapes that led a search, in every order of blocks."""
     shapes = BACKWARD_WIDE if int(problem["head_dim"]) > 64 else BACKWARD_NARROW
-    orders: list[dict[str, Scalar]] = [{"heads_fastest": heads} for heads in (False, True)]
+    orders: list[Settings] = [{"heads_fastest": heads} for heads in (False, True)]
     chosen = [{**shape, **order} for shape, order in product(shapes, orders)]
     if not problem["causal"]:
         chosen += [{**shape, "stagger": True} for shape in shapes if shape["dq_form"] == "fused"]

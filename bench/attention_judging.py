@@ -46,6 +46,7 @@ class Judged:
         contestants: Ours, called `OURS` or `OURS-…`, and libraries, by name.
         ratio: Time of the fastest library over that of `OURS`, above 1: ours is faster; none if there is no library.
         refused: Why a contestant was not timed.
+        policy: That of `OURS`; see bench.attention_candidates.
         scores: What the inputs do to an online softmax; see bench.attention_scores.
     """
 
@@ -58,6 +59,7 @@ class Judged:
     ratio: float | None
     refused: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, Any] | None = None
+    policy: str | None = None
 
     def line(self) -> str:
         """For people."""
@@ -184,21 +186,34 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "all": told([row["ratio"] for row in judged]),
         "inputs": {kind: told([row["ratio"] for row in judged if row["inputs"] == kind]) for kind in kinds},
         "libraries": {name: told(_against(normal, name)) for name in names},
-        "policies": {name: told(_of_policy(judged, name)) for name in _policies(judged)},
+        "policies": {name: told(_of_policy(judged, name)) for name in policies(judged)},
     }
 
 
-def _policies(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ours that were checked on a row's own inputs."""
-    return sorted(
-        {n for row in rows for n, c in row["contestants"].items() if n.startswith(f"{OURS}-") and c["errors"]}
+def policies(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of ours, those that were judged or timed beside."""
+    judged = {row["policy"] for row in rows if row.get("policy")}
+    beside = {
+        n.removeprefix(f"{OURS}-")
+        for row in rows
+        for n, c in row["contestants"].items()
+        if c["errors"] and n.startswith(f"{OURS}-")
+    }
+    return sorted(judged | beside)
+
+
+def under(row: Mapping[str, Any], policy: str) -> Mapping[str, Any] | None:
+    """What was timed of ours under `policy`."""
+    found: Mapping[str, Any] | None = row["contestants"].get(
+        OURS if row.get("policy") == policy else f"{OURS}-{policy}"
     )
+    return found
 
 
-def _of_policy(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    """Ratios to the fastest library, were `name` the one judged."""
-    found = [(row["contestants"], row["fastest"]) for row in rows if name in row["contestants"]]
-    return [each[fastest]["time_us"] / each[name]["time_us"] for each, fastest in found]
+def _of_policy(rows: Sequence[Mapping[str, Any]], policy: str) -> list[float]:
+    """Ratios to the fastest library, were `policy` the one judged everywhere."""
+    found = [(row["contestants"][row["fastest"]], under(row, policy)) for row in rows]
+    return [library["time_us"] / ours["time_us"] for library, ours in found if ours]
 
 
 def _against(rows: Sequence[Mapping[str, Any]], library: str) -> list[float]:

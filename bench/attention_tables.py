@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.attention_judging import OURS, geometric_mean, told
+from bench.attention_judging import OURS, geometric_mean, policies, told, under
 
 Row = Mapping[str, Any]
 NORMAL = "normal"
@@ -114,17 +114,18 @@ def ratios_by_size(rows: Sequence[Row]) -> list[str]:
     return table(["size", *every], [[size, *(number(ratio.get((size, kind))) for kind in every)] for size in sizes])
 
 
-def other_policies(rows: Sequence[Row]) -> list[str]:
-    """Speed of our other policies over that of the one judged, geometric mean over sizes, by kind of inputs."""
-    names = sorted({n for row in rows for n in row["contestants"] if n.startswith(f"{OURS}-") and n != ON_NORMAL})
+def by_policy(rows: Sequence[Row]) -> list[str]:
+    """Ratio to the fastest library, geometric mean over sizes, by kind of inputs: of what is judged, and of each policy alone."""
+    names = policies(rows)
     lines = []
     for kind in kinds(rows):
-        line = [kind]
+        judged = [row for row in of_kind(rows, kind) if row["fastest"]]
+        line = [kind, number(geometric_mean([row["ratio"] for row in judged]))]
         for name in names:
-            pairs = [row["contestants"] for row in of_kind(rows, kind) if name in row["contestants"]]
-            line.append(number(geometric_mean([each[OURS]["time_us"] / each[name]["time_us"] for each in pairs])))
+            pairs = [(row["contestants"][row["fastest"]], under(row, name)) for row in judged]
+            line.append(number(geometric_mean([best["time_us"] / ours["time_us"] for best, ours in pairs if ours])))
         lines.append(line)
-    return table(["inputs", *names], lines) if names else []
+    return table(["inputs", "judged", *(f"`{name}`" for name in names)], lines) if names else []
 
 
 def chosen(rows: Sequence[Row], kind: str) -> list[str]:
@@ -133,10 +134,10 @@ def chosen(rows: Sequence[Row], kind: str) -> list[str]:
     configurations = [row["contestants"][OURS]["configuration"] for row in picked]
     names = [n for n in configurations[0] if len({str(c.get(n)) for c in configurations}) > 1] if configurations else []
     lines = [
-        [row["size"], ", ".join(f"{n}={c.get(n)}" for n in names)]
+        [row["size"], row.get("policy") or "-", ", ".join(f"{n}={c.get(n)}" for n in names)]
         for row, c in zip(picked, configurations, strict=True)
     ]
-    return table(["size", "chosen, where the sizes differ"], lines)
+    return table(["size", "policy", "chosen, where the sizes differ"], lines)
 
 
 def deterministic(rows: Sequence[Row], kind: str) -> list[str]:

@@ -60,13 +60,16 @@ def chosen(result: Mapping[str, Any]) -> list[str]:
 def forward_parts(result: Mapping[str, Any]) -> list[list[str]]:
     """Attention forward: normal inputs size by size, then all kinds of inputs."""
     rows, told, rate = result["rows"], result["summary"], result["bf16_matmul_tflops"]
-    policies = attention.other_policies(rows)
+    policies = attention.by_policy(rows)
     return [
         ["## Attention forward"],
         [
             "Ratio: time of the fastest library over ours, above 1 is faster; `sdpa-fa2` is what PyTorch calls FlashAttention, `fa4` flash-attn-4.",
             "FLOPs: only pairs that the mask lets through.",
-            "A size has one configuration, chosen on standard normal inputs in rounds of its own, then judged on every kind of inputs.",
+            *[
+                "A size has one configuration for all inputs, chosen on inputs of another seed in rounds of its own; none of the trained model's take part."
+            ]
+            * (attention.kinds(rows) != [NORMAL]),
             told_line("All inputs", told["all"]),
             *[told_line("Standard normal inputs", told["inputs"][NORMAL])] * (NORMAL in told["inputs"]),
             f"This machine's bf16 matrix product of 8192 cubed, measured in the same run: {rate:.0f} TFLOPS.",
@@ -76,7 +79,11 @@ def forward_parts(result: Mapping[str, Any]) -> list[list[str]]:
         ["All that was timed on them, in microseconds:"],
         attention.every_library(rows, NORMAL),
         *_inputs_parts(rows),
-        *([["Speed of our other policies over that judged:"], policies] if policies else []),
+        *(
+            [["Ratio to the fastest library of what is judged, and were one policy taken at every size:"], policies]
+            if policies
+            else []
+        ),
         ["What was chosen:"],
         attention.chosen(rows, NORMAL),
         *first_maxima(result),

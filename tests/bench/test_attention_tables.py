@@ -30,6 +30,7 @@ def row(size, inputs, contestants, *, refused=None, scores=None):
         "ratio": libraries[fastest] / contestants["ours"]["time_us"] if fastest else None,
         "refused": refused or {},
         "scores": scores,
+        "policy": "running",
     }
 
 
@@ -88,17 +89,19 @@ def test_ratios_stand_by_size_and_kind_where_more_than_one_size_has_the_kind():
     assert tables.ratios_by_size(ROWS) == ["| size | normal |", "| --- | --- |", "| a | 1.100 |", "| b | 1.000 |"]
 
 
-def test_another_policy_is_told_by_its_speed_over_that_judged():
-    lines = tables.other_policies(ROWS)
-    assert cells(lines, "normal") == [["normal", "1.250"]]
-    assert cells(lines, "sink") == [["sink", "0.500"]]
-    assert cells(lines, "model-200-layer-5") == [["model-200-layer-5", "-"]]
-    assert tables.other_policies(ROWS[:1]) == []
+def test_each_policy_is_told_as_if_it_were_taken_at_every_size_that_has_it():
+    lines = tables.by_policy(ROWS)
+    assert lines[0] == "| inputs | judged | `first` | `running` |"
+    assert cells(lines, "normal") == [["normal", "1.049", "1.250", "1.049"]]
+    assert cells(lines, "sink") == [["sink", "0.800", "0.400", "0.800"]]
+    assert cells(lines, "model-200-layer-5") == [["model-200-layer-5", "2.000", "-", "2.000"]]
+    other = {**ROWS[1], "policy": "catch-up"}
+    assert cells(tables.by_policy([ROWS[0], other]), "normal") == [["normal", "1.049", "1.000", "1.250", "1.100"]]
 
 
 def test_only_settings_that_differ_are_told_of_what_was_chosen():
     rows = [row("a", "normal", {"ours": timed(1.0, m=64, n=64)}), row("b", "normal", {"ours": timed(1.0, m=128, n=64)})]
-    assert cells(tables.chosen(rows, "normal"), "b") == [["b", "m=128"]]
+    assert cells(tables.chosen(rows, "normal"), "b") == [["b", "running", "m=128"]]
 
 
 BACKWARD = {
