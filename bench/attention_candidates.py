@@ -121,10 +121,10 @@ def fmha(problem: Problem) -> list[Configuration]:
 
 
 def _masked_tiles(name: str, shape: Settings, causal: bool) -> tuple[str, ...]:
-    """One loop for all key tiles led wherever it was tried, but for a running maximum."""
-    if not causal or "pipeline" in shape:
+    """One loop for all key tiles led wherever it was tried, but for a running maximum and the pipelines."""
+    if not causal:
         return ("after",)
-    return ("after", "inline") if name == "running" else ("inline",)
+    return ("after", "inline") if name == "running" or "pipeline" in shape else ("inline",)
 
 
 def fused(tile_m: int, tile_n: int, warps: int, **more: Scalar) -> Settings:

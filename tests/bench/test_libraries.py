@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from bench import flash_attention, library_compilation
 from bench.library_compilation import Given, LibraryCompilation
+from spak.kernels.attention.backward.libraries import backward_passes, both_passes
 
 PROBLEM = {
     "batch": 2,
@@ -115,3 +116,8 @@ def test_a_library_that_does_not_compile_is_told_with_its_reason(monkeypatch):
     assert LibraryCompilation([PROBLEM], backward=True, workers=2, with_flex=True).wait() == {
         "flex 0": "TimeoutError: "
     }
+
+
+def test_both_passes_are_of_the_libraries_whose_backward_passes_are_timed(given):
+    names = [set(passes(given, causal=True)) for passes in (backward_passes, both_passes)]
+    assert names[0] == names[1] == {"sdpa-cudnn", "sdpa-fa2"}

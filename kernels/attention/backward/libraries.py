@@ -19,6 +19,19 @@ def backward_passes(inputs: Any, *, causal: bool) -> Mapping[str, Callable[[], t
     return {"sdpa-cudnn": _once(_cudnn, inputs, causal), "sdpa-fa2": _once(_fa2, inputs, causal)}
 
 
+def both_passes(inputs: Any, *, causal: bool) -> Mapping[str, Callable[[], tuple[Any, Any, Any]]]:
+    """(dQ, dK, dV) as of `backward_passes`, with the forward pass in every call."""
+    return {"sdpa-cudnn": _again(_cudnn, inputs, causal), "sdpa-fa2": _again(_fa2, inputs, causal)}
+
+
+def _again(passes: Callable[[Any, bool], Callable[[], Any]], inputs: Any, causal: bool) -> Callable[[], Any]:
+    def run() -> Any:
+        backward = passes(inputs, causal)
+        return backward()
+
+    return run
+
+
 def _once(passes: Callable[[Any, bool], Callable[[], Any]], inputs: Any, causal: bool) -> Callable[[], Any]:
     ready: list[Callable[[], Any]] = []
 
