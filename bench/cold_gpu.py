@@ -30,6 +30,7 @@ from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.base import Model, ProblemSize
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
+from spak.kg.model.taxonomy import Taxonomy
 
 ROOT = Path(__file__).parents[1] / "laws"
 TRIALS = (10, 20, 40, 80)
@@ -260,21 +261,41 @@ def replays(library: spak.Library, source: str, targets: Sequence[Target], seeds
     return ColdResult(source=source, target=hw, seeds=seeds, laws=laws, sweeps=stated, courses=tuple(courses))
 
 
+def device(laws: Laws, option: str, name: str) -> str:
+    """The id of a device that the law root knows.
+
+    Raises:
+        SystemExit: If there is none of that name.
+    """
+    try:
+        return Taxonomy("hardware", laws.hardware).resolve(name)
+    except spak.UnknownNameError as error:
+        print(f"{option}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
 def main() -> int:
     """Search, print what it came to, and keep it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", default="h200", help="hardware id whose knowledge is there")
-    parser.add_argument("--target", default="h100", help="hardware id that is searched")
+    parser.add_argument("--source", default="h200", help="hardware whose knowledge is there")
+    parser.add_argument("--target", default="h100", help="hardware that is searched")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", default="", help="regular expression in run ids")
     parser.add_argument("--laws", type=Path, default=ROOT)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds {options.seeds}: at least one")
     library = spak.load(options.laws)
-    targets = list(sweeps(library, options.target, options.only))
+    source = device(library.laws, "--source", options.source)
+    target = device(library.laws, "--target", options.target)
+    try:
+        targets = list(sweeps(library, target, options.only))
+    except re.error as error:
+        parser.error(f"--only {options.only}: no regular expression: {error}")
     if not targets:
         parser.error(f"--target {options.target}: no whole sweep measured there has {options.only!r} in its id")
-    result = replays(library, options.source, targets, options.seeds)
+    result = replays(library, source, targets, options.seeds)
     if options.json:
         options.json.write_bytes(msgspec.json.encode(result) + b"\n")
     return 0

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 import spak
-from bench.cold_gpu import ARMS, ROOT, bare, improvements, known_from
+from bench.cold_gpu import ARMS, ROOT, bare, device, improvements, known_from
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.space.completion import complete
@@ -123,6 +123,7 @@ def show(one: LiveSearch, trials: Sequence[int] = (10, 20, 40)) -> str:
 def live(options: argparse.Namespace) -> int:  # pragma: no cover  # needs a GPU: run on an H100
     """All searches that fit the time, alternating, and the comparison of their bests."""
     library = spak.load(options.laws)
+    options.source = device(library.laws, "--source", options.source)
     started, searches, slowest = time.monotonic(), [], 0.0
     result = None
     for seed in range(options.seeds):
@@ -131,13 +132,13 @@ def live(options: argparse.Namespace) -> int:  # pragma: no cover  # needs a GPU
             if before - started + slowest > options.budget_s:
                 print(f"{arm} seed {seed}: not searched, the time is up", flush=True)
                 continue
-            one, device, created = searched(library, arm, seed, options)
+            one, hw, created = searched(library, arm, seed, options)
             slowest = max(slowest, time.monotonic() - before)
             searches.append(one)
             print(show(one), flush=True)
             result = LiveResult(
                 source=options.source,
-                device=device,
+                device=hw,
                 op=options.op,
                 problem=options.problem,
                 trials=options.trials,

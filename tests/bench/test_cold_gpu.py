@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 import spak
-from bench.cold_gpu import ARMS, Course, bare, improvements, known_from, searched, sweeps
+from bench.cold_gpu import ARMS, Course, bare, device, improvements, known_from, searched, sweeps
 from spak.kg.law.status import status
 from spak.kg.model.run import Measurement, Trial
 
@@ -75,3 +75,11 @@ def test_failures_and_slower_trials_are_no_improvement():
         for t in times
     ]
     assert list(improvements(trials, 2.0)) == [(2, 2.0), (4, 1.0)]
+
+
+def test_hardware_that_nobody_knows_is_named_with_its_option(capsys):
+    """Searches that know nothing of a misspelt source would look like knowledge that is worth nothing."""
+    assert device(ALL, "--source", "NVIDIA H200") == "h200"
+    with pytest.raises(SystemExit, match="2"):
+        device(ALL, "--source", "h201")
+    assert capsys.readouterr().err.startswith("--source: unknown hardware 'h201'")
