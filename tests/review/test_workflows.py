@@ -115,7 +115,7 @@ def honest(history):
         path.write_bytes(msgspec.json.encode(sealed(told(run))))
     laws = load(history.laws)
     for one in laws.laws.values():
-        bare = msgspec.structs.replace(one, evidence=())
+        bare = msgspec.structs.replace(one, evidence=(), origin="by hand, in the run called found")
         new = with_roles(bare, unnoted(bare, list(map(laws.witness, laws.run_ids))), laws.witness)
         true = msgspec.structs.replace(bare, evidence=new)
         laws.path("law", one.id).write_text(law_text(msgspec.structs.replace(true, status=status(true))))
