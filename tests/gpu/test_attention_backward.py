@@ -71,7 +71,8 @@ def satisfied(configuration: dict[str, Any]) -> dict[str, Any]:
 def test_the_simulator_s_cases(case: BackwardCase, form: str) -> None:
     """Same tolerance of float64, at tiles of the op's space, in memory surrounded by NaN."""
     x = drawn(case, "cuda", surround=surrounded)
-    got = launched(case, x, {**DEFAULTS, **FORMS[form], "tile_n": 64, "num_worker_warps": 4})
+    tiles = {"tile_n": 64, "num_worker_warps": 4}
+    got = launched(case, x, {**DEFAULTS, **tiles, **case.settings, **FORMS[form]})
     want = SPEC.reference(x, case.problem)
     assert right(got, want, case.problem), errors(got, want)
 

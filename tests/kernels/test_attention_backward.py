@@ -15,7 +15,7 @@ from spak.kernels.attention.backward.reference import attention_gradients  # noq
 from spak.kernels.attention.backward.spec import SPEC, Gradients, after_forward  # noqa: E402
 from spak.kernels.attention.backward.work import query_tiles  # noqa: E402
 from spak.kernels.attention.problem import Shape  # noqa: E402
-from tests.kernels.backward_cases import FORMS, RUNS, BackwardCase, drawn, errors, right, simulated  # noqa: E402
+from tests.kernels.backward_cases import FORMS, OP, RUNS, BackwardCase, drawn, errors, right, simulated  # noqa: E402
 from tests.kernels.variant import variant  # noqa: E402
 
 
@@ -135,6 +135,15 @@ def test_a_row_without_keys_by_either_sign(never: float) -> None:
     got, want = simulated(case, x, {}), SPEC.reference(x, case.problem)
     assert right(got, want, case.problem)
     assert (got.dq[:, :, :20] == 0).all()
+
+
+def test_the_tile_that_a_compiler_got_wrong_is_right_here() -> None:
+    """The source is right at 32 x 128; machine code for sm_90 was not (docs/decisions/0111), so no such tile is in the op."""
+    tile = {"tile_m": 32, "tile_n": 128, "num_worker_warps": 8}
+    case = BackwardCase("trap", seq_q=260, seq_kv=260, head_dim=128, causal=True)
+    x = drawn(case)
+    assert right(simulated(case, x, tile), SPEC.reference(x, case.problem), case.problem)
+    assert tile["tile_m"] not in OP["parameters"]["tile_m"]["values"]
 
 
 def orders() -> list[Any]:
