@@ -9,25 +9,43 @@ import numpy as np
 import pytest
 
 from bench import predict
+from bench.predict_pairs import judged
 from spak.kg.files.loader import load
 from spak.tuner.knowledge import predict as model
 
 TOP = 5
 
 
-@pytest.mark.slow
-def test_the_best_of_five_predictions_is_nearly_the_best_measured():
-    """First choice within 10 % of the best in 75 % of the H200 sweeps, the best of five within 5 % in 90 % of them."""
+@pytest.fixture(scope="module")
+def cases():
+    """Whole sweeps by the GPU they ran on."""
     laws = load(Path(__file__).parents[3] / "laws")
     known = predict.recorded_codes(laws)
     options = argparse.Namespace(compile=False, sample=None)
-    found = [case for run in predict.measured(laws) for case in predict.cases_of(laws, run, known, options)]
-    cases = [case for case in found if case.sweep]
-    assert {case.op for case in cases} >= {"fmha", "matmul"}
-    assert len(cases) >= 31
-    first, best = predict.shares([predict.row(case, TOP) for case in cases])
-    assert first >= 0.75 * len(cases)
-    assert best >= 0.90 * len(cases)
+    found = [(run.hw, case) for run in predict.measured(laws) for case in predict.cases_of(laws, run, known, options)]
+    return [(hw, case) for hw, case in found if case.sweep]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gpu", ["h100", "h200"])
+def test_the_best_of_five_predictions_is_nearly_the_best_measured(cases, gpu):
+    """First choice within 10 % of the best in 85 % of the sweeps of each GPU, the best of five within 5 % in 95 % of them."""
+    found = [case for hw, case in cases if hw == gpu]
+    assert {case.op for case in found} >= {"fmha", "matmul"}
+    assert len(found) >= 11
+    first, best = predict.shares([predict.row(case, TOP) for case in found])
+    assert first >= 0.85 * len(found)
+    assert best >= 0.95 * len(found)
+
+
+@pytest.mark.slow
+def test_pairs_that_differ_in_the_order_of_blocks_are_mostly_ordered_right(cases):
+    """Of the pairs whose times differ by more than noise; with the heaviest blocks dealt first it was 10 % of `heads_fastest`."""
+    predicted = [(hw, case, case.predicted()) for hw, case in cases if case.name.endswith("-order")]
+    for name, least in (("heavy_first", 0.6), ("heads_fastest", 0.6), ("persistent", 0.9)):
+        counts = judged(predicted, name)["fmha", "h200"]
+        assert counts.total() > 50
+        assert counts["right"] >= least * counts.total()
 
 
 def test_factors_on_constants_do_not_outlive_their_use():

@@ -5,13 +5,17 @@ from __future__ import annotations
 import stat
 import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from spak.kg.files.loader import load
+from spak.kg.space.completion import complete
 from spak.tuner.backend.compile import worker
 from spak.tuner.backend.compile.protocol import Order, Setup
+from spak.tuner.backend.compile.toolchain import find_toolchain
 
 ORDER = Order(problem={}, configuration={})
 
@@ -82,3 +86,26 @@ def test_a_compiler_that_is_not_there_is_a_failure(tmp_path, front_end):
     """A missing executable is reported, not raised."""
     setup = msgspec.structs.replace(fake_compiler(tmp_path, "pass"), tileiras=str(tmp_path / "gone"))
     assert worker.serve(setup, ORDER).failure.type == "FileNotFoundError"
+
+
+@pytest.mark.compiler
+def test_both_passes_of_the_gradients_have_features():
+    """Split gradients are two functions with products: the second one's features have its name before them."""
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+    tools = find_toolchain()
+    setup = Setup(
+        spec="spak.kernels.attention.backward.spec:SPEC",
+        arch="sm_90",
+        tileiras=str(tools.tileiras),
+        nvdisasm=str(tools.nvdisasm),
+        time_limit_s=60.0,
+        memory_limit_bytes=1 << 40,
+    )
+    op = load(Path(__file__).parents[4] / "laws").ops["fmha-backward"]
+    chosen = {**{name: parameter.default for name, parameter in op.parameters.items()}, "dq_form": "split"}
+    problem = complete(op, op.problems["d64-s1024-causal"])
+    found = worker.serve(setup, Order(problem=problem, configuration=chosen))
+    assert found.failure is None
+    for name in ("registers", "threads", "smem_bytes", "loop_tensor_flops", "loop_instructions"):
+        assert found.features[name] > 0
+        assert found.features[f"queries_kernel.{name}"] > 0
