@@ -9,6 +9,8 @@ from bench.attention_judging import OURS, geometric_mean, policies, told, under
 
 Row = Mapping[str, Any]
 NORMAL = "normal"
+TRAINED = "model-"
+"""What the names of a trained model's inputs begin with."""
 ON_NORMAL = f"{OURS}-on-normal"
 DETERMINISTIC = f"{OURS}-deterministic"
 
@@ -107,11 +109,21 @@ def keeps(row: Row) -> float:
 
 
 def ratios_by_size(rows: Sequence[Row]) -> list[str]:
-    """Ratio to the fastest library, a line a size, a column a kind of inputs that more than one size has."""
-    every = [kind for kind in kinds(rows) if len(of_kind(rows, kind)) > 1]
-    ratio = {(row["size"], row["inputs"]): row["ratio"] for row in rows}
-    sizes = list(dict.fromkeys(row["size"] for row in rows if row["inputs"] in every))
-    return table(["size", *every], [[size, *(number(ratio.get((size, kind))) for kind in every)] for size in sizes])
+    """Ratio to the fastest library, a line a size, a column a kind of drawn inputs."""
+    drawn = [row for row in rows if not row["inputs"].startswith(TRAINED)]
+    return _ratios(drawn, "size", ("size", "inputs"))
+
+
+def ratios_on_trained(rows: Sequence[Row]) -> list[str]:
+    """Ratio to the fastest library, a line a layer and step of the trained model, a column a size."""
+    trained = [row for row in rows if row["inputs"].startswith(TRAINED)]
+    return _ratios(trained, "inputs", ("inputs", "size"))
+
+
+def _ratios(rows: Sequence[Row], what: str, axes: tuple[str, str]) -> list[str]:
+    across, down = (list(dict.fromkeys(row[axis] for row in rows)) for axis in reversed(axes))
+    ratio = {(row[axes[0]], row[axes[1]]): row["ratio"] for row in rows}
+    return table([what, *across], [[line, *(number(ratio.get((line, column))) for column in across)] for line in down])
 
 
 def by_policy(rows: Sequence[Row]) -> list[str]:

@@ -120,6 +120,8 @@ def _inputs_parts(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         attention.by_inputs(rows),
         ["Ratio to the fastest library:"],
         attention.ratios_by_size(rows),
+        ["On the trained model's layers, in the type it is trained in and in fp16:"],
+        attention.ratios_on_trained(rows),
     ]
 
 

@@ -85,8 +85,11 @@ def test_kinds_of_inputs_have_mean_worst_what_is_kept_and_rates():
     ]
 
 
-def test_ratios_stand_by_size_and_kind_where_more_than_one_size_has_the_kind():
-    assert tables.ratios_by_size(ROWS) == ["| size | normal |", "| --- | --- |", "| a | 1.100 |", "| b | 1.000 |"]
+def test_ratios_stand_by_size_and_kind_and_the_trained_models_apart():
+    lines = tables.ratios_by_size(ROWS)
+    assert lines[0] == "| size | normal | sink |"
+    assert [cells(lines, size) for size in "ab"] == [[["a", "1.100", "-"]], [["b", "1.000", "0.800"]]]
+    assert tables.ratios_on_trained(ROWS)[::2] == ["| inputs | model |", "| model-200-layer-5 | 2.000 |"]
 
 
 def test_each_policy_is_told_as_if_it_were_taken_at_every_size_that_has_it():
