@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from bench import attention_candidates, flash_attention, flex
-from bench.attention_judging import OURS, Case, Contestant, Judged, Results, fastest_of, judge
+from bench.attention_judging import NORMAL, ON_NORMAL, OURS, Case, Contestant, Judged, Results, fastest_of, judge
 from bench.attention_scores import Tiles, score_statistics
 from bench.gpu_comparison import CHOICE, Comparison, matmul_rate_tflops
 from bench.library_compilation import LibraryCompilation
@@ -44,9 +44,6 @@ MODEL = "nanogpt-124m"
 MODEL_FP16 = f"{MODEL}-fp16"
 MODEL_S = 120.0
 """Wait for it at most this long, in seconds."""
-NORMAL = "normal"
-ON_NORMAL = f"{OURS}-on-normal"
-"""The configuration judged, on standard normal inputs, in the same rounds: what it keeps of its own speed."""
 
 
 def useful_flops(shape: Shape) -> float:

@@ -26,7 +26,6 @@ from bench import attention_candidates, flash_attention, flex
 from bench.attention import (
     MODEL,
     MODEL_FP16,
-    NORMAL,
     SIZES,
     arguments_of,
     forward_configurations,
@@ -36,7 +35,19 @@ from bench.attention import (
     trained,
     useful_flops,
 )
-from bench.attention_judging import OURS, Case, Contestant, Judged, Results, checked, fastest_of, judge
+from bench.attention_judging import (
+    BOTH_PASSES,
+    DETERMINISTIC,
+    NORMAL,
+    OURS,
+    Case,
+    Contestant,
+    Judged,
+    Results,
+    checked,
+    fastest_of,
+    judge,
+)
 from bench.gpu_comparison import Comparison, matmul_rate_tflops
 from bench.library_compilation import LibraryCompilation
 from spak.kernels.attention.backward.libraries import backward_passes, both_passes
@@ -49,9 +60,6 @@ from spak.kernels.interface import Configuration, Problem
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "fmha.yaml"
 CHAR = "nanogpt-char"
-DETERMINISTIC = f"{OURS}-deterministic"
-BOTH = "normal, both passes"
-"""Kind of a row whose times are of the forward pass, with its log-sum-exp, and the backward pass."""
 PER_FORWARD = 2.5
 """Five products where the forward pass has two; what is computed again counts, as it does for every library."""
 
@@ -153,7 +161,7 @@ class Backward:
             for name, launch in both_passes(inputs, causal=Shape.of(problem).causal).items():
                 together[name] = Contestant(launch)
             together["fa4"] = Contestant(later(flash_attention.both, inputs, problem))
-            case = Case(size, BOTH, problem, flops * 1.4, outputs, reference, BACKWARD.tolerance(problem))
+            case = Case(size, BOTH_PASSES, problem, flops * 1.4, outputs, reference, BACKWARD.tolerance(problem))
             yield judge(self.comparison, case, together)
 
     def errors(

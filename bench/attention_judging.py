@@ -17,6 +17,13 @@ from spak.kernels.interface import Configuration, Problem
 from spak.tuner.backend.gpu.program import tensors
 
 OURS = "ours"
+ON_NORMAL = f"{OURS}-on-normal"
+"""The configuration judged, on standard normal inputs, in the same rounds: what it keeps of its own speed."""
+DETERMINISTIC = f"{OURS}-deterministic"
+NORMAL = "normal"
+"""Kind of inputs; see spak.kernels.attention.inputs."""
+BOTH_PASSES = "normal, both passes"
+"""Kind of a row whose times are of the forward pass, with its log-sum-exp, and the backward pass."""
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.attention_judging import OURS, geometric_mean, policies, told, under
+from bench.attention_judging import (
+    BOTH_PASSES,
+    DETERMINISTIC,
+    NORMAL,
+    ON_NORMAL,
+    OURS,
+    geometric_mean,
+    policies,
+    told,
+    under,
+)
 
 Row = Mapping[str, Any]
-NORMAL = "normal"
 TRAINED = "model-"
 """What the names of a trained model's inputs begin with."""
-ON_NORMAL = f"{OURS}-on-normal"
-DETERMINISTIC = f"{OURS}-deterministic"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -193,6 +200,37 @@ def trained_scores(layers: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append([*line, spread([x["raised"]["8"] for x in those])])
     header = ["step", "tile", "layers", "standard deviation", "query tiles that rise by 2^16", "by 2^26"]
     return table([*header, "key tiles that raise by 2^8"], lines)
+
+
+def headline(forward: Mapping[str, Any], backward: Mapping[str, Any]) -> list[str]:
+    """Lines of the README's table: every input first, standard normal ones labelled."""
+    rows, told_of, rate = forward["rows"], forward["summary"], forward["bf16_matmul_tflops"]
+    largest = max(of_kind(rows, NORMAL), key=lambda row: row["flops"])
+    tflops = largest["flops"] / largest["contestants"][OURS]["time_us"] / 1e6
+    kept = min(keeps(row) for row in rows if ON_NORMAL in row["contestants"])
+    last, passes = backward["rows"], backward["summary"]
+    slower = [row["contestants"] for row in of_kind(last, NORMAL) if DETERMINISTIC in row["contestants"]]
+    times = max(each[DETERMINISTIC]["time_us"] / each[OURS]["time_us"] for each in slower)
+    error = max(error for row in backward["errors"] for error in row["errors"][OURS])
+    lines = [
+        ("attention forward, every size on every kind of inputs, one configuration a size", _mean(told_of["all"])),
+        ("the same on standard normal inputs alone", _mean(told_of["inputs"][NORMAL])),
+        ("least it keeps of that speed on any other input", f"{100 * kept:.0f} %"),
+        (
+            f"largest size, {largest['size']}",
+            f"{tflops:.0f} TFLOPS, {100 * tflops / rate:.0f} % of the bf16 matrix rate of the same run",
+        ),
+        ("attention backward, standard normal inputs", _mean(passes["inputs"][NORMAL])),
+        ("the same against cuDNN alone", _mean(passes["libraries"]["sdpa-cudnn"])),
+        ("forward and backward together", _mean(passes["inputs"][BOTH_PASSES])),
+        ("gradients that repeat bit for bit", f"at most {times:.2f} times the time"),
+        ("largest error of a gradient, fp16, on any kind of inputs", f"{error:.1e}"),
+    ]
+    return [f"| {what} | {result} |" for what, result in lines]
+
+
+def _mean(numbers: Mapping[str, Any]) -> str:
+    return f"{numbers['geometric_mean']:.3f} (worst {numbers['worst']:.2f}, {numbers['rows']} comparisons)"
 
 
 def machine(result: Mapping[str, Any]) -> list[str]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bench import attention_tables as attention
-from bench.attention_tables import NORMAL, machine, span, table, told_line
+from bench.attention_judging import BOTH_PASSES, NORMAL
+from bench.attention_tables import machine, span, table, told_line
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "benchmarks-h200.md"
-BOTH = "normal, both passes"
 
 
 def differing(configuration: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -151,14 +151,18 @@ def backward_parts(result: Mapping[str, Any] | None) -> list[list[str]]:
         [
             "Delta and the conversion of dQ are in every time; FLOPs count five products.",
             told_line("Backward", told[NORMAL]),
-            *[told_line("Forward and backward", told[BOTH])] * (BOTH in told),
+            *[told_line("Forward and backward", told[BOTH_PASSES])] * (BOTH_PASSES in told),
         ],
         attention.sizes_on(rows, NORMAL, result["bf16_matmul_tflops"]),
         ["All that was timed, in microseconds:"],
         attention.every_library(rows, NORMAL),
         ["The deterministic mode, which uses no atomics:"],
         attention.deterministic(rows, NORMAL),
-        *([["Forward and backward together:"], attention.sizes_on(rows, BOTH, None)] if BOTH in told else []),
+        *(
+            [["Forward and backward together:"], attention.sizes_on(rows, BOTH_PASSES, None)]
+            if BOTH_PASSES in told
+            else []
+        ),
         ["Largest relative errors of the gradients against float64:"],
         attention.gradient_errors(result["errors"]),
         ["What was chosen:"],

@@ -119,6 +119,7 @@ BACKWARD = {
                 "ours": timed(10.0, 1e-4, 2e-4, 3e-4, dq_form="fused"),
                 "ours-deterministic": timed(12.0, 1e-4, 2e-4, 3e-4, dq_form="split"),
                 "fa4": timed(11.0, 1e-4, 2e-4, 3e-4),
+                "sdpa-cudnn": timed(14.0, 1e-4, 2e-4, 3e-4),
             },
         ),
         row("a", "normal, both passes", {"ours": timed(15.0, 1e-4, 2e-4, 3e-4), "fa4": timed(18.0)}),
@@ -193,3 +194,19 @@ def test_the_backward_pass_has_its_part_once_it_was_measured(results):
     assert "Backward: geometric mean 1.100, worst 1.100, of 1." in text
     assert "Forward and backward: geometric mean 1.200, worst 1.200, of 1." in text
     assert "flash-attn-4: 4.0.0b36." in text
+
+
+def test_the_readmes_lines_put_all_inputs_first_and_tell_the_worst():
+    forward = {"rows": ROWS, "summary": summary(ROWS), "bf16_matmul_tflops": 800.0}
+    lines = tables.headline(forward, {**BACKWARD, "summary": summary(BACKWARD["rows"])})
+    assert [line.strip("| ").split(" | ")[1] for line in lines] == [
+        "1.152 (worst 0.80, 4 comparisons)",
+        "1.049 (worst 1.00, 2 comparisons)",
+        "80 %",
+        "400 TFLOPS, 50 % of the bf16 matrix rate of the same run",
+        "1.100 (worst 1.10, 1 comparisons)",
+        "1.400 (worst 1.40, 1 comparisons)",
+        "1.200 (worst 1.20, 1 comparisons)",
+        "at most 1.20 times the time",
+        "5.0e-04",
+    ]
