@@ -224,6 +224,7 @@ def _stated(subject: Subject, identifier: str, claim: Mapping[str, object]) -> L
         "scope": {"hw": subject.hw, "op": subject.op.id, "toolchain": "tileiras >=13.4,<14"},
         "claim": claim,
         "status": "proposed",
+        "origin": "drawn at random, and kept because a generated run supports it",
         "references": [{"title": "bench/generate_laws.py"}],
     }
     return msgspec.convert(content, AnyLaw)
