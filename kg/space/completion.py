@@ -38,12 +38,20 @@ def complete(op: Op, problem: ProblemSize) -> dict[str, Scalar]:
 def stated(ops: Iterable[Op], text: str, *, what: str = "--problem") -> dict[str, Scalar]:
     """The problem size that `text` means: the name of a size of one of `ops`, whole but for `IMPLIED`, or `name=value,...`.
 
+    After a name and a comma, assignments change the size: `d64-s1024-causal,inputs=sink`.
+
     Raises:
         UnknownNameError: If no op has a size of that name; carries the nearest.
         KgError: If it is neither a name nor assignments.
     """
-    if not text or "=" in text:
+    name, _, changes = text.partition(",")
+    if not text or "=" in name:
         return parse_assignments(text, what=what)
+    return _named(ops, name.strip()) | parse_assignments(changes, what=what)
+
+
+def _named(ops: Iterable[Op], text: str) -> dict[str, Scalar]:
+    """The size called `text`."""
     sizes: dict[str, tuple[Op, ProblemSize]] = {}
     for op in ops:
         for name, size in op.problems.items():

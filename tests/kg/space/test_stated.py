@@ -27,6 +27,17 @@ def test_a_name_is_the_whole_size_and_assignments_only_what_they_say():
     assert stated([FMHA], "") == {}
 
 
+def test_what_follows_a_name_changes_the_size():
+    """So any named size is judged on other inputs in one word more."""
+    named = stated([FMHA], "d64-s1024-causal")
+    assert stated([FMHA], "d64-s1024-causal, inputs=sink") == {**named, "inputs": "sink"}
+    assert stated([FMHA], "d64-s1024-causal,seq_kv=2048")["seq_kv"] == 2048
+    with pytest.raises(KgError, match="expected name=value"):
+        stated([FMHA], "d64-s1024-causal,sink")
+    with pytest.raises(KgError, match="inputs is one of normal"):
+        complete(FMHA, stated([FMHA], "d64-s1024-causal,inputs=std-3"))
+
+
 def test_the_name_of_a_relatives_size_counts_and_an_unknown_one_is_told_its_nearest():
     assert stated([LAWS.ops["attention"], FMHA], "d64-s1024-causal")["head_dim"] == 64
     with pytest.raises(UnknownNameError) as unknown:
