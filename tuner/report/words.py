@@ -32,6 +32,15 @@ def against(found: Beside | None) -> str:
 
 
 def percents(changes: Sequence[float]) -> str:
-    """The least and the largest change in percent, with signs: `-3.4 to +13.0`."""
-    low, high = (f"{100 * end(changes):+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0") for end in (min, max))
+    """The least and the largest change in percent, with signs: `-3.4 to +13.0`; from 100 on without decimals."""
+    low, high = (_signed(100 * end(changes)) for end in (min, max))
     return low if low == high else f"{low} to {high}"
+
+
+def _signed(percent: float) -> str:
+    """Three digits at most; zero has no sign."""
+    decimals = 0 if abs(round(percent, 1)) >= _THREE_DIGITS else 1
+    return f"{percent:+.{decimals}f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
+
+
+_THREE_DIGITS = 100

@@ -249,5 +249,5 @@ def test_times_of_two_runs_are_not_paired(known, tmp_path):
     )
     alone = of(known, tmp_path, recorded.run()).markdown
     text = of(known, tmp_path, recorded.run(), recorded.run("quick", trials=faster)).markdown
-    assert re.search(r"`k_latency 1->2` *\| *slower 1/1 \| *\+100\.0 \|", text)
+    assert re.search(r"`k_latency 1->2` *\| *slower 1/1 \| *\+100 \|", text)
     assert map_of(text) == map_of(alone)
