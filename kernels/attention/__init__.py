@@ -1,1 +1,1 @@
-"""The attention family: naive (S and P in memory), fused (one head, online softmax), fmha (heads, GQA, causal)."""
+"""The attention family: naive (S and P in memory), fused (one head, online softmax), fmha (heads, GQA, causal), backward."""

@@ -38,12 +38,12 @@ def _once(passes: Callable[[Any, bool], Callable[[], Any]], inputs: Any, causal:
     def run() -> Any:
         if not ready:
             ready.append(passes(inputs, causal))
-        return ready[0]()
+        return ready[0]()  # pragma: no cover  # needs a GPU: tests/gpu
 
     return run
 
 
-def _cudnn(inputs: Any, causal: bool) -> Callable[[], Any]:
+def _cudnn(inputs: Any, causal: bool) -> Callable[[], Any]:  # pragma: no cover  # needs a GPU: tests/gpu
     import torch
 
     aten, x = torch.ops.aten, inputs
@@ -54,7 +54,7 @@ def _cudnn(inputs: Any, causal: bool) -> Callable[[], Any]:
     return lambda: aten._scaled_dot_product_cudnn_attention_backward(x.do, x.q, x.k, x.v, *kept)  # noqa: SLF001
 
 
-def _fa2(inputs: Any, causal: bool) -> Callable[[], Any]:
+def _fa2(inputs: Any, causal: bool) -> Callable[[], Any]:  # pragma: no cover  # needs a GPU: tests/gpu
     import torch
 
     aten, x = torch.ops.aten, inputs
