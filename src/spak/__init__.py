@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from spak.library import diff as diff
     from spak.library import load as load
     from spak.library import revision as revision
+    from spak.operators import attention as attention
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
     from spak.tunable import op as op
@@ -113,6 +114,7 @@ __all__ = [
     "UnknownNameError",
     "Verification",
     "VerifyRequest",
+    "attention",
     "diff",
     "find_root",
     "first",
@@ -155,6 +157,7 @@ _HOMES = {
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),
     "spak.library": ("Library", "diff", "load", "revision"),
+    "spak.operators": ("attention",),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("op",),
     "spak.tuner.engine.tally": ("Finding",),

@@ -97,9 +97,15 @@ class Chooser:
                 for one in allowed(asked, some, self._toolchain):
                     yield one, *self._reason(asked, source)
         yield from self._ranked(asked, wanted)
+        for one in self._near_default():
+            if _holds(wanted, asked, one) and allowed(asked, [one], self._toolchain):
+                yield one, "default", "nothing is known; the op's default, or what differs from it in one parameter"
+
+    def _near_default(self) -> Iterator[Configuration]:
         default = completed(self._op, {})
-        if _holds(wanted, asked, default) and allowed(asked, [default], self._toolchain):
-            yield default, "default", "nothing is known; the op's default"
+        yield default
+        for name, parameter in self._op.parameters.items():
+            yield from ({**default, name: value} for value in parameter.values if value != default[name])
 
     def _ranked(self, asked: Tunable, wanted: Expression | None) -> Iterator[tuple[Configuration, Origin, str]]:
         found = self._order(asked)

@@ -10,6 +10,7 @@ import pytest
 import spak
 from spak.choice import Chooser, problem_distance
 from spak.kg.model.op import Op, ProblemParameter
+from spak.kg.space.completion import complete
 
 SIZE = "d64-s1024-causal"
 H200 = spak.HardwareName("NVIDIA H200", "sm_90")
@@ -27,11 +28,13 @@ def chooser(laws) -> Chooser:
 
 def times(laws: spak.Library, hw: str, problem: dict) -> dict[tuple, float]:
     """The least recorded time of each configuration that ran correctly."""
-    found: dict[tuple, float] = {}
+    op, found = laws.laws.ops["fmha"], {}
     for run in map(laws.laws.run, laws.laws.run_ids):
         for trial in run.trials:
             time = trial.value("time")
-            if (run.hw, run.op) == (hw, "fmha") and (trial.problem or run.problem) == problem and time is not None:
+            if (run.hw, run.op, trial.invalidity) != (hw, "fmha", "correct") or time is None:
+                continue
+            if complete(op, trial.problem or run.problem) == complete(op, problem):
                 one = tuple(sorted(trial.configuration.items()))
                 found[one] = min(time, found.get(one, math.inf))
     return found
@@ -90,6 +93,9 @@ def test_where_nothing_is_known_it_is_the_default(laws):
     defaults = {name: parameter.default for name, parameter in laws.laws.ops["matmul"].parameters.items()}
     assert (found.configuration, found.origin) == (defaults, "default")
     assert "nothing is known" in found.because
+    other = next(value for value in laws.laws.ops["matmul"].parameters["tile_m"].values if value != defaults["tile_m"])
+    near = laws.without_knowledge().choose("matmul", hw="h200", where=f"tile_m == {other}")
+    assert near.configuration == {**defaults, "tile_m": other}
 
 
 @pytest.mark.parametrize("hw", ["one", spak.HardwareName("three", "family")])

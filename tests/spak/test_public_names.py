@@ -17,6 +17,7 @@ import spak
 SOURCE = Path(spak.__file__)
 
 SIGNATURES = {
+    "attention": ["q", "k", "v", "causal", "scale", "q_offset", "deterministic", "laws"],
     "diff": ["before", "after"],
     "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],

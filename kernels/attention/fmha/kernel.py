@@ -134,13 +134,14 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
             m_i, l_i, acc = walk(q, keys, rows, tiles, safe)
 
     saw_key = m_i > NO_KEY * min(qk_scale, 1.0)  # (TILE_M, 1); masked scores were scaled, the first m_i was not
-    l_safe = ct.where(saw_key, ct.sum(l_i, axis=1, keepdims=True), 1.0)
+    l_sum = ct.sum(l_i, axis=1, keepdims=True)
+    l_safe = ct.where(saw_key, l_sum, 1.0)
     out = ct.truediv(acc, l_safe, flush_to_zero=True, rounding_mode=ct.RoundingMode.APPROX)
     if CAUSAL:  # otherwise every row sees a key
-        out = ct.where(saw_key, out, 0.0)
+        out = ct.where(saw_key, out, l_sum * 0.0)  # NaN where all scores of a row are: then m_i saw none either
     ct.store(Out, index=(b, h, x, 0), tile=out.astype(Out.dtype).reshape((1, 1, TILE_M, TILE_D)), allow_tma=k_hints[1])
     if WRITE_LSE:
-        lse = ct.where(saw_key, (m_i + ct.log2(l_safe)) * LN_2, FLOOR)
+        lse = ct.where(saw_key, (m_i + ct.log2(l_safe)) * LN_2, FLOOR + l_sum * 0.0)
         ct.store(Lse, index=(b, h, x), tile=lse.reshape((1, 1, TILE_M)))
 
 
