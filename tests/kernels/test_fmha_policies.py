@@ -17,6 +17,8 @@ POLICIES = {
     "raised by more": {"running_max": True, "raise_by": 8},
     "first maximum": {"running_max": False},
     "catching up": {"running_max": False, "catch_up": 8, "sum_lanes": 8},
+    "raised by more, late values": {"running_max": True, "raise_by": 8, "pipeline": "late-values"},
+    "catching up, early scores": {"running_max": False, "catch_up": 8, "pipeline": "early-scores"},
 }
 SIZE = Case("hostile", heads=2, kv_heads=1, seq_q=70, seq_kv=650, tile_n=32)
 """Twenty-one key tiles: catching up every eighth does so at 0 to 3, 8 and 16."""
@@ -108,3 +110,13 @@ def test_a_policy_with_a_mistake_cannot_pass(mistake: str) -> None:
     rising(x, 30)
     wrong = variant(str(fmha.__file__), change).fmha_kernel
     assert not relative_error(simulate(case, x, wrong)[0], reference(case, x)[0]) <= SPEC.tolerance(case.problem)
+
+
+def test_catching_up_further_than_sums_allow_loses_the_small_weights() -> None:
+    """Sums brought down to 2^4 leave the weights of a long row normal in fp16; brought down to 2^-10 they do not."""
+    case = replace(SIZE, running_max=False, catch_up=8, sum_lanes=8)
+    x = draw(case)
+    want, _ = reference(case, x)
+    assert relative_error(simulate(case, x, fmha.fmha_kernel)[0], want) <= SPEC.tolerance(case.problem)
+    further = variant(str(fmha.__file__), {"LAG = 4.0": "LAG = -10.0"}).fmha_kernel
+    assert not relative_error(simulate(case, x, further)[0], want) <= SPEC.tolerance(case.problem)

@@ -5,12 +5,12 @@ Einsum: O[b,h,m,d] = OnlineSoftmax(sum_d Q[b,h,m,d] * K[b,h//G,n,d] * scale)[n] 
 Invariants, each with a test:
   * after key tile j: l_i = sum exp2(s - m_i), acc = sum exp2(s - m_i) * v over all scores seen; the result is acc / l_i
     whatever m_i is, as long as nothing overflows; a new m_i rescales l_i and acc by alpha = exp2(m_old - m_new);
-  * l_i is at least about 1: so rounding a weight, by 2^-25 at most where it is subnormal in fp16, changes the result by
-    no more than N * 2^-25 of the largest value (no m_i is put above the maximum by more than the row sum allows);
+  * m_i is put above the maximum only as far as l_i stays above 1, so that weights that are subnormal in fp16, each wrong
+    by up to 2^-25, change the result by no more than N * 2^-25 of the largest value, as under the maximum itself;
   * with RUNNING_MAX m_i is the row maximum of all scores seen, so no score is ever exponentiated above 0; with RAISE_BY
     it may lag behind by that many powers of two, and is raised for all rows when one row needs it;
   * without it m_i is the row maximum of the first key tile; with CATCH_UP also of the first EVERY_ONE and of every
-    CATCH_UP-th, and then at least log2(l_i) - LAG above what it was, because a row sum bounds every weight in it;
+    CATCH_UP-th, and then as far as l_i comes down to 2^LAG, because a row sum bounds every weight in it;
   * without it l_i < `most_sum` for every row proves that no weight overflowed; a row sum that was above stays BROKEN;
     where the proof fails, the query tile is computed again with a running maximum;
   * masked scores and the first m_i are FLOOR, a finite number: -inf would give (-inf) - (-inf) = NaN in a masked row;
@@ -28,9 +28,7 @@ ZERO = ct.PaddingMode.ZERO
 LOG2_E = 1.0 / math.log(2.0)
 LN_2 = math.log(2.0)
 FLOOR = -1.0e20  # law: mask floor; exp2(FLOOR - m) is 0 in fp32 for every reachable m, and FLOOR - FLOOR is 0
-NO_KEY = (
-    -1.0e18
-)  # a row maximum below this never saw a real score (fp16 scores are under 65504^2 * 256 = 1.1e12 in size)
+NO_KEY = -1.0e18  # a row maximum below this never saw a real score: those of fp16 are under 65504^2 * 256 = 1.1e12
 
 PLAIN = 0  # scores, softmax, product with V, one key tile after the other; the compiler overlaps what it can
 EARLY_SCORES = 1  # Q K^T of the next key tile is issued before the softmax of this one
