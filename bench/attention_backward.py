@@ -10,6 +10,7 @@ launch here depends on what inputs are. Sizes that the file has are left out.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -174,7 +175,9 @@ class Backward:
             ours = {name: launched(inputs, outputs, problem, c.configuration or {}) for name, c in chosen.items()}
             ours["fa4"] = Contestant(later(flash_attention.backward, inputs, problem))
             reference: Callable[[], Any] = lambda i=inputs: BACKWARD.reference(i, problem)  # noqa: E731
-            case = Case(size, kind, problem, 0.0, outputs, reference, BACKWARD.tolerance(problem))
+            case = Case(
+                size, kind, problem, 0.0, outputs, reference, math.inf
+            )  # an error too large is told, not hidden
             found, refused = checked(case, ours)
             row = {"size": size, "inputs": kind, "errors": found, "refused": refused}
             print(size, kind, {name: f"{max(errors):.1e}" for name, errors in found.items()}, refused or "", flush=True)

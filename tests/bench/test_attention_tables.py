@@ -210,3 +210,9 @@ def test_the_readmes_lines_put_all_inputs_first_and_tell_the_worst():
         "at most 1.20 times the time",
         "5.0e-04",
     ]
+
+
+def test_the_readme_says_what_the_results_say():
+    lines = tables.headline(recorded("attention"), recorded("attention-backward"))
+    readme = (ROOT / "README.md").read_text().splitlines()
+    assert [line for line in lines if line not in readme] == []
