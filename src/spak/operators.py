@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+import spak.kernels.attention.operator.library  # noqa: F401  # registers what the dispatcher calls
 from spak.choice import Chooser
 from spak.kernels.attention.operator.device import LaunchDevice
 from spak.kernels.attention.operator.dispatch import AttentionOperator

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -67,6 +69,13 @@ def test_bad_input_is_named_before_laws_are_read(tmp_path):
         spak.attention([1], [2], [3])
     with pytest.raises(spak.KgError, match=str(tmp_path)):
         spak.attention(*qkv(), laws=tmp_path / "none")
+
+
+def test_whoever_takes_it_has_the_dispatcher_s_operators():
+    """A compiler meets them first where no call came before."""
+    program = "import spak, torch; spak.attention; print(torch.ops.spak.attention_forward.default.name())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "spak::attention_forward"
 
 
 def test_a_body_of_laws_has_one_operator():
