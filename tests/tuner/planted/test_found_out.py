@@ -42,11 +42,6 @@ def test_every_falsehood_is_found_out_by_every_strategy(strategy):
     assert not_found_out(under_every_falsehood(SMALL, strategy, 2)) == []
 
 
-@pytest.mark.parametrize("name", [MIDDLE, LARGE])
-def test_every_falsehood_is_found_out_in_larger_spaces(name):
-    assert not_found_out(under_every_falsehood(name, "random", 5)) == []
-
-
 def law_root(laws):
     """The packaged law root with nothing in it but `laws`."""
     own = {"laws": {law.id: law for law in laws}, "files": {**store().contents.files, "run": {}}}
@@ -87,7 +82,7 @@ def test_a_replay_without_a_default_is_not_blinded_either(strategy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sweep_ids()[::16])
+@pytest.mark.parametrize("name", sorted({MIDDLE, LARGE, *sweep_ids()[::16]}))
 def test_no_recorded_sweep_hides_a_falsehood(name):
-    """Some of each op and GPU; all of them, with forty seeds and every strategy, take a machine of many cores."""
+    """Some of each op and GPU, larger ones among them; all of them, with forty seeds and every strategy, take a machine of many cores."""
     assert not_found_out(under_every_falsehood(name, "random", 3)) == []
