@@ -44,6 +44,8 @@ MODEL = "nanogpt-124m"
 MODEL_FP16 = f"{MODEL}-fp16"
 SCORED_HEADS = 2
 """Heads whose scores are looked at; more of them, 16,384 keys long, take longer than everything that is timed."""
+KEPT = 0.85
+"""Share of its speed on standard normal inputs that a policy keeps on every kind that is drawn, to be judged at all."""
 MODEL_S = 120.0
 """Wait for it at most this long, in seconds."""
 
@@ -59,6 +61,19 @@ def problems() -> dict[str, Problem]:
     """Every size judged, by name."""
     known = yaml.safe_load(OP.read_text())["problems"]
     return {**{size: known[size] for size in (*SIZES, MODEL)}, MODEL_FP16: {**known[MODEL], "dtype": "fp16"}}
+
+
+def ranked(by_kind: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Policies, best first, by their times on each kind of inputs: the least geometric mean among those that keep their speed.
+
+    One keeps it that is on no kind slower than `KEPT` of its own speed on standard normal inputs; the others come last.
+    """
+
+    def order(policy: str) -> tuple[bool, float]:
+        times = by_kind[policy]
+        return times[NORMAL] < KEPT * max(times.values()), math.prod(times.values()) ** (1 / len(times))
+
+    return sorted(by_kind, key=order)
 
 
 def launched(inputs: Inputs, outputs: Any, problem: Problem, configuration: Configuration) -> Contestant:
@@ -114,8 +129,8 @@ class Forward:
     def choose(self, problem: Problem) -> dict[str, Configuration]:
         """By policy, its fastest configuration on standard normal inputs; the first is the one judged.
 
-        That is the policy of least geometric mean time over all kinds of drawn inputs. They have another seed than those
-        that it is judged on, and no trained model's are among them.
+        Its policy is the first of `ranked` on all kinds of drawn inputs. They have another seed than those that it is
+        judged on, and no trained model's are among them.
         """
         outputs = FMHA.make_outputs(problem, device="cuda")
         by_policy: dict[str, list[Configuration]] = {}
@@ -126,14 +141,14 @@ class Forward:
         for policy, those in by_policy.items():
             fastest, _ = fastest_of(self.comparison, [launched(normal, outputs, problem, c) for c in those])
             best[policy] = fastest.configuration or {}
-        logs = dict.fromkeys(best, 0.0)
+        by_kind: dict[str, dict[str, float]] = {policy: {} for policy in best}
         for name in DISTRIBUTIONS:
             inputs = draw(name, problem, seed=self.seed, device="cuda")
             launches = {policy: launched(inputs, outputs, problem, c).launch for policy, c in best.items()}
             ready, _ = self.comparison.prepared(launches)
             for policy, time_us in self.comparison.times(ready, CHOICE).items():
-                logs[policy] += math.log(time_us.median)
-        return {policy: best[policy] for policy in sorted(best, key=logs.__getitem__)}
+                by_kind[policy][name] = time_us.median
+        return {policy: best[policy] for policy in ranked(by_kind)}
 
     def kinds(self, size: str, problem: Problem) -> Iterator[tuple[str, Inputs]]:
         """Kinds of inputs by name, drawn when asked for."""
