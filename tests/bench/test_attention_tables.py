@@ -174,10 +174,14 @@ def test_the_page_in_the_repository_is_what_the_recorded_results_give(results):
     assert gpu_tables.PAGE.read_text() == gpu_tables.page(results)
 
 
+def twelve_digits(summary_):
+    return json.loads(json.dumps(summary_), parse_float=lambda text: f"{float(text):.12g}")
+
+
 def test_recorded_summaries_are_what_their_rows_give(results):
     told = results["attention"]["summary"]
-    again = json.loads(json.dumps(summary(results["attention"]["rows"])))
-    assert again == told
+    again = summary(results["attention"]["rows"])
+    assert twelve_digits(again) == twelve_digits(told)  # versions of Python round the last digit of a sum differently
 
 
 def test_the_page_leads_with_all_inputs_and_labels_the_normal_ones(results):
@@ -201,6 +205,7 @@ def test_the_readmes_lines_put_all_inputs_first_and_tell_the_worst():
     lines = tables.headline(forward, {**BACKWARD, "summary": summary(BACKWARD["rows"])})
     assert [line.strip("| ").split(" | ")[1] for line in lines] == [
         "1.152 (worst 0.80, 4 comparisons)",
+        "0.958 (worst 0.80, 3 comparisons)",  # 1.1, 1.0 and 0.8
         "1.049 (worst 1.00, 2 comparisons)",
         "80 %",
         "400 TFLOPS, 50 % of the bf16 matrix rate of the same run",
