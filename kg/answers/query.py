@@ -16,6 +16,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.completion import check_problem
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,18 @@ def query(store: Store, ask: Ask) -> Answer:
 
 
 def _resolve(store: Store, ask: Ask) -> Question:
-    """The question in canonical ids, its problem's names checked against those of the ops it is about.
+    """The question in canonical ids, its problem's names and values checked against those of the ops it is about.
 
     Raises:
         UnknownNameError: If a name is unknown.
+        KgError: If a problem parameter has no such value.
     """
     hw = Taxonomy("hardware", store.hardware).resolve(ask.hw)
     op = Taxonomy("op", store.ops).resolve(ask.op)
-    problem = {name for node in related(store, op) for name in node.problem}
+    ops = related(store, op)
+    problem = {name for node in ops for name in node.problem}
     check_names(ask.problem, problem | {"dtype"}, kind="problem parameter")
+    check_problem(ops, ask.problem)
     return Question(hw=hw, op=op, problem=ask.problem, toolchain=ask.toolchain)
 
 

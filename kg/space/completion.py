@@ -79,6 +79,29 @@ def check_configuration(ops: Iterable[Op], configuration: Configuration) -> None
             )
 
 
+def check_problem(ops: Iterable[Op], problem: ProblemSize) -> None:
+    """Check that each value is one that its problem parameter may have in one of `ops`.
+
+    Raises:
+        KgError: At the first that is none.
+    """
+    known = list(ops)
+    for name, value in problem.items():
+        refused: KgError | None = None
+        for op in known:
+            if name not in op.problem:
+                continue
+            try:
+                _check_value(f"op {op.id!r}: {name}", op.problem[name], value)
+            except KgError as error:
+                refused = refused or error
+            else:
+                break
+        else:
+            if refused:
+                raise refused
+
+
 def _check_value(what: str, parameter: ProblemParameter, value: Scalar) -> None:
     if type(value) not in PROBLEM_TYPES[parameter.type]:
         raise KgError(f"{what} is of type {parameter.type} (got {value!r})")

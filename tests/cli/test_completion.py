@@ -37,7 +37,7 @@ def complete(monkeypatch, capsys):
         ("kg query --form", ["--format"]),
         ("kg query --format m", ["markdown"]),
         ("kg query --hw rtx50", ["rtx5070", "rtx5090"]),
-        ("kg query --op fm", ["fmha"]),
+        ("kg query --op fm", ["fmha", "fmha-backward"]),
         ("kg lineage nano", ["nanogpt"]),
         ("kg explain sm120-fmha-128", ["sm120-fmha-128x128-spills"]),
         ("kg new --because reg", ["register-spill"]),

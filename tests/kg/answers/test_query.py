@@ -7,7 +7,7 @@ import json
 import pytest
 
 from spak.kg.answers.query import Ask, answer_json, query
-from spak.kg.errors import UnknownNameError
+from spak.kg.errors import KgError, UnknownNameError
 from tests.kg.small import ROOT
 
 
@@ -70,6 +70,20 @@ def test_unknown_names_get_the_nearest(ask, message):
     with pytest.raises(UnknownNameError) as caught:
         ids(**ask)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ({"head_dim": "wide"}, "head_dim is of type int (got 'wide')"),
+        ({"causal": 3}, "causal is of type bool (got 3)"),
+    ],
+)
+def test_a_problem_size_that_no_op_has_is_refused(problem, message):
+    """It would decide laws by a value that cannot be."""
+    with pytest.raises(KgError) as caught:
+        ids(problem=problem)
+    assert message in str(caught.value)
 
 
 def test_json_has_exactly_the_documented_form():
