@@ -201,6 +201,29 @@ def test_compiled_without_a_break_it_is_the_same(op, dynamic):
     assert max(errors(found, [one.double() for one in want])) < 2e-3
 
 
+def test_a_forward_pass_that_no_kernel_serves_has_no_kernel_for_its_gradients():
+    """PyTorch's leaves no log-sum-exp for it."""
+    op = AttentionOperator(
+        "backward only", lambda op, *rest: choose(op, *rest) if op == BACKWARD.op else None, lambda _: GPU
+    )
+    fallback._told.clear()
+    with pytest.warns(UserWarning, match="no configuration of fmha"):
+        judged(
+            qkv(),
+            lambda *a, causal, q_offset: op.dispatched(*a, causal, None, q_offset, False),
+            causal=True,
+            q_offset=10,
+        )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_traced_by_torchscript_it_computes():
+    """A launch leaves nothing in a trace, but the dispatcher's operator does."""
+    q, k, v = (one.detach() for one in qkv())
+    traced = torch.jit.trace(attend, (q, k, v), check_trace=False)
+    assert torch.equal(traced(2 * q, k, v), attend(2 * q, k, v))
+
+
 def test_watched_calls_take_the_dispatcher():
     """A mode, a tracer, a subclass: whoever looks sees the operator."""
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -247,6 +270,7 @@ BAD = {
     "q": [
         (TypeError, lambda q, k, v: ([1], k, v)),
         (TypeError, lambda q, k, v: (q.int(), k, v)),
+        (TypeError, lambda q, k, v: [one.to(torch.float8_e4m3fn) for one in (q, k, v)]),
         (TypeError, lambda q, k, v: (q.to_sparse(), k, v)),
         (ValueError, lambda q, k, v: (q[0], k, v)),
         (ValueError, lambda q, k, v: (q[..., :0], k[..., :0], v[..., :0])),
@@ -288,6 +312,7 @@ def test_a_bad_tensor_is_named(name, kind, spoil, traced):
         ({"scale": float("nan")}, ValueError),
         ({"scale": float("inf")}, ValueError),
         ({"scale": "1"}, TypeError),
+        ({"deterministic": "no"}, TypeError),
     ],
 )
 def test_a_bad_setting_is_named(setting, kind):
@@ -296,6 +321,15 @@ def test_a_bad_setting_is_named(setting, kind):
     for _ in range(2):
         with pytest.raises(kind, match=rf"^{name}: "):
             attend(*qkv(), **setting)
+
+
+def test_what_equals_a_good_setting_is_no_better_for_that():
+    """One that was planned for before."""
+    attend(*qkv(), causal=True, q_offset=1)
+    with pytest.raises(TypeError, match=r"^causal: "):
+        attend(*qkv(), causal=1, q_offset=1)
+    with pytest.raises(TypeError, match=r"^q_offset: "):
+        attend(*qkv(), causal=True, q_offset=True)
 
 
 def test_no_row_and_no_key():
@@ -384,6 +418,17 @@ def test_what_is_not_finite_shows_in_every_row_that_sees_it_and_in_no_other(bad,
     assert (~torch.isfinite(out[0, 0]) == shows).all()
     spared = ~shows.any(1)
     np.testing.assert_allclose(out[0, 0][spared].float(), want[0, 0][spared].float(), atol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("keys", [1, 7, 15, 16, 17])
+def test_nan_shows_where_pytorch_s_attention_runs_too(dtype, keys):
+    """Its fused one on a CPU makes 0 of a row of NaN scores if there are few keys."""
+    q, k, v = (one.detach().clone() for one in qkv(seq_q=3, seq_kv=keys, dtype=dtype))
+    q[0, 0, 1, 3] = float("nan")
+    out = BY_TORCH(q, k, v, False, None, 0, False)
+    assert out[0, 0, 1].isnan().all()
+    assert torch.isfinite(out).sum() == out.numel() - 16
 
 
 def test_plans_are_kept_and_begin_anew_when_there_are_too_many(monkeypatch):

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from spak.kernels.attention.operator.dispatch import autocast, differentiated_once, operator_named
-from spak.kernels.attention.operator.plan import BACKWARDS, WITH_LSE, result_like
+from spak.kernels.attention.operator.dispatch import LEARNING, autocast, differentiated_once, operator_named
+from spak.kernels.attention.operator.plan import WITH_LSE, result_like
 from spak.kernels.attention.operator.request import checked
 
 _REST = "bool causal, float scale, SymInt q_offset, bool deterministic, str laws"
@@ -34,8 +34,9 @@ def _forward(q: Any, k: Any, v: Any, *rest: Any) -> tuple[Any, Any]:
 
 
 def _backward(do: Any, q: Any, k: Any, v: Any, out: Any, lse: Any, *rest: Any) -> tuple[Any, Any, Any]:
+    """By kernels only if the forward pass was: PyTorch's leaves no log-sum-exp."""
     *settings, laws = rest
-    return operator_named(laws).plan(q, k, v, tuple(settings), (BACKWARDS,)).backward(do, q, k, v, out, lse)
+    return operator_named(laws).plan(q, k, v, tuple(settings), LEARNING).backward(do, q, k, v, out, lse)
 
 
 def _forward_shapes(q: Any, k: Any, v: Any, *rest: Any) -> tuple[Any, Any]:

@@ -14,6 +14,9 @@ from spak.kernels.interface import Scalar
 DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 """What the kernels multiply -> the ops' name of it."""
 
+DTYPES = frozenset({*DTYPE_NAMES, torch.float32, torch.float64})
+"""What some attention multiplies, the kernels' or PyTorch's."""
+
 LEAST_CHANNELS, MOST_CHANNELS = 16, 256
 """head_dim that the kernels serve, inclusive, as laws/ops/fmha.yaml has it."""
 
@@ -97,8 +100,8 @@ def _check_tensors(q: Any, k: Any, v: Any) -> None:
             raise TypeError(f"{name}: a torch.Tensor (got {type(tensor).__name__})")
         if tensor.layout != torch.strided or tensor.is_nested:
             raise TypeError(f"{name}: a dense tensor (got {'a nested one' if tensor.is_nested else tensor.layout})")
-        if not tensor.is_floating_point():
-            raise TypeError(f"{name}: of a floating-point dtype (got {tensor.dtype})")
+        if tensor.dtype not in DTYPES:
+            raise TypeError(f"{name}: of dtype float16, bfloat16, float32 or float64 (got {tensor.dtype})")
         if tensor.dtype != q.dtype:
             raise TypeError(f"{name}: of the dtype of q, {q.dtype} (got {tensor.dtype})")
         if tensor.device != q.device:
