@@ -63,6 +63,19 @@ def test_compiled_without_a_graph_break_with_laws_by_their_folder():
     torch.testing.assert_close(compiled(*inputs), want(*inputs, offset=3, scale=None))
 
 
+def test_compiled_for_any_size_it_is_the_same():
+    """An offset that depends on sizes too; heads in groups, and not."""
+    compiled = torch.compile(
+        lambda q, k, v: spak.attention(q, k, v, causal=True, q_offset=k.shape[2] - q.shape[2]),
+        fullgraph=True,
+        backend="aot_eager",
+        dynamic=True,
+    )
+    for rows, kv_heads in ((4, 2), (6, 4), (9, 2)):
+        q, k = torch.randn(1, 4, rows, 16), torch.randn(1, kv_heads, 9, 16)
+        torch.testing.assert_close(compiled(q, k, k), spak.attention(q, k, k, causal=True, q_offset=9 - rows))
+
+
 def test_bad_input_is_named_before_laws_are_read(tmp_path):
     """In a place without any."""
     with pytest.raises(TypeError, match=r"^q: a torch.Tensor"):

@@ -40,7 +40,7 @@ def attend_by_torch(q: Any, k: Any, v: Any, request: AttentionRequest, *, determ
             *(q, k, v, mask),
             is_causal=request.causal and mask is None,
             scale=request.scale,
-            enable_gqa=request.heads != request.kv_heads,
+            enable_gqa=bool(request.heads != request.kv_heads),
         )
 
 

@@ -14,7 +14,7 @@ from spak.kernels.interface import Scalar
 DTYPE_NAMES = {torch.float16: "fp16", torch.bfloat16: "bf16"}
 """What the kernels multiply -> the ops' name of it."""
 
-DTYPES = frozenset({*DTYPE_NAMES, torch.float32, torch.float64})
+ATTENDED_DTYPES = frozenset({*DTYPE_NAMES, torch.float32, torch.float64})
 """What some attention multiplies, the kernels' or PyTorch's."""
 
 LEAST_CHANNELS, MOST_CHANNELS = 16, 256
@@ -83,7 +83,7 @@ def checked(q: Any, k: Any, v: Any, *, causal: bool, scale: float | None, q_offs
         raise ValueError(f"q_offset: at least 0 (got {q_offset})")
     batch, heads, seq_q, head_dim = q.shape
     seq_kv = k.shape[2]
-    masks = causal and q_offset < seq_kv - 1
+    masks = causal and bool(q_offset < seq_kv - 1)  # a compiler's sizes answer with what is no bool
     return AttentionRequest(
         *(batch, heads, k.shape[1], seq_q, seq_kv, head_dim),
         causal=masks,
@@ -100,7 +100,7 @@ def _check_tensors(q: Any, k: Any, v: Any) -> None:
             raise TypeError(f"{name}: a torch.Tensor (got {type(tensor).__name__})")
         if tensor.layout != torch.strided or tensor.is_nested:
             raise TypeError(f"{name}: a dense tensor (got {'a nested one' if tensor.is_nested else tensor.layout})")
-        if tensor.dtype not in DTYPES:
+        if tensor.dtype not in ATTENDED_DTYPES:
             raise TypeError(f"{name}: of dtype float16, bfloat16, float32 or float64 (got {tensor.dtype})")
         if tensor.dtype != q.dtype:
             raise TypeError(f"{name}: of the dtype of q, {q.dtype} (got {tensor.dtype})")
