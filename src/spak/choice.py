@@ -92,7 +92,8 @@ class Chooser:
     def _offers(self, asked: Tunable, wanted: Expression | None) -> Iterator[tuple[Configuration, Origin, str]]:
         """What may run, best first."""
         for source in sorted(self._recorded, key=lambda source: self._remoteness(asked, source)):
-            fitting = (one for one in source.configurations if _holds(wanted, asked, one))
+            fixed = _unsaid(asked, source)
+            fitting = (one for one in source.configurations if fixed <= one.items() and _holds(wanted, asked, one))
             while some := tuple(islice(fitting, AT_ONCE)):
                 for one in allowed(asked, some, self._toolchain):
                     yield one, *self._reason(asked, source)
@@ -182,6 +183,15 @@ def problem_distance(op: Op, one: ProblemSize, other: ProblemSize) -> float:
         else:
             total += a != b
     return total
+
+
+def _unsaid(asked: Tunable, source: _Recorded) -> set[tuple[str, Scalar]]:
+    """Parameters that fare by something in which the sizes differ, at their defaults: the record says nothing of them."""
+    differing = {name for name, value in source.problem.items() if asked.size.get(name) != value}
+    parameters = asked.op.parameters.items()
+    return {
+        (name, parameter.default) for name, parameter in parameters if not differing.isdisjoint(parameter.depends_on)
+    }
 
 
 def _holds(wanted: Expression | None, asked: Tunable, configuration: Configuration) -> bool:

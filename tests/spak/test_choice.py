@@ -57,6 +57,14 @@ def test_the_nearest_size_stands_for_one_that_was_not_recorded(laws, chooser):
     assert (near.origin, near.because) == ("nearby", "the fastest recorded on h200 at seq_q=1024, seq_kv=1024")
 
 
+def test_what_fares_by_the_inputs_is_not_taken_from_runs_on_others(chooser):
+    """A first maximum that was fastest on standard normal inputs is none where every row outgrows it."""
+    assert not chooser.choose("d64-s4096-full").configuration["running_max"]
+    found = chooser.choose("d64-s4096-full,inputs=std-6")
+    assert found.origin == "nearby"
+    assert found.configuration["running_max"]
+
+
 def test_another_gpu_of_the_same_compute_capability_stands_for_one_without_runs(laws):
     """Its runs are measured on the same code."""
     found = laws.choose("fmha", hw=spak.HardwareName("NVIDIA H800", "sm_90"), problem=SIZE)
