@@ -14,7 +14,7 @@ Invariants, each with a test:
   * without it l_i < `most_sum` for every row proves that no weight overflowed; a row sum that was above stays BROKEN;
     where the proof fails, the query tile is computed again with a running maximum;
   * masked scores and the first m_i are FLOOR, a finite number: -inf would give (-inf) - (-inf) = NaN in a masked row;
-  * a row that saw no key (m_i still at the floor) is written as 0, its log-sum-exp as FLOOR;
+  * a row that sees no key is written as 0, its log-sum-exp as FLOOR; one whose scores are NaN as NaN;
   * every (query tile, head) is computed by exactly one CTA, whatever the order and however many CTAs there are.
 """
 
@@ -28,7 +28,6 @@ ZERO = ct.PaddingMode.ZERO
 LOG2_E = 1.0 / math.log(2.0)
 LN_2 = math.log(2.0)
 FLOOR = -1.0e20  # law: mask floor; exp2(FLOOR - m) is 0 in fp32 for every reachable m, and FLOOR - FLOOR is 0
-NO_KEY = -1.0e18  # a row maximum below this never saw a real score: those of fp16 are under 65504^2 * 256 = 1.1e12
 
 PLAIN = 0  # scores, softmax, product with V, one key tile after the other; the compiler overlaps what it can
 EARLY_SCORES = 1  # Q K^T of the next key tile is issued before the softmax of this one
@@ -131,15 +130,19 @@ def attend(Q, K, V, Out, Lse, scale, q_offset, place, tiles, k_hints, v_hints, v
             safe = (CAUSAL, RAGGED, PLAIN, False, AFTER, (True, 0, 0, SUM_LANES))
             m_i, l_i, acc = walk(q, keys, rows, tiles, safe)
 
-    saw_key = m_i > NO_KEY * min(qk_scale, 1.0)  # (TILE_M, 1); masked scores were scaled, the first m_i was not
-    l_sum = ct.sum(l_i, axis=1, keepdims=True)
-    l_safe = ct.where(saw_key, l_sum, 1.0)
-    out = ct.truediv(acc, l_safe, flush_to_zero=True, rounding_mode=ct.RoundingMode.APPROX)
+    # Not from m_i: the maximum of a row of NaN scores stays at the floor too, and such a row is NaN.
+    l_sum = ct.sum(l_i, axis=1, keepdims=True)  # (TILE_M, 1)
+    sees = rows[0] + ct.arange(TILE_M, dtype=ct.int32)[:, None] >= 0
     if CAUSAL:  # otherwise every row sees a key
-        out = ct.where(saw_key, out, l_sum * 0.0)  # NaN where all scores of a row are: then m_i saw none either
+        l_sum = ct.where(sees, l_sum, 1.0)
+    out = ct.truediv(acc, l_sum, flush_to_zero=True, rounding_mode=ct.RoundingMode.APPROX)
+    if CAUSAL:
+        out = ct.where(sees, out, 0.0)
     ct.store(Out, index=(b, h, x, 0), tile=out.astype(Out.dtype).reshape((1, 1, TILE_M, TILE_D)), allow_tma=k_hints[1])
     if WRITE_LSE:
-        lse = ct.where(saw_key, (m_i + ct.log2(l_safe)) * LN_2, FLOOR + l_sum * 0.0)
+        lse = (m_i + ct.log2(l_sum)) * LN_2
+        if CAUSAL:
+            lse = ct.where(sees, lse, FLOOR)
         ct.store(Lse, index=(b, h, x), tile=lse.reshape((1, 1, TILE_M)))
 
 

@@ -16,7 +16,7 @@ MASKED_TILES = {"after": "AFTER", "inline": "INLINE"}
 """The op's name of a variant -> the constant of kernel.py."""
 
 LEAST_SCALE, MOST_SCALE = 1e-9, 1e5
-"""Between them a masked score, scaled, stays far below every real one, and every real one above kernel.py's NO_KEY."""
+"""Between them a masked score, scaled, stays far below every real one."""
 
 
 class FmhaSpec(AttentionSpec):
