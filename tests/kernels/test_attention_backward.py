@@ -179,7 +179,7 @@ def test_a_scale_of_one_s_own():
     calls = SPEC.calls(case.problem, case.configuration(), scale=0.25)
     assert [call.scalars for call in calls] == [(), (0.25, 0), (0.25,)]
     calls = SPEC.calls(case.problem, case.configuration(dq_form="split"))
-    assert [call.scalars[:1] for call in calls] == [(), (32**-0.5,), (32**-0.5,)]
+    assert [call.scalars[:1] for call in calls] == [(32**-0.5,), (32**-0.5,)]
     assert right(simulated(case, x, {}), SPEC.reference(x, case.problem), case.problem)
 
 
@@ -213,7 +213,8 @@ def test_work_counts_every_product_once_when_tiles_divide_the_problem(dq_form: s
     done = sum(w.tensor_flops_per_iteration * w.repeats * sum(n * i for n, i in w.iterations) for w in works)
     assert done == 2 * {"fused": 5, "split": 7}[dq_form] * 3 * 4 * 256 * 384 * 64
     key_ctas = 3 * 2 * 384 // 32
-    assert [work.ctas for work in works] == ([key_ctas] if dq_form == "fused" else [3 * 4 * 256 // 64, key_ctas])
+    passes = [work.ctas for work in works if work.tensor_flops_per_iteration]
+    assert passes == ([key_ctas] if dq_form == "fused" else [3 * 4 * 256 // 64, key_ctas])
 
 
 def test_errors_see_what_is_not_written():
