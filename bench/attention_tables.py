@@ -224,7 +224,7 @@ def headline(forward: Mapping[str, Any], backward: Mapping[str, Any]) -> list[st
         ("least it keeps of that speed on any other input", f"{100 * kept:.0f} %"),
         (
             f"largest size, {largest['size']}",
-            f"{tflops:.0f} TFLOPS, {100 * tflops / rate:.0f} % of the bf16 matrix rate of the same run",
+            f"{tflops:.0f} TFLOPS, {100 * tflops / rate:.0f} % of the GPU's bf16 matrix rate",
         ),
         ("attention backward, standard normal inputs", _mean(passes["inputs"][NORMAL])),
         ("the same against cuDNN alone", _mean(passes["libraries"]["sdpa-cudnn"])),

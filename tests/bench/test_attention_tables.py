@@ -208,7 +208,7 @@ def test_the_readmes_lines_put_all_inputs_first_and_tell_the_worst():
         "0.958 (worst 0.80, 3 comparisons)",  # 1.1, 1.0 and 0.8
         "1.049 (worst 1.00, 2 comparisons)",
         "80 %",
-        "400 TFLOPS, 50 % of the bf16 matrix rate of the same run",
+        "400 TFLOPS, 50 % of the GPU's bf16 matrix rate",
         "1.100 (worst 1.10, 1 comparisons)",
         "1.400 (worst 1.40, 1 comparisons)",
         "1.200 (worst 1.20, 1 comparisons)",
