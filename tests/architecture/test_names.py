@@ -13,6 +13,7 @@ BY_DESIGN = {
     "Candidate": "of a run file, and the same as a reader decodes it, under the name that its schema has",
     "EXAMPLES": "shown beside a command's help, found in its module",
     "HELP": "what a program is for, in its module",
+    "Model": "what a file of the store is read into, and a language model, which knows no such file",
     "Run": "as `Candidate`",
     "SPEC": "what a kernel's spec module is asked for",
     "check": "what a check plug-in is asked for",
