@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
+from pathlib import Path
 
 import torch
 
 import spak.kernels.attention.operator.library  # noqa: F401  # registers what the dispatcher calls
-from spak.choice import Chooser
-from spak.kernels.attention.operator.device import LaunchDevice
-from spak.kernels.attention.operator.dispatch import AttentionOperator
-from spak.kernels.interface import Configuration, Problem
-from spak.kg.errors import KgError
-from spak.kg.formats.nodes import HardwareName
-from spak.library import Library, load
-
-_OPERATORS: dict[str | int, tuple[object, AttentionOperator]] = {}
-"""Law root or id of a library -> that, kept alive, and the operator that chooses by it."""
+from spak.configured import operator_by
+from spak.library import Library
 
 
 def attention(  # noqa: PLR0913  # of which three are what it is about
@@ -29,7 +20,7 @@ def attention(  # noqa: PLR0913  # of which three are what it is about
     scale: float | None = None,
     q_offset: int = 0,
     deterministic: bool | None = None,
-    laws: Library | str | None = None,
+    laws: Library | str | Path | None = None,
 ) -> torch.Tensor:
     """Softmax attention, softmax(scale Q K^T) V, with gradients; a PyTorch operator.
 
@@ -57,43 +48,7 @@ def attention(  # noqa: PLR0913  # of which three are what it is about
         KgError: If `laws` cannot be read.
     """
     if torch.compiler.is_compiling():
-        return _in_graph(q, k, v, causal, scale, q_offset, deterministic, laws)
-    operator = _OPERATORS[""][1] if laws is None and "" in _OPERATORS else _operator(laws)
-    return operator(q, k, v, causal, scale, q_offset, deterministic)
+        from spak.in_graph import attention_in_graph  # noqa: PLC0415  # loads the compiler, if it is not what calls
 
-
-def _operator(laws: Library | str | None) -> AttentionOperator:
-    """The operator that chooses by `laws`, made when it is first asked for."""
-    key = id(laws) if isinstance(laws, Library) else str(laws or "")
-    if key not in _OPERATORS:
-        library = laws if isinstance(laws, Library) else load(laws or None)
-        _OPERATORS[key] = laws, AttentionOperator(str(key), _Choices(library))
-    return _OPERATORS[key][1]
-
-
-def _traced(q: Any, k: Any, v: Any, *rest: Any) -> Any:
-    """What a compiler takes as one call: all that is decided is decided from shapes, while the graph is made."""
-    *arguments, laws = rest
-    return _operator(laws).dispatched(q, k, v, *arguments)
-
-
-_in_graph = torch.compiler.allow_in_graph(_traced)
-
-
-class _Choices:
-    """The configuration for an op, problem size and device; None if none is feasible."""
-
-    def __init__(self, library: Library) -> None:
-        """Begin; no run is read before it is needed."""
-        self._library = library
-        self._chooser = cache(self._new_chooser)
-
-    def __call__(self, op: str, problem: Problem, device: LaunchDevice, where: str) -> Configuration | None:
-        """By the nearest recorded runs, else laws, else the default."""
-        try:
-            return self._chooser(op, device.hardware, device.arch).choose(dict(problem), where).configuration
-        except KgError:
-            return None
-
-    def _new_chooser(self, op: str, hardware: str, arch: str) -> Chooser:
-        return Chooser(self._library.laws, op, HardwareName(hardware, arch), self._library.toolchain)
+        return attention_in_graph(q, k, v, causal, scale, q_offset, deterministic, laws)
+    return operator_by(laws)(q, k, v, causal, scale, q_offset, deterministic)

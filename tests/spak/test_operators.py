@@ -12,7 +12,7 @@ import spak
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 
-from spak import operators  # noqa: E402
+from spak.configured import Choices, operator_by  # noqa: E402
 from spak.kernels.attention.operator import fallback  # noqa: E402
 from spak.kernels.attention.operator.device import LaunchDevice  # noqa: E402
 
@@ -82,11 +82,18 @@ def test_bad_input_is_named_before_laws_are_read(tmp_path):
         spak.attention([1], [2], [3])
     with pytest.raises(spak.KgError, match=str(tmp_path)):
         spak.attention(*qkv(), laws=tmp_path / "none")
+    with pytest.raises(TypeError, match=r"^laws: a spak.Library.*got 3"):
+        spak.attention(*qkv(), laws=3)
 
 
 def test_whoever_takes_it_has_the_dispatcher_s_operators():
-    """A compiler meets them first where no call came before."""
-    program = "import spak, torch; spak.attention; print(torch.ops.spak.attention_forward.default.name())"
+    """A compiler meets them first where no call came before; whoever does not compile does not wait for its compiler."""
+    program = """if True:
+        import spak, sys, torch
+        spak.attention(*[torch.ones(1, 1, 2, 16)] * 3)
+        assert "torch._dynamo" not in sys.modules
+        print(torch.ops.spak.attention_forward.default.name())
+    """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "spak::attention_forward"
 
@@ -94,16 +101,16 @@ def test_whoever_takes_it_has_the_dispatcher_s_operators():
 def test_a_body_of_laws_has_one_operator():
     """Whoever passes it again finds its plans."""
     library = spak.load()
-    assert operators._operator(library) is operators._operator(library)
-    assert operators._operator("laws") is operators._operator("laws")
-    assert operators._operator(library) is not operators._operator(None)
+    assert operator_by(library) is operator_by(library)
+    assert operator_by("laws") is operator_by("laws")
+    assert operator_by(library) is not operator_by(None)
     torch.testing.assert_close(spak.attention(*qkv(), laws=library), spak.attention(*qkv()))
 
 
 def test_configurations_are_the_library_s_choice():
     """For the device by its name, at the size asked for, under the condition; nothing where none is feasible."""
     library = spak.load()
-    choices = operators._Choices(library)
+    choices = Choices(library)
     size = library.laws.ops["fmha"].problems["d64-s1024-causal"]
     found = choices("fmha", size, H200, "running_max")
     assert found == library.choose("fmha", hw="h200", problem=size, where="running_max").configuration
