@@ -420,6 +420,23 @@ def test_what_is_not_finite_shows_in_every_row_that_sees_it_and_in_no_other(bad,
     np.testing.assert_allclose(out[0, 0][spared].float(), want[0, 0][spared].float(), atol=2e-2)
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_what_is_infinite_where_no_row_looks_leaves_no_wrong_number(place):
+    """The output is as it was; a gradient is as it was or NaN."""
+    q, k, v = (one.detach() for one in qkv(heads=1, seq_q=40, seq_kv=70))
+    spoilt = [q, k.clone(), v.clone()]
+    spoilt[place][0, 0, 60, 3] = float("inf")
+    (clean, *wanted), (out, *found) = (
+        (out := attend(*leaves, causal=True), *torch.autograd.grad(out.sum(), leaves))
+        for leaves in ([one.clone().requires_grad_() for one in given] for given in ((q, k, v), spoilt))
+    )
+    if place == 1:
+        assert torch.equal(out, clean)
+    for one, two in zip((out, *found), (clean, *wanted), strict=True):
+        assert ((one == two) | one.isnan()).all()
+        assert (one == two).any()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("keys", [1, 7, 15, 16, 17])
 def test_nan_shows_where_pytorch_s_attention_runs_too(dtype, keys):

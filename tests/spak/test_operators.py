@@ -43,8 +43,9 @@ def want(q, k, v, *, offset, scale):
 def test_on_a_cpu_it_is_pytorch_s_with_the_same_mask_and_says_so_once():
     """Gradients too."""
     inputs = qkv()
-    with pytest.warns(UserWarning, match="no kernel for device 'cpu'"):
+    with pytest.warns(UserWarning, match="no kernel for device 'cpu'") as told:
         found = spak.attention(*inputs, causal=True, q_offset=3, scale=0.5)
+    assert [one.filename for one in told] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         spak.attention(*inputs, causal=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from contextlib import nullcontext
 from typing import Any
@@ -18,15 +19,26 @@ VECTOR_LANES = 16
 Source: PyTorch 2.13, tried with 1 to 1,000 keys in each dtype; a vector of 512 bits has as many lanes of float32.
 """
 
+BETWEEN = frozenset({"spak", "torch"})
+"""Packages that may lie between a call and what serves it."""
+
 _told: set[str] = set()
 
 
 def tell_once(reason: str) -> None:
-    """Warn that PyTorch's attention runs, once for each reason."""
+    """Warn whoever called that PyTorch's attention runs, once for each reason."""
     if reason not in _told:
         _told.add(reason)
         text = f"spak.attention: {reason}; torch's scaled_dot_product_attention runs instead"
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, stacklevel=_levels_to_caller())
+
+
+def _levels_to_caller() -> int:
+    """For a warning by whoever asks: how far up the first frame is that is neither this package's nor PyTorch's."""
+    frame, levels = sys._getframe(1), 1  # noqa: SLF001  # as warnings does; skip_file_prefixes needs Python 3.12
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 def attend_by_torch(q: Any, k: Any, v: Any, request: AttentionRequest, *, deterministic: bool) -> Any:
