@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import re
 import sys
 import time
@@ -135,7 +136,7 @@ def measure(sweep: Sweep, arguments: argparse.Namespace) -> None:
     backend = open_gpu(target, sweep.facts, method, workers=arguments.workers)
     try:
         for problem in problems.values():
-            backend.start(_requests(sweep, problem))
+            backend.start([Request(each, problem, "sweep") for each in apart(sweep.core(problem))])
         slowest = 0.0  # of measuring alone: what shares its code with another size need not be compiled
         for name, problem in problems.items():
             deadline = started + arguments.budget_s - slowest
@@ -195,6 +196,9 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
     compiler = AheadCompiler(target_of(sweep.op.id, arch, arguments.cubins), workers=arguments.workers)
     inspect = inspector(arguments.cubins, sweep.facts)
     try:
+        for size in kinds.values():
+            for configuration in apart(sweep.core(size)):
+                compiler.start(size, configuration)
         pending = {
             kind: [(c, compiler.start(problem, c)) for c in sweep.core(problem)] for kind, problem in kinds.items()
         }
@@ -234,6 +238,11 @@ def _compiled_trial(configuration: Configuration, future: Future[CompiledFunctio
 
 def _requests(sweep: Sweep, problem: ProblemSize) -> list[Request]:
     return [Request(configuration, problem, "sweep") for configuration in sweep.core(problem)]
+
+
+def apart(core: Sequence[Configuration]) -> list[Configuration]:
+    """`core` in another order, always the same: neighbours share functions, which two processes at once would both compile."""
+    return random.Random(0).sample(core, len(core))
 
 
 def _kind_name(kind: Sequence[tuple[str, Scalar]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.sweep import Sweep, measured_on
+from bench.sweep import Sweep, apart, measured_on
 from spak.kg.errors import KgError
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
@@ -48,3 +48,22 @@ def test_what_the_backend_says_it_ran_on_decides():
     assert datetime.now(UTC) - datetime.fromisoformat(frame.created) < timedelta(minutes=1)
     with pytest.raises(KgError, match="which is h100, not h200"):
         record.experiment(frame, LAWS.hardware, ())
+
+
+def test_what_compiles_at_the_same_time_shares_few_functions():
+    """Of the backward's core in two passes, fourteen in a row in its own order often have the same pass over keys."""
+    op = LAWS.ops["fmha-backward"]
+    sweep = Sweep(op, hardware_facts(LAWS, "h200"), LAWS.hardware, "h200", "sm_90", "", {"dq_form": ("split",)})
+    core = sweep.core(op.problems["d64-s1024-causal"])
+    shuffled = apart(core)
+    assert shuffled == apart(core)
+    assert sorted(map(str, shuffled)) == sorted(map(str, core))
+    assert passes_over_keys(shuffled) > 1.4 * passes_over_keys(core)
+
+
+def passes_over_keys(core, together=14) -> float:
+    """Different functions of the pass over keys among so many configurations in a row, on average."""
+    beside = {"dq_tile_m", "dq_tile_n", "dq_worker_warps", "dq_occupancy", "dq_latency"}
+    names = [str({name: value for name, value in c.items() if name not in beside}) for c in core]
+    rows = [len(set(names[i : i + together])) for i in range(len(names) - together)]
+    return sum(rows) / len(rows)
