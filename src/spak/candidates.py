@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from spak.kg.errors import KgError
-from spak.kg.expression import parse
+from spak.kg.expression import Expression, parse
+from spak.kg.law.conflict import Hit, answering
+from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
-from spak.kg.model.base import Configuration
+from spak.kg.law.power import SearchPlace, bearing
+from spak.kg.law.scope import Question
+from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.space.space import Space
 from spak.tunable import Tunable
 from spak.tuner.first import ranked
@@ -95,13 +101,36 @@ def filtered(asked: Tunable, configurations: Sequence[Configuration], toolchain:
     )
 
 
-def allowed(asked: Tunable, configurations: Sequence[Configuration], toolchain: str) -> tuple[Configuration, ...]:
-    """Those of `configurations`, completed, that are feasible and that no law removes; there may be none."""
-    space, whole = asked.listed(configurations)
-    removed = restrict(space, asked.laws, Context(asked.hw, toolchain)).removed
-    broken = _broken(asked, space)
-    placed = zip(whole, space.indices(whole), strict=True)
-    return tuple(one for one, index in placed if not removed[index] and not broken[index])
+class Gate:
+    """What may run of an op at one problem size: what is feasible and no law forbids. For a few; `filtered` takes many.
+
+    What laws call a tie may run as well: it is as fast as what stands for it.
+    """
+
+    def __init__(self, asked: Tunable, toolchain: str) -> None:
+        """Begin; no law is asked before a configuration is feasible."""
+        facts = hardware_facts(asked.laws, asked.hw)
+        self._known: dict[str, Scalar] = {f"hw.{name}": value for name, value in facts.items()} | dict(asked.size)
+        self._conditions = [parse(condition.require) for condition in asked.op.conditions]
+        self._question = Question(asked.hw, asked.op.id, asked.size, toolchain)
+        self._laws, self._place = asked.laws, SearchPlace(asked.laws, asked.hw, toolchain)
+
+    def admits(self, configuration: Configuration) -> bool:
+        """Whether `configuration`, a complete one, may run."""
+        values = {**self._known, **configuration}
+        return all(condition.holds(values) for condition in self._conditions) and not any(
+            removal.all_names <= values.keys()
+            and removal.holds(values)
+            and bearing(hit.law, self._place, hit.match).removes
+            for hit, removal in self._removals
+        )
+
+    @cached_property
+    def _removals(self) -> list[tuple[Hit, Expression]]:
+        """The laws that speak of the op here and forbid something, and what."""
+        hits = answering(self._laws, self._question)[0]
+        forbidding = ((hit, meaning(hit.law).removal) for hit in hits)
+        return [(hit, removal) for hit, removal in forbidding if removal is not None]
 
 
 def _broken(asked: Tunable, space: Space) -> list[list[str]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Literal
 
-from spak.candidates import allowed
+from spak.candidates import Gate
 from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import check_names
@@ -32,9 +32,6 @@ SPECIALISED = 4.0
 
 Source: the recorded sweeps, each size chosen for from the others; docs/decisions/0112.
 """
-
-AT_ONCE = 16
-"""Recorded configurations that laws are asked about together, fastest first; the first is nearly always good."""
 
 RANKED = 4096
 """Configurations of an order that are looked through for one that the caller can use."""
@@ -91,16 +88,16 @@ class Chooser:
 
     def _offers(self, asked: Tunable, wanted: Expression | None) -> Iterator[tuple[Configuration, Origin, str]]:
         """What may run, best first."""
+        gate = Gate(asked, self._toolchain)
         for source in sorted(self._recorded, key=lambda source: self._remoteness(asked, source)):
             fixed = _unsaid(asked, source)
-            fitting = (one for one in source.configurations if fixed <= one.items() and _holds(wanted, asked, one))
-            while some := tuple(islice(fitting, AT_ONCE)):
-                for one in allowed(asked, some, self._toolchain):
+            for one in source.configurations:
+                if fixed <= one.items() and _holds(wanted, asked, one) and gate.admits(one):
                     yield one, *self._reason(asked, source)
-        yield from self._ranked(asked, wanted)
-        for one in self._near_default():
-            if _holds(wanted, asked, one) and allowed(asked, [one], self._toolchain):
-                yield one, "default", "nothing is known; the op's default, or what differs from it in one parameter"
+        yield from self._ranked(asked, wanted, gate)
+        for near in self._near_default():
+            if _holds(wanted, asked, near) and gate.admits(near):
+                yield near, "default", "nothing is known; the op's default, or what differs from it in one parameter"
 
     def _near_default(self) -> Iterator[Configuration]:
         default = completed(self._op, {})
@@ -108,7 +105,9 @@ class Chooser:
         for name, parameter in self._op.parameters.items():
             yield from ({**default, name: value} for value in parameter.values if value != default[name])
 
-    def _ranked(self, asked: Tunable, wanted: Expression | None) -> Iterator[tuple[Configuration, Origin, str]]:
+    def _ranked(
+        self, asked: Tunable, wanted: Expression | None, gate: Gate
+    ) -> Iterator[tuple[Configuration, Origin, str]]:
         found = self._order(asked)
         sources = [label for label, weight in found.sources if weight]
         if not sources:
@@ -116,7 +115,7 @@ class Chooser:
         because = f"first of what is known elsewhere: {', '.join(sources[:3])}"
         for row in islice(found.order, RANKED):
             one = found.space.config(int(row))
-            if _holds(wanted, asked, one) and allowed(asked, [one], self._toolchain):
+            if _holds(wanted, asked, one) and gate.admits(one):
                 yield one, "ranked", because
 
     def _order(self, asked: Tunable) -> First:

@@ -65,6 +65,7 @@ def hard(monkeypatch):
 
     from spak import candidates
     from spak.kg.law.kinds.base import Power
+    from spak.kg.law.power import Bearing
     from spak.tuner import first
     from spak.tuner.engine import opening
     from spak.tuner.knowledge.restriction import restrict
@@ -75,3 +76,4 @@ def hard(monkeypatch):
 
     for module in (candidates, first, opening):
         monkeypatch.setattr(module, "restrict", removing)
+    monkeypatch.setattr(candidates, "bearing", lambda *_: Bearing(Power.REMOVE, ""))

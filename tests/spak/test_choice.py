@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import pairwise
 
 import pytest
 
 import spak
+from spak.candidates import Gate
 from spak.choice import Chooser, problem_distance
 from spak.kg.model.op import Op, ProblemParameter
 from spak.kg.space.completion import complete
+from spak.tunable import tunable
 
 SIZE = "d64-s1024-causal"
 H200 = spak.HardwareName("NVIDIA H200", "sm_90")
@@ -112,6 +115,19 @@ def test_what_laws_remove_is_never_chosen(hard, conv, hw):
     assert conv.choose("conv", hw=hw).configuration["bx"] > 32
     with pytest.raises(spak.KgError, match=r"no configuration is feasible .* and satisfies 'bx <= 32'"):
         conv.choose("conv", hw=hw, where="bx <= 32")
+
+
+@pytest.mark.parametrize(("op", "problem"), [("matmul", {}), ("fmha", {"head_dim": 64}), ("fmha", {"head_dim": 96})])
+def test_one_at_a_time_laws_and_conditions_say_what_they_say_of_many(laws, op, problem):
+    """Of configurations that are not feasible too; three confirmed laws remove some of these."""
+    asked = tunable(laws.laws, op, "h200", problem)
+    draw = random.Random(7)
+    some = [{name: draw.choice(p.values) for name, p in asked.op.parameters.items()} for _ in range(1000)]
+    found = laws.filter(some, op=op, hw="h200", problem=problem)
+    gate = Gate(asked, laws.toolchain)
+    assert [one for one in some if gate.admits(one)] == list(found.kept)
+    assert found.spared is None
+    assert any(left.laws for left in found.left_out) == (problem != {"head_dim": 96})
 
 
 def test_a_condition_of_the_caller_is_kept(chooser):
