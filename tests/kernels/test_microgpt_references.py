@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from spak.kernels.microgpt.data import begin, lines_of
 from spak.kernels.microgpt.model import names_and_shapes, offsets
+from spak.kernels.microgpt.port import compiled, train_in_c
 from spak.kernels.microgpt.scalar import train_scalars
-from tests.kernels.microgpt_cases import MICRO, TINY
+from tests.kernels.microgpt_cases import MICRO, TINY, Case
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 from spak.kernels.microgpt import reference  # noqa: E402
@@ -27,6 +29,28 @@ def test_scalars_and_tensors_train_alike(case):
         np.testing.assert_allclose(getattr(tensors, name).numpy(), getattr(numbers, name), rtol=1e-9, atol=1e-13)
     assert np.array_equal(tensors.gradients.numpy() == 0, numbers.gradients == 0)
     assert not np.array_equal(numbers.parameters, case.parameters)
+
+
+LONG = Case.of(3, 4, width=12, heads=3, layers=2, context=19)
+"""More positions than the C port computes at a time, and not a multiple of them."""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, cc")
+@pytest.mark.parametrize("case", [MICRO, TINY, LONG], ids=["micro", "tiny", "long"])
+def test_the_port_in_c_trains_alike(case):
+    """Its gradients are written by hand; a missing term of one matrix shows there."""
+    port, tensors = case.run(train_in_c), case.run(reference.train)
+    for name in ("losses", "parameters", "gradients"):
+        np.testing.assert_allclose(getattr(port, name), getattr(tensors, name).numpy(), rtol=1e-9, atol=1e-13)
+    assert np.array_equal(port.gradients == 0, tensors.gradients.numpy() == 0)
+
+
+def test_a_compiler_that_is_not_there_or_refuses_is_named():
+    with pytest.raises(RuntimeError, match="no C compiler 'no-such-compiler'"):
+        compiled(compiler="no-such-compiler")
+    if shutil.which("cc"):
+        with pytest.raises(RuntimeError, match=r"^cc: "):
+            compiled(("-no-such-flag",))
 
 
 def test_every_matrix_receives_a_gradient():
