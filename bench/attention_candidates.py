@@ -139,29 +139,34 @@ def split(keys: tuple[int, int, int], queries: tuple[int, int, int], **more: Sca
 
 
 BACKWARD_NARROW: tuple[Settings, ...] = (
-    fused(128, 128, 8, latency=1),
-    fused(128, 128, 8, dq_sum="columns"),
-    fused(128, 128, 8, dq_sum="columns", latency=1),
-    fused(64, 64, 4, occupancy=2, latency=1),
-    fused(64, 64, 4, occupancy=2, dq_sum="columns"),
-    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2),
-    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2, latency=1, dq_latency=1),
-    split((64, 64, 4), (128, 64, 8), occupancy=2, dq_occupancy=1),
+    fused(128, 128, 8, accumulator_init="delta-and-lse"),
+    fused(128, 128, 8, accumulator_init="delta-and-lse", latency=3),
+    fused(128, 128, 8, dq_sum="rows"),
+    fused(128, 128, 8),
+    fused(64, 64, 4, occupancy=2, accumulator_init="delta"),
+    fused(64, 64, 4, occupancy=2, dq_sum="rows"),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2, latency=3),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2, dq_latency=1),
+    split((64, 64, 4), (128, 64, 8), occupancy=2),
     split((64, 128, 8), (64, 64, 4), dq_occupancy=2),
-    split((64, 128, 8), (128, 64, 8)),
 )
 """Gradients, shapes for head_dim up to 64."""
 
+TWO_LOADS: Settings = {"q_loads": 2, "epilogue_subtiles": 4}
+"""A second buffer of Q, and the shared memory it takes from dK and dV."""
+
 BACKWARD_WIDE: tuple[Settings, ...] = (
-    fused(64, 128, 8, latency=1),
-    fused(64, 128, 8, latency=2),
-    fused(64, 128, 8, dq_sum="columns"),
-    fused(64, 128, 8, dq_sum="columns", latency=1),
-    fused(64, 64, 4, dq_sum="columns", latency=1),
+    fused(64, 128, 8, accumulator_init="delta", **TWO_LOADS),
+    fused(64, 128, 8, accumulator_init="delta", dq_sum="rows", **TWO_LOADS),
+    fused(64, 128, 8, accumulator_init="delta"),
+    fused(64, 128, 8, dq_sum="rows"),
+    fused(64, 128, 8),
+    fused(64, 64, 4, occupancy=2),
+    fused(64, 64, 4, occupancy=2, accumulator_init="delta", epilogue_subtiles=4),
+    split((64, 128, 8), (128, 64, 8), latency=3),
     split((64, 128, 8), (128, 64, 8)),
-    split((64, 128, 8), (128, 64, 8), latency=1),
-    split((64, 128, 8), (128, 64, 8), latency=1, dq_latency=1),
-    split((64, 128, 8), (64, 64, 4), latency=1, dq_occupancy=2),
+    split((64, 128, 8), (128, 64, 8), dq_latency=1),
+    split((64, 128, 8), (64, 64, 4), dq_occupancy=2),
 )
 """Gradients, shapes for head_dim 128."""
 
@@ -171,8 +176,8 @@ def fmha_backward(problem: Problem) -> list[Configuration]:
     shapes = BACKWARD_WIDE if int(problem["head_dim"]) > 64 else BACKWARD_NARROW
     orders: list[Settings] = [{"heads_fastest": heads} for heads in (False, True)]
     chosen = [{**shape, **order} for shape, order in product(shapes, orders)]
-    if not problem["causal"]:
-        chosen += [{**shape, "stagger": True} for shape in shapes if shape["dq_form"] == "fused"]
+    more: Settings = {"masked_tiles": "inline"} if problem["causal"] else {"stagger": True}
+    chosen += [{**shape, **more} for shape in shapes if shape["dq_form"] == "fused"]
     return [{**_defaults("fmha-backward"), **each} for each in chosen]
 
 

@@ -83,9 +83,16 @@ CASES = (
 FORMS: Mapping[str, Mapping[str, Any]] = {
     "fused": {},
     "fused, queries first": {"scores": "queries-first"},
-    "fused, dQ in columns": {"dq_sum": "columns"},
+    "fused, dQ in rows": {"dq_sum": "rows"},
+    "fused, sums that begin at delta": {"accumulator_init": "delta", "q_loads": 2, "epilogue_subtiles": 4},
+    "fused, sums that begin at both, one loop": {"accumulator_init": "delta-and-lse", "masked_tiles": "inline"},
+    "fused, queries first, sums that begin at both": {
+        "scores": "queries-first",
+        "accumulator_init": "delta-and-lse",
+        "q_loads": 2,
+    },
     "split": {"dq_form": "split"},
-    "split, queries first": {"dq_form": "split", "scores": "queries-first"},
+    "split, queries first, one loop": {"dq_form": "split", "scores": "queries-first", "masked_tiles": "inline"},
 }
 """Every code path, by name."""
 

@@ -12,9 +12,11 @@ pytest.importorskip("cuda.tile", reason="needs cuda-tile")
 
 from spak.kernels.attention.backward import kernel as backward  # noqa: E402
 from spak.kernels.attention.backward.reference import attention_gradients  # noqa: E402
-from spak.kernels.attention.backward.spec import SPEC, Gradients, after_forward  # noqa: E402
+from spak.kernels.attention.backward.spec import SPEC, BackwardInputs, Gradients, after_forward  # noqa: E402
 from spak.kernels.attention.backward.work import query_tiles  # noqa: E402
+from spak.kernels.attention.fmha.spec import LEAST_SCALE  # noqa: E402
 from spak.kernels.attention.problem import Shape  # noqa: E402
+from spak.kernels.attention.reference import attention  # noqa: E402
 from tests.kernels.backward_cases import FORMS, OP, RUNS, BackwardCase, drawn, errors, right, simulated  # noqa: E402
 from tests.kernels.variant import variant  # noqa: E402
 
@@ -86,9 +88,39 @@ WRONG = {
     "dS not transposed": ({"        ds = ct.transpose(ds)\n": "\n"}, OPEN, {}),
     "a query head left out": ({"for g in range(GROUP)": "for g in range(GROUP - 1)"}, OPEN, {}),
     "dQ sums not set to zero": (
-        {"ct.full((1, 1, TILE_R, TILE_D), 0.0": "ct.full((1, 1, TILE_R, TILE_D), 1.0"},
+        {"ct.full((1, 1, TILE_D, TILE_R), 0.0": "ct.full((1, 1, TILE_D, TILE_R), 1.0"},
         OPEN,
         {},
+    ),
+    "dP begins at delta, not at its negative": (
+        {"delta = 0.0 - delta": "delta = delta + 0.0"},
+        OPEN,
+        {"accumulator_init": "delta"},
+    ),
+    "S begins at a log-sum-exp that is not divided by the scale": (
+        {"lse2 * (-1.0 / (scale * LOG2_E))": "-lse2"},
+        OPEN,
+        {"accumulator_init": "delta-and-lse"},
+    ),
+    "one loop that masks nothing": ({"masked and MASKED_TILES == INLINE": "False"}, GATE, {"masked_tiles": "inline"}),
+    "one loop that begins at the first full tile": (
+        {"first_other = first\n": "first_other = first_full\n"},
+        GATE,
+        {"masked_tiles": "inline"},
+    ),
+    "dK reads another tile's Q": (
+        {
+            "q = rows_of(Q, (b, h, i), TILE_M, TILE_D, LATENCY, USE_TMA)\n        dk": "q = rows_of(Q, (b, h, 0), TILE_M, TILE_D, LATENCY, USE_TMA)\n        dk"
+        },
+        OPEN,
+        {"q_loads": 2},
+    ),
+    "two quarters of dK and dV change places": (
+        {
+            "ct.where(c == 1, ct.extract(x, (0, 1), shape), part)": "ct.where(c == 1, ct.extract(x, (0, 0), shape), part)"
+        },
+        OPEN,
+        {"epilogue_subtiles": 4},
     ),
     "rows of another head prepared": ({"bh // NUM_HEADS, bh % NUM_HEADS, x)": "0, 0, x)"}, OPEN, {}),
     "last key tile of the pass over queries left out": (
@@ -177,10 +209,25 @@ def test_a_scale_of_one_s_own():
     case = BackwardCase("scaled", seq_q=40, seq_kv=40)
     x = drawn(case)
     calls = SPEC.calls(case.problem, case.configuration(), scale=0.25)
-    assert [call.scalars for call in calls] == [(), (0.25, 0), (0.25,)]
+    assert [call.scalars for call in calls] == [(0.25,), (0.25, 0), (0.25,)]
     calls = SPEC.calls(case.problem, case.configuration(dq_form="split"))
     assert [call.scalars[:1] for call in calls] == [(32**-0.5,), (32**-0.5,)]
     assert right(simulated(case, x, {}), SPEC.reference(x, case.problem), case.problem)
+
+
+@pytest.mark.parametrize("scale", [LEAST_SCALE, 20.0])
+def test_sums_that_begin_at_the_log_sum_exp_at_extreme_scales(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    """lse / scale is far above every product where the scale is small: what is lost of S is lost of nothing, times the scale."""
+    case = BackwardCase("scaled", seq_q=50, seq_kv=70, q_offset=20, causal=True)
+    x = drawn(case)
+    out, lse = attention(x.q.double() * scale * case.head_dim**0.5, x.k, x.v, causal=True, q_offset=20)
+    x = BackwardInputs(x.q, x.k, x.v, out.to(x.q.dtype), lse.float(), x.do)
+    calls = SPEC.calls
+    monkeypatch.setattr(SPEC, "calls", lambda problem, configuration: calls(problem, configuration, scale=scale))
+    want = Gradients(*attention_gradients(x.q, x.k, x.v, x.do, causal=True, q_offset=20, scale=scale))
+    for init in OP["parameters"]["accumulator_init"]["values"]:
+        got = simulated(case, x, {"accumulator_init": init})
+        assert errors(got, want)["dv"] <= SPEC.tolerance(case.problem), init
 
 
 def test_many_heads_move_to_the_first_dimension_of_the_grid(monkeypatch: pytest.MonkeyPatch) -> None:

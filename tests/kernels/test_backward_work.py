@@ -10,6 +10,7 @@ from spak.kernels.attention.problem import Shape
 SHAPE = Shape(batch=1, heads=2, kv_heads=1, seq_q=256, seq_kv=256, q_offset=0, head_dim=64, causal=False, dtype="fp16")
 CAUSAL = Shape(**{**vars(SHAPE), "causal": True})
 FUSED = {"dq_form": "fused", "tile_m": 64, "tile_n": 128, "dq_tile_m": 128, "dq_tile_n": 64, "heads_fastest": False}
+FUSED |= {"accumulator_init": "zeros", "masked_tiles": "first", "q_loads": 1}
 SPLIT = {**FUSED, "dq_form": "split"}
 
 
@@ -49,3 +50,20 @@ def test_sums_of_dq_are_added_only_if_fused():
     assert keys.global_bytes - split.global_bytes == 8 * numbers
     assert convert.global_bytes == (4 + 2) * numbers
     assert prepare.global_bytes == (2 * 2 + 4) * numbers + 12 * 2 * 256
+
+
+def test_what_a_variant_saves_and_costs():
+    """Of 64 x 128 scores: a subtraction each that an accumulator begins with, a mask of two operations, a Q of 64 x 64 fp16."""
+    scores = 64 * 128
+
+    def keys(shape, **changes):
+        return backward_work(shape, {**FUSED, **changes})[1]
+
+    inits = ("zeros", "delta", "delta-and-lse")
+    assert [keys(SHAPE, accumulator_init=init).fp32_per_iteration / scores for init in inits] == [4, 3, 2]
+    assert keys(CAUSAL, masked_tiles="inline").fp32_per_iteration / scores == 4 + 2
+    assert [keys(CAUSAL, masked_tiles=masked).loops for masked in ("first", "inline")] == [2 * 2, 2]
+    assert keys(SHAPE).loops == 2
+    once, twice = (keys(SHAPE, q_loads=loads) for loads in (1, 2))
+    assert twice.smem_bytes_per_iteration - once.smem_bytes_per_iteration == 2 * 64 * 64
+    assert twice.operands[0].bytes_per_iteration - once.operands[0].bytes_per_iteration == 2 * 64 * 64

@@ -32,19 +32,28 @@ NEVER = 1.0e30  # exp2(s - NEVER) is 0 for every finite score
 KEYS_FIRST = 0  # tiles of scores are (keys, queries): P^T and dS^T are in registers as dV and dK need them
 QUERIES_FIRST = 1  # (queries, keys): dS is in registers as dQ needs it
 
+ZEROS = 0  # S and dP are sums that begin at 0; log-sum-exp and delta are subtracted from them
+DELTA = 1  # dP begins at -delta
+DELTA_AND_LSE = 2  # and S at -lse / scale
+
+FIRST = 0  # query tiles that need a mask have a loop of their own, before the others
+INLINE = 1  # one loop, which masks every tile
+
 
 @ct.kernel
 def prepare_kernel(
     Out,  # (B, H, Sq, D), O
     dO,  # (B, H, Sq, D)
     Lse,  # (B, H, Sq) fp32, natural log
-    Lse2,  # (B * H, rows) fp32
-    Delta,  # (B * H, rows) fp32
+    Lse2,  # (B * H, rows) fp32, see store_row_terms
+    Delta,  # (B * H, rows) fp32, see store_row_terms
     dQ_sum,  # (B, H, Sq, D) or (B, H, D, Sq) fp32, set to 0
+    scale: float,
     NUM_HEADS: ConstInt,
     TILE_R: ConstInt,
     TILE_D: ConstInt,
     TRANSPOSED: ConstBool,  # dQ_sum is (B, H, D, Sq)
+    INIT: ConstInt,
 ):
     bh, x = ct.bid(0), ct.bid(1)
     place = (bh // NUM_HEADS, bh % NUM_HEADS, x)
@@ -59,8 +68,7 @@ def prepare_kernel(
             ct.store(dQ_sum, index=(place[0], place[1], x, 0), tile=zero, allow_tma=False)
     else:
         lse2, delta = ct.full((TILE_R, 1), NEVER, dtype=ct.float32), ct.full((TILE_R, 1), 0.0, dtype=ct.float32)
-    ct.store(Lse2, index=(bh, x), tile=lse2.reshape((1, TILE_R)), allow_tma=False)
-    ct.store(Delta, index=(bh, x), tile=delta.reshape((1, TILE_R)), allow_tma=False)
+    store_row_terms(Lse2, Delta, (bh, x), lse2, delta, (scale, INIT))
 
 
 def row_terms(do, Out, Lse, place, tile, USE_TMA):
@@ -71,6 +79,17 @@ def row_terms(do, Out, Lse, place, tile, USE_TMA):
     delta = ct.sum(o.astype(ct.float32) * do.astype(ct.float32), axis=1, keepdims=True)
     lse = ct.load(Lse, index=(b, h, x), shape=(1, 1, ROWS), padding_mode=LOWEST, allow_tma=False).reshape((ROWS, 1))
     return ct.where(lse > NO_KEY, lse * LOG2_E, NEVER), delta
+
+
+def store_row_terms(Lse2, Delta, place, lse2, delta, given):
+    """Writes them as the pass over keys wants them: to be subtracted, or as what its sums begin at."""
+    scale, INIT = given
+    if INIT != ZEROS:
+        delta = 0.0 - delta
+    if INIT == DELTA_AND_LSE:
+        lse2 = lse2 * (-1.0 / (scale * LOG2_E))
+    ct.store(Lse2, index=place, tile=lse2.reshape((1, lse2.shape[0])), allow_tma=False)
+    ct.store(Delta, index=place, tile=delta.reshape((1, delta.shape[0])), allow_tma=False)
 
 
 @ct.kernel
@@ -100,6 +119,10 @@ def keys_kernel(
     STAGGER: ConstBool,  # neighbouring key tiles begin with different query tiles
     HEADS_FASTEST: ConstBool,
     USE_TMA: ConstBool,
+    INIT: ConstInt,
+    MASKED_TILES: ConstInt,
+    Q_LOADS: ConstInt,  # 2: dK reads a Q of its own, so that the one that S reads is replaced as soon as S is there
+    SUBTILES: ConstInt,  # parts in which dK and dV are stored; one part goes through shared memory as a whole
 ):
     bkv, j = (ct.bid(0), ct.bid(1)) if HEADS_FASTEST else (ct.bid(1), ct.bid(0))
     b, kv = bkv // NUM_KV, bkv % NUM_KV
@@ -108,24 +131,43 @@ def keys_kernel(
     v = ct.load(V, index=(b, kv, j, 0), shape=shape, padding_mode=ZERO, allow_tma=USE_TMA).reshape(shape[2:])
     tiles = (TILE_M, TILE_N, TILE_D)
     keys = (k, v, j * TILE_N, K.shape[2], q_offset, scale * LOG2_E)
-    variant = (CAUSAL, RAGGED, FUSED, SCORES, TRANSPOSED, LATENCY, USE_TMA)
+    variant = (CAUSAL, RAGGED, FUSED, SCORES, TRANSPOSED, LATENCY, USE_TMA, INIT, Q_LOADS)
+    masked = CAUSAL or RAGGED
     num_m = ct.cdiv(Q.shape[2], TILE_M)
     first, first_full = seen_from(j, K.shape[2], q_offset, num_m, tiles, CAUSAL, RAGGED)
     dk = ct.full(shape[2:], 0.0, dtype=ct.float32)
     dv = ct.full(shape[2:], 0.0, dtype=ct.float32)
     for g in range(GROUP):
         rows = (Q, dO, Lse2, Delta, dQ_sum, b, kv * GROUP + g, bkv * GROUP + g)
-        if CAUSAL or RAGGED:
+        if masked and MASKED_TILES == FIRST:
             for i in range(first, first_full):
                 dk, dv = step_of_keys(rows, i, keys, tiles, variant, True, dk, dv)
-        for i in range(first_full, num_m):
+            first_other = first_full
+        else:
+            first_other = first
+        for i in range(first_other, num_m):
             x = i
             if STAGGER and not CAUSAL:  # a causal key tile begins at its diagonal
                 x = i + j % num_m
                 x = x - num_m if x >= num_m else x
-            dk, dv = step_of_keys(rows, x, keys, tiles, variant, False, dk, dv)
-    ct.store(dK, index=(b, kv, j, 0), tile=(dk * scale).astype(dK.dtype).reshape(shape), allow_tma=USE_TMA)
-    ct.store(dV, index=(b, kv, j, 0), tile=dv.astype(dV.dtype).reshape(shape), allow_tma=USE_TMA)
+            dk, dv = step_of_keys(rows, x, keys, tiles, variant, masked and MASKED_TILES == INLINE, dk, dv)
+    dk, dv = (dk * scale).astype(dK.dtype), dv.astype(dV.dtype)
+    if SUBTILES == 1:
+        ct.store(dK, index=(b, kv, j, 0), tile=dk.reshape(shape), allow_tma=USE_TMA)
+        ct.store(dV, index=(b, kv, j, 0), tile=dv.reshape(shape), allow_tma=USE_TMA)
+    else:
+        for c in range(ct.cdiv(dK.shape[3], TILE_D // 4)):  # a loop, as parts written one after another share no memory
+            ct.store(dV, index=(b, kv, j, c), tile=quarter(dv, c), allow_tma=False)
+            ct.store(dK, index=(b, kv, j, c), tile=quarter(dk, c), allow_tma=False)
+
+
+def quarter(x, c):
+    """A fourth of the columns of x: (1, 1, rows, columns / 4)."""
+    shape = (x.shape[0], x.shape[1] // 4)
+    part = ct.where(c == 2, ct.extract(x, (0, 2), shape), ct.extract(x, (0, 3), shape))
+    part = ct.where(c == 1, ct.extract(x, (0, 1), shape), part)
+    part = ct.where(c == 0, ct.extract(x, (0, 0), shape), part)
+    return part.reshape((1, 1, shape[0], shape[1]))
 
 
 def seen_from(j, seq_kv, q_offset, num_m, tiles, CAUSAL, RAGGED):
@@ -146,26 +188,30 @@ def step_of_keys(rows, i, keys, tiles, variant, MASKED, dk, dv):
     Q, dO, Lse2, Delta, dQ_sum, b, h, bh = rows
     k, v, _, _, _, _ = keys
     TILE_M, _, TILE_D = tiles
-    _, _, FUSED, SCORES, TRANSPOSED, LATENCY, USE_TMA = variant
+    _, _, FUSED, SCORES, TRANSPOSED, LATENCY, USE_TMA, INIT, Q_LOADS = variant
     q = rows_of(Q, (b, h, i), TILE_M, TILE_D, LATENCY, USE_TMA)
     do = rows_of(dO, (b, h, i), TILE_M, TILE_D, LATENCY, USE_TMA)
     line = (1, TILE_M) if SCORES == KEYS_FIRST else (TILE_M, 1)
     lse2 = ct.load(Lse2, index=(bh, i), shape=(1, TILE_M), latency=LATENCY, allow_tma=USE_TMA).reshape(line)
     delta = ct.load(Delta, index=(bh, i), shape=(1, TILE_M), latency=LATENCY, allow_tma=USE_TMA).reshape(line)
     if SCORES == KEYS_FIRST:
-        p = ct.exp2(product(k, ct.transpose(q)) * keys[5] - lse2, flush_to_zero=True)
+        p = weights(k, ct.transpose(q), lse2, keys[5], INIT)
         if MASKED:
             p = unseen_to_zero(p, i * TILE_M, keys, tiles, variant)
         dv = ct.mma(p.astype(q.dtype), do, dv)
-        ds = (p * (product(v, ct.transpose(do)) - delta)).astype(q.dtype)
+        ds = (p * gradient_of_weights(v, ct.transpose(do), delta, INIT)).astype(q.dtype)
+        if Q_LOADS == 2:
+            q = rows_of(Q, (b, h, i), TILE_M, TILE_D, LATENCY, USE_TMA)
         dk = ct.mma(ds, q, dk)
         ds = ct.transpose(ds)
     else:
-        p = ct.exp2(product(q, ct.transpose(k)) * keys[5] - lse2, flush_to_zero=True)
+        p = weights(q, ct.transpose(k), lse2, keys[5], INIT)
         if MASKED:
             p = unseen_to_zero(p, i * TILE_M, keys, tiles, variant)
         dv = ct.mma(ct.transpose(p.astype(q.dtype)), do, dv)
-        ds = (p * (product(do, ct.transpose(v)) - delta)).astype(q.dtype)
+        ds = (p * gradient_of_weights(do, ct.transpose(v), delta, INIT)).astype(q.dtype)
+        if Q_LOADS == 2:
+            q = rows_of(Q, (b, h, i), TILE_M, TILE_D, LATENCY, USE_TMA)
         dk = ct.mma(ct.transpose(ds), q, dk)
     if FUSED:
         if TRANSPOSED:
@@ -175,6 +221,21 @@ def step_of_keys(rows, i, keys, tiles, variant, MASKED, dk, dv):
             dq = product(ds, k).reshape((1, 1, TILE_M, TILE_D))
             dQ_sum.tiled_view((1, 1, TILE_M, TILE_D)).atomic_store_add((b, h, i, 0), dq)
     return dk, dv
+
+
+def weights(a, b, lse2, qk_scale, INIT):
+    """P = exp2(qk_scale * a @ b - lse2) of one orientation; lse2 is a row or column, or what the product begins at."""
+    if INIT == DELTA_AND_LSE:
+        s = ct.mma(a, b, ct.broadcast_to(lse2, (a.shape[0], b.shape[1])))
+        return ct.exp2(s * qk_scale, flush_to_zero=True)
+    return ct.exp2(product(a, b) * qk_scale - lse2, flush_to_zero=True)
+
+
+def gradient_of_weights(a, b, delta, INIT):
+    """dP - delta with dP = a @ b; delta is a row or column, negated if the product begins at it."""
+    if INIT == ZEROS:
+        return product(a, b) - delta
+    return ct.mma(a, b, ct.broadcast_to(delta, (a.shape[0], b.shape[1])))
 
 
 def rows_of(array, place, ROWS, TILE_D, LATENCY, USE_TMA):
@@ -199,7 +260,7 @@ def unseen_to_zero(p, first_row, keys, tiles, variant):
     """p with 0 where a query does not see a key, and where the key is not there."""
     _, _, first_key, seq_kv, q_offset, _ = keys
     TILE_M, TILE_N, _ = tiles
-    CAUSAL, RAGGED, _, SCORES, _, _, _ = variant
+    CAUSAL, RAGGED, _, SCORES, _, _, _, _, _ = variant
     row = first_row + q_offset + ct.arange(TILE_M, dtype=ct.int32)
     column = first_key + ct.arange(TILE_N, dtype=ct.int32)
     if SCORES == KEYS_FIRST:
@@ -236,6 +297,7 @@ def queries_kernel(
     RAGGED: ConstBool,
     HEADS_FASTEST: ConstBool,
     USE_TMA: ConstBool,
+    INIT: ConstInt,
 ):
     bh, x = (ct.bid(0), ct.bid(1)) if HEADS_FASTEST else (ct.bid(1), ct.bid(0))
     num_m = ct.cdiv(Q.shape[2], TILE_M)
@@ -244,8 +306,7 @@ def queries_kernel(
     q = rows_of(Q, (b, h, x), TILE_M, TILE_D, None, USE_TMA)
     do = rows_of(dO, (b, h, x), TILE_M, TILE_D, None, USE_TMA)
     lse2, delta = row_terms(do, Out, Lse, (b, h, x), (TILE_M, TILE_D), USE_TMA)
-    ct.store(Lse2, index=(bh, x), tile=lse2.reshape((1, TILE_M)), allow_tma=False)
-    ct.store(Delta, index=(bh, x), tile=delta.reshape((1, TILE_M)), allow_tma=False)
+    store_row_terms(Lse2, Delta, (bh, x), lse2, delta, (scale, INIT))
     row = x * TILE_M + q_offset
     num_n = ct.cdiv(K.shape[2], TILE_N)
     num_full = K.shape[2] // TILE_N

@@ -14,8 +14,12 @@ from spak.kernels.attention.reference import attention
 from spak.kernels.cutile import MOST_BLOCKS, Array, Call, CutileSpec, ceil_div
 from spak.kernels.interface import Configuration, Problem, Work
 
-SCORES = {"keys-first": "KEYS_FIRST", "queries-first": "QUERIES_FIRST"}
-"""The op's name of a variant -> the constant of kernel.py."""
+NAMED = {
+    "scores": {"keys-first": "KEYS_FIRST", "queries-first": "QUERIES_FIRST"},
+    "accumulator_init": {"zeros": "ZEROS", "delta": "DELTA", "delta-and-lse": "DELTA_AND_LSE"},
+    "masked_tiles": {"first": "FIRST", "inline": "INLINE"},
+}
+"""Parameter -> the op's name of a variant -> the constant of kernel.py."""
 
 PREPARED_ELEMENTS = 4096
 """Of a tile that a block prepares or converts: what 128 threads hold in some registers, and enough blocks to fill a GPU."""
@@ -171,12 +175,17 @@ class _Launches:
         shape, rows = self.shape, self.prepared_rows
         arrays = self.chosen("o", "do", "lse", "lse2", "delta", "dq_sum")
         grid = (shape.pairs, arrays["lse2"].shape[1] // rows, 1)
-        return Call("prepare_kernel", grid, arrays, (), (shape.heads, rows, shape.tile_d, self.transposed), hot=False)
+        constants = (shape.heads, rows, shape.tile_d, self.transposed, self.constant("accumulator_init"))
+        return Call("prepare_kernel", grid, arrays, (self.scale,), constants, hot=False)
+
+    def constant(self, name: str) -> int:
+        """That of kernel.py which the configuration's value of a parameter of `NAMED` means."""
+        from spak.kernels.attention.backward import kernel
+
+        return int(getattr(kernel, NAMED[name][str(self.configuration[name])]))
 
     def keys(self) -> Call:
         shape, c = self.shape, self.configuration
-        from spak.kernels.attention.backward import kernel
-
         tile_n = int(c["tile_n"])
         tiles, pairs = ceil_div(shape.seq_kv, tile_n), shape.batch * shape.kv_heads
         heads_fastest = bool(c["heads_fastest"]) or pairs > MOST_BLOCKS
@@ -190,11 +199,15 @@ class _Launches:
             shape.causal,
             shape.seq_kv % tile_n != 0,
             c["dq_form"] == "fused",
-            getattr(kernel, SCORES[str(c["scores"])]),
+            self.constant("scores"),
             self.transposed,
             c["stagger"],
             heads_fastest,
             c["use_tma"],
+            self.constant("accumulator_init"),
+            self.constant("masked_tiles"),
+            c["q_loads"],
+            c["epilogue_subtiles"],
         )
         arrays = self.chosen("q", "k", "v", "do", "lse2", "delta", "dq_sum", "dk", "dv")
         grid = (pairs, tiles, 1) if heads_fastest else (tiles, pairs, 1)
@@ -216,6 +229,7 @@ class _Launches:
             shape.seq_kv % tile_n != 0,
             heads_fastest,
             c["use_tma"],
+            self.constant("accumulator_init"),
         )
         arrays = self.chosen("q", "k", "v", "o", "do", "lse", "lse2", "delta", "dq")
         grid = (shape.pairs, tiles, 1) if heads_fastest else (tiles, shape.pairs, 1)

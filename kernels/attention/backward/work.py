@@ -6,8 +6,12 @@ from spak.kernels.attention.problem import Shape, key_tiles, run_lengths
 from spak.kernels.cutile import ceil_div
 from spak.kernels.interface import Configuration, Operand, Work
 
-FP32_PER_SCORE = 4
-"""Element-wise operations of a score: scale and subtract the log-sum-exp, subtract Delta, multiply."""
+FP32_PER_SCORE = {"zeros": 4, "delta": 3, "delta-and-lse": 2}
+"""Element-wise operations of a score: scale and subtract the log-sum-exp, subtract Delta, multiply; less what the products'
+accumulators begin at."""
+
+FP32_OF_MASK = 2
+"""More of them where every tile is masked: compare, and select."""
 
 
 def backward_work(shape: Shape, configuration: Configuration) -> tuple[Work, ...]:
@@ -29,7 +33,9 @@ def pass_over_keys(shape: Shape, configuration: Configuration) -> Work:
     tile_m, tile_n = int(configuration["tile_m"]), int(configuration["tile_n"])
     visited = query_tiles(shape, tile_m, tile_n)
     pairs, heads_fastest = shape.batch * shape.kv_heads, bool(configuration["heads_fastest"])
-    loaded = 4.0 * tile_m * shape.tile_d  # Q and dO
+    loaded = 2.0 * (1 + int(configuration["q_loads"])) * tile_m * shape.tile_d  # Q, once or twice, and dO
+    apart = shape.causal and configuration["masked_tiles"] == "first"
+    fp32 = FP32_PER_SCORE[str(configuration["accumulator_init"])] + (FP32_OF_MASK if shape.causal and not apart else 0)
     part = 4.0 * shape.group * shape.seq_q * shape.head_dim
     written = 8.0 * shape.pairs * shape.seq_q * shape.head_dim if fused else 0.0  # sums of dQ come and go
     return Work(
@@ -37,11 +43,11 @@ def pass_over_keys(shape: Shape, configuration: Configuration) -> Work:
         repeats=1 if heads_fastest else pairs,
         tensor_flops_per_iteration=2.0 * (5 if fused else 4) * tile_m * tile_n * shape.tile_d,
         exp2_per_iteration=float(tile_m * tile_n),
-        fp32_per_iteration=float(FP32_PER_SCORE * tile_m * tile_n),
+        fp32_per_iteration=float(fp32 * tile_m * tile_n),
         smem_bytes_per_iteration=loaded + 8.0 * tile_m,
         global_bytes=pairs * part + 8.0 * pairs * shape.seq_kv * shape.head_dim + written,
         outside_bytes=4.0 * tile_n * shape.tile_d,
-        loops=shape.group * (2 if shape.causal else 1),
+        loops=shape.group * (2 if apart else 1),
         chained_products=2,
         operands_serve_all=True,
         operands=(
@@ -70,7 +76,7 @@ def pass_over_queries(shape: Shape, configuration: Configuration) -> Work:
         repeats=1 if heads_fastest else shape.pairs,
         tensor_flops_per_iteration=6.0 * tile_m * tile_n * shape.tile_d,
         exp2_per_iteration=float(tile_m * tile_n),
-        fp32_per_iteration=float(FP32_PER_SCORE * tile_m * tile_n),
+        fp32_per_iteration=float(FP32_PER_SCORE["zeros"] * tile_m * tile_n),
         smem_bytes_per_iteration=loaded,
         global_bytes=heads * part + 8.0 * shape.pairs * shape.seq_q * shape.head_dim,
         outside_bytes=8.0 * tile_m * shape.tile_d,
