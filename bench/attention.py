@@ -1,21 +1,14 @@
 """Attention forward against cuDNN, FlashAttention-4 and FlexAttention, on every kind of inputs that attention is judged on.
 
-    python -m bench.attention --out bench/results/attention-h200.json --model model.pt
-
-Needs a GPU. A size's configuration is chosen on inputs of another seed, in rounds of its own; that one configuration is
-then judged on all kinds of inputs, in the same rounds as the libraries. Sizes that the file has are left out.
+A size's configuration is chosen on inputs of another seed, in rounds of its own; that one configuration is then judged
+on all kinds of inputs, in the same rounds as the libraries. `bench.attention_sitting` runs it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import os
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -24,15 +17,15 @@ from typing import Any
 import yaml
 
 from bench import attention_candidates, flash_attention, flex
-from bench.attention_judging import NORMAL, ON_NORMAL, OURS, Case, Contestant, Judged, Results, fastest_of, judge
+from bench.attention_judging import NORMAL, ON_NORMAL, OURS, Case, Contestant, Judged, fastest_of, judge
 from bench.attention_scores import Tiles, score_statistics
-from bench.gpu_comparison import CHOICE, Comparison, matmul_rate_tflops
-from bench.library_compilation import LibraryCompilation
+from bench.gpu_comparison import CHOICE, FINAL, Comparison
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.attention.inputs import DISTRIBUTIONS, draw
 from spak.kernels.attention.problem import Inputs, Shape
 from spak.kernels.cutile import DTYPES
 from spak.kernels.interface import Configuration, Problem
+from spak.tuner.backend.gpu.timing import Plan
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "fmha.yaml"
 SIZES = [
@@ -46,8 +39,9 @@ SCORED_HEADS = 2
 """Heads whose scores are looked at; more of them, 16,384 keys long, take longer than everything that is timed."""
 KEPT = 0.85
 """Share of its speed on standard normal inputs that a policy keeps on every kind that is drawn, to be judged at all."""
-MODEL_S = 120.0
-"""Wait for it at most this long, in seconds."""
+LONG = Plan(rounds=21, slow_rounds=21, warmups=2)
+"""How often a contestant is timed at 16,384 keys: milliseconds a launch, and intervals below 1 %."""
+LONG_KEYS = 16384
 
 
 def useful_flops(shape: Shape) -> float:
@@ -61,6 +55,11 @@ def problems() -> dict[str, Problem]:
     """Every size judged, by name."""
     known = yaml.safe_load(OP.read_text())["problems"]
     return {**{size: known[size] for size in (*SIZES, MODEL)}, MODEL_FP16: {**known[MODEL], "dtype": "fp16"}}
+
+
+def plan_of(problem: Problem) -> Plan:
+    """How often each contestant is timed at a size."""
+    return LONG if int(problem["seq_kv"]) >= LONG_KEYS else FINAL
 
 
 def ranked(by_kind: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -86,13 +85,13 @@ def launched(inputs: Inputs, outputs: Any, problem: Problem, configuration: Conf
     return Contestant(launch, configuration)
 
 
-def libraries(inputs: Inputs, problem: Problem, *, every: bool) -> dict[str, Contestant]:
+def libraries(inputs: Inputs, problem: Problem, *, every: bool, with_flex: bool) -> dict[str, Contestant]:
     """Those of NVIDIA (cuDNN) and FlashAttention-4; with `every` the others too, which were never the fastest."""
     found: dict[str, Any] = dict(FMHA.baselines(inputs, problem))
     if not every:
         found = {name: launch for name, launch in found.items() if name == "sdpa-cudnn"}
     found["fa4"] = later(flash_attention.forward, inputs, problem)
-    if every:
+    if every and with_flex:
         found["flex"] = later(flex.forward, inputs, problem)
     return {name: Contestant(launch) for name, launch in found.items()}
 
@@ -122,9 +121,11 @@ def model_kinds(model: Mapping[int, Mapping[int, Any]], problem: Problem) -> Ite
 class Forward:
     """The sizes of one run, each with the configurations chosen for it."""
 
-    def __init__(self, comparison: Comparison, model: Mapping[int, Mapping[int, Any]], seed: int) -> None:
+    def __init__(
+        self, comparison: Comparison, model: Mapping[int, Mapping[int, Any]], seed: int, *, with_flex: bool
+    ) -> None:
         """`model` is what bench.attention_model keeps."""
-        self.comparison, self.model, self.seed = comparison, model, seed
+        self.comparison, self.model, self.seed, self.with_flex = comparison, model, seed, with_flex
 
     def choose(self, problem: Problem) -> dict[str, Configuration]:
         """By policy, its fastest configuration on standard normal inputs; the first is the one judged.
@@ -169,9 +170,9 @@ class Forward:
         for kind, inputs in self.kinds(size, problem):
             reference = partial(FMHA.reference, inputs, problem)
             flops = useful_flops(Shape.of(problem))
-            case = Case(size, kind, problem, flops, outputs, reference, FMHA.tolerance(problem))
+            case = Case(size, kind, problem, flops, outputs, reference, FMHA.tolerance(problem), plan_of(problem))
             contestants = {name: launched(inputs, outputs, problem, c) for name, c in chosen.items()}
-            contestants |= libraries(inputs, problem, every=kind == NORMAL)
+            contestants |= libraries(inputs, problem, every=kind == NORMAL, with_flex=self.with_flex)
             row = judge(self.comparison, case, contestants, apart={} if kind == NORMAL else apart)
             yield replace(row, policy=policy, scores=scores(inputs, problem, chosen))
 
@@ -186,88 +187,9 @@ def scores(inputs: Inputs, problem: Problem, chosen: Mapping[str, Configuration]
     return {OURS: asdict(statistics)}
 
 
-def arguments_of(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """What both attention benchmarks are told."""
-    parser.add_argument("--out", type=Path, required=True, help="result file; sizes that it has are left out")
-    parser.add_argument("--arch", default="sm_90")
-    parser.add_argument("--only", default="", help="sizes whose names contain one of these, separated by commas")
-    parser.add_argument("--until-s", type=float, default=1e9, help="begin no further size after this many seconds")
-    parser.add_argument("--no-flex", action="store_true", help="leave FlexAttention out")
-    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
-    return parser.parse_args(argv)
-
-
-def trained(path: Path | None) -> dict[int, dict[int, Any]]:
-    """What bench.attention_model kept, waiting for it: it may train while kernels compile. Nothing of no path."""
-    import torch
-
-    if path is None:
-        return {}
-    limit = time.monotonic() + MODEL_S
-    while not path.exists():
-        if time.monotonic() > limit:
-            print(f"{path}: not there after {MODEL_S:.0f} s; its sizes are left out", flush=True)
-            return {}
-        time.sleep(0.5)
-    kept: dict[int, dict[int, Any]] = torch.load(path)
-    return kept
-
-
-def selected(names: Sequence[str], only: str) -> list[str]:
-    """Names that contain one of the parts of `only`."""
-    return [name for name in names if any(part in name for part in only.split(","))]
-
-
 def forward_configurations(path: Path | None) -> dict[str, Configuration]:
-    """By size, from the results of bench.attention; none without them."""
+    """By size, those judged in the forward pass's results; none without them."""
     if path is None or not path.exists():
         return {}
     rows = json.loads(path.read_text())["rows"]
     return {row["size"]: row["contestants"][OURS]["configuration"] for row in rows}
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="Q, K and V of a trained model: --tensors of bench.attention_model")
-    arguments = arguments_of(parser)
-    started = time.monotonic()
-    import torch
-
-    every = problems()
-    sizes = selected([name for name in every if not name.startswith(MODEL) or arguments.model], arguments.only)
-    workers = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as folder:
-        compilation = LibraryCompilation(
-            [every[size] for size in sizes], backward=False, workers=workers, with_flex=not arguments.no_flex
-        )
-        comparison = Comparison(arguments.arch, Path(folder), workers=workers, seed=arguments.seed)
-        wanted = [(every[size], c) for size in sizes for c in attention_candidates.fmha(every[size])]
-        comparison.compile_ahead("spak.kernels.attention.fmha.spec", wanted)
-        failed = compilation.wait()
-        print(f"compiled at {time.monotonic() - started:.0f} s; libraries that failed: {dict(failed)}", flush=True)
-        model = trained(arguments.model)
-        results = Results(
-            arguments.out,
-            {
-                "seed": arguments.seed,
-                "flash_attention_4": flash_attention.version() or f"{flash_attention.PACKAGE} is not installed",
-                "bf16_matmul_tflops": matmul_rate_tflops(comparison),
-            },
-        )
-        run = Forward(comparison, model, arguments.seed)
-        for size in sizes:
-            if size in results.sizes or time.monotonic() - started > arguments.until_s:
-                print(f"{size}: left out", flush=True)
-                continue
-            try:
-                for row in run.judged(size, every[size]):
-                    results.add(row)
-            except (RuntimeError, torch.cuda.OutOfMemoryError) as error:
-                print(f"{size}: {error}", flush=True)
-            results.save(machine=comparison.machine())
-            print(f"at {time.monotonic() - started:.0f} s", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

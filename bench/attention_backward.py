@@ -1,41 +1,22 @@
 """Attention backward, and forward with backward, against cuDNN, FlashAttention-4, FA2 and FlexAttention.
 
-    python -m bench.attention_backward --out bench/results/attention-backward-h200.json --forward bench/results/attention-h200.json
-
-Needs a GPU. Every time includes Delta and the conversion of dQ. The fastest configuration of each form is chosen in rounds
+Every time includes Delta and the conversion of dQ. The fastest configuration of each form is chosen in rounds
 of its own. Gradients are held against float64 on every kind of inputs; times are taken on standard normal ones, since no
-launch here depends on what inputs are. Sizes that the file has are left out.
+launch here depends on what inputs are. `bench.attention_sitting` runs it.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bench import attention_candidates, flash_attention, flex
-from bench.attention import (
-    MODEL,
-    MODEL_FP16,
-    SIZES,
-    arguments_of,
-    forward_configurations,
-    later,
-    model_kinds,
-    selected,
-    trained,
-    useful_flops,
-)
+from bench.attention import MODEL, MODEL_FP16, SIZES, later, plan_of, useful_flops
 from bench.attention_judging import (
     BOTH_PASSES,
     DETERMINISTIC,
@@ -44,23 +25,22 @@ from bench.attention_judging import (
     Case,
     Contestant,
     Judged,
-    Results,
     checked,
     fastest_of,
     judge,
 )
-from bench.gpu_comparison import Comparison, matmul_rate_tflops
-from bench.library_compilation import LibraryCompilation
+from bench.gpu_comparison import Comparison
 from spak.kernels.attention.backward.libraries import backward_passes, both_passes
 from spak.kernels.attention.backward.spec import SPEC as BACKWARD
 from spak.kernels.attention.backward.spec import BackwardInputs, after_forward
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
-from spak.kernels.attention.inputs import DISTRIBUTIONS, draw
+from spak.kernels.attention.inputs import draw
 from spak.kernels.attention.problem import Inputs, Shape
 from spak.kernels.interface import Configuration, Problem
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "fmha.yaml"
 CHAR = "nanogpt-char"
+CHAR_FP16 = f"{CHAR}-fp16"
 PER_FORWARD = 2.5
 """Five products where the forward pass has two; what is computed again counts, as it does for every library."""
 
@@ -68,7 +48,7 @@ PER_FORWARD = 2.5
 def problems() -> dict[str, Problem]:
     """Every size judged, by name, in fp16."""
     known = yaml.safe_load(OP.read_text())["problems"]
-    halves = {MODEL_FP16: known[MODEL], f"{CHAR}-fp16": known[CHAR]}
+    halves = {MODEL_FP16: known[MODEL], CHAR_FP16: known[CHAR]}
     return {
         size: {**problem, "dtype": "fp16"}
         for size, problem in [*((size, known[size]) for size in SIZES), *halves.items()]
@@ -125,11 +105,9 @@ def libraries(inputs: BackwardInputs, problem: Problem, *, with_flex: bool) -> d
 class Backward:
     """The sizes of one run."""
 
-    def __init__(
-        self, comparison: Comparison, forward: Mapping[str, Configuration], seed: int, *, with_flex: bool
-    ) -> None:
-        """`forward` is the configuration of the forward pass by size; a size without one has no row of both passes."""
-        self.comparison, self.forward, self.seed, self.with_flex = comparison, forward, seed, with_flex
+    def __init__(self, comparison: Comparison, seed: int, *, with_flex: bool) -> None:
+        """Nothing is timed yet."""
+        self.comparison, self.seed, self.with_flex = comparison, seed, with_flex
 
     def choose(self, problem: Problem) -> dict[str, Contestant]:
         """The fastest configuration, and the fastest without atomics, on inputs that nothing is judged on."""
@@ -145,24 +123,26 @@ class Backward:
         fastest, _ = fastest_of(self.comparison, [best_fused, best_split])
         return {OURS: fastest, DETERMINISTIC: best_split}
 
-    def judged(self, size: str, problem: Problem, chosen: Mapping[str, Contestant]) -> Iterator[Judged]:
-        """The row of the backward pass, and that of both passes, on standard normal inputs."""
+    def judged(
+        self, size: str, problem: Problem, chosen: Mapping[str, Contestant], forward: Configuration | None
+    ) -> Iterator[Judged]:
+        """The row of the backward pass and, with a configuration of the forward pass, that of both, on standard normal inputs."""
         inputs = backward_inputs(draw(NORMAL, problem, seed=self.seed + 1, device="cuda"), problem, self.seed + 1)
         outputs = BACKWARD.make_outputs(problem, device="cuda")
         flops = PER_FORWARD * useful_flops(Shape.of(problem))
         reference = cache(lambda: BACKWARD.reference(inputs, problem))
-        case = Case(size, NORMAL, problem, flops, outputs, reference, BACKWARD.tolerance(problem))
+        limit, plan = BACKWARD.tolerance(problem), plan_of(problem)
+        case = Case(size, NORMAL, problem, flops, outputs, reference, limit, plan)
         ours = {name: launched(inputs, outputs, problem, c.configuration or {}) for name, c in chosen.items()}
         yield judge(self.comparison, case, {**ours, **libraries(inputs, problem, with_flex=self.with_flex)})
-        if size in self.forward:
+        if forward:
             together = {
-                name: both(inputs, outputs, problem, self.forward[size], c.configuration or {})
-                for name, c in chosen.items()
+                name: both(inputs, outputs, problem, forward, c.configuration or {}) for name, c in chosen.items()
             }
             for name, launch in both_passes(inputs, causal=Shape.of(problem).causal).items():
                 together[name] = Contestant(launch)
             together["fa4"] = Contestant(later(flash_attention.both, inputs, problem))
-            case = Case(size, BOTH_PASSES, problem, flops * 1.4, outputs, reference, BACKWARD.tolerance(problem))
+            case = Case(size, BOTH_PASSES, problem, flops * 1.4, outputs, reference, limit, plan)
             yield judge(self.comparison, case, together)
 
     def errors(
@@ -182,57 +162,3 @@ class Backward:
             row = {"size": size, "inputs": kind, "errors": found, "refused": refused}
             print(size, kind, {name: f"{max(errors):.1e}" for name, errors in found.items()}, refused or "", flush=True)
             yield row
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--forward", type=Path, help="results of bench.attention: forward configurations for both passes"
-    )
-    parser.add_argument("--model", type=Path, help="Q, K and V of a trained model: --tensors of bench.attention_model")
-    arguments = arguments_of(parser)
-    started = time.monotonic()
-    import torch
-
-    every = problems()
-    sizes = selected(list(every), arguments.only)
-    workers = len(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as folder:
-        compilation = LibraryCompilation(
-            [every[size] for size in sizes], backward=True, workers=workers, with_flex=not arguments.no_flex
-        )
-        comparison = Comparison(arguments.arch, Path(folder), workers=workers, seed=arguments.seed)
-        wanted = [(every[size], c) for size in sizes for c in attention_candidates.fmha_backward(every[size])]
-        comparison.compile_ahead("spak.kernels.attention.backward.spec", wanted)
-        failed = compilation.wait()
-        print(f"compiled at {time.monotonic() - started:.0f} s; libraries that failed: {dict(failed)}", flush=True)
-        model = trained(arguments.model)
-        about = {"seed": arguments.seed, "flash_attention_4": flash_attention.version() or "not installed"}
-        results = Results(arguments.out, {**about, "bf16_matmul_tflops": matmul_rate_tflops(comparison)})
-        forward = forward_configurations(arguments.forward)
-        alike = forward.get("d64-s1024-causal")
-        forward |= {size: alike for size in (MODEL_FP16, f"{CHAR}-fp16") if alike and size not in forward}
-        run = Backward(comparison, forward, arguments.seed, with_flex=not arguments.no_flex)
-        errors = results.list_of("errors")
-        for size in sizes:
-            if size in results.sizes or time.monotonic() - started > arguments.until_s:
-                print(f"{size}: left out", flush=True)
-                continue
-            try:
-                chosen = run.choose(every[size])
-                for row in run.judged(size, every[size], chosen):
-                    results.add(row)
-                drawn = (
-                    (name, draw(name, every[size], seed=arguments.seed + 2, device="cuda")) for name in DISTRIBUTIONS
-                )
-                kinds = chain(drawn, model_kinds(model if size == MODEL_FP16 else {}, every[size]))
-                errors += run.errors(size, every[size], chosen, kinds)
-            except (RuntimeError, torch.cuda.OutOfMemoryError) as error:
-                print(f"{size}: {error}", flush=True)
-            results.save(machine=comparison.machine(), errors=errors)
-            print(f"at {time.monotonic() - started:.0f} s", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Configurations that bench/attention.py and bench/matmul.py choose from, and the documents' versions by name."""
+"""Configurations that bench.attention_sitting and bench.matmul choose from, and the documents' versions by name."""
 
 from __future__ import annotations
 

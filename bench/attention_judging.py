@@ -15,6 +15,7 @@ from typing import Any
 from bench.gpu_comparison import CHOICE, FINAL, Comparison
 from spak.kernels.interface import Configuration, Problem
 from spak.tuner.backend.gpu.program import tensors
+from spak.tuner.backend.gpu.timing import Plan
 
 OURS = "ours"
 ON_NORMAL = f"{OURS}-on-normal"
@@ -55,6 +56,7 @@ class Judged:
         refused: Why a contestant was not timed.
         policy: That of `OURS`; see bench.attention_candidates.
         scores: What the inputs do to an online softmax; see bench.attention_scores.
+        rounds: Samples behind each time.
     """
 
     size: str
@@ -67,6 +69,7 @@ class Judged:
     refused: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, Any] | None = None
     policy: str | None = None
+    rounds: int = FINAL.rounds
 
     def line(self) -> str:
         """For people."""
@@ -109,6 +112,7 @@ class Case:
     Attributes:
         outputs: What ours write; made NaN before each is checked.
         tolerance: Largest relative error of one of ours.
+        plan: How often each contestant is timed.
     """
 
     size: str
@@ -118,6 +122,7 @@ class Case:
     outputs: Any
     reference: Callable[[], Any]
     tolerance: float
+    plan: Plan = FINAL
 
 
 def judge(
@@ -141,12 +146,22 @@ def judge(
         raise RuntimeError(f"{case.size} on {case.inputs}: {failed[OURS]}")
     timed = {
         name: Timed(t.median, t.low, t.high, errors.get(name, ()), every[name].configuration)
-        for name, t in comparison.times(ready, FINAL).items()
+        for name, t in comparison.times(ready, case.plan).items()
     }
     libraries = {name: t.time_us for name, t in timed.items() if not name.startswith(OURS)}
     fastest = min(libraries, key=libraries.__getitem__) if libraries else None
     ratio = libraries[fastest] / timed[OURS].time_us if fastest else None
-    return Judged(case.size, case.inputs, dict(case.problem), case.flops, timed, fastest, ratio, {**refused, **failed})
+    return Judged(
+        size=case.size,
+        inputs=case.inputs,
+        problem=dict(case.problem),
+        flops=case.flops,
+        contestants=timed,
+        fastest=fastest,
+        ratio=ratio,
+        refused={**refused, **failed},
+        rounds=case.plan.rounds,
+    )
 
 
 def checked(case: Case, contestants: Mapping[str, Contestant]) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:

@@ -234,7 +234,9 @@ def line(found: Mapping[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="JSON: text, losses, statistics of every layer")
-    parser.add_argument("--tensors", type=Path, help="kept layers' Q, K and V, as bench.attention reads them; 1.5 GB")
+    parser.add_argument(
+        "--tensors", type=Path, help="kept layers' Q, K and V, as bench.attention_sitting reads them; 1.5 GB"
+    )
     parser.add_argument("--samples", type=Path, help="folder for a few heads of all layers")
     parser.add_argument("--eager", action="store_true", help="do not compile the model")
     parser.add_argument("--steps", type=int, default=Sizes.steps)

@@ -1,4 +1,4 @@
-"""Tables of what bench.attention and bench.attention_backward measured; rows are those of `bench.attention_judging.Judged`."""
+"""Tables of what bench.attention_sitting measured; rows are those of `bench.attention_judging.Judged`."""
 
 from __future__ import annotations
 
@@ -244,10 +244,11 @@ def machine(result: Mapping[str, Any]) -> list[str]:
     m = result["machine"]
     low, high = m["sm_clock_mhz"] or (0, 0)
     package = result.get("flash_attention_4")
+    rounds = sorted({row.get("rounds", m["final"]["rounds"]) for row in result["rows"]}, reverse=True)
     return [
         f"{m['device']}, {m['sms']} SMs, torch {m['torch']}; SM clock {low:.0f} to {high:.0f} MHz, throttled: {m['throttled']}.",
         *([f"flash-attn-4: {package}."] if package else []),
         f"L2: {m['l2']}.",
-        f"Timer: {m['timer']}; {m['final']['rounds']} interleaved rounds.",
+        f"Timer: {m['timer']}; {', at the longest sizes '.join(map(str, rounds))} interleaved rounds.",
         f"Seed of inputs and order: {result['seed']}.",
     ]

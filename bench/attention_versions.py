@@ -2,7 +2,7 @@
 
     python -m bench.attention_versions --out bench/results/attention-versions-h200.json --tuned bench/results/attention-h200.json
 
-Needs a GPU. The tuned version is what `bench.attention` chose; versions that lack a mask are left out where there is one.
+Needs a GPU. The tuned version is what `bench.attention_sitting` chose; versions that lack a mask are left out where there is one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def evolution(comparison: Comparison, problem: Problem, tuned: Configuration) ->
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tuned", type=Path, required=True, help="results of bench.attention")
+    parser.add_argument("--tuned", type=Path, required=True, help="attention.json of bench.attention_sitting")
     parser.add_argument("--arch", default="sm_90")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     arguments = parser.parse_args()

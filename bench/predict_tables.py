@@ -1,4 +1,4 @@
-"""The predicted time held to what `bench.attention` measured: does it order the configurations of a size as their times are?
+"""The predicted time held to what `bench.attention_sitting` measured: does it order the configurations of a size as their times are?
 
     python -m bench.predict_tables fmha bench/results/attention-h200.json [--hw h200] [--laws DIR] [--cache DIR]
 
