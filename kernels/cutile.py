@@ -13,7 +13,7 @@ from typing import Any
 from spak.kernels.interface import CompileJob, Configuration, Problem, Scalar
 from spak.kernels.signature import contiguous, convention
 
-DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "int32": "int32"}
 """An op's name of a type -> its name in torch and in cuda.tile."""
 
 TOLERANCES = {"fp16": 1e-3, "bf16": 8e-3}
@@ -74,8 +74,8 @@ class CutileSpec:
     inputs: type
     outputs: type | None = None
 
-    @property
-    def _written(self) -> Sequence[str]:
+    def written(self, problem: Problem) -> Sequence[str]:  # noqa: ARG002  # of specs whose outputs depend on it
+        """Names of the outputs."""
         return (OUTPUT,) if self.outputs is None else tuple(field.name for field in fields(self.outputs))
 
     @property
@@ -115,7 +115,7 @@ class CutileSpec:
         drawn = {
             name: torch.randn(array.shape, generator=generator, device=device, dtype=torch.float32).to(_torch(array))
             for name, array in self.arrays(problem).items()
-            if name not in self._written
+            if name not in self.written(problem)
         }
         return self.inputs(**drawn)
 
@@ -126,14 +126,14 @@ class CutileSpec:
         arrays = self.arrays(problem)
         filled = {
             name: torch.full(arrays[name].shape, float("nan"), dtype=_torch(arrays[name]), device=device)
-            for name in self._written
+            for name in self.written(problem)
         }
         return filled[OUTPUT] if self.outputs is None else self.outputs(**filled)
 
     def launch(self, inputs: Any, outputs: Any, problem: Problem, configuration: Configuration) -> None:
         """Every call on the current stream; scratch is allocated here."""
         arrays = {**vars(inputs), **({OUTPUT: outputs} if self.outputs is None else vars(outputs))}
-        num_sms = sms_of(arrays[self._written[0]].device)
+        num_sms = sms_of(arrays[self.written(problem)[0]].device)
         self.issue(self.calls(problem, configuration, num_sms), arrays, configuration)
 
     def issue(self, calls: Sequence[Call], arrays: Mapping[str, Any], configuration: Configuration) -> None:
@@ -142,10 +142,11 @@ class CutileSpec:
         import torch
 
         known = dict(arrays)
+        device = next(iter(known.values())).device
         for call in calls:
             for name, array in call.arrays.items():
                 if name not in known:
-                    known[name] = torch.empty(array.shape, dtype=_torch(array), device=known[self._written[0]].device)
+                    known[name] = torch.empty(array.shape, dtype=_torch(array), device=device)
             shaped = [_shaped(known[name], array.shape) for name, array in call.arrays.items()]
             kernel = self.kernel(call.function, configuration)
             ct.launch(torch.cuda.current_stream(), call.grid, kernel, (*shaped, *call.scalars, *call.constants))

@@ -12,6 +12,14 @@ SPECS = {
     "fused-attention": "spak.kernels.attention.fused.spec",
     "fmha": "spak.kernels.attention.fmha.spec",
     "fmha-backward": "spak.kernels.attention.backward.spec",
+    "short-attention": "spak.kernels.attention.short.spec",
+    "embedding": "spak.kernels.embedding.spec",
+    "rmsnorm": "spak.kernels.rmsnorm.spec",
+    "linear": "spak.kernels.linear.spec",
+    "activation": "spak.kernels.activation.spec",
+    "residual": "spak.kernels.residual.spec",
+    "cross-entropy": "spak.kernels.cross_entropy.spec",
+    "adam": "spak.kernels.adam.spec",
 }
 """Op id -> module with a `SPEC`."""
 

@@ -1,0 +1,1 @@
+"""Causal attention whose keys fit a tile, in fp32."""
