@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import import_module
@@ -71,12 +71,12 @@ class CutileSpec:
         outputs: Class of the outputs, if there are several; its fields are the others. None: one, called `OUTPUT`.
     """
 
-    inputs: type
-    outputs: type | None = None
+    inputs: Callable[..., Any]
+    outputs: Callable[..., Any] | None = None
 
     def written(self, problem: Problem) -> Sequence[str]:  # noqa: ARG002  # of specs whose outputs depend on it
         """Names of the outputs."""
-        return (OUTPUT,) if self.outputs is None else tuple(field.name for field in fields(self.outputs))
+        return tuple(field.name for field in fields(self.outputs)) if isinstance(self.outputs, type) else (OUTPUT,)
 
     @property
     def source_files(self) -> Sequence[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import make_dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, ClassVar
+from typing import Any
 
 from spak.kernels.cutile import OUTPUT, Array, Call, CutileSpec
 from spak.kernels.interface import Configuration, Problem, Scalar, Work
@@ -51,8 +51,8 @@ class OperationSpec(CutileSpec):
         results: What it writes forward.
     """
 
-    inputs: ClassVar[Any] = staticmethod(tensors_by_name)
-    outputs: ClassVar[Any] = staticmethod(tensors_by_name)
+    inputs = staticmethod(tensors_by_name)
+    outputs = staticmethod(tensors_by_name)
     gradients: tuple[str, ...] = ()
     results: tuple[str, ...] = (OUTPUT,)
 

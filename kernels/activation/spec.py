@@ -19,14 +19,16 @@ class ActivationSpec(OperationSpec):
 
     def operands(self, problem: Problem) -> Mapping[str, Array]:
         """Of any shape, here flat."""
-        flat = Array("fp32", (int(problem["count"]),))
+        flat = Array("fp32", (int(problem["num_elements"]),))
         return {"x": flat, OUTPUT: flat}
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One."""
-        tile = int(configuration["tile"])
+        tile = int(configuration["tile_size"])
         return (
-            self.call(problem, (ceil_div(int(problem["count"]), tile),), f"{problem['direction']}_kernel", "", tile),
+            self.call(
+                problem, (ceil_div(int(problem["num_elements"]), tile),), f"{problem['direction']}_kernel", "", tile
+            ),
         )
 
     def definition(self, problem: Problem, **inputs: Any) -> Any:  # noqa: ARG002

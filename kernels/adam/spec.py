@@ -23,14 +23,16 @@ class AdamSpec(OperationSpec):
 
     def operands(self, problem: Problem) -> Mapping[str, Array]:
         """State, rates, and the new state."""
-        flat = Array("fp32", (int(problem["count"]),))
+        flat = Array("fp32", (int(problem["num_elements"]),))
         return {**dict.fromkeys(STATE, flat), "rates": Array("fp32", (3,)), **dict.fromkeys(self.results, flat)}
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One."""
-        tile = int(configuration["tile"])
+        tile = int(configuration["tile_size"])
         return (
-            self.call(problem, (ceil_div(int(problem["count"]), tile),), "update_kernel", "", *_decay(problem), tile),
+            self.call(
+                problem, (ceil_div(int(problem["num_elements"]), tile),), "update_kernel", "", *_decay(problem), tile
+            ),
         )
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Any:

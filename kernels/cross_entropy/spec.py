@@ -20,14 +20,14 @@ class CrossEntropySpec(OperationSpec):
 
     def operands(self, problem: Problem) -> Mapping[str, Array]:
         """Logits, what should have been said, what a row counts; losses and gradient."""
-        rows, vocab = int(problem["rows"]), int(problem["vocab"])
+        rows, vocab = int(problem["num_rows"]), int(problem["vocab"])
         square, row = Array("fp32", (rows, vocab)), Array("fp32", (rows,))
         return {"logits": square, "targets": Array("int32", (rows,)), "weights": row, "loss": row, "dlogits": square}
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One."""
         tile_m = int(configuration["tile_m"])
-        tiles = ceil_div(int(problem["rows"]), tile_m)
+        tiles = ceil_div(int(problem["num_rows"]), tile_m)
         return (self.call(problem, (tiles,), "forward_kernel", "", tile_m, power_of_two(int(problem["vocab"]))),)
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Any:

@@ -18,13 +18,13 @@ class ResidualSpec(OperationSpec):
 
     def operands(self, problem: Problem) -> Mapping[str, Array]:
         """Of any shape, here flat."""
-        flat = Array("fp32", (int(problem["count"]),))
+        flat = Array("fp32", (int(problem["num_elements"]),))
         return {"x": flat, "y": flat, OUTPUT: flat}
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One."""
-        tile = int(configuration["tile"])
-        return (self.call(problem, (ceil_div(int(problem["count"]), tile),), "forward_kernel", "", tile),)
+        tile = int(configuration["tile_size"])
+        return (self.call(problem, (ceil_div(int(problem["num_elements"]), tile),), "forward_kernel", "", tile),)
 
     def definition(self, problem: Problem, **inputs: Any) -> Any:  # noqa: ARG002
         """The result."""

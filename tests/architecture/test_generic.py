@@ -10,8 +10,21 @@ import yaml
 
 from tests.architecture.sources import ROOT, files, name, strings, tree
 
-ORDINARY = {"spak", "nvidia", "loss", "dtype", "batch", "latency", "group", "linear", "norm", "residual", "inputs"}
-"""Ids and aliases that are words or fields of their own as well: the distribution, a vendor, what a predicate loses, what
+ORDINARY = {
+    "spak",
+    "nvidia",
+    "loss",
+    "dtype",
+    "batch",
+    "latency",
+    "group",
+    "linear",
+    "norm",
+    "residual",
+    "inputs",
+    "context",
+}
+"""Ids and aliases that are words or fields of their own as well: the distribution, a vendor, a YAML error's, what
 a kernel reads and `spak.kg.model.base.IMPLIED` says of it."""
 
 WORD = re.compile(r"[\w.\-]+")

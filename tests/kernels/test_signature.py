@@ -64,7 +64,7 @@ def arrays(connection):
     connection.send(different)
 
 
-TYPESTRS = {"fp16": "<f2", "fp32": "<f4"}
+TYPESTRS = {"fp16": "<f2", "fp32": "<f4", "int32": "<i4"}
 
 
 class Tensor(fake_driver.DeviceArray):
@@ -106,7 +106,7 @@ def launches(connection):
                 for i, (name, array) in enumerate(spec(op).arrays(problem).items())
             }
             bound = spec(op)
-            written = {name: given.pop(name) for name in bound._written}
+            written = {name: given.pop(name) for name in bound.written(problem)}
             out = written["out"] if bound.outputs is None else bound.outputs(**written)
             cutile._hinted.cache_clear()  # a kernel object asks once for each signature
             jobs = spec(op).compile_jobs(problem, default)
