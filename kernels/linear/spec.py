@@ -7,7 +7,7 @@ from typing import Any
 
 from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div
 from spak.kernels.interface import Configuration, Problem
-from spak.kernels.linear.reference import linear
+from spak.kernels.linear.reference import linear_layer
 from spak.kernels.operation import OperationSpec
 
 PRODUCTS = {
@@ -52,7 +52,7 @@ class LinearSpec(OperationSpec):
 
     def definition(self, problem: Problem, **inputs: Any) -> Any:  # noqa: ARG002
         """Y."""
-        return linear(inputs["x"], inputs["w"])
+        return linear_layer(inputs["x"], inputs["w"])
 
 
 SPEC = LinearSpec()
