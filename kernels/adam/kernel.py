@@ -1,7 +1,6 @@
 """Adam's update of a vector of parameters; new and old may be the same arrays.
 
-M' = b1 M + (1 - b1) G; V' = b2 V + (1 - b2) G^2; P' = P - rate * (M' * c1) / (sqrt(V' * c2) + eps), where c1 and c2, the
-reciprocals of 1 - b^t, take out the start from zero.
+M' = b1 M + (1 - b1) G; V' = b2 V + (1 - b2) G^2; P' = P - rate * M' / (sqrt(V') * root + eps).
 """
 
 import cuda.tile as ct
@@ -16,7 +15,7 @@ def update_kernel(
     G,
     M,
     V,
-    Rates,  # (3,): the learning rate, c1, c2; in memory, so that a captured graph reads those of its step
+    Rates,  # (2,): learning rate / (1 - b1^t) and (1 - b2^t)^-1/2; in memory, so that a graph reads those of its step
     NewP,
     NewM,
     NewV,
@@ -31,8 +30,7 @@ def update_kernel(
     v = beta2 * ct.load(V, index=(i,), shape=(TILE,), padding_mode=ZERO) + (1.0 - beta2) * g * g
     p = ct.load(P, index=(i,), shape=(TILE,), padding_mode=ZERO)
     rate = ct.load(Rates, index=(0,), shape=(1,))
-    c1 = ct.load(Rates, index=(1,), shape=(1,))
-    c2 = ct.load(Rates, index=(2,), shape=(1,))
-    ct.store(NewP, index=(i,), tile=p - rate * (m * c1) / (ct.sqrt(v * c2) + epsilon))
+    root = ct.load(Rates, index=(1,), shape=(1,))
+    ct.store(NewP, index=(i,), tile=p - rate * m / (ct.sqrt(v) * root + epsilon))
     ct.store(NewM, index=(i,), tile=m)
     ct.store(NewV, index=(i,), tile=v)

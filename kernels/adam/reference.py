@@ -14,7 +14,7 @@ class Decay(NamedTuple):
 
 
 def adam(p: Any, g: Any, m: Any, v: Any, rates: Any, decay: Decay) -> tuple[Any, Any, Any]:
-    """New parameters and moments, in their type; `rates` (3,): learning rate and both corrections of the start."""
+    """New parameters and moments, in their type; `rates` (2,): lr / (1 - beta1^t) and (1 - beta2^t)^-1/2."""
     m = decay.beta1 * m + (1 - decay.beta1) * g
     v = decay.beta2 * v + (1 - decay.beta2) * g * g
-    return p - rates[0] * (m * rates[1]) / ((v * rates[2]).sqrt() + decay.epsilon), m, v
+    return p - rates[0] * m / (v.sqrt() * rates[1] + decay.epsilon), m, v

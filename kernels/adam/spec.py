@@ -24,7 +24,7 @@ class AdamSpec(OperationSpec):
     def operands(self, problem: Problem) -> Mapping[str, Array]:
         """State, rates, and the new state."""
         flat = Array("fp32", (int(problem["num_elements"]),))
-        return {**dict.fromkeys(STATE, flat), "rates": Array("fp32", (3,)), **dict.fromkeys(self.results, flat)}
+        return {**dict.fromkeys(STATE, flat), "rates": Array("fp32", (2,)), **dict.fromkeys(self.results, flat)}
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One."""

@@ -21,14 +21,14 @@ SIZES = {
         {"tokens": 37, "vocab": 27, "context": 16, "width": 16},
         {"tokens": 5, "vocab": 40, "context": 9, "width": 40},
     ],
-    "rmsnorm": [{"num_rows": 37, "width": 16}, {"rows": 3, "width": 50}],
+    "rmsnorm": [{"num_rows": 37, "width": 16}, {"num_rows": 3, "width": 50}],
     "linear": [
         {"tokens": 37, "in_features": 16, "out_features": 27},
         {"tokens": 70, "in_features": 40, "out_features": 3},
     ],
     "activation": [{"num_elements": 1000}],
     "residual": [{"num_elements": 1000}],
-    "cross-entropy": [{"num_rows": 37, "vocab": 27}, {"rows": 3, "vocab": 1}],
+    "cross-entropy": [{"num_rows": 37, "vocab": 27}, {"num_rows": 3, "vocab": 1}],
     "adam": [{"num_elements": 4192}],
     "short-attention": [
         {"batch": 2, "seq": 16, "heads": 4, "head_dim": 4},
