@@ -98,11 +98,16 @@ class CutileSpec:
     def kernel(self, function: str, configuration: Configuration) -> Any:
         """The cuTile kernel with the configuration's hints."""
         hints = tuple((name, value or None) for name, value in self.hints(function, configuration).items())
-        return _hinted(f"{type(self).__module__.rpartition('.')[0]}.kernel", function, hints)
+        return _hinted(self.module(function), function, hints)
+
+    def module(self, function: str) -> str:  # noqa: ARG002  # specs with several modules ask
+        """The module that `function` is in: kernel.py beside spec.py."""
+        return f"{type(self).__module__.rpartition('.')[0]}.kernel"
 
     def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
-        """What `launch` would compile, function by function, the hot one first."""
-        calls = sorted(self.calls(problem, configuration), key=lambda call: not call.hot)
+        """What `launch` would compile, function by function, the hot one first; what is launched again, once."""
+        every = sorted(self.calls(problem, configuration), key=lambda call: not call.hot)
+        calls = {(call.function, tuple(call.arrays.values()), call.constants): call for call in every}.values()
         return tuple(
             CompileJob(self.kernel(call.function, configuration), _signature(call), call.function) for call in calls
         )

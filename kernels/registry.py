@@ -20,6 +20,7 @@ SPECS = {
     "residual": "spak.kernels.residual.spec",
     "cross-entropy": "spak.kernels.cross_entropy.spec",
     "adam": "spak.kernels.adam.spec",
+    "microgpt": "spak.kernels.microgpt.spec",
 }
 """Op id -> module with a `SPEC`."""
 

@@ -23,9 +23,10 @@ ORDINARY = {
     "residual",
     "inputs",
     "context",
+    "steps",
 }
 """Ids and aliases that are words or fields of their own as well: the distribution, a vendor, a YAML error's, what
-a kernel reads and `spak.kg.model.base.IMPLIED` says of it."""
+a kernel reads, parts of a report, and `spak.kg.model.base.IMPLIED` says of it."""
 
 WORD = re.compile(r"[\w.\-]+")
 

@@ -1,0 +1,139 @@
+"""Training of MicroGPT bound to its space (laws/ops/microgpt.yaml): the run as one op, from documents to parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from spak.kernels.cutile import Array, Call, CutileSpec
+from spak.kernels.interface import Configuration, Problem, Work
+from spak.kernels.microgpt.model import BETA1, BETA2, Model, initial_parameters, learning_rates, num_parameters
+from spak.kernels.microgpt.resident.launch import resident_calls, resident_work
+
+RUN_TOLERANCE = 1e-4
+"""Largest relative error of the losses of all steps, of the last parameters and of the first gradients, each as a whole."""
+
+SHORTEST = 2
+"""Tokens with a successor in the shortest document that is drawn."""
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a run begins with and trains on.
+
+    Attributes:
+        initial: (P,) fp32, matrices row-major one after another.
+        tokens: (steps * batch, context + 1) int32; the last token of the vocabulary begins and ends a document.
+        lengths: (steps * batch,) int32, tokens that have a successor.
+        rates: (steps, 2) fp32: the learning rate over 1 - beta1^t, and (1 - beta2^t)^-1/2, with t from 1 on.
+    """
+
+    initial: Any
+    tokens: Any
+    lengths: Any
+    rates: Any
+
+
+@dataclass(frozen=True)
+class TrainingOutputs:
+    """Losses (steps,), parameters after the last step (P,), and gradients of the first step (P,), all fp32."""
+
+    losses: Any
+    parameters: Any
+    gradients: Any
+
+
+def sizes_of(problem: Problem) -> Model:
+    """The model's sizes."""
+    return Model(*(int(problem[name]) for name in ("vocab", "width", "layers", "heads", "context")))
+
+
+def adam_factors(steps: int) -> np.ndarray:
+    """(steps, 2) float64: `TrainingInputs.rates`."""
+    count = np.arange(1, steps + 1)
+    return np.stack([learning_rates(steps) / (1 - BETA1**count), (1 - BETA2**count) ** -0.5], axis=1)
+
+
+def draw_documents(model: Model, count: int, generator: Random) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens, lengths) of documents of any length up to the context, their tokens drawn one by one."""
+    tokens = np.full((count, model.context + 1), model.bos, np.int32)
+    lengths = np.array([generator.randint(SHORTEST, model.context) for _ in range(count)], np.int32)
+    for row, length in zip(tokens, lengths, strict=True):
+        row[1:length] = [generator.randrange(model.bos) for _ in range(length - 1)]
+    return tokens, lengths
+
+
+class MicrogptSpec(CutileSpec):
+    """`microgpt`: losses, parameters and the first gradients of a run."""
+
+    op = "microgpt"
+    inputs = TrainingInputs
+    outputs = TrainingOutputs
+
+    @property
+    def source_files(self) -> Sequence[str]:
+        """The kernel.py of each plan, and the sizes and constants that they take from model.py."""
+        return tuple(str(Path(__file__).parent / name) for name in ("model.py", "resident/kernel.py"))
+
+    def module(self, function: str) -> str:  # noqa: ARG002  # one plan so far
+        """The kernel.py of the plan that has the function."""
+        return "spak.kernels.microgpt.resident.kernel"
+
+    def arrays(self, problem: Problem) -> Mapping[str, Array]:
+        """What a run begins with, what it trains on, and what it leaves."""
+        model, steps = sizes_of(problem), int(problem["steps"])
+        flat, documents = Array("fp32", (num_parameters(model),)), steps * int(problem["batch"])
+        return {
+            "initial": flat,
+            "tokens": Array("int32", (documents, model.context + 1)),
+            "lengths": Array("int32", (documents,)),
+            "rates": Array("fp32", (steps, 2)),
+            "losses": Array("fp32", (steps,)),
+            "parameters": flat,
+            "gradients": flat,
+        }
+
+    def make_inputs(self, problem: Problem, *, seed: int, device: str) -> TrainingInputs:
+        """Weights as microgpt.py draws them, and documents of random tokens."""
+        import torch
+
+        generator, model, steps = Random(seed), sizes_of(problem), int(problem["steps"])  # noqa: S311  # no secret
+        initial = initial_parameters(model, generator)
+        tokens, lengths = draw_documents(model, steps * int(problem["batch"]), generator)
+        drawn = (initial.astype(np.float32), tokens, lengths, adam_factors(steps).astype(np.float32))
+        return TrainingInputs(*(torch.from_numpy(array).to(device) for array in drawn))
+
+    def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
+        """The launches of the plan, which follow one another on a stream."""
+        del num_sms
+        batch, steps = int(problem["batch"]), int(problem["steps"])
+        return resident_calls(sizes_of(problem), self.arrays(problem), configuration, batch=batch, steps=steps)
+
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:  # noqa: ARG002  # the interface's
+        """Counts of all launches as one."""
+        batch, steps = int(problem["batch"]), int(problem["steps"])
+        return (resident_work(sizes_of(problem), self.arrays(problem), batch=batch, steps=steps),)
+
+    def reference(self, inputs: TrainingInputs, problem: Problem) -> TrainingOutputs:
+        """Float64, from the same initial parameters."""
+        from spak.kernels.microgpt.reference import train
+
+        batch, steps = int(problem["batch"]), int(problem["steps"])
+        given = (inputs.initial, inputs.tokens, inputs.lengths)
+        return TrainingOutputs(*train(sizes_of(problem), *given, batch=batch, steps=steps))
+
+    def tolerance(self, problem: Problem) -> float:  # noqa: ARG002  # the interface's
+        """1e-4, of losses, parameters and gradients, each as a whole."""
+        return RUN_TOLERANCE
+
+    def baselines(self, inputs: TrainingInputs, problem: Problem) -> Mapping[str, Callable[[], Any]]:  # noqa: ARG002
+        """None here: what trains this model elsewhere is compared in bench/microgpt.py."""
+        return {}
+
+
+SPEC = MicrogptSpec()
