@@ -140,15 +140,14 @@ def split(keys: tuple[int, int, int], queries: tuple[int, int, int], **more: Sca
 
 BACKWARD_NARROW: tuple[Settings, ...] = (
     fused(128, 128, 8, accumulator_init="delta-and-lse"),
+    fused(128, 128, 8, accumulator_init="delta-and-lse", epilogue_subtiles=4),
     fused(128, 128, 8, accumulator_init="delta-and-lse", latency=3),
-    fused(128, 128, 8, dq_sum="rows"),
     fused(128, 128, 8),
     fused(64, 64, 4, occupancy=2, accumulator_init="delta"),
-    fused(64, 64, 4, occupancy=2, dq_sum="rows"),
-    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2, latency=3),
-    split((64, 64, 4), (64, 64, 4), occupancy=2, dq_occupancy=2, dq_latency=1),
-    split((64, 64, 4), (128, 64, 8), occupancy=2),
-    split((64, 128, 8), (64, 64, 4), dq_occupancy=2),
+    split((64, 64, 4), (64, 64, 4), occupancy=2),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, accumulator_init="delta"),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, accumulator_init="delta", q_loads=2),
+    split((64, 128, 8), (64, 64, 4), accumulator_init="delta-and-lse"),
 )
 """Gradients, shapes for head_dim up to 64."""
 
@@ -156,17 +155,15 @@ TWO_LOADS: Settings = {"q_loads": 2, "epilogue_subtiles": 4}
 """A second buffer of Q, and the shared memory it takes from dK and dV."""
 
 BACKWARD_WIDE: tuple[Settings, ...] = (
+    fused(64, 128, 8, **TWO_LOADS),
+    fused(64, 128, 8, dq_sum="rows", **TWO_LOADS),
     fused(64, 128, 8, accumulator_init="delta", **TWO_LOADS),
     fused(64, 128, 8, accumulator_init="delta", dq_sum="rows", **TWO_LOADS),
     fused(64, 128, 8, accumulator_init="delta"),
-    fused(64, 128, 8, dq_sum="rows"),
-    fused(64, 128, 8),
-    fused(64, 64, 4, occupancy=2),
-    fused(64, 64, 4, occupancy=2, accumulator_init="delta", epilogue_subtiles=4),
-    split((64, 128, 8), (128, 64, 8), latency=3),
-    split((64, 128, 8), (128, 64, 8)),
-    split((64, 128, 8), (128, 64, 8), dq_latency=1),
-    split((64, 128, 8), (64, 64, 4), dq_occupancy=2),
+    split((64, 64, 4), (64, 64, 4), occupancy=2),
+    split((64, 64, 4), (64, 64, 4), occupancy=2, q_loads=2),
+    split((64, 128, 8), (64, 64, 4), **TWO_LOADS),
+    split((64, 128, 8), (64, 64, 4), q_loads=2),
 )
 """Gradients, shapes for head_dim 128."""
 

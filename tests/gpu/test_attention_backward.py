@@ -61,10 +61,13 @@ def launched(case: BackwardCase, x: BackwardInputs, configuration: dict[str, Any
 
 
 def satisfied(configuration: dict[str, Any]) -> dict[str, Any]:
-    """The configuration, with as few worker warps as its tiles allow."""
+    """The configuration with as few worker warps as its tile of keys allows, and as many query rows as both passes ask for.
+
+    The pass over queries leaves delta of the rows of whole tiles, which those of the pass over keys must not exceed.
+    """
     fewer = {} if configuration["tile_n"] >= 16 * configuration["num_worker_warps"] else {"num_worker_warps": 0}
-    rows = 16 * configuration["dq_worker_warps"]
-    return {**configuration, **fewer, **({} if configuration["dq_tile_m"] >= rows else {"dq_worker_warps": 4})}
+    rows = max(configuration["dq_tile_m"], configuration["tile_m"], 16 * configuration["dq_worker_warps"])
+    return {**configuration, **fewer, "dq_tile_m": rows}
 
 
 @pytest.mark.parametrize(("case", "form"), RUNS, ids=str)
