@@ -71,26 +71,25 @@ NAIVE_MATMUL: Settings = {
 POLICIES: Mapping[str, tuple[Settings, tuple[tuple[int, int], ...]]] = {
     "running": ({"running_max": True}, ((1, 1), (2, 4), (5, 5))),
     "first": ({"running_max": False}, ((2, 4), (5, 5))),
-    "catch-up": ({"running_max": False, "catch_up": 8}, ((2, 4), (5, 5))),
+    "catch-up": ({"running_max": False}, ((2, 4), (5, 5))),
     "raise-8": ({"running_max": True, "raise_by": 8}, ((5, 5),)),
 }
 """What is done about rising maxima, by name, with the pairs (k_latency, v_latency) that led with it."""
 
-NARROW: tuple[Settings, ...] = ({"tile_n": 64, "occupancy": 4}, {"tile_n": 128, "occupancy": 3})
+MANY_KEYS = 4096
+"""More keys than these need 16 key tiles until a maximum rises by little, fewer 8 (docs/decisions/0110)."""
+
+NARROW: tuple[Settings, ...] = ({"tile_n": 64, "occupancy": 4},)
 """Shapes for head_dim up to 64."""
 
-WIDE: tuple[Settings, ...] = (
-    {"tile_n": 128},
-    {"tile_n": 128, "q_registers": True},
-    {"tile_n": 64, "occupancy": 3},
-)
+NARROW_LONG: Settings = {"tile_n": 128, "occupancy": 3}
+"""One more with a running maximum: it led at 16,384 keys."""
+
+WIDE: tuple[Settings, ...] = ({"tile_n": 128}, {"tile_n": 128, "q_registers": True})
 """Shapes for head_dim 128."""
 
-WIDE_PIPELINES: tuple[Settings, ...] = (
-    {"tile_n": 128, "pipeline": "early-scores"},
-    {"tile_n": 128, "pipeline": "late-values", "q_registers": True},
-)
-"""More of them with the first maximum: with a running one the pipelines spill or wait, and never led."""
+EARLY: Settings = {"tile_n": 128, "pipeline": "early-scores"}
+"""One more for head_dim 128 without a running maximum, with which pipelines spill or wait."""
 
 FITS = 60_000.0
 """kernels/attention/fmha/kernel.py computes a query tile again if a partial row sum reaches it."""
@@ -105,26 +104,33 @@ def policy(configuration: Configuration) -> str:
 
 def fmha(problem: Problem) -> list[Configuration]:
     """Configurations worth measuring at `problem`: shapes that led a search somewhere, under every policy."""
-    wide, causal = int(problem["head_dim"]) > 64, bool(problem["causal"])
+    wide, causal, many = int(problem["head_dim"]) > 64, bool(problem["causal"]), int(problem["seq_kv"]) > MANY_KEYS
+    grouped = problem["heads"] != problem["kv_heads"]
+    order: Settings = {"num_worker_warps": 4, "heads_fastest": causal and (grouped or not wide)}
     chosen: list[Settings] = []
     for name, (settings, latencies) in POLICIES.items():
-        shapes = WIDE if wide else NARROW
-        if wide and name == "first":
-            shapes = (*shapes, *WIDE_PIPELINES)
-        orders = (False, True) if causal else (False,)
-        for shape, (k, v), heads in product(shapes, latencies, orders):
-            order: Settings = {"k_latency": k, "v_latency": v, "num_worker_warps": 4, "heads_fastest": heads}
+        more: Settings = {**settings, "catch_up": (16 if many else 8) if name == "catch-up" else 0}
+        for shape, (k, v) in product(_shapes(name, wide, many), latencies):
             chosen += [
-                {**order, **settings, **shape, "masked_tiles": masked} for masked in _masked_tiles(name, shape, causal)
+                {**order, **more, **shape, "k_latency": k, "v_latency": v, "masked_tiles": masked}
+                for masked in _masked_tiles(name, shape, causal)
             ]
     return [{**_defaults("fmha"), **BASE, **each} for each in chosen]
 
 
+def _shapes(name: str, wide: bool, many: bool) -> tuple[Settings, ...]:
+    """Those that led under a policy."""
+    held = name in {"first", "catch-up"}
+    if wide:
+        return (WIDE[1], EARLY) if held else WIDE
+    return (*NARROW, NARROW_LONG) if many and name == "running" else NARROW
+
+
 def _masked_tiles(name: str, shape: Settings, causal: bool) -> tuple[str, ...]:
     """One loop for all key tiles led wherever it was tried, but for a running maximum and the pipelines."""
-    if not causal:
+    if not causal or "pipeline" in shape:
         return ("after",)
-    return ("after", "inline") if name == "running" or "pipeline" in shape else ("inline",)
+    return ("after", "inline") if name == "running" else ("inline",)
 
 
 def fused(tile_m: int, tile_n: int, warps: int, **more: Scalar) -> Settings:
@@ -169,12 +175,15 @@ BACKWARD_WIDE: tuple[Settings, ...] = (
 
 
 def fmha_backward(problem: Problem) -> list[Configuration]:
-    """Configurations of the gradients worth measuring at `problem`: shapes that led a search, in every order of blocks."""
+    """Configurations of the gradients worth measuring at `problem`: shapes that led a search; heads first led with GQA alone."""
     shapes = BACKWARD_WIDE if int(problem["head_dim"]) > 64 else BACKWARD_NARROW
-    orders: list[Settings] = [{"heads_fastest": heads} for heads in (False, True)]
-    chosen = [{**shape, **order} for shape, order in product(shapes, orders)]
+    orders = (False, True) if problem["heads"] != problem["kv_heads"] else (False,)
     more: Settings = {"masked_tiles": "inline"} if problem["causal"] else {"stagger": True}
-    chosen += [{**shape, **more} for shape in shapes if shape["dq_form"] == "fused"]
+    chosen: list[Settings] = []
+    for shape, heads in product(shapes, orders):
+        chosen.append({**shape, "heads_fastest": heads})
+        if shape["dq_form"] == "fused":
+            chosen.append({**shape, "heads_fastest": heads, **more})
     return [{**_defaults("fmha-backward"), **each} for each in chosen]
 
 

@@ -34,7 +34,7 @@ def test_every_size_of_both_passes_is_measured_once():
     assert sorted(in_order()) == sorted({*attention.problems(), *attention_backward.problems()})
 
 
-def test_times_come_before_errors_and_a_forward_pass_before_its_measure_backward():
+def test_times_come_before_errors_and_a_forward_pass_before_its_backward_pass():
     first, second = "d64-s1024-causal", "d64-s16384-full"
     assert planned([first, second]) == [
         *((size, step) for size in (first, second) for step in ("forward", "backward")),
@@ -48,7 +48,7 @@ def test_what_the_results_have_and_what_failed_is_left_out():
     assert ("d64-s1024-causal", "errors") not in failed
 
 
-def test_without_a_trained_model_its_sizes_have_no_measure_forward():
+def test_without_a_trained_model_its_sizes_have_no_forward_pass():
     assert planned(["nanogpt-124m", "nanogpt-124m-fp16"], model=False) == [
         ("nanogpt-124m-fp16", "backward"),
         ("nanogpt-124m-fp16", "errors"),

@@ -9,8 +9,9 @@ Invariants, each with a test:
     by up to 2^-25, change the result by no more than N * 2^-25 of the largest value, as under the maximum itself;
   * with RUNNING_MAX m_i is the row maximum of all scores seen, so no score is ever exponentiated above 0; with RAISE_BY
     it may lag behind by that many powers of two, and is raised for all rows when one row needs it;
-  * without it m_i is the row maximum of the first key tile; with CATCH_UP also of the first EVERY_ONE and of every
-    CATCH_UP-th, and then as far as l_i comes down to 2^LAG, because a row sum bounds every weight in it;
+  * without it m_i is the row maximum of the first key tile; with CATCH_UP that of the first CATCH_UP key tiles, and
+    after every CATCH_UP more m_i is raised as far as l_i comes down to 1, because a row sum bounds every weight in it, or
+    to its share of SAFE_KEYS, so that the small weights of a longer row stay out of what fp16 rounds to 2^-25;
   * without it l_i < `most_sum` for every row proves that no weight overflowed; a row sum that was above stays BROKEN;
     where the proof fails, the query tile is computed again with a running maximum;
   * masked scores and the first m_i are FLOOR, a finite number: -inf would give (-inf) - (-inf) = NaN in a masked row;
@@ -37,10 +38,9 @@ AFTER = 0  # key tiles that need a mask in a loop of their own, after the others
 INLINE = 1  # one loop that asks of each key tile: no second loop has to fill its pipeline of loads
 
 FITS = 60000.0  # a row sum below it holds no weight above 65504, the largest number of fp16
-FITS_BF16 = 2.0**40  # bf16 has the range of fp32; products with values up to 2^87 do not overflow either
+FITS_BF16 = 2.0**64  # half of the exponents of fp32, which are those of bf16: the other half is for values
 BROKEN = 1.0e30  # the sum of a row in which a weight overflowed
-EVERY_ONE = 4  # the maximum grows most at the first key tiles
-LAG = 4.0  # row sums that catch up go down to 2^LAG: at 1, the many small weights of a long row would be subnormal
+SAFE_KEYS = 4096.0  # at a row sum of 1, so many weights that fp16 rounds by 2^-25 change a result by at most 2^-13
 
 
 @ct.kernel
@@ -66,7 +66,7 @@ def fmha_kernel(
     MASKED_TILES: ConstInt,
     RUNNING_MAX: ConstBool,
     RAISE_BY: ConstInt,  # powers of two by which a running maximum may lag
-    CATCH_UP: ConstInt,  # without a running maximum, every so many key tiles it is raised; 0 never
+    CATCH_UP: ConstInt,  # without a running maximum, after stretches of so many key tiles it is raised; 0 never
     Q_REGISTERS: ConstBool,  # read Q from shared memory once, not again for every key tile
     SUM_LANES: ConstInt,  # partial row sums kept apart until the end; 8 is one for each pair of a fragment's columns
     HEAVY_FIRST: ConstBool,  # the last query tile of a causal head has the most keys
@@ -153,7 +153,7 @@ def walk(q, keys, rows, tiles, variant):
     the scores for exp2; tiles: TILE_M, TILE_N, TILE_D.
     """
     TILE_M, TILE_N, TILE_D = tiles
-    CAUSAL, _, PIPELINE, _, _, (_, _, _, SUM_LANES) = variant
+    CAUSAL, _, PIPELINE, _, _, (_, _, CATCH_UP, SUM_LANES) = variant
     seq_kv = keys[0].shape[2]
     num_n = ct.cdiv(seq_kv, TILE_N)
     num_full = seq_kv // TILE_N  # key tiles that need no mask
@@ -168,6 +168,10 @@ def walk(q, keys, rows, tiles, variant):
     )
     row = rows[0] + ct.arange(TILE_M, dtype=ct.int32)[:, None]  # last key each row sees
     seen = (row, rows[1], num_full, num_n)
+    if CATCH_UP > 0 and PIPELINE == PLAIN:
+        return plain_in_stretches(q, keys, seen, tiles, variant, state)
+    if CATCH_UP > 0:
+        return early_scores_in_stretches(q, keys, seen, tiles, variant, state)
     if PIPELINE == PLAIN:
         return plain(q, keys, seen, tiles, variant, state)
     if PIPELINE == EARLY_SCORES:
@@ -185,7 +189,7 @@ def plain(q, keys, seen, tiles, variant, state):
         for j in range(num_full):
             s = scores(q, keys, j, tiles)
             state = anchored(s, j, state, qk_scale, policy)
-            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            p, state = soften(s, state, keys, qk_scale, tiles, policy)
             state = gathered(p, state, keys, j, tiles)
     if CAUSAL or RAGGED or not SPLIT_LOOP or MASKED_TILES == INLINE:
         for j in range(first_masked, num_n):
@@ -195,7 +199,7 @@ def plain(q, keys, seen, tiles, variant, state):
             elif SPLIT_LOOP or j >= num_full:
                 s = masked(s, seen, j, keys, tiles, variant)
             state = anchored(s, j, state, qk_scale, policy)
-            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            p, state = soften(s, state, keys, qk_scale, tiles, policy)
             state = gathered(p, state, keys, j, tiles)
     return state
 
@@ -212,18 +216,18 @@ def early_scores(q, keys, seen, tiles, variant, state):
         s_next = scores(q, keys, j + 1, tiles)
         if CAUSAL and MASKED_TILES == INLINE:  # without a causal mask only the last tile needs one
             s = masked_from(num_full, s, seen, j, keys, tiles, variant)
-        p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+        p, state = soften(s, state, keys, qk_scale, tiles, policy)
         state = gathered(p, state, keys, j, tiles)
         s = s_next
     if CAUSAL and MASKED_TILES == AFTER:
         for j in range(first_masked, last):
             s_next = scores(q, keys, j + 1, tiles)
             s = masked(s, seen, j, keys, tiles, variant)
-            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            p, state = soften(s, state, keys, qk_scale, tiles, policy)
             state = gathered(p, state, keys, j, tiles)
             s = s_next
     s = masked(s, seen, last, keys, tiles, variant)
-    p, state = soften(s, last, state, keys, qk_scale, tiles, policy)
+    p, state = soften(s, state, keys, qk_scale, tiles, policy)
     return gathered(p, state, keys, last, tiles)
 
 
@@ -233,21 +237,87 @@ def late_values(q, keys, seen, tiles, variant, state):
     _, qk_scale, num_full, num_n = seen
     s = masked(scores(q, keys, 0, tiles), seen, 0, keys, tiles, variant)
     state = anchored(s, 0, state, qk_scale, policy)
-    p, state = soften(s, 0, state, keys, qk_scale, tiles, policy)
+    p, state = soften(s, state, keys, qk_scale, tiles, policy)
     first_masked = max(num_full, 1) if MASKED_TILES == AFTER else num_n
     for j in range(1, first_masked):
         s = scores(q, keys, j, tiles)
         state = gathered(p, state, keys, j - 1, tiles)
         if (CAUSAL or RAGGED) and MASKED_TILES == INLINE:
             s = masked_from(num_full, s, seen, j, keys, tiles, variant)
-        p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+        p, state = soften(s, state, keys, qk_scale, tiles, policy)
     if (CAUSAL or RAGGED) and MASKED_TILES == AFTER:
         for j in range(first_masked, num_n):
             s = scores(q, keys, j, tiles)
             state = gathered(p, state, keys, j - 1, tiles)
             s = masked(s, seen, j, keys, tiles, variant)
-            p, state = soften(s, j, state, keys, qk_scale, tiles, policy)
+            p, state = soften(s, state, keys, qk_scale, tiles, policy)
     return gathered(p, state, keys, num_n - 1, tiles)
+
+
+def plain_in_stretches(q, keys, seen, tiles, variant, state):
+    """As `plain`; the maximum is raised at the first key tiles, then between stretches: a branch in each tile costs more."""
+    CAUSAL, RAGGED, _, _, MASKED_TILES, (_, _, CATCH_UP, SUM_LANES) = variant
+    _, qk_scale, num_full, num_n = seen
+    held = (False, 0, 0, SUM_LANES)
+    last = num_full if MASKED_TILES == AFTER else num_n
+    early = min(CATCH_UP, last)
+    for j in range(early):
+        s = scores(q, keys, j, tiles)
+        if MASKED_TILES == INLINE:
+            s = masked_from(num_full, s, seen, j, keys, tiles, variant)
+        state = caught_up(highest(s, qk_scale), state, keys)
+        p, state = soften(s, state, keys, qk_scale, tiles, held)
+        state = gathered(p, state, keys, j, tiles)
+    for first in range(early, last, CATCH_UP):
+        state = caught_up(FLOOR, state, keys)
+        for j in range(first, min(first + CATCH_UP, last)):
+            s = scores(q, keys, j, tiles)
+            if MASKED_TILES == INLINE:
+                s = masked_from(num_full, s, seen, j, keys, tiles, variant)
+            p, state = soften(s, state, keys, qk_scale, tiles, held)
+            state = gathered(p, state, keys, j, tiles)
+    if (CAUSAL or RAGGED) and MASKED_TILES == AFTER:
+        for j in range(last, num_n):
+            s = masked(scores(q, keys, j, tiles), seen, j, keys, tiles, variant)
+            state = caught_up(highest(s, qk_scale), state, keys)
+            p, state = soften(s, state, keys, qk_scale, tiles, held)
+            state = gathered(p, state, keys, j, tiles)
+    return state
+
+
+def early_scores_in_stretches(q, keys, seen, tiles, variant, state):
+    """As `early_scores`; the maximum is raised at the first key tiles, between stretches, and at those that need a mask."""
+    _, _, _, _, _, (_, _, CATCH_UP, SUM_LANES) = variant
+    _, qk_scale, num_full, num_n = seen
+    held = (False, 0, 0, SUM_LANES)
+    last = num_n - 1
+    first_masked = min(num_full, last)
+    early = min(CATCH_UP, first_masked)
+    s = scores(q, keys, 0, tiles)
+    for j in range(early):
+        s_next = scores(q, keys, j + 1, tiles)
+        state = caught_up(highest(s, qk_scale), state, keys)
+        p, state = soften(s, state, keys, qk_scale, tiles, held)
+        state = gathered(p, state, keys, j, tiles)
+        s = s_next
+    for first in range(early, first_masked, CATCH_UP):
+        state = caught_up(FLOOR, state, keys)
+        for j in range(first, min(first + CATCH_UP, first_masked)):
+            s_next = scores(q, keys, j + 1, tiles)
+            p, state = soften(s, state, keys, qk_scale, tiles, held)
+            state = gathered(p, state, keys, j, tiles)
+            s = s_next
+    for j in range(first_masked, last):
+        s_next = scores(q, keys, j + 1, tiles)
+        s = masked(s, seen, j, keys, tiles, variant)
+        state = caught_up(highest(s, qk_scale), state, keys)
+        p, state = soften(s, state, keys, qk_scale, tiles, held)
+        state = gathered(p, state, keys, j, tiles)
+        s = s_next
+    s = masked(s, seen, last, keys, tiles, variant)
+    state = caught_up(highest(s, qk_scale), state, keys)
+    p, state = soften(s, state, keys, qk_scale, tiles, held)
+    return gathered(p, state, keys, last, tiles)
 
 
 def masked_from(first, s, seen, j, keys, tiles, variant):
@@ -259,17 +329,26 @@ def masked_from(first, s, seen, j, keys, tiles, variant):
 
 def anchored(s, j, state, qk_scale, policy):
     """The state whose m_i, where no later tile raises it, is the maximum of the first."""
-    RUNNING_MAX, _, CATCH_UP, _ = policy
+    RUNNING_MAX, _, _, _ = policy
     m_i, l_i, acc = state
-    if not RUNNING_MAX and CATCH_UP == 0:  # noqa: SIM102  # a constant; the next is not
+    if not RUNNING_MAX:  # noqa: SIM102  # a constant; the next is not
         if j * j == 0:  # the compiler would make a first pass j == 0 a loop of its own
             m_i = highest(s, qk_scale)
     return m_i, l_i, acc
 
 
-def soften(s, j, state, keys, qk_scale, tiles, policy):
-    """Weights p of the scores s of key tile j, in the type of V, and the state that they are to be added to."""
-    RUNNING_MAX, RAISE_BY, CATCH_UP, SUM_LANES = policy
+def caught_up(top, state, keys):
+    """The state with m_i raised to `top` or as far as the row sum allows; a sum with a weight that overflowed is marked."""
+    m_i, l_i, acc = state
+    total = ct.sum(l_i, axis=1, keepdims=True)
+    spare = ct.log2(total * min(1.0, SAFE_KEYS / keys[0].shape[2]))
+    m_i, l_i, acc = raised(max(m_i + max(spare, 0.0), top), m_i, l_i, acc)
+    return m_i, ct.where(total < most_sum(keys[0]), l_i, BROKEN), acc
+
+
+def soften(s, state, keys, qk_scale, tiles, policy):
+    """Weights p of a key tile's scores s, in the type of V, and the state that they are to be added to."""
+    RUNNING_MAX, RAISE_BY, _, SUM_LANES = policy
     m_i, l_i, acc = state
     if RUNNING_MAX and RAISE_BY == 0:
         m_i, l_i, acc = raised(max(m_i, highest(s, qk_scale)), m_i, l_i, acc)
@@ -278,12 +357,6 @@ def soften(s, j, state, keys, qk_scale, tiles, policy):
         grown = ct.max(top - m_i) > RAISE_BY
         if grown:
             m_i, l_i, acc = raised(max(m_i, top), m_i, l_i, acc)
-    elif CATCH_UP > 0:  # noqa: SIM102  # a constant; the next is not
-        if j * j < EVERY_ONE * EVERY_ONE or j % CATCH_UP == 0:
-            total = ct.sum(l_i, axis=1, keepdims=True)
-            bound = m_i + max(ct.log2(total) - LAG, 0.0)
-            m_i, l_i, acc = raised(max(bound, highest(s, qk_scale)), m_i, l_i, acc)
-            l_i = ct.where(total < most_sum(keys[0]), l_i, BROKEN)
     p = ct.exp2(s * qk_scale - m_i, flush_to_zero=True)
     # One lane is a full row sum. Eight lanes sum what one thread holds, so that threads exchange sums once, at the end.
     l_i = l_i + ct.sum(p.reshape((tiles[0], tiles[1] // SUM_LANES, SUM_LANES)), axis=1)
