@@ -299,9 +299,15 @@ def _nothing_left(one: Law, other: Law, space: CommonGround) -> Conflict | None:
     settings = space.settings(named)
     if settings is None:
         return None
+    asked = sorted(frozenset().union(*(expression.all_names for expression in (*conditions, *removals))))
+    left: dict[tuple[tuple[str, Scalar], ...], bool | None] = {}  # by what they name of a problem size: most share it
     for name, problem in space.problems.items():
-        speak = all(inside(law.scope, problem).surely for law in (one, other))
-        if speak and settings.any_left(conditions, removals, problem) is False:
+        if not all(inside(law.scope, problem).surely for law in (one, other)):
+            continue
+        known = tuple((value, problem[value]) for value in asked if value in problem)
+        if known not in left:
+            left[known] = settings.any_left(conditions, removals, dict(known))
+        if left[known] is False:
             first, second = sorted((one.id, other.id))
             reason = f"{first} and {second} together leave no configuration of {space.op.id}"
             return Conflict((first, second), reason, name)
