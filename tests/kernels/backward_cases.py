@@ -13,6 +13,7 @@ import yaml
 from spak.kernels import sim
 from spak.kernels.attention.backward.spec import SPEC, BackwardInputs, Gradients
 from spak.kernels.cutile import DTYPES
+from tests.kernels.attention_problem import AttentionProblem
 
 OP = yaml.safe_load((Path(__file__).parents[2] / "laws/ops/fmha-backward.yaml").read_text())
 DEFAULTS = {name: parameter["default"] for name, parameter in OP["parameters"].items()}
@@ -21,29 +22,10 @@ SMALL = {"tile_m": 32, "tile_n": 32, "num_worker_warps": 0, "dq_tile_m": 64, "dq
 
 
 @dataclass(frozen=True)
-class BackwardCase:
+class BackwardCase(AttentionProblem):
     """A problem, how its inputs are drawn, and the settings that matter for being right."""
 
-    name: str
-    heads: int = 1
-    kv_heads: int = 1
-    seq_q: int = 64
-    seq_kv: int = 64
-    q_offset: int = 0
-    head_dim: int = 32
-    causal: bool = False
-    dtype: str = "fp16"
-    batch: int = 1
-    inputs: str = "normal"
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def problem(self) -> dict[str, bool | int | float | str]:
-        """As `KernelSpec` takes it."""
-        return {name: getattr(self, name) for name in OP["problem"]}
 
     def configuration(self, **changes: Any) -> dict[str, bool | int | float | str]:
         """As `KernelSpec` takes it, of small tiles."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spak.kernels import sim
 from spak.kernels.attention.fmha.kernel import FLOOR
 from spak.kernels.attention.fmha.spec import SPEC
+from tests.kernels.attention_problem import AttentionProblem
 
 SIMULATED_SMS = 4
 """Small, so that a persistent CTA of a small case gets several blocks."""
@@ -22,21 +23,11 @@ DTYPES = {"fp16": np.float16, "bf16": ml_dtypes.bfloat16}
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(AttentionProblem):
     """A problem and the settings that matter for being right."""
 
-    name: str
-    heads: int = 1
-    kv_heads: int = 1
-    seq_q: int = 64
-    seq_kv: int = 64
-    q_offset: int = 0
-    head_dim: int = 32
-    causal: bool = False
-    dtype: str = "fp16"
     tile_m: int = 32
     tile_n: int = 32
-    batch: int = 1
     split_loop: bool = True
     heavy_first: bool = True
     pipeline: str = "plain"
@@ -48,11 +39,6 @@ class Case:
     sum_lanes: int = 1
     heads_fastest: bool = False
     persistent: bool = False
-
-    @property
-    def problem(self) -> dict[str, bool | int | float | str]:
-        """As `KernelSpec` takes it."""
-        return {name: getattr(self, name, parameter["default"]) for name, parameter in OP["problem"].items()}
 
     @property
     def configuration(self) -> dict[str, bool | int | float | str]:
