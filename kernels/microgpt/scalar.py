@@ -77,10 +77,7 @@ Matrix = Sequence[Vector]
 def total(terms: Iterable[Variable]) -> Variable:
     """Their sum, from the first to the last."""
     each = iter(terms)
-    result = next(each)
-    for term in each:
-        result += term
-    return result
+    return sum(each, next(each))
 
 
 def backward(loss: Variable) -> None:

@@ -1,0 +1,73 @@
+"""A run on disk: written whole or not at all, and refused where it is of another run."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+
+from spak.kernels.interface import Scalar
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """All that a run goes on from; the types are those of its arithmetic.
+
+    Attributes:
+        steps: Steps done.
+        parameters: (num_parameters,).
+        moments: (2, num_parameters), Adam's averages of the gradients and of their squares.
+        losses: (steps,).
+    """
+
+    steps: int
+    parameters: np.ndarray
+    moments: np.ndarray
+    losses: np.ndarray
+
+
+def save_checkpoint(path: Path, state: TrainingState, run: Mapping[str, Scalar]) -> None:
+    """Write `state` of the run that `run` describes to `path`, in place of what is there.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    numbers = {"parameters": state.parameters, "moments": state.moments, "losses": state.losses}
+    arrays: dict[str, Any] = {"run": np.array(json.dumps(dict(run))), "steps": np.array(state.steps), **numbers}
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def load_checkpoint(path: Path, run: Mapping[str, Scalar]) -> TrainingState:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no checkpoint, or one of another run; the message says what differs.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            written = json.loads(str(found["run"]))
+            state = TrainingState(int(found["steps"]), found["parameters"], found["moments"], found["losses"])
+    except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        raise ValueError(f"checkpoint: {path} is not one; give another file") from None
+    differs = [
+        f"{name} {written.get(name)!r}, not {value!r}" for name, value in run.items() if written.get(name) != value
+    ]
+    if differs:
+        raise ValueError(f"checkpoint: {path} is of another run ({'; '.join(differs)}); give another file")
+    return state

@@ -1,0 +1,37 @@
+"""The list of names that microgpt.py trains on, from where it lies, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.request import urlopen
+
+NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
+"""Source: microgpt.py takes the list from this repository; MIT licence."""
+NAMES_SHA256 = "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d"
+"""Of the 32,033 names."""
+TIMEOUT_S = 30.0
+
+
+def over_the_net(url: str) -> bytes:  # pragma: no cover  # needs a network
+    """The bytes at `url`."""
+    with urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310  # the constant above, https
+        return bytes(answer.read())
+
+
+def download(path: Path, fetch: Callable[[str], bytes] = over_the_net) -> None:
+    """Write the list of names to `path`, whole and with the right checksum or not at all.
+
+    Raises:
+        OSError: If it cannot be had or written.
+        ValueError: If what came is another file.
+    """
+    content = fetch(NAMES_URL)
+    found = sha256(content).hexdigest()
+    if found != NAMES_SHA256:
+        raise ValueError(f"download: {NAMES_URL} has sha256 {found}, not {NAMES_SHA256}; nothing was written")
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(content)
+    Path(file.name).replace(path)
