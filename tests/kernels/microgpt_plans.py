@@ -32,6 +32,7 @@ class RunCase:
     steps_per_launch: int = 1000
     head_products: str = "batched"
     moments: str = "tiles"
+    backward_weights: str = "late"
 
     @property
     def problem(self) -> dict[str, bool | int | float | str]:
@@ -46,7 +47,7 @@ class RunCase:
 
 RESIDENT = (
     RunCase("microgpt.py's sizes, two launches", steps_per_launch=2),
-    RunCase("nothing is a power of two, two layers", 11, 12, 2, 3, 6, head_products="masked"),
+    RunCase("nothing is a power of two, two layers", 11, 12, 2, 3, 6, head_products="masked", backward_weights="early"),
     RunCase("three documents a step, moments in memory", 19, 8, 1, 2, 4, 3, 2, 1, moments="memory"),
 )
 

@@ -8,7 +8,9 @@ Rows are positions of the document. Invariants, each with a test:
   * a row at or beyond the document's length has a gradient of zero in its logits, and so in everything;
   * a row's scale commutes with a product from the right: products read x, and the norm's scale is applied to what they
     make, so that no product waits for the sum over a row;
-  * what a step reads of its documents is asked for during the step before.
+  * what a step reads of its documents is asked for during the step before;
+  * the way back reads its weights `after` the loss: every product wants its own layout of them, and where the compiler may
+    make all layouts at the start of a step it does, and spills them.
 """
 
 import math
@@ -27,11 +29,16 @@ SHARED, PER_LAYER = 3, 6  # matrices: wte, wpe, lm_head; and wq, wk, wv, wo, fc1
 
 
 def places_of(sizes):
-    """(first element in the flat vector, rows, columns, rows of its tile, columns of its tile) of each matrix."""
+    """(first element in the flat vector, step to the next row, to the next column, rows, columns) of each matrix.
+
+    Those of fc2 are exchanged: its tile has as many columns as every other, the width of the model.
+    """
     model = Model(*sizes)
-    starts = offsets(model).values()
-    shapes = names_and_shapes(model).values()
-    return tuple((start, *shape, *map(padded, shape)) for start, shape in zip(starts, shapes, strict=True))
+    places = []
+    for (name, (rows, columns)), start in zip(names_and_shapes(model).items(), offsets(model).values(), strict=True):
+        kept = (start, columns, 1, rows, columns)
+        places.append((start, 1, columns, columns, rows) if name.endswith("fc2") else kept)
+    return tuple(places)
 
 
 def padded(size):
@@ -59,6 +66,7 @@ def train_kernel(
     BATCH: ConstInt,
     BATCHED_HEADS: ConstBool,
     MOMENTS_IN_TILES: ConstBool,
+    LATE: ConstBool,  # what lays out weights for the way back waits for the loss
 ):
     sizes = (VOCAB, WIDTH, LAYERS, HEADS, CONTEXT)
     places = ct.static_eval(places_of(sizes))
@@ -67,7 +75,7 @@ def train_kernel(
         index, inside = elements(place)
         if first == 0:
             weight = ct.gather(Initial, index, mask=inside)
-            mean, square = filled((place[3], place[4]), 0.0), filled((place[3], place[4]), 0.0)
+            mean, square = filled(weight.shape, 0.0), filled(weight.shape, 0.0)
             if not MOMENTS_IN_TILES:
                 ct.scatter(Moments, (0, index), mean, mask=inside)
                 ct.scatter(Moments, (1, index), square, mask=inside)
@@ -84,12 +92,12 @@ def train_kernel(
         given, rates = coming, coming_rates
         coming = fetch(Tokens, Lengths, min(step * BATCH + 1, last), sizes)
         coming_rates = rates_of(Rates, min(step + 1, end - 1))
-        loss, gradients = document(given, weights, sizes, BATCHED_HEADS, BATCH)
+        loss, gradients = document(given, weights, sizes, (BATCHED_HEADS, LATE), BATCH)
         if BATCH > 1:
             for number in range(1, BATCH):
                 given = coming
                 coming = fetch(Tokens, Lengths, min(step * BATCH + number + 1, last), sizes)
-                own_loss, own_gradients = document(given, weights, sizes, BATCHED_HEADS, BATCH)
+                own_loss, own_gradients = document(given, weights, sizes, (BATCHED_HEADS, LATE), BATCH)
                 loss, gradients = loss + own_loss, sums(gradients, own_gradients)
         ct.scatter(Losses, step, loss)
         if step == 0:
@@ -119,9 +127,10 @@ def train_kernel(
 
 def elements(place):
     """Index in the flat vector of each element of a matrix's tile, and which of them the matrix has."""
-    start, rows, columns, tile_rows, tile_columns = place
-    row, column = numbers((tile_rows, 1), 0), numbers((1, tile_columns), 1)
-    return start + row * columns + column, (row < rows) & (column < columns)
+    start, row_step, column_step, rows, columns = place
+    row = numbers((ct.static_eval(padded(rows)), 1), 0)
+    column = numbers((1, ct.static_eval(padded(columns))), 1)
+    return start + row * row_step + column * column_step, (row < rows) & (column < columns)
 
 
 def fetch(Tokens, Lengths, document, sizes):
@@ -149,6 +158,14 @@ def sums(x, y):
     found = ()
     for i in ct.static_iter(range(len(x))):
         found += (x[i] + y[i],)
+    return found
+
+
+def after(scalar, tiles):
+    """The same tiles, not to be had before the scalar: a compiler may not drop a sum with 0 * scalar, which may be NaN."""
+    found, zero = (), scalar * 0.0
+    for i in ct.static_iter(range(len(tiles))):
+        found += (tiles[i] + zero,)
     return found
 
 
@@ -227,11 +244,12 @@ def owned(C, heads):
     return numbers((1, 1, C), 2) // heads[1] == numbers((heads[0], 1, 1), 0)
 
 
-def document(given, weights, sizes, BATCHED_HEADS, BATCH):
+def document(given, weights, sizes, variant, BATCH):
     """(loss of a document, gradient of each matrix), both divided by the documents of a step."""
     VOCAB, WIDTH, LAYERS, HEADS, _ = sizes
     tokens, successors, length = given
     wte, wpe, lm_head = weights[:SHARED]
+    BATCHED_HEADS, LATE = variant
     heads = (ct.static_eval(padded(HEADS)), WIDTH // HEADS, BATCHED_HEADS)
     T, V = wpe.shape[0], wte.shape[0]
     here, next_ = one_hot(tokens, V), one_hot(successors, V)
@@ -252,7 +270,8 @@ def document(given, weights, sizes, BATCHED_HEADS, BATCH):
     loss = ct.sum((ct.log(total) + highest - row_sum(logits * next_)) * share)
     d_logits = (ct.truediv(raised, total, rounding_mode=FAST) - next_) * share
     d_lm_head = product(turned(d_logits), x)
-    dx, of_layers = product(d_logits, lm_head), ()
+    weights = after(loss, weights) if LATE else weights
+    dx, of_layers = product(d_logits, weights[2]), ()
     for layer in ct.static_iter(range(LAYERS - 1, -1, -1)):
         own = weights[SHARED + PER_LAYER * layer : SHARED + PER_LAYER * (layer + 1)]
         dx, of_mlp = mlp_backward(dx, own, kept[layer][1], WIDTH)
@@ -283,16 +302,16 @@ def mlp(x, weights, WIDTH):
     scale = norm_scale(x, WIDTH)
     z = product(x, turned(fc1))
     u = ct.maximum(z, 0.0) * scale
-    return ct.mma(u, turned(fc2), x), (x * scale, scale, z, u)
+    return ct.mma(u, fc2, x), (x * scale, scale, z, u)
 
 
 def mlp_backward(dy, weights, kept, WIDTH):
     """Gradient of x from that of x + mlp(norm(x)), and of both matrices."""
     fc1, fc2 = weights[4:]
     y, scale, z, u = kept
-    dz = ct.where(z > 0.0, product(dy, fc2), 0.0)
+    dz = ct.where(z > 0.0, product(dy, turned(fc2)), 0.0)
     dx = dy + norm_gradient(product(dz, fc1), y, scale, WIDTH)
-    return dx, (product(turned(dz), y), product(turned(dy), u))
+    return dx, (product(turned(dz), y), product(turned(u), dy))
 
 
 def attention_backward(dx, weights, kept, heads, WIDTH):

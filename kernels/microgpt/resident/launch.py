@@ -32,6 +32,7 @@ def resident_calls(
         batch,
         configuration["head_products"] == "batched",
         configuration["moments"] == "tiles",
+        configuration["backward_weights"] == "late",
     )
     size = int(configuration["steps_per_launch"])
     ends = [*range(size, steps, size), steps]
