@@ -35,7 +35,7 @@ from spak.kg.model.taxonomy import Taxonomy
 ROOT = Path(__file__).parents[1] / "laws"
 TRIALS = (10, 20, 40, 80)
 """Numbers of trials that tables show."""
-FEWEST = 100
+FEWEST = 90
 """Configurations of a sweep that takes part: a smaller one is searched whole in 80 trials."""
 NEEDS_GPU = frozenset({"measured", "reported"})
 """Tiers of runs that say something of a device; what was compiled or computed took none."""

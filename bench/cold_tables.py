@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.cold_drawing import Floats, Line, Panel, svg
 from bench.cold_gpu import ARMS, TRIALS, ColdResult, SweepFacts
+from bench.cold_live import LiveResult, LiveSearch
 from bench.gpu_tables import table
 
 ROOT = Path(__file__).parents[1]
@@ -21,8 +22,10 @@ RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "cold-gpu.md"
 PLOT = ROOT / "docs" / "cold-gpu.svg"
 QUARTILES = (0.5, 0.25, 0.75)
-FILES = ("cold-h100.json", "cold-h200.json")
-"""Results with a table; the first is drawn."""
+FILES = ("cold-h100.json", "cold-backward-h100.json", "cold-h200.json")
+"""Results with a table; those on the first one's GPU are drawn."""
+LIVE_TRIALS = (10, 20, 40)
+LIVE_HEADER = ["known", "seed", *(f"after {k}, us" for k in LIVE_TRIALS), "the bests side by side, us", "seconds"]
 BY_SIZE = ("both", "sizes", "laws", "nothing")
 """Arms shown size by size."""
 DRAWN = {"both": True, "sizes": False, "laws": False, "nothing": True}
@@ -134,6 +137,26 @@ def page(results: Sequence[ColdResult]) -> str:
     return "\n".join(parts)
 
 
+def live_page(results: Sequence[LiveResult]) -> str:
+    """The live searches, one line each, under what they were made on."""
+    parts = []
+    for result in results:
+        parts += [
+            f"{result.op} {result.problem} on an {result.device.upper()}, {result.trials} trials, {result.created[:10]}:",
+            "",
+            *table(LIVE_HEADER, [_live_row(result, one) for one in result.searches]),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _live_row(result: LiveResult, one: LiveSearch) -> list[str]:
+    bests = [min((us for place, us in one.steps if place <= k), default=None) for k in LIVE_TRIALS]
+    known = ARMS[one.arm].title.format(source=result.source.upper())
+    times = ["-" if us is None else f"{us:.1f}" for us in (*bests, one.again_us)]
+    return [known, str(one.seed), *times, f"{one.elapsed_s:.0f}"]
+
+
 def between(text: str, name: str, content: str) -> str:
     """`text` with `content` between the marks of that name."""
     head, foot = f"<!-- {name} -->\n", f"<!-- /{name} -->"
@@ -141,25 +164,38 @@ def between(text: str, name: str, content: str) -> str:
     return before + head + content + foot + rest.partition(foot)[2]
 
 
-def plotted(result: ColdResult) -> str:
-    """The README's plot."""
+def plotted(results: Sequence[ColdResult]) -> str:
+    """The README's plot: every op on the GPU of the first result."""
     panels = [
         panel(result, f"{op}, {len(names)} sizes: slower than the best by", names)
+        for result in results
+        if result.target == results[0].target
         for op, names in groups(result).items()
     ]
-    alt = f"Searches on an {result.target.upper()}: the best so far, in percent slower than the fastest of the sweep."
-    return svg(panels, alt)
+    target = results[0].target.upper()
+    return svg(panels, f"Searches on an {target}: the best so far, in percent slower than the fastest of the sweep.")
+
+
+def kept() -> tuple[list[ColdResult], list[LiveResult]]:
+    """Every result that is there: replayed searches, and live ones."""
+    replayed = [path for name in FILES if (path := RESULTS / name).exists()]
+    live = sorted(RESULTS.glob("cold-live-*.json"))
+    return (
+        [msgspec.json.decode(path.read_bytes(), type=ColdResult) for path in replayed],
+        [msgspec.json.decode(path.read_bytes(), type=LiveResult) for path in live],
+    )
+
+
+def written(text: str) -> str:
+    """The page with its tables."""
+    replayed, live = kept()
+    return between(between(text, "tables", page(replayed)), "live", live_page(live))
 
 
 def main() -> int:
     """Write page and plot."""
-    results = [
-        msgspec.json.decode((RESULTS / name).read_bytes(), type=ColdResult)
-        for name in FILES
-        if (RESULTS / name).exists()
-    ]
-    PAGE.write_text(between(PAGE.read_text(), "tables", page(results)))
-    PLOT.write_text(plotted(results[0]))
+    PAGE.write_text(written(PAGE.read_text()))
+    PLOT.write_text(plotted(kept()[0]))
     return 0
 
 

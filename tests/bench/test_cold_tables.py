@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import xml.etree.ElementTree as ET
 
-import msgspec
 import numpy as np
 import pytest
 
 from bench import cold_tables
 from bench.cold_drawing import Line, Panel, svg
 from bench.cold_gpu import TRIALS, ColdResult, Course, SweepFacts
+from bench.cold_live import LiveResult, LiveSearch
 
 RATIOS = (1.0, 1.1, 1.25, 2.0, 3.0)
 
@@ -51,11 +51,10 @@ def test_a_course_counts_from_its_first_trial_that_ran():
 
 def test_page_and_plot_are_what_the_kept_searches_give():
     """Nobody typed a number; `python -m bench.cold_tables` writes both."""
-    kept = [cold_tables.RESULTS / name for name in cold_tables.FILES if (cold_tables.RESULTS / name).exists()]
-    results = [msgspec.json.decode(path.read_bytes(), type=ColdResult) for path in kept]
+    replayed, _ = cold_tables.kept()
     text = cold_tables.PAGE.read_text()
-    assert cold_tables.between(text, "tables", cold_tables.page(results)) == text
-    assert cold_tables.PLOT.read_text() == cold_tables.plotted(results[0])
+    assert cold_tables.written(text) == text
+    assert cold_tables.PLOT.read_text() == cold_tables.plotted(replayed)
 
 
 def test_the_plot_is_well_formed_runs_nothing_and_stays_inside_its_paper():
@@ -71,3 +70,22 @@ def test_the_plot_is_well_formed_runs_nothing_and_stays_inside_its_paper():
     assert min(numbers) >= 0
     assert "inf" not in drawn
     assert "nan" not in drawn
+
+
+def test_a_live_search_is_told_by_its_best_so_far_and_beside_the_others():
+    """What was not compared again has no such time; before its first time a search has none."""
+    first = LiveSearch(arm="both", seed=0, steps=((1, 30.0), (12, 20.0)), best={}, elapsed_s=9.4, again_us=20.5)
+    late = LiveSearch(arm="nothing", seed=1, steps=((33, 40.0),), best={}, elapsed_s=8.6)
+    result = LiveResult(
+        source="h200",
+        device="h100",
+        op="o",
+        problem="p",
+        trials=40,
+        created="2026-11-22T01:00:00Z",
+        searches=(first, late),
+    )
+    page = cold_tables.live_page([result])
+    assert page.startswith("o p on an H100, 40 trials, 2026-11-22:\n")
+    assert "| laws and runs of the H200 | 0 | 30.0 | 20.0 | 20.0 | 20.5 | 9 |" in page
+    assert "| nothing | 1 | - | - | 40.0 | - | 9 |" in page
