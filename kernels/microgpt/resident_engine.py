@@ -13,8 +13,10 @@ from spak.kernels.microgpt.data import Corpus
 from spak.kernels.microgpt.model import Model
 
 CONFIGURATION: Mapping[str, Scalar] = {
+    "plan": "resident",
     "head_products": "batched",
     "moments": "tiles",
+    "backward_weights": "late",
     "num_worker_warps": 8,
     "occupancy": 1,
 }
