@@ -15,9 +15,8 @@ from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import HardwareKind, HardwareNodes, hardware_facts
 from spak.kg.model.run import Run
 from spak.kg.model.taxonomy import Taxonomy
-from spak.kg.space.factors import Floats
 from spak.kg.space.space import Space
-from spak.tuner.knowledge.known import Knowledge, knowledge
+from spak.tuner.knowledge.known import Advice, Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
 from spak.tuner.knowledge.source import Source, sources
 
@@ -153,8 +152,8 @@ def _near(source: Source, target: SearchTarget) -> float:
     return math.exp(-sum(ratios) / max(len(ratios), 1) / 4) * 0.5**differing
 
 
-def advice(restriction: Restriction, sources: Sequence[Source] = ()) -> dict[str, Floats]:
-    """A column of log slowdowns for each soft law: what it postpones, or what it does not prefer, is that much slower.
+def advice(restriction: Restriction, sources: Sequence[Source] = ()) -> dict[str, Advice]:
+    """What each soft law says: what it postpones, or what it does not prefer, is that much slower.
 
     What `sources` tried is not postponed: they say themselves how slow it is.
     """
@@ -166,7 +165,7 @@ def advice(restriction: Restriction, sources: Sequence[Source] = ()) -> dict[str
         if rule.named is None or rule.power not in {Power.POSTPONE, Power.PREFER}:
             continue
         slower = rule.named.flat & ~tried if rule.power is Power.POSTPONE else ~rule.named.flat
-        found[f"law {rule.id}"] = np.where(slower, rule.weight * math.log(_slowdown(rule)), 0.0)
+        found[f"law {rule.id}"] = Advice(slower, rule.weight * math.log(_slowdown(rule)))
     return found
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.space.factors import Codes, Floats
+from spak.kg.space.factors import Codes, Floats, Mask
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.knowledge.correlation import default_tables, tables
 from spak.tuner.knowledge.filling import filled
@@ -26,6 +26,19 @@ SAME_CODE_WEIGHT = 1.0
 
 NEGLIGIBLE = 0.05
 """Share of the weight below which a source is not named as a reason."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is no trial, such as a law, says of a space.
+
+    Attributes:
+        slower: (N,) which configurations it expects to be slower than the rest.
+        log_slowdown: By how much.
+    """
+
+    slower: Mask
+    log_slowdown: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ class Knowledge:
 
     def rows(self, kept: npt.NDArray[np.int64]) -> Knowledge:
         """The same about the configurations `kept` alone."""
+        if np.array_equal(kept, np.arange(len(self.codes))):  # of thousands of laws, a copy takes gigabytes
+            return self
         return replace(self, codes=self.codes[kept], columns=self.columns[:, kept])
 
 
@@ -69,12 +84,12 @@ def knowledge(
     cardinalities: Sequence[int],
     sources: Sequence[Source],
     kinship: Sequence[float],
-    advice: Mapping[str, Floats] | None = None,
+    advice: Mapping[str, Advice] | None = None,
 ) -> Knowledge:
     """What `sources` (weighted by `kinship`, one positive number each) and `advice` say about a space.
 
-    Advice is what is no trial, such as a law: what a person reads -> (N,) log slowdown it expects, zero where it says
-    nothing. Sampling of large sources is seeded by their number alone: the same files give the same knowledge.
+    Advice is by what a person reads. Sampling of large sources is seeded by their number alone: the same files give the
+    same knowledge.
     """
     advice = advice or {}
     whole = [source for source in sources if len(source.rows) >= ENOUGH * len(codes)]
@@ -82,16 +97,18 @@ def knowledge(
     if whole:
         rng = stream(len(sources), Purpose.CORRELATIONS)
         found, residual = tables(codes, cardinalities, filled(codes, found, whole, rng))
-    columns = np.empty((0, len(codes)))
+    columns = np.zeros((len(sources) + len(advice), len(codes)))
     if sources:
-        columns = filled(codes, found, sources, stream(len(sources), Purpose.COMPLETION))
+        columns[: len(sources)] = filled(codes, found, sources, stream(len(sources), Purpose.COMPLETION))
+    for column, told in zip(columns[len(sources) :], advice.values(), strict=True):
+        column[told.slower] = told.log_slowdown
     close = np.array(kinship, np.float64)
     weights = close / close.sum() if len(close) else close
     return Knowledge(
         codes=codes,
         cardinalities=tuple(cardinalities),
         labels=(*(source.label for source in sources), *advice),
-        columns=np.vstack([columns, *advice.values()]),
+        columns=columns,
         weights=np.concatenate([weights, np.full(len(advice), SAME_CODE_WEIGHT)]),
         tables=tuple(found),
         residual=residual,

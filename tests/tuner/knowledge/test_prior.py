@@ -16,7 +16,7 @@ from spak.tuner.knowledge.belief import Belief, log_expected_improvement
 from spak.tuner.knowledge.correlation import default_tables, tables
 from spak.tuner.knowledge.filling import filled
 from spak.tuner.knowledge.gather import kinship
-from spak.tuner.knowledge.known import knowledge
+from spak.tuner.knowledge.known import Advice, knowledge
 from spak.tuner.knowledge.likeness import Likeness
 from spak.tuner.knowledge.source import WORST, Source, sources
 
@@ -143,13 +143,17 @@ def test_knowledge_orders_the_space_by_the_weighted_sources(landscape):
     assert expected[known.order()] == pytest.approx(np.sort(expected))
     kept = np.arange(0, 320, 3)
     assert known.rows(kept).expected == pytest.approx(known.expected[kept])
+    assert known.rows(np.arange(320)) is known
+    backwards = np.arange(320)[::-1]
+    assert known.rows(backwards).expected == pytest.approx(known.expected[backwards])
 
 
 def test_advice_shifts_the_order_by_what_it_claims(landscape):
-    column = np.where(landscape.codes[:, 3] == 1, math.log(4.0), 0.0)
-    known = knowledge(landscape.codes, landscape.cardinalities, [], [], {"law x": column})
+    told = Advice(landscape.codes[:, 3] == 1, math.log(4.0))
+    known = knowledge(landscape.codes, landscape.cardinalities, [], [], {"law x": told})
     assert (landscape.codes[known.order()[:160], 3] == 0).all()
     assert known.labels == ("law x",)
+    assert known.expected.tolist() == np.where(told.slower, math.log(4.0), 0.0).tolist()
 
 
 def _exact(known, rows, values):
