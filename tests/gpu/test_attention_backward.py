@@ -24,7 +24,7 @@ RAGGED = {
     "causal": True,
     "q_offset": 30,
 }
-SPLIT_ONLY = ("dq_tile_m", "dq_tile_n", "dq_worker_warps", "dq_latency")
+SPLIT_ONLY = ("dq_tile_m", "dq_tile_n", "dq_worker_warps", "dq_occupancy", "dq_latency")
 VALUES = [
     ({"dq_form": "split"} if name in SPLIT_ONLY else {}) | {name: value}
     for name, parameter in OP["parameters"].items()

@@ -88,7 +88,7 @@ WRONG = {
     "dS not transposed": ({"        ds = ct.transpose(ds)\n": "\n"}, OPEN, {}),
     "a query head left out": ({"for g in range(GROUP)": "for g in range(GROUP - 1)"}, OPEN, {}),
     "dQ sums not set to zero": (
-        {"ct.full((1, 1, TILE_D, TILE_R), 0.0": "ct.full((1, 1, TILE_D, TILE_R), 1.0"},
+        {"ct.full((1, 1, TILE_R, TILE_D), 0.0": "ct.full((1, 1, TILE_R, TILE_D), 1.0"},
         OPEN,
         {},
     ),
@@ -202,6 +202,14 @@ def test_the_split_form_is_the_same_in_every_order_of_blocks(scores: str) -> Non
     for other in others:
         for name, array in vars(first).items():
             assert torch.equal(array, getattr(other, name))
+
+
+@pytest.mark.parametrize(("head_dim", "transposed"), [(32, False), (64, True)])
+def test_sums_of_narrow_heads_are_never_transposed(head_dim: int, transposed: bool) -> None:
+    """Whatever the configuration says: dQ^T would have fewer rows than a product of a warpgroup."""
+    case = BackwardCase("narrow", seq_q=70, head_dim=head_dim)
+    shapes = {call.arrays["dq_sum"].shape for call in SPEC.calls(case.problem, case.configuration(dq_sum="columns"))}
+    assert shapes == {(1, 1, head_dim, 70) if transposed else (1, 1, 70, head_dim)}
 
 
 def test_a_scale_of_one_s_own():

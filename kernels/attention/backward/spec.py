@@ -27,6 +27,10 @@ PREPARED_ELEMENTS = 4096
 LARGEST_TILE_M = 128
 """Query rows of which the arrays that hold a number for each row have a whole number: no pass reads one that is not there."""
 
+WGMMA_ROWS = 64
+"""Rows of a tensor-core product of a warpgroup. dQ^T has a row a channel: narrower heads would have it made of warps' own
+products beside a warpgroup's that is in flight, which the one kernel that was ever wrong does (docs/decisions/0111)."""
+
 GRADIENT_TOLERANCES = {"fp16": 2e-3, "bf16": 1e-2}
 """Largest relative error of each gradient by dtype: scores and their gradients are rounded to it, on the way to sums."""
 
@@ -160,7 +164,7 @@ class _Launches:
 
     @property
     def transposed(self) -> bool:
-        return self.configuration["dq_sum"] == "columns"
+        return self.configuration["dq_sum"] == "columns" and self.shape.head_dim >= WGMMA_ROWS
 
     def chosen(self, *names: str) -> dict[str, Array]:
         every = {**self.arrays, **self.scratch, "dq_sum": self.dq_sum}
