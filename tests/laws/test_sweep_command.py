@@ -53,7 +53,8 @@ def test_what_the_backend_says_it_ran_on_decides():
 def test_what_compiles_at_the_same_time_shares_few_functions():
     """Of the backward's core in two passes, fourteen in a row in its own order often have the same pass over keys."""
     op = LAWS.ops["fmha-backward"]
-    sweep = Sweep(op, hardware_facts(LAWS, "h200"), LAWS.hardware, "h200", "sm_90", "", {"dq_form": ("split",)})
+    crossed = {"dq_form": ("split",), "accumulator_init": ("zeros",), "dq_tile_m": (64, 128), "dq_worker_warps": (4, 8)}
+    sweep = Sweep(op, hardware_facts(LAWS, "h200"), LAWS.hardware, "h200", "sm_90", "", crossed)
     core = sweep.core(op.problems["d64-s1024-causal"])
     shuffled = apart(core)
     assert shuffled == apart(core)
