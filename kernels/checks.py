@@ -11,7 +11,12 @@ from spak.kernels.interface import Configuration, Problem
 
 CHECKS = {
     "attention-mask-floor": "spak.kernels.attention.mask_floor:MaskFloor",
+    "attention-gradients": "spak.kernels.microgpt.equivalence:AttentionGradients",
+    "folded-rmsnorm": "spak.kernels.microgpt.equivalence:FoldedRmsNorm",
+    "linear-gradients": "spak.kernels.microgpt.equivalence:LinearGradients",
     "online-softmax": "spak.kernels.attention.equivalence:OnlineSoftmax",
+    "rmsnorm-gradient": "spak.kernels.microgpt.equivalence:RmsNormGradient",
+    "vectorised-linear": "spak.kernels.microgpt.equivalence:VectorisedLinear",
 }
 """Name, as in `claim.check` of a law -> `module:class` of it."""
 

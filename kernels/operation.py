@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import make_dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 from spak.kernels.cutile import OUTPUT, Array, Call, CutileSpec
 from spak.kernels.interface import Configuration, Problem, Scalar, Work
+from spak.kernels.registry import spec
 
 FP32_TOLERANCE = 1e-5
 """Largest relative error: sums of some thousand terms, each rounded to 2^-24; a product in tf32 has 3e-4."""
@@ -145,6 +146,11 @@ class OperationSpec(CutileSpec):
         out = self.definition(problem, **given)
         found = torch.autograd.grad(out, sources, inputs[f"d{OUTPUT}"])
         return tensors_by_name(**dict(zip(self.written(problem), found, strict=True)))
+
+
+def operation(op: str) -> OperationSpec:
+    """The spec of the kernel for `op`, which is one of these."""
+    return cast("OperationSpec", spec(op))
 
 
 def _is_backward(problem: Problem) -> bool:

@@ -236,7 +236,7 @@ def check_probe(law: Law, request: VerifyRequest) -> None:
     if meaning(law).is_safety and not request.probe:
         what = "what breaks it may hang a GPU or compute wrong numbers"
         raise TunerError(f"{law.id}: {what}, so nothing tries it unasked; --probe does, in a process of its own")
-    if request.probe and not meaning(law).is_safety:
+    if request.probe and not meaning(law).is_safety and not check:
         raise TunerError(f"{law.id}: it is not about safety, and every search tries what it names; leave out --probe")
     if check and making:
         raise TunerError(f"{law.id}: its check {check} shows its numbers, on a CPU; leave out --backend")

@@ -9,6 +9,7 @@ from spak.kernels.cutile import OUTPUT, Array, Call, ceil_div
 from spak.kernels.interface import Configuration, Problem
 from spak.kernels.linear.reference import linear_layer
 from spak.kernels.operation import OperationSpec
+from spak.kernels.rmsnorm.reference import RMS_EPSILON, rmsnorm
 
 PRODUCTS = {
     "forward": {"x w out": (False, True)},
@@ -18,7 +19,7 @@ PRODUCTS = {
 
 
 class LinearSpec(OperationSpec):
-    """`linear`: Y = X W^T; backward one launch for dX and one for dW."""
+    """`linear`: Y = X W^T, on request of RMSNorm's X; backward one launch for dX and one for dW."""
 
     op = "linear"
     gradients = ("x", "w")
@@ -33,6 +34,9 @@ class LinearSpec(OperationSpec):
         """A launch for each product of the direction, a CTA for each tile of it."""
         tiles = [int(configuration[name]) for name in ("tile_m", "tile_n", "tile_k")]
         arrays = self.arrays(problem)
+        if problem["normalised"]:
+            grid = [ceil_div(size, tile) for size, tile in zip(arrays[OUTPUT].shape, tiles, strict=False)]
+            return (self.call(problem, grid, "normalised_kernel", "", RMS_EPSILON, *tiles),)
         return [
             self.call(
                 problem,
@@ -50,9 +54,9 @@ class LinearSpec(OperationSpec):
         flops = 2.0 * int(problem["tokens"]) * int(problem["in_features"]) * int(problem["out_features"])
         return [flops] * len(PRODUCTS[str(problem["direction"])])
 
-    def definition(self, problem: Problem, **inputs: Any) -> Any:  # noqa: ARG002
+    def definition(self, problem: Problem, **inputs: Any) -> Any:
         """Y."""
-        return linear_layer(inputs["x"], inputs["w"])
+        return linear_layer(rmsnorm(inputs["x"]) if problem["normalised"] else inputs["x"], inputs["w"])
 
 
 SPEC = LinearSpec()

@@ -1,9 +1,9 @@
-"""What the trials of a named check say of an invariant about numbers: whether nothing breaks inside, and all breaks outside.
+"""What the trials of a named check say of a law about numbers: of an invariant, whether nothing breaks inside, and all breaks outside.
 
 An invariant says of the trials that keep it the worst that it allows (`nan_rows` at most 0), and of those that break it the
 least that comes of each (`nan_rows_otherwise` at least 1). So one trial refutes, on either side. Trials of one side alone
 say nothing: what breaks everywhere, or nowhere, is no reason for a requirement. Nor do trials that leave out a setting
-which the law forbids: nobody runs it again to find out.
+which the law forbids: nobody runs it again to find out. A rewrite forbids nothing: its trials all keep it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Sides:
 
 
 def judge_numbers(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar], problems: Sequence[str] = ()) -> Judgement:
-    """What `run` says of the invariant `law`; inconclusive with the reason if its trials do not belong to it.
+    """What `run` says of `law`; inconclusive with the reason if its trials do not belong to it.
 
     Args:
         law: One whose claim names a check.
@@ -56,7 +56,6 @@ def judge_numbers(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar], probl
         problems: Those to look at, as in an evidence entry; all if none is named.
     """
     removal = meaning(law).removal
-    assert removal is not None  # noqa: S101 - an invariant forbids
     sides = _sides(law, removal, run, facts)
     objection = next(_objections(removal, sides, op), "")
     if objection:
@@ -74,9 +73,8 @@ def judge_numbers(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar], probl
 
 
 def numbers_by_size(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar]) -> dict[str, Judgement]:
-    """What each problem size says of the invariant `law` for itself; nothing if the trials do not belong to it."""
+    """What each problem size says of `law` for itself; nothing if the trials do not belong to it."""
     removal = meaning(law).removal
-    assert removal is not None  # noqa: S101 - an invariant forbids
     sides = _sides(law, removal, run, facts)
     if next(_objections(removal, sides, op), ""):
         return {}
@@ -84,13 +82,13 @@ def numbers_by_size(law: Law, run: Run, op: Op, facts: Mapping[str, Scalar]) -> 
     return {text: _together(law.claim.effect, {text: effect}) for text, effect in seen.items()}
 
 
-def _sides(law: Law, removal: Expression, run: Run, facts: Mapping[str, Scalar]) -> list[_Sides]:
+def _sides(law: Law, removal: Expression | None, run: Run, facts: Mapping[str, Scalar]) -> list[_Sides]:
     """The trials that were made, by problem sizes in scope; one that leaves the requirement open says nothing."""
     known = {f"hw.{name}": value for name, value in facts.items()}
     found: dict[str, _Sides] = {}
     for trial in run.trials:
         problem = run.problem | trial.problem
-        breaks = removal.partial({**known, **problem, **trial.configuration})
+        breaks = removal is not None and removal.partial({**known, **problem, **trial.configuration})
         if trial.invalidity != "constraints" and isinstance(breaks, bool):
             one = found.setdefault(problem_text(problem), _Sides(problem))
             (one.broken if breaks else one.kept).append(trial)
@@ -98,10 +96,12 @@ def _sides(law: Law, removal: Expression, run: Run, facts: Mapping[str, Scalar])
     return [one for one, inside in zip(found.values(), speaks, strict=True) if inside]
 
 
-def _objections(removal: Expression, sides: Sequence[_Sides], op: Op) -> Iterator[str]:
+def _objections(removal: Expression | None, sides: Sequence[_Sides], op: Op) -> Iterator[str]:
     """Why trials are no evidence, whatever they show."""
-    if not sides:
-        yield f"no trial in scope has a value for each of {', '.join(sorted(removal.all_names))}"
+    if removal is None or not sides:
+        if not sides:
+            names = sorted(removal.all_names) if removal else []
+            yield f"no trial in scope has a value for each of {', '.join(names)}" if names else "no trial is in scope"
         return
     if not any(one.kept for one in sides):
         yield "every trial in scope breaks the requirement, so that nothing is compared"

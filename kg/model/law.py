@@ -14,7 +14,8 @@ EvidenceVerdict = Literal["supports", "refutes", "inconclusive"]
 EvidenceRole = Literal["suggested", "independent"]
 
 Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
-CheckName = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,99})?$")]
+CHECK_NAME = r"^([a-z0-9][a-z0-9-]{0,99})?$"
+CheckName = Annotated[str, Meta(pattern=CHECK_NAME)]
 ExpressionText = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 

@@ -26,8 +26,8 @@ from spak.tuner.engine import record
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.errors import TunerError
 
-MOST_CONFIGURATIONS = 256
-"""Of an op's space; where it has more they are drawn at random. A check takes milliseconds for one."""
+MOST_CONFIGURATIONS = 16
+"""Of an op's space; where it has more they are drawn at random. A check that runs a kernel takes 30 ms for one."""
 
 
 def executed(named: Iterable[Law], laws: Laws, seed: int, now: datetime) -> Mapping[str, Run]:

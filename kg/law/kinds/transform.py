@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from msgspec import field
 
 from spak.kg.law.kinds.base import Meaning, Mention, RewriteTest, Verdict
 from spak.kg.model.base import Scalar
-from spak.kg.model.law import Claim, Law
+from spak.kg.model.law import CHECK_NAME, Claim, Law
 
 
 class TransformClaim(Claim, frozen=True, kw_only=True):
-    """How one system becomes the next: the rewrite in words, and the check that proves equivalence."""
+    """How one system becomes the next: the rewrite in words, and the check that proves equivalence.
+
+    Attributes:
+        check: Name of a check that `kg verify` executes, or in words what would prove it, which nobody executes.
+    """
 
     source: str = field(name="from")
     to: str
@@ -42,6 +47,10 @@ class Transform(Meaning[TransformationLaw]):
     @property
     def test(self) -> RewriteTest:
         return RewriteTest(self.law.claim.source, self.law.claim.to)
+
+    @property
+    def check(self) -> str:
+        return self.law.claim.check if re.match(CHECK_NAME, self.law.claim.check) else ""
 
     @property
     def text(self) -> str:

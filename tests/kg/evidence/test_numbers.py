@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from spak.kg.evidence.numbers import MOST_SETTINGS, WRONG, judge_numbers
+from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.require import InvariantLaw
+from spak.kg.law.kinds.transform import TransformationLaw
 from spak.kg.model.op import Op
 from spak.kg.model.run import Failure, Measurement, Run, Trial
 
@@ -54,6 +56,28 @@ def test_nothing_breaks_inside_and_all_breaks_outside():
     assert (said.verdict, said.effect) == ("supports", {"nan_rows": 0, "nan_rows_otherwise": 8})
     assert said.problems == ("seq=128", "seq=256")
     assert judge_numbers(invariant(), run(), OP, {}, ["seq=256"]).problems == ("seq=256",)
+
+
+def rewrite(**scope) -> TransformationLaw:
+    claim = {"from": "a", "to": "b", "rewrite": "so", "check": "floor", "effect": {"nan_rows": {"at_most": 0}}}
+    raw = {"id": "a", "title": "a", "scope": {"hw": "h", "op": "attention", **scope}, "claim": claim}
+    return msgspec.convert({"kind": "transformation", "status": "proposed", **raw}, TransformationLaw)
+
+
+def test_a_rewrite_forbids_nothing_so_one_wrong_trial_refutes_it():
+    """There is no other side: whatever its check runs within its scope has to be right."""
+    right = tuple(one for one in EVERY if one.configuration["floor"] != "-inf")
+    assert judge_numbers(rewrite(), run(right), OP, {}).verdict == "supports"
+    said = judge_numbers(rewrite(), run(EVERY), OP, {})
+    assert (said.verdict, said.effect) == ("refutes", {"nan_rows": 8})
+    assert judge_numbers(rewrite(when="seq > 256"), run(right), OP, {}).reason == "no trial is in scope"
+
+
+def test_a_rewrite_names_a_check_or_says_in_words_what_would_prove_it():
+    """Words are nobody's name, so nothing is looked up and nothing executed."""
+    in_words = msgspec.structs.replace(rewrite().claim, check="both agree in float64")
+    assert meaning(rewrite()).check == "floor"
+    assert meaning(msgspec.structs.replace(rewrite(), claim=in_words)).check == ""
 
 
 REFUTED = {

@@ -1,0 +1,1 @@
+"""Plan layered: a launch for each operation."""
