@@ -37,7 +37,11 @@ def command(
     problems: Annotated[int, typer.Option(min=1, help="Most problem sizes for new trials.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Draws the configurations of new trials, and a check's inputs.")] = 0,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Break a law about safety on purpose, in a process of its own.")
+        bool,
+        typer.Option(
+            "--probe",
+            help="Break a law about safety on purpose, in a process of its own, or execute a check for evidence.",
+        ),
     ] = False,
     note: Annotated[
         bool, typer.Option("--note", help="With replay: add what recorded runs say and the law's file lacks.")
@@ -47,7 +51,7 @@ def command(
     """Repeat a law's experiment; exit 0 if trials support it, 1 if they refute it, differ or cannot tell.
 
     Replay judges the law by every recorded run that can speak of it, and checks that its evidence is what the trials
-    of its runs say; the check that an invariant names is executed too. It writes nothing but, with --note, what the
+    of its runs say; the check that it names is executed too. It writes nothing but, with --note, what the
     evidence lacks. Compile and gpu try configurations that the law names, and others, at its problem sizes, and write
     the run and what it says; so does --probe with a law's check.
     """
