@@ -16,6 +16,7 @@ CHECKS = {
     "linear-gradients": "spak.kernels.microgpt.equivalence:LinearGradients",
     "online-softmax": "spak.kernels.attention.equivalence:OnlineSoftmax",
     "rmsnorm-gradient": "spak.kernels.microgpt.equivalence:RmsNormGradient",
+    "steps-per-launch": "spak.kernels.microgpt.launches:StepsPerLaunch",
     "vectorised-linear": "spak.kernels.microgpt.equivalence:VectorisedLinear",
 }
 """Name, as in `claim.check` of a law -> `module:class` of it."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spak.kernels.checks import CHECKS, named_check
+from spak.kernels.microgpt import launches
 from spak.kernels.microgpt.equivalence import relative_error
 from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
@@ -16,6 +17,7 @@ from tests.kernels.variant import variant
 pytest.importorskip("cuda.tile", reason="needs cuda-tile")
 OPS = load(Path(__file__).parents[2] / "laws").ops
 OURS = [name for name, where in CHECKS.items() if "microgpt" in where]
+LAUNCHES = "steps-per-launch"
 
 MISTAKES = {
     "the tail of the sum is left out": ("vectorised-linear", "ct.cdiv(depth, TILE_K)", "depth // TILE_K"),
@@ -54,6 +56,19 @@ def test_a_planted_mistake_is_found(monkeypatch, mistake):
     module = variant(spec.source_files[0], {right: wrong})
     monkeypatch.setattr(type(spec), "kernel", lambda self, function, configuration: getattr(module, function))
     assert any(failure and failure[0] == "Inaccurate" for failure in failures(name))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("weight = ct.gather(Parameters, index, mask=inside)", "weight = ct.gather(Initial, index, mask=inside)"),
+        ("coming = fetch(Tokens, Lengths, first * BATCH, sizes)", "coming = fetch(Tokens, Lengths, 0, sizes)"),
+    ],
+)
+def test_a_launch_that_forgets_the_one_before_is_found(monkeypatch, right, wrong):
+    """It begins with the first weights, or with the first documents, again."""
+    monkeypatch.setattr(launches, "kernel", variant(launches.kernel.__file__, {right: wrong}))
+    assert all(failure and failure[0] == "Different" for failure in failures(LAUNCHES))
 
 
 def test_an_error_is_infinite_where_nothing_was_written():
