@@ -21,15 +21,15 @@ from spak.kernels.interface import Configuration, Problem
 from spak.kernels.microgpt.scalar import Variable, backward, linear, rms_normalised, softmax, total
 from spak.kernels.operation import OperationSpec, operation
 
-TOLERANCE = 1e-5
+LARGEST_ERROR = 1e-5
 """Largest relative error: sums of some tens of terms in fp32; a product in tf32 has 3e-4."""
 
 _Arrays = Mapping[str, NDArray[Any]]
 _TYPES: Mapping[str, Any] = {"fp32": np.float32, "int32": np.int32}
 
-variables = np.vectorize(Variable, otypes=[object])
-values = np.vectorize(lambda variable: variable.value, otypes=[np.float64])
-gradients = np.vectorize(lambda variable: variable.gradient, otypes=[np.float64])
+variable_of = np.vectorize(Variable, otypes=[object])
+value_of = np.vectorize(lambda variable: variable.value, otypes=[np.float64])
+gradient_of = np.vectorize(lambda variable: variable.gradient, otypes=[np.float64])
 
 
 class ScalarEquivalence:
@@ -77,7 +77,9 @@ class ScalarEquivalence:
             given, wanted = self._case(problem, magnitude, seed)
             found = self._simulated(problem, configuration, given)
             error = max(error, *(relative_error(found[name], exact) for name, exact in wanted.items()))
-        failure = None if error <= TOLERANCE else ("Inaccurate", f"relative error {error:.2g}, at most {TOLERANCE:g}")
+        failure = (
+            None if error <= LARGEST_ERROR else ("Inaccurate", f"relative error {error:.2g}, at most {LARGEST_ERROR:g}")
+        )
         return CheckResult({"relative_error": float(f"{error:.2g}")}, failure)
 
     def _case(self, problem: Problem, magnitude: float, seed: int) -> tuple[_Arrays, _Arrays]:
@@ -105,13 +107,13 @@ class ScalarEquivalence:
         return arrays
 
     def _wanted(self, problem: Problem, given: _Arrays) -> _Arrays:
-        scalars = {name: variables(array.astype(np.float64)) for name, array in given.items()}
+        scalars = {name: variable_of(array.astype(np.float64)) for name, array in given.items()}
         out = np.array(self.program(problem, scalars), dtype=object)
         if f"d{OUTPUT}" not in given:
-            return {OUTPUT: values(out)}
+            return {OUTPUT: value_of(out)}
         arriving = zip(out.flat, given[f"d{OUTPUT}"].flat, strict=True)
         backward(total(one.times(float(slope)) for one, slope in arriving))
-        return {name: gradients(scalars[name.removeprefix("d")]) for name in self.spec.written(problem)}
+        return {name: gradient_of(scalars[name.removeprefix("d")]) for name in self.spec.written(problem)}
 
 
 class VectorisedLinear(ScalarEquivalence):

@@ -122,7 +122,7 @@ def operations(model: Model, batch: int) -> tuple[Sequence[Operation], Mapping[s
     return (*tape.forward, entropy, *way_back), {name: tape.backward[name] for name in names_and_shapes(model)}
 
 
-class Frame(CutileSpec):
+class StepFrame(CutileSpec):
     """The two launches of a step that are no operation."""
 
     def first(self, model: Model, arrays: Mapping[str, Any], batch: int) -> Sequence[Call]:
@@ -139,7 +139,7 @@ class Frame(CutileSpec):
         return (Call("finish_kernel", (1, 1, 1), shapes, (), (LOSS_TILE,)),)
 
 
-FRAME = Frame()
+FRAME = StepFrame()
 
 
 class LayeredTraining:
