@@ -23,7 +23,7 @@ from spak.kernels.microgpt.resident import kernel
 from spak.kernels.microgpt.resident.launch import resident_calls
 from spak.kernels.microgpt.spec import SPEC, adam_factors, draw_documents, sizes_of
 
-VARIANT = {"head_products": "batched", "moments": "tiles"}
+VARIANT = {"head_products": "batched", "moments": "tiles", "backward_weights": "late"}
 """Of the kernel; in the other one moments lie in memory all the time."""
 
 LEFT = ("losses", "gradients", "parameters")
