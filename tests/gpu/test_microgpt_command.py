@@ -1,0 +1,40 @@
+"""The train command on a GPU: losses of the reference, and a run that is resumed ends where a whole one does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spak.kernels.microgpt.command import main
+from spak.kernels.microgpt.data import SMALL
+
+torch = pytest.importorskip("torch", reason="needs torch")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+
+
+def test_kernels_train_as_the_reference_and_resume_bitwise(tmp_path, capsys, monkeypatch):
+    """Through checkpoints of 20 steps, one run interrupted."""
+    names = tmp_path / "names.txt"
+    names.write_text(SMALL.read_text(encoding="utf-8"), encoding="utf-8")
+
+    def train(file: str, *options: str) -> int:
+        shared = ["--data", str(names), "--steps", "60", "--every", "20", "--samples", "1"]
+        return main(["train", *shared, "--checkpoint", str(tmp_path / file), *options])
+
+    def interrupted(state, before, total):
+        if state.steps > 20:
+            raise KeyboardInterrupt
+
+    assert train("whole", "--device", "cuda") == 0
+    assert "cuTile kernels on the GPU" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr("spak.kernels.microgpt.command.report_losses", interrupted)
+        assert train("parts", "--device", "cuda") == 130
+    assert train("parts", "--device", "cuda") == 0
+    assert train("torch", "--device", "cpu") == 0
+    with np.load(tmp_path / "whole") as one, np.load(tmp_path / "parts") as other, np.load(tmp_path / "torch") as exact:
+        assert all(np.array_equal(one[name], other[name]) for name in ("parameters", "moments", "losses"))
+        assert np.abs(one["losses"] - exact["losses"]).max() <= 1e-4
