@@ -30,6 +30,7 @@ import numpy as np
 import yaml
 
 from bench.microgpt_runs import (
+    OURS,
     SCALAR,
     TORCH,
     PlanRunner,
@@ -105,7 +106,8 @@ def main() -> int:
         for name, runner in runners.items():
             got = runner(task)
             result["fidelity"][name] = fidelity(got, exact)
-            result["losses"][name] = rounded(got.losses)
+            if name == OURS:
+                result["losses"][name] = rounded(got.losses)
         result["times"] = {name: asdict(interval) for name, interval in timed(runners, task, arguments.seed).items()}
         save(result, arguments.out)
         result["batches"] = [attempted(lambda each=each: batch_row(plans, each, arguments.seed)) for each in more]
@@ -157,14 +159,9 @@ def rounded(losses: np.ndarray) -> list[float]:
     return [round(float(loss), 7) for loss in losses]
 
 
-def summary_of(scalars: Sequence[Future[tuple[float, list[float]]]], steps: int) -> dict[str, Any]:
+def summary_of(scalars: Sequence[Future[float]], steps: int) -> dict[str, Any]:
     """Microseconds a step of scalar Python, of runs that went on beside all else, each on a core of its own."""
-    results = [run.result() for run in scalars]
-    return {
-        "steps": steps,
-        "losses": rounded(np.array(results[0][1])),
-        **asdict(summarise([s / steps * 1e6 for s, _ in results])),
-    }
+    return {"steps": steps, **asdict(summarise([run.result() / steps * 1e6 for run in scalars]))}
 
 
 class Plans:  # pragma: no cover  # needs a GPU: tests/gpu
@@ -239,7 +236,7 @@ def problem_of(task: Task) -> dict[str, Any]:
 
 def told_change(change: Mapping[str, Any]) -> str:
     """Name of a configuration: what differs from the default."""
-    return ", ".join(["GPU", *(f"{key} {value}" for key, value in change.items())])
+    return ", ".join([OURS, *(f"{key} {value}" for key, value in change.items())])
 
 
 def batch_row(plans: Plans | None, task: Task, seed: int) -> dict[str, Any]:

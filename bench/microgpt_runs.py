@@ -29,6 +29,8 @@ C_PORTS = {
 """Name -> the compiler's flags; the first is the opponent that the ratios are of, the others are how far it goes."""
 TORCH = "torch float64, CPU"
 SCALAR = "scalar Python"
+OURS = "GPU"
+"""The op's default configuration."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,13 @@ def in_c(task: Task, flags: tuple[str, ...]) -> Trained:
     return train_in_c(*given, batch=task.batch, steps=task.steps, flags=flags)
 
 
-def number_by_number(names: Path, steps: int, core: int) -> tuple[float, list[float]]:
-    """(seconds, losses) of scalar Python on one core; a process of its own calls it."""
+def number_by_number(names: Path, steps: int, core: int) -> float:
+    """Seconds of scalar Python on one core; a process of its own calls it."""
     os.sched_setaffinity(0, {core})
     task = Task(begin(lines_of(names)), steps)
     started = time.perf_counter()
-    trained = train_scalars(task.start.model, task.start.parameters, *task.documents(), batch=1, steps=steps)
-    return time.perf_counter() - started, trained.losses.tolist()
+    train_scalars(task.start.model, task.start.parameters, *task.documents(), batch=1, steps=steps)
+    return time.perf_counter() - started
 
 
 def on_host() -> dict[str, Runner]:

@@ -15,11 +15,12 @@ import numpy as np
 
 from bench.attention_tables import table
 from bench.cold_tables import between
+from bench.microgpt_runs import OURS, SCALAR
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "bench" / "results" / "microgpt-h200.json"
 PAGE, LOSSES, README = ROOT / "docs" / "microgpt.md", ROOT / "docs" / "microgpt.svg", ROOT / "README.md"
-OPPONENT, NATIVE, IN_TORCH, OURS = "C, cc -O3", "C, cc -O3 -march=native", "torch float64, CPU", "GPU"
+OPPONENT, NATIVE = "C, cc -O3", "C, cc -O3 -march=native"
 WINDOW = 10
 """Steps whose mean loss is a point of the plot."""
 
@@ -34,13 +35,13 @@ def us(interval: Mapping[str, Any]) -> str:
 
 def ratio_to_ours(result: Result, name: str) -> float:
     """How many times as long a step takes as ours."""
-    times = {"scalar Python": result["scalar"], **result["times"]}
+    times = {SCALAR: result["scalar"], **result["times"]}
     return float(times[name]["median"] / times[OURS]["median"])
 
 
 def speed(result: Result) -> list[str]:
     """Everyone's time at one document a step."""
-    times = {"scalar Python": result["scalar"], **result["times"]}
+    times = {SCALAR: result["scalar"], **result["times"]}
     rows = [[name, us(interval), f"{ratio_to_ours(result, name):,.1f}"] for name, interval in times.items()]
     return table(["who", "us a step", "times ours"], rows)
 
