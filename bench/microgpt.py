@@ -52,8 +52,6 @@ SCALAR_RUNS = 6
 """Enough for an interval."""
 BATCH_STEPS = 100
 """Of a run with several documents a step."""
-LARGE = "w64-l2-t64-b64"
-"""Problem size of the op."""
 
 PRODUCT_US, ELEMENTWISE_US = 0.25, 0.08
 """Latency of a dependent stage in one CTA of an H200: a 16 x 16 x 16 product with an RMSNorm, and an element-wise one."""
@@ -70,9 +68,6 @@ def main() -> int:
     )
     parser.add_argument(
         "--batch", action="append", type=int, default=[], help="documents a step, repeatable, for the last table"
-    )
-    parser.add_argument(
-        "--large", action="append", default=[], help="JSON, repeatable: as --configuration, for the large model"
     )
     parser.add_argument("--arch", default="sm_90")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
@@ -112,7 +107,6 @@ def main() -> int:
         save(result, arguments.out)
         result["batches"] = [attempted(lambda each=each: batch_row(plans, each, arguments.seed)) for each in more]
         save(result, arguments.out)
-        result["large"] = attempted(plans.large) if plans and arguments.large else {}
         result["preparation_ms"] = preparation(arguments.data)
         result["floor"] = floor(start.model)
         result["machine"] = {**machine(), **(plans.machine() if plans else {})}
@@ -145,7 +139,7 @@ def told(result: Mapping[str, Any]) -> str:
         for name, t in result["times"].items()
     ]
     lines += [f"{name:40s} {found}" for name, found in result["fidelity"].items()]
-    lines += [json.dumps(result[key]) for key in ("batches", "large", "preparation_ms", "floor", "machine")]
+    lines += [json.dumps(result[key]) for key in ("batches", "preparation_ms", "floor", "machine")]
     return "\n".join([*lines, json.dumps(result.get("refused", {}))])
 
 
@@ -173,18 +167,15 @@ class Plans:  # pragma: no cover  # needs a GPU: tests/gpu
 
         op = yaml.safe_load((Path(__file__).parents[1] / "laws" / "ops" / "microgpt.yaml").read_text())
         default = {name: parameter["default"] for name, parameter in op["parameters"].items()}
-        self._large_problem = {**op["problems"][LARGE], "steps": BATCH_STEPS}
         self._configurations = configurations(default, arguments.configuration or ["{}"])
-        self._large = configurations(default, arguments.large)
-        self._folder, self._arch, self._seed = folder, arguments.arch, arguments.seed
+        self._folder, self._arch = folder, arguments.arch
         self._comparison = Comparison(arguments.arch, folder, workers=len(os.sched_getaffinity(0)), seed=arguments.seed)
         self.refused: dict[str, str] = {}
 
     def compile_ahead(self, task: Task, more: Sequence[Task]) -> None:
-        """Every configuration for `task`, the first one for each of `more`, and the large model's, all functions at once."""
+        """Every configuration for `task`, and the first one for each of `more`, all functions at once."""
         wanted = [(problem_of(task), configuration) for configuration in self._configurations.values()]
         wanted += [(problem_of(each), wanted[0][1]) for each in more]
-        wanted += [(self._large_problem, configuration) for configuration in self._large.values()]
         with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
             for problem, configuration in wanted:
                 for function in sorted({call.function for call in spec("microgpt").calls(problem, configuration)}):
@@ -201,12 +192,6 @@ class Plans:  # pragma: no cover  # needs a GPU: tests/gpu
                     f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
                 )
         return found
-
-    def large(self) -> dict[str, Any]:
-        """The large model's table."""
-        from bench.microgpt_large import large_case
-
-        return large_case(self._large_problem, self._large, self._comparison.timer.prepare, self._seed)
 
     def machine(self) -> dict[str, Any]:
         """The device's side of it."""
