@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -41,15 +40,15 @@ def save_checkpoint(path: Path, state: TrainingState, run: Mapping[str, Scalar])
     """
     numbers = {"parameters": state.parameters, "moments": state.moments, "losses": state.losses}
     arrays: dict[str, Any] = {"run": np.array(json.dumps(dict(run))), "steps": np.array(state.steps), **numbers}
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    written = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with written.open("wb") as file:
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, run: Mapping[str, Scalar]) -> TrainingState:

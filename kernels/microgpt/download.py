@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from urllib.request import urlopen
 
 NAMES_URL = "https://raw.githubusercontent.com/karpathy/makemore/988aa59/names.txt"
@@ -32,6 +32,9 @@ def download(path: Path, fetch: Callable[[str], bytes] = over_the_net) -> None:
     found = sha256(content).hexdigest()
     if found != NAMES_SHA256:
         raise ValueError(f"download: {NAMES_URL} has sha256 {found}, not {NAMES_SHA256}; nothing was written")
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)
+    written = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        written.write_bytes(content)
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
