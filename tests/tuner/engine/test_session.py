@@ -39,7 +39,7 @@ def test_a_problem_may_be_typed():
     ("kernel", "hw", "problem", "words"),
     [
         ("fhma", "rtx5070", "", "fmha"),
-        ("fft", "rtx5070", "", "unknown kernel 'fft'"),
+        ("layernorm", "rtx5070", "", "unknown kernel 'layernorm'"),
         ("fmha", "rtx5071", "", "rtx5070"),
         ("fmha", "rtx5070", "d64-s1024", "d64-s1024-causal"),
         ("fmha", "rtx5070", "seq=3", "no problem parameter 'seq'"),
