@@ -13,7 +13,8 @@ import numpy as np
 from spak.kernels.cutile import Array, Call, CutileSpec
 from spak.kernels.interface import Configuration, Problem, Work
 from spak.kernels.microgpt.model import BETA1, BETA2, Model, initial_parameters, learning_rates, num_parameters
-from spak.kernels.microgpt.resident.launch import resident_calls, resident_work
+from spak.kernels.microgpt.resident.launch import FUNCTION, resident_calls, resident_work
+from spak.kernels.microgpt.sequence.launch import WITHOUT_PRODUCTS, SequencePlan, layout_of, sequence_work
 
 RUN_TOLERANCE = 1e-4
 """Largest relative error of the losses of all steps, of the last parameters and of the first gradients, each as a whole."""
@@ -77,12 +78,16 @@ class MicrogptSpec(CutileSpec):
 
     @property
     def source_files(self) -> Sequence[str]:
-        """The kernel.py of each plan, and the sizes and constants that they take from model.py."""
-        return tuple(str(Path(__file__).parent / name) for name in ("model.py", "resident/kernel.py"))
+        """The cuTile source of each plan, and the sizes and constants that it takes from elsewhere."""
+        folder = Path(__file__).parent
+        sequence = sorted((folder / "sequence").glob("*kernel.py"))
+        return tuple(
+            map(str, (folder / "model.py", folder / "resident/kernel.py", folder / "sequence/layout.py", *sequence))
+        )
 
-    def module(self, function: str) -> str:  # noqa: ARG002  # one plan so far
+    def module(self, function: str) -> str:
         """The kernel.py of the plan that has the function."""
-        return "spak.kernels.microgpt.resident.kernel"
+        return f"spak.kernels.microgpt.{'resident' if function == FUNCTION else 'sequence'}.kernel"
 
     def arrays(self, problem: Problem) -> Mapping[str, Array]:
         """What a run begins with, what it trains on, and what it leaves."""
@@ -111,11 +116,24 @@ class MicrogptSpec(CutileSpec):
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
         """The launches of the plan, which follow one another on a stream."""
         del num_sms
-        batch, steps = int(problem["batch"]), int(problem["steps"])
-        return resident_calls(sizes_of(problem), self.arrays(problem), configuration, batch=batch, steps=steps)
+        model, batch, steps = sizes_of(problem), int(problem["batch"]), int(problem["steps"])
+        if configuration["plan"] == "resident":
+            return resident_calls(model, self.arrays(problem), configuration, batch=batch, steps=steps)
+        return self._sequence(problem, configuration).calls()
 
-    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:  # noqa: ARG002  # the interface's
+    def _sequence(self, problem: Problem, configuration: Configuration) -> SequencePlan:
+        model = sizes_of(problem)
+        layout = layout_of(model, int(problem["batch"]), configuration)
+        return SequencePlan(model, layout, configuration, self.arrays(problem), int(problem["steps"]))
+
+    def hints(self, function: str, configuration: Configuration) -> Mapping[str, int]:
+        """Those of the configuration, but none for launches without a product."""
+        return {} if function in WITHOUT_PRODUCTS else super().hints(function, configuration)
+
+    def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
         """Counts of all launches as one."""
+        if configuration["plan"] == "sequence":
+            return (sequence_work(self._sequence(problem, configuration)),)
         batch, steps = int(problem["batch"]), int(problem["steps"])
         return (resident_work(sizes_of(problem), self.arrays(problem), batch=batch, steps=steps),)
 

@@ -13,7 +13,7 @@ MEDIAN_FUNCTION_LINES = 8
 MAX_COMPLEXITY = 15
 MAX_PARAMETERS = 6
 
-GENERIC = [file for file in files() if not (name(file).startswith("kernels/") and file.name == "kernel.py")]
+GENERIC = [file for file in files() if not (name(file).startswith("kernels/") and file.name.endswith("kernel.py"))]
 """All but cuTile sources: one of these is one kernel, and is written as such kernels are published."""
 
 
@@ -39,4 +39,4 @@ def test_ruff_refuses_branches_and_parameters_beyond_the_limits():
     counted = {"C", "C9", "C90", "C901", "PL", "PLR", "PLR0", "PLR09", "PLR091", "PLR0913"}
     assert counted.isdisjoint(settings["ignore"])
     excused = {path for path, rules in settings["per-file-ignores"].items() if counted.intersection(rules)}
-    assert excused == {"tests/kernels/*.py", "kernels/**", "kernels/**/kernel.py", "cli/**"}
+    assert excused == {"tests/kernels/*.py", "kernels/**", "kernels/**/*kernel.py", "cli/**"}

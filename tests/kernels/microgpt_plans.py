@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ class RunCase:
     head_products: str = "batched"
     moments: str = "tiles"
     backward_weights: str = "late"
+    plan: str = "resident"
+    products: str = "fp32"
+    tile_m: int = 64
+    tile_n: int = 64
+    tile_t: int = 64
+    tile_w: int = 64
+    splits: int = 8
 
     @property
     def problem(self) -> dict[str, bool | int | float | str]:
@@ -52,7 +60,35 @@ RESIDENT = (
 )
 
 
-def simulated(case: RunCase, inputs: Any) -> dict[str, NDArray[Any]]:
+SEQUENCE = (
+    RunCase(
+        "tiles in part, three products",
+        27,
+        12,
+        2,
+        3,
+        14,
+        3,
+        2,
+        plan="sequence",
+        products="tf32x3",
+        splits=2,
+    ),
+    RunCase(
+        "three tiles of a document, of rows several documents",
+        *(27, 32, 2, 2, 40, 2, 2),
+        plan="sequence",
+        tile_m=32,
+        tile_n=32,
+        tile_t=16,
+        tile_w=32,
+    ),
+)
+
+
+def simulated(
+    case: RunCase, inputs: Any, order: Callable[[int], Sequence[int] | NDArray[np.int64]] = range
+) -> dict[str, NDArray[Any]]:
     """Every launch of the case on the simulator, outputs and scratch poisoned before; all arrays by name."""
     from importlib import import_module
 
@@ -63,5 +99,5 @@ def simulated(case: RunCase, inputs: Any) -> dict[str, NDArray[Any]]:
                 arrays[name] = np.full(array.shape, POISON, np.float32)
         kernel = getattr(import_module(SPEC.module(call.function)), call.function)
         given = tuple(arrays[name] for name in call.arrays)
-        sim.launch(None, call.grid, kernel, (*given, *call.scalars, *call.constants))
+        sim.launch(None, call.grid, kernel, (*given, *call.scalars, *call.constants), order=order)
     return arrays
