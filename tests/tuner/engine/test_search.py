@@ -340,7 +340,9 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
     """What is judged once against each best is what judging everything anew after every trial finds."""
     restriction = restrict(SPACE, store(avoid("rule", "m >= 64", at_least=1.5)), Context("card", TOOLCHAIN))
     (rule,) = restriction.live
-    standing, fell, falls = LawTally(rule, "time", ~restriction.unsafe), False, False
+    safe = ~restriction.unsafe
+    standing, fell, falls = LawTally(rule, "time", safe), False, False
+    num_others = (safe & ~rule.named).sum()
     named: list[Trial] = []
     others: list[Measurement] = []
     for is_named, value, half in trials:
@@ -350,7 +352,7 @@ def test_a_law_falls_when_judging_all_trials_after_each_would_say_so(trials):
         named += [trial] if is_named else []
         others += [] if is_named else [time]
         best = min(others, key=lambda m: m.value) if len(others) >= MIN_REFERENCES else None
-        reference = BestSoFar("time", best, headroom(len(others)))
+        reference = BestSoFar("time", best, headroom(len(others)) if len(others) < num_others else 1.0)
         falls |= any(judge_trial(rule, one, reference).outcome == "contradicts" for one in named)
         fell |= standing.is_contradicted()
         assert fell == falls
