@@ -19,13 +19,17 @@ ROOT = Path(__file__).parents[2]
 SPILLS = "sm120-fmha-128x128-spills"
 
 
+RUN_KERNELS = ("microgpt-*-*.yaml",)
+"""Laws whose checks take seconds; tests/kernels/test_scalar_equivalence.py executes them."""
+
+
 @pytest.fixture
 def laws(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KG_LAWS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    shutil.copytree(ROOT / "laws", tmp_path / "laws")
+    shutil.copytree(ROOT / "laws", tmp_path / "laws", ignore=shutil.ignore_patterns(*RUN_KERNELS))
     return tmp_path / "laws"
 
 

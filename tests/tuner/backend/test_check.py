@@ -65,5 +65,5 @@ def test_the_checks_own_process_computes():
 
 
 def test_an_unknown_check_is_refused_with_those_there_are():
-    with pytest.raises(TunerError, match="no check 'flor'; there are attention-mask-floor, online-softmax"):
+    with pytest.raises(TunerError, match="no check 'flor'; there are attention-gradients, attention-mask-floor, "):
         Checker("flor")
