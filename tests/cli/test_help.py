@@ -14,6 +14,7 @@ from tests import workplace
 
 NOT_RUN = {
     "tune --use-laws": "compiles 48 kernels, minutes on a CPU; the next example is the same search with two trials",
+    "kg verify --all": "executes every check that a law names, half a minute; test_verify.py runs it without those of kernels",
 }
 PROGRAMS = {"kg": (kg.COMMANDS, ""), "tune": (tune.COMMANDS, "search")}
 COMMANDS = [(program, name) for program, (registry, _) in PROGRAMS.items() for name in registry]
