@@ -89,6 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         training = prepared(options)
+    except ModuleNotFoundError as error:
+        _to_people(f"error: {error.name} is not installed, and training needs it: pip install 'spak[gpu,sim]'")
+        return _BAD_INPUT
     except (OSError, ValueError) as error:
         _to_people(f"error: {_one_line(error)}")
         return _BAD_INPUT

@@ -134,6 +134,15 @@ def test_a_bad_option_is_one_line(names, capsys, options, line):
     assert shown.err.count("\n") == 1
 
 
+def test_without_torch_it_says_what_to_install(names, capsys, monkeypatch):
+    """An installation without extras has no torch."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert train(names, "--steps", "1") == 2
+    assert capsys.readouterr().err == (
+        "error: torch is not installed, and training needs it: pip install 'spak[gpu,sim]'\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "line"), [(None, "No such file"), (b"\n  \n", "data: no document"), (b"\xff\xfe", "is not UTF-8 text")]
 )
