@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.microgpt import attempted
 from bench.microgpt_torch import Shape, Trainer, captured
 from spak.kernels.microgpt.data import Beginning, begin, lines_of, small_list
 from spak.kernels.microgpt.port import compiled, train_in_c
@@ -82,12 +84,13 @@ class Size:
 
 TARGET = Size(64, 2, 64, 64)
 SIZES = (
-    TARGET,
     *(Size(16, 1, 16, batch) for batch in (1, 8, 64)),
     *(Size(32, 1, 16, batch) for batch in (1, 8)),
     *(Size(64, 1, 16, batch) for batch in (1, 8)),
     Size(128, 2, 64, 64),
+    TARGET,
 )
+"""The one with most opponents last: what fails there spoils no other."""
 
 
 def full_documents(beginning: Beginning, size: Size) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +117,7 @@ def timed(run: Callable[[], object], steps: int, runs: int = RUNS) -> list[float
     return times
 
 
-def summary(times: Sequence[float], **more: object) -> dict[str, object]:
+def summary(times: Sequence[float], **more: object) -> dict[str, Any]:
     """Median and range."""
     return {"step_us": statistics.median(times), "low_us": min(times), "high_us": max(times), **more}
 
@@ -126,7 +129,7 @@ def differences(outputs: Any, wanted: Any) -> dict[str, object]:
     return {"loss_difference": [float(losses[:n].max()) for n in (10, STEPS)], "gradient_error": float(gradients)}
 
 
-def ours(size: Size, inputs: Any, wanted: Any, configuration: Mapping[str, Any]) -> dict[str, object]:
+def ours(size: Size, inputs: Any, wanted: Any, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """One plan: a run is one CUDA graph."""
     import torch
 
@@ -140,27 +143,38 @@ def ours(size: Size, inputs: Any, wanted: Any, configuration: Mapping[str, Any])
     return summary(timed(graph.replay, STEPS), **differences(outputs, wanted))
 
 
-def pytorch(size: Size, inputs: Any, beginning: Beginning) -> Iterator[tuple[str, dict[str, object]]]:
-    """Float32 (`highest`) and, only to be shown, products in tf32 (`high`)."""
-    import torch
-
+def pytorch(size: Size, inputs: Any, beginning: Beginning) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """What times each implementation: float32 (`highest`) and, only to be shown, products in tf32 (`high`)."""
     weights = views(beginning.model, inputs.initial)
 
     def trainer(*, fused: bool) -> Trainer:
+        import torch
+
         made = Trainer(weights, inputs.tokens, inputs.lengths, Shape(size.layers, 4), size.batch, STEPS)
         if fused:
             made.loss_of = torch.compile(made.loss_of)
         return made
 
-    for precision in ("highest", "high"):
+    def in_precision(precision: str, make: Callable[[], Callable[[], object]]) -> dict[str, Any]:
+        import torch
+
         torch.set_float32_matmul_precision(precision)
-        if precision == "highest":
-            yield "torch eager, highest", summary(timed(trainer(fused=False).step, 1, 60)[10:])
-        yield f"torch eager in a CUDA graph, {precision}", summary(timed(captured(trainer(fused=False)), 1, 100))
-        yield f"torch.compile in a CUDA graph, {precision}", summary(timed(captured(trainer(fused=True)), 1, 100))
+        step = make()
+        for _ in range(STEPS):
+            step()
+        return summary(timed(lambda: [step() for _ in range(STEPS)], STEPS))
+
+    makers: Mapping[str, Callable[[], Callable[[], object]]] = {
+        "torch eager": lambda: trainer(fused=False).step,
+        "torch eager in a CUDA graph": lambda: captured(trainer(fused=False)),
+        "torch.compile in a CUDA graph": lambda: captured(trainer(fused=True)),
+    }
+    for precision in ("highest", "high"):
+        for name, make in makers.items():
+            yield f"{name}, {precision}", partial(in_precision, precision, make)
 
 
-def in_c(beginning: Beginning, data: tuple[np.ndarray, np.ndarray], batch: int) -> dict[str, object]:
+def in_c(beginning: Beginning, data: tuple[np.ndarray, np.ndarray], batch: int) -> dict[str, Any]:
     """The C port, on one core."""
 
     def run(steps: int) -> float:
@@ -186,16 +200,14 @@ def measured(size: Size, lines: Sequence[str]) -> Iterator[tuple[str, dict[str, 
     wanted = train(beginning.model, inputs.initial, inputs.tokens, inputs.lengths, batch=size.batch, steps=STEPS)
     plans = {"sequence": SEQUENCE, **({"resident": RESIDENT} if size.resident else {})}
     for name, configuration in plans.items():
-        try:
-            yield name, ours(size, inputs, wanted, configuration)
-        except Exception as error:  # noqa: BLE001  # what cannot run is reported, whatever it raises
-            yield name, {"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"}
-    yield "C, one core", in_c(beginning, data, size.batch)
+        yield name, attempted(partial(ours, size, inputs, wanted, configuration))
+    yield "C, one core", attempted(partial(in_c, beginning, data, size.batch))
     if size == TARGET:
         documents = (inputs.initial, inputs.tokens, inputs.lengths)
         single = train(beginning.model, *documents, batch=size.batch, steps=STEPS, dtype=torch.float32)
         yield "torch float32, difference only", differences(single, wanted)
-        yield from pytorch(size, inputs, beginning)
+        for name, time_it in pytorch(size, inputs, beginning):
+            yield name, attempted(time_it)
 
 
 def compile_function(size: Size, configuration: Mapping[str, Any], number: int, arch: str, cubins: Path) -> str:
@@ -211,7 +223,7 @@ def compile_function(size: Size, configuration: Mapping[str, Any], number: int, 
 def compile_all(wanted: Sequence[tuple[Size, Mapping[str, Any]]], arch: str, cubins: Path, workers: int) -> None:
     """Every function of every size, function by function on all cores; COMPILE_S seconds at most."""
     tasks = [(*one, number) for one in wanted for number in range(len(SPEC.compile_jobs(one[0].problem, one[1])))]
-    tasks.sort(key=lambda task: -task[0].width)
+    tasks.sort(key=lambda task: (task[1]["plan"] != RESIDENT["plan"], -task[0].width))  # what takes longest, first
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     futures = [pool.submit(compile_function, *task, arch, cubins) for task in tasks]
     done, late = wait(futures, timeout=COMPILE_S)

@@ -15,8 +15,6 @@ BETAS = (0.85, 0.99)
 LEARNING_RATE = 0.01
 WARMUPS = 3
 
-Step = Callable[[], Any]
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -92,7 +90,19 @@ class Trainer:
         self.number.add_(1).remainder_(self.steps)
 
 
-def captured(trainer: Trainer) -> Step:  # pragma: no cover  # needs a GPU: tests/gpu
+@dataclass(frozen=True)
+class CapturedStep:  # pragma: no cover  # needs a GPU: tests/gpu
+    """A step as one CUDA graph, with the trainer whose memory it reads and writes: a graph alone keeps none of it."""
+
+    trainer: Trainer
+    graph: Any
+
+    def __call__(self) -> None:
+        """The next step."""
+        self.graph.replay()
+
+
+def captured(trainer: Trainer) -> CapturedStep:  # pragma: no cover  # needs a GPU: tests/gpu
     """The whole step, update included, as one CUDA graph."""
     import torch
 
@@ -105,25 +115,4 @@ def captured(trainer: Trainer) -> Step:  # pragma: no cover  # needs a GPU: test
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         trainer.step()
-    replay: Step = graph.replay
-    return replay
-
-
-def opponents(make: Callable[[], Trainer], names: tuple[str, ...]) -> Mapping[str, Step]:  # pragma: no cover  # GPU
-    """Steps by name; what PyTorch cannot build raises when it is first called."""
-    import torch
-
-    def compiled(mode: str | None) -> Trainer:
-        trainer = make()
-        trainer.loss_of = torch.compile(loss_of, mode=mode)
-        return trainer
-
-    builders: dict[str, Callable[[], Step]] = {
-        "eager": lambda: make().step,
-        "eager in a CUDA graph": lambda: captured(make()),
-        "torch.compile": lambda: compiled(None).step,
-        "torch.compile reduce-overhead": lambda: compiled("reduce-overhead").step,
-        "torch.compile in a CUDA graph": lambda: captured(compiled(None)),
-        "torch.compile max-autotune in a CUDA graph": lambda: captured(compiled("max-autotune-no-cudagraphs")),
-    }
-    return {name: builders[name]() for name in names}
+    return CapturedStep(trainer, graph)
