@@ -1,4 +1,4 @@
-"""What the specs of a training step's fp32 operations do alike: names of gradients, references by differentiation, counts."""
+"""What the specs of a training step's operations do alike: names of gradients, references by differentiation, counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any, cast
 
-from spak.kernels.cutile import OUTPUT, Array, Call, CutileSpec
+from spak.kernels.cutile import OUTPUT, TOLERANCES, Array, Call, CutileSpec
 from spak.kernels.interface import Configuration, Problem, Scalar, Work
 from spak.kernels.registry import spec
 
@@ -16,6 +16,8 @@ FP32_TOLERANCE = 1e-5
 """Largest relative error: sums of some thousand terms, each rounded to 2^-24; a product in tf32 has 3e-4."""
 
 FP32_BYTES = 4
+BYTES = {"fp32": FP32_BYTES, "int32": 4, "bf16": 2, "fp16": 2}
+"""Of an element."""
 
 
 @lru_cache
@@ -116,7 +118,7 @@ class OperationSpec(CutileSpec):
                 exp2_per_iteration=0.0,
                 fp32_per_iteration=elements / ctas,
                 smem_bytes_per_iteration=FP32_BYTES * elements / ctas,
-                global_bytes=float(FP32_BYTES * elements),
+                global_bytes=float(sum(prod(array.shape) * BYTES[array.dtype] for array in call.arrays.values())),
                 function=call.function,
             )
             for call, flops in zip(calls, self.products(problem) or [0.0] * len(calls), strict=True)
@@ -127,9 +129,9 @@ class OperationSpec(CutileSpec):
         """What is written, in float64."""
         return self._evaluated({name: _wide(tensor) for name, tensor in vars(inputs).items()}, problem)
 
-    def tolerance(self, problem: Problem) -> float:  # noqa: ARG002  # the interface's arguments
-        """1e-5 of what is written."""
-        return FP32_TOLERANCE
+    def tolerance(self, problem: Problem) -> float:
+        """1e-5 of what is written, or what the problem's type allows."""
+        return TOLERANCES.get(str(problem.get("dtype")), FP32_TOLERANCE)
 
     def baselines(self, inputs: Any, problem: Problem) -> Mapping[str, Callable[[], Any]]:
         """PyTorch, operation by operation."""

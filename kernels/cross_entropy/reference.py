@@ -6,9 +6,15 @@ from typing import Any
 
 
 def cross_entropy(logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
-    """Weighted loss of each row, (rows,), and the gradient of their sum, (rows, vocab), in the type of the logits."""
-    from torch.nn.functional import one_hot
+    """Weighted loss of each row, (rows,), and the gradient of their sum, (rows, vocab), in the type of the logits.
+
+    A row of weight 0, or whose target is negative, counts nothing.
+    """
+    import torch
 
     logs = logits.log_softmax(dim=1)
-    hit = one_hot(targets.long(), logits.shape[1])
-    return -weights * (logs * hit).sum(dim=1), weights[:, None] * (logs.exp() - hit)
+    counts = torch.where(targets < 0, 0.0, weights)
+    column = targets.long().clamp_min(0)[:, None]
+    loss = -counts * logs.gather(1, column)[:, 0]
+    gradient = logs.exp_().scatter_add_(1, column, logs.new_full(column.shape, -1.0))
+    return loss, gradient.mul_(counts[:, None])

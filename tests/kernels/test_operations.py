@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from spak.kernels import sim
 from spak.kernels.registry import spec
 from spak.kg.expression import parse
 from spak.kg.files.loader import load
@@ -45,15 +44,6 @@ RUNS = [
     for size in sizes
     for direction in (("forward", "backward") if "direction" in OPS[op].problem.keys() - size else ("",))
 ]
-
-
-@pytest.fixture
-def on_the_cpu(monkeypatch):
-    """Launches run on the simulator."""
-    ct = pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    monkeypatch.setattr(ct, "launch", sim.launch)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    monkeypatch.setattr("spak.kernels.cutile.sms_of", lambda device: 1)
 
 
 def largest_error(op, size, device="cpu"):

@@ -21,7 +21,10 @@ from spak.kernels.microgpt.model import (
 from spak.kernels.microgpt.reference import Trained, views
 from spak.kernels.operation import operation, power_of_two
 
-TILES: Mapping[str, Scalar] = {"tile_m": 16, "tile_n": 16, "tile_k": 16, "tile_size": 1024}
+ROWS_TILES: Mapping[str, Scalar] = {"row_form": "held", "tile_v": 0, "backwards": False, "use_tma": True}
+"""Of cross-entropy: whole rows."""
+
+TILES: Mapping[str, Scalar] = {"tile_m": 16, "tile_n": 16, "tile_k": 16, "tile_size": 1024, **ROWS_TILES}
 """Of every operation; the model's matrices have sides of 16 to 64."""
 
 LOSS_TILE = 256
