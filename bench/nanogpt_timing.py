@@ -1,0 +1,100 @@
+"""Times training steps of several contestants in one process: interleaved blocks of steps that follow one another, by events.
+
+Inside a block the host runs ahead as it does in training, so a step's time is from its event to the next one's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+from bench.nanogpt_cases import Batches
+
+
+class Contestant(Protocol):
+    """A training step: `feed` copies the batch (2, B, T) to the device's place for it, `advance` does everything else."""
+
+    @property
+    def loss(self) -> Any:
+        """Of the last step, on the device."""
+
+    def feed(self, batch: Any) -> None:
+        """Take inputs and targets."""
+
+    def advance(self) -> None:
+        """Forward, backward, clipping and update; does not wait for the device."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """`count` blocks of `steps` timed steps each, after `warmups` steps; each block begins with `lead` untimed ones."""
+
+    warmups: int = 10
+    count: int = 6
+    steps: int = 5
+    lead: int = 2
+
+
+@dataclass(frozen=True)
+class Built:
+    """A contestant that runs, its first losses, and what it holds at most: GB of device memory, activations included."""
+
+    contestant: Contestant
+    losses: Sequence[float]
+    memory_gb: float
+
+
+def built(make: Callable[[], Contestant], batches: Batches, steps: int) -> Built:  # pragma: no cover  # needs a GPU
+    """Make a contestant and run its first steps."""
+    import torch
+
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    contestant = make()
+    losses = [run_step(contestant, batches, number).clone() for number in range(steps)]
+    peak = torch.cuda.max_memory_allocated()
+    return Built(contestant, [float(loss) for loss in losses], (peak - before) / 1e9)
+
+
+def run_step(contestant: Contestant, batches: Batches, number: int) -> Any:
+    """One step on the batch of that number; its loss, on the device."""
+    contestant.feed(batches[number])
+    contestant.advance()
+    return contestant.loss
+
+
+def block_ms(
+    contestant: Contestant, batches: Batches, blocks: Blocks, first: int
+) -> list[float]:  # pragma: no cover  # needs a GPU
+    """Milliseconds of each timed step of one block that begins at step `first`."""
+    import torch
+
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(blocks.steps + 1)]
+    for number in range(blocks.lead):
+        run_step(contestant, batches, first + number)
+    events[0].record()
+    for number, event in enumerate(events[1:]):
+        run_step(contestant, batches, first + blocks.lead + number)
+        event.record()
+    torch.cuda.synchronize()
+    return [before.elapsed_time(after) for before, after in pairwise(events)]
+
+
+Sample = Callable[[str, int], Sequence[float]]
+"""(contestant, number of its first step) -> milliseconds of the steps of one block."""
+
+
+def in_blocks(names: Sequence[str], sample: Sample, blocks: Blocks, seed: int) -> Mapping[str, list[float]]:
+    """All samples of each contestant: in every round each has one block, in an order drawn anew, on the same batches."""
+    order = random.Random(seed)
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for block in range(blocks.count):
+        first = blocks.warmups + block * (blocks.lead + blocks.steps)
+        for name in order.sample(list(names), len(names)):
+            samples[name] += sample(name, first)
+    return samples

@@ -1,0 +1,79 @@
+"""How the character model is trained for the curves, and how gradients are held against float64; in small, on the CPU."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.nanogpt_cases import Batches, Case, Recipe
+from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
+from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout
+
+torch = pytest.importorskip("torch")
+
+from bench.nanogpt_torch import TorchTrainer, Variant  # noqa: E402
+from bench.nanogpt_training import Evaluator, Schedule, trained  # noqa: E402
+
+SMALL = Case(GptConfig(vocab=10, width=32, layers=2, heads=2, context=16), 4, Recipe(1e-2))
+
+
+def trainer(seed=1, **changes):
+    views = ParameterLayout.of(SMALL.config).views(drawn_weights(SMALL, seed))
+    return TorchTrainer(SMALL, Variant(), views, device="cpu", **changes)
+
+
+def test_the_rate_warms_up_and_falls_along_a_cosine():
+    """Ends at the least rate, which nanoGPT's does too."""
+    schedule = Schedule()
+    rates = [schedule.rate_at(step) for step in range(schedule.steps + 1)]
+    assert max(rates) == rates[schedule.warmup] == schedule.rate
+    assert rates[-1] == pytest.approx(schedule.least_rate)
+    assert rates[:101] == sorted(rates[:101])
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+
+
+def test_a_training_is_evaluated_on_the_whole_validation_text_and_keeps_what_attention_sees():
+    """The loss falls to that of counting; a text that is not counting is far from it."""
+    text = torch.arange(600) % 10
+    evaluator = Evaluator(SMALL, text[500:], "cpu")
+    schedule = Schedule(steps=40, warmup=2, rate=1e-2, evaluate_every=20, dropout=0.1)
+    batches = Batches(text[:500], SMALL, schedule.steps, 1, "cpu")
+    result = trained(trainer(dropout=schedule.dropout), evaluator, batches, schedule, (0, 40))
+    assert list(result.validation) == [0, 20, 40]
+    assert result.validation[0] > math.log(10) - 0.5
+    assert result.validation[40] < 0.5 * result.validation[0]
+    q, k, v = result.kept[40][1]
+    assert q.shape == k.shape == v.shape == (4, 2, 16, 16)
+    assert not torch.equal(q, result.kept[0][1][0])
+
+
+def test_the_evaluator_weighs_every_position_alike():
+    """Seven sequences in batches of four: the last batch is smaller, and counts less."""
+    text = torch.randint(0, 10, (7 * 16 + 1,), generator=torch.Generator().manual_seed(3))
+    weights = trainer().weights()
+    whole = Evaluator(SMALL, text, "cpu").loss(weights)
+    each = [Evaluator(SMALL, text[16 * i : 16 * i + 17], "cpu").loss(weights) for i in range(7)]
+    assert whole == pytest.approx(sum(each) / 7, rel=1e-3)
+
+
+def test_a_wrong_gradient_shows_by_its_name():
+    """One scaled parameter, and one padding row that is not 0."""
+    flat = drawn_weights(SMALL, 2)
+    views = ParameterLayout.of(SMALL.config).views(flat)
+    assert views["wte.weight"][10:].abs().max() == 0
+    batch = Batches(torch.arange(100) % 10, SMALL, 1, 1, "cpu")[0]
+    loss, exact = exact_gradients(SMALL, views, batch)
+    assert loss > 1
+    assert len(exact) == len(views)
+    baseline = trainer(2)
+    baseline.feed(batch)
+    given = {"torch": gradient_errors(baseline.gradients(), exact)}
+    assert 0 < max(given["torch"].values()) < 0.05
+    wrong = {name: gradient.clone() for name, gradient in exact.items()}
+    wrong["h.1.mlp.c_fc.bias"] *= 1.5
+    given["ours"] = {**gradient_errors(wrong, exact)}
+    told = told_errors({**given}, "torch")
+    assert told["ours"]["worst"] == ["h.1.mlp.c_fc.bias", pytest.approx(0.5)]
+    padded = {**exact, "wte.weight": torch.cat([exact["wte.weight"], exact["wte.weight"][:1]])}
+    assert gradient_errors(padded, exact)["wte.weight"] > 0.01
