@@ -16,6 +16,8 @@ SPECS = {
     "embedding": "spak.kernels.embedding.spec",
     "rmsnorm": "spak.kernels.rmsnorm.spec",
     "linear": "spak.kernels.linear.spec",
+    "add-norm": "spak.kernels.add_norm.spec",
+    "column-sum": "spak.kernels.column_sum.spec",
     "activation": "spak.kernels.activation.spec",
     "residual": "spak.kernels.residual.spec",
     "cross-entropy": "spak.kernels.cross_entropy.spec",

@@ -16,12 +16,18 @@ from spak.tuner.backend.gpu.program import tensors
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 OPS = load(Path(__file__).parents[2] / "laws").ops
 
+EXACT = {"dtype": "fp32", "residual_dtype": "fp32", "gradient_dtype": "fp32"}
 SIZES = {
     "embedding": [
         {"tokens": 37, "vocab": 27, "context": 16, "width": 16},
         {"tokens": 5, "vocab": 40, "context": 9, "width": 40},
     ],
     "rmsnorm": [{"num_rows": 37, "width": 16}, {"num_rows": 3, "width": 50}],
+    "add-norm": [
+        {"num_rows": 37, "width": 48, "norm": "layer", **EXACT},
+        {"num_rows": 3, "width": 50, "norm": "rms", "bias": False, **EXACT},
+    ],
+    "column-sum": [{"num_rows": 370, "width": 50, "dtype": "fp32", "out_dtype": "fp32"}],
     "linear": [
         {"tokens": 37, "in_features": 16, "out_features": 27},
         {"tokens": 70, "in_features": 40, "out_features": 3},

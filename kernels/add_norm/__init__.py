@@ -1,0 +1,1 @@
+"""A branch added to the residual stream, and the norm of the sum."""

@@ -1,0 +1,127 @@
+"""Residual addition with its norm, and column sums, on the simulator: every input's gradient, every form, hostile rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spak.kernels.operation import operation
+from spak.kg.files.loader import load
+from spak.kg.space.completion import complete
+from spak.kg.space.space import build
+from spak.tuner.backend.gpu.program import tensors
+
+torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
+OPS = load(Path(__file__).parents[2] / "laws").ops
+EXACT = {"dtype": "fp32", "residual_dtype": "fp32"}
+
+
+def launched(op, size, change=lambda inputs: inputs, index=0, device="cpu"):
+    """(outputs, reference) by name, at the configuration of this index modulo their number."""
+    problem = complete(OPS[op], size)
+    inputs = change(operation(op).make_inputs(problem, seed=1, device=device))
+    outputs = operation(op).make_outputs(problem, device=device)
+    space = build(OPS[op], problem)
+    operation(op).launch(inputs, outputs, problem, space.config(index % len(space)))
+    return outputs, operation(op).reference(inputs, problem)
+
+
+def errors(outputs, reference):
+    """Relative error of each output, by name."""
+    found = {name: (tensor.double(), getattr(reference, name)) for name, tensor in vars(outputs).items()}
+    return {name: float((got - want).norm() / want.norm().clamp_min(1e-30)) for name, (got, want) in found.items()}
+
+
+sizes = st.fixed_dictionaries(
+    {
+        "num_rows": st.integers(1, 40),
+        "width": st.sampled_from([1, 2, 3, 16, 27, 48, 50, 96, 130]),
+        "direction": st.sampled_from(["forward", "backward"]),
+        "norm": st.sampled_from(["layer", "rms"]),
+        "bias": st.booleans(),
+        "branch": st.booleans(),
+        "from_above": st.booleans(),
+        "branch_bias": st.booleans(),
+        "dtype": st.sampled_from(["bf16", "fp16", "fp32"]),
+        "residual_dtype": st.sampled_from(["fp32", "bf16"]),
+        "gradient_dtype": st.sampled_from(["fp32", "bf16"]),
+    }
+)
+
+
+@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sizes, st.integers(0, 10_000))
+def test_every_form_is_right_at_every_size(on_the_cpu, size, index):
+    """Against float64, output by output; outputs are NaN before, so that what is not written shows."""
+    size["branch_bias"] &= size["branch"]
+    if {size["dtype"], size["residual_dtype"]} != {"fp32"} or size["width"] == 1:
+        size["width"] += 16  # what rounds a short row may take its variance away
+    outputs, reference = launched("add-norm", size, index=index)
+    problem = complete(OPS["add-norm"], size)
+    assert vars(outputs).keys() == set(operation("add-norm").written(problem))
+    assert max(errors(outputs, reference).values()) <= operation("add-norm").tolerance(problem)
+
+
+def hostile(inputs):
+    """Rows of equal numbers, and rows of small ones around 1e4; one of zeros."""
+    noise = inputs.residual
+    rows = torch.arange(len(noise))[:, None]
+    inputs.residual.copy_(torch.where(rows % 2 == 0, torch.full_like(noise, 12345.678), 1e4 + noise))
+    inputs.residual[0] = 0
+    if hasattr(inputs, "branch"):
+        inputs.branch.zero_()
+    return inputs
+
+
+@pytest.mark.parametrize("index", [0, 100, 400])
+@pytest.mark.parametrize("width", [768, 50])
+def test_equal_numbers_have_no_variance_and_large_ones_keep_theirs(on_the_cpu, width, index):
+    """The variance is that of what the mean leaves: a difference of means of squares would be off by some units here."""
+    size = {"num_rows": 6, "width": width, **EXACT}
+    outputs, reference = launched("add-norm", size, hostile, index)
+    equal, large = slice(0, None, 2), slice(1, None, 2)
+    torch.testing.assert_close(outputs.y[equal].double(), reference.y[equal], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        outputs.y[large].double(), reference.y[large], rtol=0, atol=2e-3
+    )  # 1e4 has steps of 1e-3
+    torch.testing.assert_close(outputs.statistics[0, large].double(), reference.statistics[0, large], rtol=1e-5, atol=0)
+
+
+def test_the_norm_is_of_the_stored_sum(on_the_cpu):
+    """Where the residual stream is rounded, statistics and norm are of the rounded numbers, as gradients will be."""
+    size = {"num_rows": 9, "width": 16, "dtype": "fp32", "residual_dtype": "bf16"}
+    outputs, _ = launched("add-norm", size)
+    problem = complete(OPS["add-norm"], size)
+    inputs = operation("add-norm").make_inputs(problem, seed=1, device="cpu")
+    inputs.residual.copy_(outputs.new_residual)
+    inputs.branch.zero_()
+    again = operation("add-norm").reference(inputs, problem)
+    torch.testing.assert_close(outputs.y.double(), again.y, rtol=1e-5, atol=1e-5)
+    assert torch.equal(outputs.new_residual.double(), again.new_residual)
+
+
+sum_sizes = st.fixed_dictionaries(
+    {
+        "num_rows": st.integers(1, 300),
+        "width": st.integers(1, 100),
+        "dtype": st.sampled_from(["bf16", "fp16", "fp32"]),
+        "out_dtype": st.sampled_from(["fp32", "bf16"]),
+    }
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sum_sizes, st.integers(0, 10_000))
+def test_column_sums_are_right_at_every_size(on_the_cpu, size, index):
+    """Rows past the end of the last strip add nothing, nor do columns past the end."""
+    problem = complete(OPS["column-sum"], size)
+    inputs = operation("column-sum").make_inputs(problem, seed=1, device="cpu")
+    out = operation("column-sum").make_outputs(problem, device="cpu")
+    space = build(OPS["column-sum"], problem)
+    operation("column-sum").launch(inputs, out, problem, space.config(index % len(space)))
+    ((found,), (want,)) = tensors(out), tensors(operation("column-sum").reference(inputs, problem))
+    scale = inputs.x.double().abs().sum(0)
+    assert float(((found.double() - want).abs() / scale).max()) <= operation("column-sum").tolerance(problem)
