@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.nanogpt_cases import CASES, Batches, Case, agreeing, characters, timing_batches
+from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from bench.nanogpt_profile import profiled, told_profile
 from bench.nanogpt_timing import Blocks, Built, Contestant, block_ms, built, in_blocks
 from spak.kernels.nanogpt.parameters import ParameterLayout, initial_gpt_parameters
@@ -31,7 +32,8 @@ from spak.tuner.backend.gpu.statistics import summarise
 
 WEIGHTS_SEED = 1337
 COMPILE_S = 240.0
-Make = Callable[[], Contestant]
+BF16_RESIDUAL = ", bf16 residual"
+"""What follows the name of ours where the residual stream is bf16."""
 
 
 def main() -> int:
@@ -50,6 +52,8 @@ def main() -> int:
         result["cases"][name] = comparison.compared(variants)
         result["machine"] = machine(comparison)
         save(result, options.out)
+        result["cases"][name]["gradients"] = comparison.gradient_errors(options.gradients)
+        save(result, options.out)
         print(told(name, result["cases"][name]), f"at {time.monotonic() - started:.0f} s", sep="\n", flush=True)
     print(json.dumps(result["refused"]), json.dumps(result["machine"]), sep="\n")
     return 0
@@ -63,6 +67,9 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--case", action="append", choices=sorted(CASES), help="repeatable; all unless given")
     parser.add_argument("--only", action="append", default=[], help="contestant, repeatable; all unless given")
     parser.add_argument("--profile", action="append", default=[], help="contestant to profile, repeatable")
+    parser.add_argument(
+        "--gradients", action="append", default=[], help="contestant whose gradients are checked, repeatable"
+    )
     parser.add_argument("--compile-only", action="store_true", help="compile one variant of one case, and end")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     options = parser.parse_args(argv)
@@ -107,13 +114,14 @@ def compile_one(case: str, name: str, data: Path) -> None:  # pragma: no cover  
     settle()
     chosen = CASES[case]
     batches = timing_batches(chosen, characters(data)[0], 0, "cuda", count=2)
-    trainer = TorchTrainer(chosen, replace(VARIANTS[name], captured=False), initial_weights(chosen))
+    views = ParameterLayout.of(chosen.config).views(initial_weights(chosen))
+    trainer = TorchTrainer(chosen, replace(VARIANTS[name], captured=False), views, [chosen.recipe.rate] * 2)
     built(lambda: trainer, batches, 2)
 
 
-def initial_weights(case: Case) -> dict[str, Any]:
-    """The same for everyone: by name, fp32, on the CPU."""
-    return ParameterLayout.of(case.config).views(initial_gpt_parameters(case.config, WEIGHTS_SEED))
+def initial_weights(case: Case) -> Any:
+    """The same for everyone: the flat buffer, float32, on the CPU."""
+    return initial_gpt_parameters(case.config, WEIGHTS_SEED)
 
 
 class StepComparison:  # pragma: no cover  # needs a GPU
@@ -146,6 +154,26 @@ class StepComparison:  # pragma: no cover  # needs a GPU
         gc.collect()
         return {**about(self.case), "contestants": rows, "profiles": profiles}
 
+    def gradient_errors(self, names: Sequence[str]) -> dict[str, Any]:
+        """Of these contestants and of the eager baseline, at the size that is timed; the loss in float64 too."""
+        import torch
+
+        from bench.nanogpt_torch import EAGER
+
+        flat, batch = drawn_weights(self.case, WEIGHTS_SEED), self.batches[0]
+        loss, exact = exact_gradients(self.case, ParameterLayout.of(self.case.config).views(flat), batch)
+        errors, losses = {}, {"float64": loss}
+        for name in [EAGER, *(name for name in names if name != EAGER)]:
+            torch.cuda.empty_cache()
+            try:
+                contestant = self.maker(name, flat)()
+                contestant.feed(batch)
+                errors[name] = gradient_errors(contestant.gradients(), exact)
+                losses[name] = contestant.last_loss()
+            except Exception as error:  # noqa: BLE001  # what cannot run is reported, whatever it raises
+                self.refused[f"{self.name}: gradients of {name}"] = f"{type(error).__name__}: {str(error)[:400]}"
+        return {"losses": losses, **told_errors(errors, EAGER)}
+
     def build(self, variants: Sequence[str]) -> dict[str, Built]:
         """Those that run, after their warm-up."""
         found: dict[str, Built] = {}
@@ -153,7 +181,7 @@ class StepComparison:  # pragma: no cover  # needs a GPU
         for name in variants:
             started = time.monotonic()
             try:
-                found[name] = built(maker(self.case, name, weights), self.batches, self.blocks.warmups)
+                found[name] = built(self.maker(name, weights), self.batches, self.blocks.warmups)
             except Exception as error:  # noqa: BLE001  # what cannot run is reported, whatever it raises
                 self.refused[f"{self.name}: {name}"] = f"{type(error).__name__}: {str(error)[:400]}"
             print(f"{self.name}: {name}: {time.monotonic() - started:.0f} s", flush=True)
@@ -172,15 +200,21 @@ class StepComparison:  # pragma: no cover  # needs a GPU
             "loss_difference": agreeing(each.losses, next(iter(found.values())).losses),
         }
 
+    def maker(self, name: str, flat: Any) -> Callable[[], Contestant]:
+        """What makes the contestant of that name; it begins with the flat buffer `flat`."""
+        from bench.nanogpt_ours import OurTrainer, in_bf16_residual, operators_by_name
+        from bench.nanogpt_torch import VARIANTS, TorchTrainer
+
+        rates = [self.case.recipe.rate] * self.blocks.most_steps
+        if name in VARIANTS:
+            views = ParameterLayout.of(self.case.config).views(flat)
+            return lambda: TorchTrainer(self.case, VARIANTS[name], views, rates)
+        who, narrow = name.removesuffix(BF16_RESIDUAL), name.endswith(BF16_RESIDUAL)
+        case = in_bf16_residual(self.case) if narrow else self.case
+        return lambda: OurTrainer(case, operators_by_name(who), flat, rates)
+
     def _block(self, contestant: Contestant, first: int) -> list[float]:
         return block_ms(contestant, self.batches, self.blocks, first)
-
-
-def maker(case: Case, name: str, weights: Mapping[str, Any]) -> Make:
-    """What makes the contestant of that name."""
-    from bench.nanogpt_torch import VARIANTS, TorchTrainer
-
-    return lambda: TorchTrainer(case, VARIANTS[name], weights)
 
 
 def about(case: Case) -> dict[str, Any]:
@@ -218,6 +252,11 @@ def told(name: str, case: Mapping[str, Any]) -> str:
     for who, profile in case["profiles"].items():
         groups = ", ".join(f"{group} {us:.0f}" for group, us in profile["groups"].items())
         lines.append(f"{name}: {who}: {profile['us']:.0f} us in {profile['launches']:.0f} kernels: {groups}")
+    for who, errors in case.get("gradients", {}).items():
+        if who != "losses":
+            lines.append(
+                f"{name}: {who}: gradients: worst {errors['worst']}, {errors['furthest_from_baseline']} of the baseline's"
+            )
     return "\n".join(lines)
 
 

@@ -82,7 +82,7 @@ def zipf_tokens(count: int, vocab: int, seed: int) -> Any:
 
 
 class Batches:
-    """Inputs and targets of so many steps, on the device: step i sees `batches[i]`, (2, B, T) int64."""
+    """Inputs and targets of so many steps, on the device: step i sees `batches[i]`, (2, B, T) int32."""
 
     def __init__(self, data: Any, case: Case, count: int, seed: int, device: str) -> None:
         """Pieces of `data` (N,) at random places, the same for the same seed."""
@@ -92,7 +92,7 @@ class Batches:
         generator = torch.Generator().manual_seed(seed)
         starts = torch.randint(len(data) - context, (count, case.batch, 1), generator=generator)
         places = starts.to(device) + torch.arange(context, device=device)
-        there = data.to(device)
+        there = data.to(device, torch.int32)
         self._pairs = torch.stack([there[places], there[places + 1]], dim=1)
 
     def __getitem__(self, step: int) -> Any:

@@ -32,7 +32,7 @@ def exact_gradients(case: Case, weights: Mapping[str, Any], batch: Any) -> tuple
 
     model = TorchGpt(case.config, "matrix").double().to(batch.device)
     model.load(weights)
-    loss = model(batch[0], batch[1])
+    loss = model(*batch.long())
     loss.backward()
     return float(loss.detach()), {name: parameter.grad for name, parameter in model.named_parameters()}
 
@@ -44,7 +44,7 @@ def gradient_errors(got: Mapping[str, Any], exact: Mapping[str, Any]) -> dict[st
     norm = torch.linalg.vector_norm
     errors = {}
     for name, want in exact.items():
-        mine = got[name].double()
+        mine = got[name].double().to(want.device)
         wrong = norm(mine[: len(want)] - want) + norm(mine[len(want) :])
         errors[name] = float(wrong / norm(want))
     return errors

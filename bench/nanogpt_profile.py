@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.nanogpt_cases import Batches
-from bench.nanogpt_timing import Contestant, run_step
+from bench.nanogpt_timing import PROFILED, Contestant, run_step
 
 GROUPS: Sequence[tuple[str, str]] = (
     ("attention", r"flash|fmha|cudnn.*(sdpa|attn)|sdpa|attention|softmax_warp_(for|back)ward"),
@@ -48,18 +48,18 @@ def by_group(kernels: Sequence[KernelTime]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def profiled(contestant: Contestant, batches: Batches, steps: int = 3) -> list[KernelTime]:  # pragma: no cover  # GPU
-    """Every kernel of a step, the longest first; means over `steps` steps."""
+def profiled(contestant: Contestant, batches: Batches) -> list[KernelTime]:  # pragma: no cover  # needs a GPU
+    """Every kernel of a step, the longest first; means over `PROFILED` steps."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as recorded:
-        for number in range(steps):
+        for number in range(PROFILED):
             run_step(contestant, batches, number)
         torch.cuda.synchronize()
     found = [
-        KernelTime(event.key, group_of(event.key), event.count / steps, event.self_device_time_total / steps)
+        KernelTime(event.key, group_of(event.key), event.count / PROFILED, event.self_device_time_total / PROFILED)
         for event in recorded.key_averages()
         if event.self_device_time_total > 0
     ]

@@ -13,19 +13,24 @@ from typing import Any, Protocol
 
 from bench.nanogpt_cases import Batches
 
+PROFILED = 3
+"""Steps that a profile is the mean of."""
+
 
 class Contestant(Protocol):
     """A training step: `feed` copies the batch (2, B, T) to the device's place for it, `advance` does everything else."""
-
-    @property
-    def loss(self) -> Any:
-        """Of the last step, on the device."""
 
     def feed(self, batch: Any) -> None:
         """Take inputs and targets."""
 
     def advance(self) -> None:
         """Forward, backward, clipping and update; does not wait for the device."""
+
+    def last_loss(self) -> float:
+        """Of the last step; waits for the device."""
+
+    def gradients(self) -> Mapping[str, Any]:
+        """Of every parameter, by name, for what was fed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Blocks:
     count: int = 6
     steps: int = 5
     lead: int = 2
+
+    @property
+    def most_steps(self) -> int:
+        """Of one contestant, those that a profile takes included."""
+        return self.warmups + self.count * (self.lead + self.steps) + PROFILED
 
 
 @dataclass(frozen=True)
@@ -56,16 +66,17 @@ def built(make: Callable[[], Contestant], batches: Batches, steps: int) -> Built
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     contestant = make()
-    losses = [run_step(contestant, batches, number).clone() for number in range(steps)]
-    peak = torch.cuda.max_memory_allocated()
-    return Built(contestant, [float(loss) for loss in losses], (peak - before) / 1e9)
+    losses = []
+    for number in range(steps):
+        run_step(contestant, batches, number)
+        losses.append(contestant.last_loss())
+    return Built(contestant, losses, (torch.cuda.max_memory_allocated() - before) / 1e9)
 
 
-def run_step(contestant: Contestant, batches: Batches, number: int) -> Any:
-    """One step on the batch of that number; its loss, on the device."""
+def run_step(contestant: Contestant, batches: Batches, number: int) -> None:
+    """One step on the batch of that number."""
     contestant.feed(batches[number])
     contestant.advance()
-    return contestant.loss
 
 
 def block_ms(

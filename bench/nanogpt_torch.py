@@ -7,7 +7,7 @@ eager or compiled, launched kernel by kernel or as one CUDA graph that holds the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -165,36 +165,46 @@ class TorchTrainer:
     """Model, AdamW and the batch's place on the device; a step is `feed`, then `advance`. Nothing waits for the device."""
 
     def __init__(
-        self, case: Case, variant: Variant, weights: Mapping[str, Any], *, dropout: float = 0.0, device: str = "cuda"
+        self,
+        case: Case,
+        variant: Variant,
+        weights: Mapping[str, Any],
+        rates: Sequence[float],
+        *,
+        dropout: float = 0.0,
+        device: str = "cuda",
     ) -> None:
-        """Copies of `weights`."""
+        """Copies of `weights` are trained, one step for each of `rates`."""
         self.case, self.variant, self.device = case, variant, device
         self.model = TorchGpt(case.config, variant.attention, dropout).to(device)
         self.model.load(weights)
         self.inputs = torch.zeros(2, case.batch, case.config.context, dtype=torch.int64, device=device)
-        self.rate = torch.tensor(case.recipe.rate, device=device)
+        self.rate = torch.tensor(rates[0], device=device)
         self.loss = torch.zeros((), device=device)
+        self._rates, self._done = rates, 0
         self._optimizer = self._adamw()
         self._loss_of = self._compiled()
         self._advance: Callable[[], None] = self._step
 
     def feed(self, batch: Any) -> None:
-        """Copy inputs and targets, (2, B, T), to where the step reads them."""
+        """Copy inputs and targets, (2, B, T) int32, and the learning rate to where the step reads them."""
         self.inputs.copy_(batch)
+        self.rate.fill_(self._rates[self._done])
 
     def advance(self) -> None:
         """Forward, backward, clipping and AdamW on what was fed; the loss goes to `loss`."""
         if self.variant.captured and self._advance == self._step:
             self._advance = self._captured()
         self._advance()
+        self._done += 1
+
+    def last_loss(self) -> float:
+        """Of the last step; waits for the device."""
+        return float(self.loss)
 
     def weights(self) -> dict[str, Any]:
         """Parameters by name, as they are now: views."""
         return {name: parameter.detach() for name, parameter in self.model.named_parameters()}
-
-    def set_rate(self, rate: float) -> None:
-        """Learning rate of the steps that follow."""
-        self.rate.fill_(rate)
 
     def gradients(self) -> dict[str, Any]:
         """Of every parameter, by name, for what was fed; nothing is updated."""

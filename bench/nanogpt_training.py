@@ -101,7 +101,7 @@ def trained(trainer: Any, evaluator: Evaluator, batches: Batches, schedule: Sche
     """Train to the end; `keep` are the steps whose attention is kept."""
     validation: dict[int, float] = {}
     kept: dict[int, Any] = {}
-    seen: dict[int, Any] = {}
+    seen: dict[int, float] = {}
     started = time.monotonic()
     for step in range(schedule.steps + 1):
         if step % schedule.evaluate_every == 0 or step == schedule.steps:
@@ -110,24 +110,25 @@ def trained(trainer: Any, evaluator: Evaluator, batches: Batches, schedule: Sche
             kept[step] = evaluator.seen_by_attention(trainer.weights())
         if step == schedule.steps:
             break
-        trainer.set_rate(schedule.rate_at(step))
         trainer.feed(batches[step])
         trainer.advance()
         if step % 50 == 0:
-            seen[step] = trainer.loss.clone()
-    losses = {step: round(float(loss), 5) for step, loss in seen.items()}
-    return Trained(validation, losses, time.monotonic() - started, kept)
+            seen[step] = round(trainer.last_loss(), 5)
+    return Trained(validation, seen, time.monotonic() - started, kept)
 
 
-def trainer_of(who: str, case: Case, flat: Any, dropout: float, device: str) -> Any:
-    """The contestant of that name with the parameters of the flat buffer."""
+def trainer_of(who: str, case: Case, flat: Any, schedule: Schedule, device: str) -> Any:
+    """The contestant of that name, which begins with the flat buffer `flat`."""
+    from bench.nanogpt_ours import OurTrainer, operators_by_name
     from bench.nanogpt_torch import EAGER, VARIANTS, TorchTrainer
     from spak.kernels.nanogpt.parameters import ParameterLayout
 
-    if who == TORCH:
-        variant = replace(VARIANTS[EAGER], captured=device == "cuda")
-        return TorchTrainer(case, variant, ParameterLayout.of(case.config).views(flat), dropout=dropout, device=device)
-    raise ValueError(f"who: no trainer {who}")
+    rates = [schedule.rate_at(step) for step in range(schedule.steps)]
+    if who != TORCH:
+        return OurTrainer(case, operators_by_name(who), flat, rates, dropout=schedule.dropout, device=device)
+    variant = replace(VARIANTS[EAGER], captured=device == "cuda")
+    views = ParameterLayout.of(case.config).views(flat)
+    return TorchTrainer(case, variant, views, rates, dropout=schedule.dropout, device=device)
 
 
 def one(options: argparse.Namespace) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     batches = Batches(text[:first], case, schedule.steps, 1000 + options.seed, options.device)
     torch.manual_seed(options.seed)
     flat = initial_gpt_parameters(case.config, options.seed)
-    trainer = trainer_of(options.who, case, flat, schedule.dropout, options.device)
+    trainer = trainer_of(options.who, case, flat, schedule, options.device)
     evaluator = Evaluator(case, text[first:], options.device)
     result = trained(trainer, evaluator, batches, schedule, KEEP_STEPS if options.tensors else ())
     if options.tensors:

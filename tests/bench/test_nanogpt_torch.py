@@ -23,13 +23,13 @@ def weights(case=SMALL):
 
 
 def steps(variant, count=4):
-    trainer = TorchTrainer(SMALL, variant, weights(), device="cpu")
+    trainer = TorchTrainer(SMALL, variant, weights(), [1e-2] * count, device="cpu")
     batches = Batches(torch.arange(400) % 37, SMALL, count, 1, "cpu")
     losses = []
     for number in range(count):
         trainer.feed(batches[number])
         trainer.advance()
-        losses.append(float(trainer.loss))
+        losses.append(trainer.last_loss())
     return losses
 
 

@@ -6,12 +6,14 @@ import math
 
 import pytest
 
-from bench.nanogpt_cases import Batches, Case, Recipe
+from bench.nanogpt_cases import Batches, Case, Recipe, agreeing
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout
 
 torch = pytest.importorskip("torch")
 
+from bench.nanogpt_ours import PLAIN, OurTrainer, operators_by_name  # noqa: E402
+from bench.nanogpt_timing import run_step  # noqa: E402
 from bench.nanogpt_torch import TorchTrainer, Variant  # noqa: E402
 from bench.nanogpt_training import Evaluator, Schedule, trained  # noqa: E402
 
@@ -20,7 +22,7 @@ SMALL = Case(GptConfig(vocab=10, width=32, layers=2, heads=2, context=16), 4, Re
 
 def trainer(seed=1, **changes):
     views = ParameterLayout.of(SMALL.config).views(drawn_weights(SMALL, seed))
-    return TorchTrainer(SMALL, Variant(), views, device="cpu", **changes)
+    return TorchTrainer(SMALL, Variant(), views, [1e-2] * 40, device="cpu", **changes)
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
@@ -77,3 +79,36 @@ def test_a_wrong_gradient_shows_by_its_name():
     assert told["ours"]["worst"] == ["h.1.mlp.c_fc.bias", pytest.approx(0.5)]
     padded = {**exact, "wte.weight": torch.cat([exact["wte.weight"], exact["wte.weight"][:1]])}
     assert gradient_errors(padded, exact)["wte.weight"] > 0.01
+
+
+def test_our_step_and_the_baseline_train_the_same_model():
+    """From the same weights over the same batches: losses, gradients and weights after four steps."""
+    flat, rates = drawn_weights(SMALL, 4), [1e-3, 2e-3, 3e-3, 2e-3]
+    batches = Batches(torch.arange(300) % 10, SMALL, 4, 1, "cpu")
+    views = ParameterLayout.of(SMALL.config).views(flat.clone())
+    both = [
+        OurTrainer(SMALL, operators_by_name(PLAIN), flat, rates, device="cpu"),
+        TorchTrainer(SMALL, Variant(), views, rates, device="cpu"),
+    ]
+    losses = [[], []]
+    for number in range(4):
+        for each, found in zip(both, losses, strict=True):
+            run_step(each, batches, number)
+            found.append(each.last_loss())
+    assert agreeing(*losses) < 0.01
+    ours, theirs = (each.weights() for each in both)
+    for name, weight in theirs.items():
+        if name.endswith("c_attn.bias"):
+            continue  # that of keys has the gradient 0, whose rounding error AdamW makes as large as any step
+        moved = ours[name][: len(weight)] - views[name][: len(weight)]
+        assert (moved - (weight - views[name][: len(weight)])).abs().mean() < 0.2 * moved.abs().mean(), name
+
+
+def test_our_gradients_are_those_of_float64():
+    """In float32 on the CPU, every parameter."""
+    flat = drawn_weights(SMALL, 4)
+    batch = Batches(torch.arange(300) % 10, SMALL, 1, 1, "cpu")[0]
+    _, exact = exact_gradients(SMALL, ParameterLayout.of(SMALL.config).views(flat), batch)
+    ours = OurTrainer(SMALL, operators_by_name(PLAIN), flat, [1e-3], device="cpu")
+    ours.feed(batch)
+    assert max(gradient_errors(ours.gradients(), exact).values()) < 1e-5
