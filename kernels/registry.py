@@ -18,6 +18,7 @@ SPECS = {
     "linear": "spak.kernels.linear.spec",
     "add-norm": "spak.kernels.add_norm.spec",
     "column-sum": "spak.kernels.column_sum.spec",
+    "linear-gelu": "spak.kernels.linear_gelu.spec",
     "activation": "spak.kernels.activation.spec",
     "residual": "spak.kernels.residual.spec",
     "cross-entropy": "spak.kernels.cross_entropy.spec",

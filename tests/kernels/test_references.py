@@ -63,6 +63,7 @@ SIZES = {
     "fused-attention": {"batch": 2, "heads": 2, "seq_q": 50, "seq_kv": 70},
     "fmha": {"batch": 2, "heads": 4, "kv_heads": 2, "seq_q": 50, "seq_kv": 70, "q_offset": 20},
     "fmha-backward": {"batch": 2, "heads": 4, "kv_heads": 2, "seq_q": 50, "seq_kv": 70, "q_offset": 20},
+    "linear-gelu": {"num_rows": 130, "in_features": 40, "out_features": 150},
 }
 RUNS = [
     *((op, {}, {}) for op in TYPED),

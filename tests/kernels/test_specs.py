@@ -53,7 +53,11 @@ class Asked(dict):
         return super().get(name, default)
 
 
-FORMS = {"fmha-backward": ({"dq_form": "split"},), "microgpt": ({"plan": "sequence"},)}
+FORMS = {
+    "fmha-backward": ({"dq_form": "split"},),
+    "microgpt": ({"plan": "sequence"},),
+    "linear-gelu": ({"plan": "elementwise"},),
+}
 """Op -> changes to the defaults that launch other functions, which have parameters of their own."""
 
 
