@@ -141,8 +141,8 @@ class OperationSpec(CutileSpec):
         import torch
 
         if not _is_backward(problem):
-            found = self.definition(problem, **inputs)
-            return tensors_by_name(**dict(zip(self.results, found if len(self.results) > 1 else [found], strict=True)))
+            found, names = self.definition(problem, **inputs), self.written(problem)
+            return tensors_by_name(**dict(zip(names, found if len(names) > 1 else [found], strict=True)))
         given = {name: tensor.detach() for name, tensor in inputs.items() if name != f"d{OUTPUT}"}
         sources = [given[name].requires_grad_() for name in self.gradients]
         out = self.definition(problem, **given)

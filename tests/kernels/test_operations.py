@@ -35,7 +35,10 @@ SIZES = {
     "activation": [{"num_elements": 1000}],
     "residual": [{"num_elements": 1000}],
     "cross-entropy": [{"num_rows": 37, "vocab": 27}, {"num_rows": 3, "vocab": 1}],
-    "adam": [{"num_elements": 4192}],
+    "adam": [
+        {"num_elements": 4192},
+        {"num_elements": 5000, "update_form": "adamw", "gradient": "bf16", "decayed": 3001, "max_norm": 30.0},
+    ],
     "short-attention": [
         {"batch": 2, "seq": 16, "heads": 4, "head_dim": 4},
         {"batch": 1, "seq": 37, "heads": 2, "head_dim": 24},

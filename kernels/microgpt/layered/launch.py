@@ -186,7 +186,13 @@ class LayeredTraining:
         FRAME.issue(FRAME.first(self.model, self.arrays, self.batch), self.arrays, TILES)
         for one in self._operations:
             _issue(one.op, one.problem, {operand: self.arrays[name] for operand, name in one.names.items()})
-        decay: Problem = {"beta1": BETA1, "beta2": BETA2, "epsilon": ADAM_EPSILON}
+        decay: Problem = {
+            "update_form": "adam",
+            "gradient": "fp32",
+            "beta1": BETA1,
+            "beta2": BETA2,
+            "epsilon": ADAM_EPSILON,
+        }
         flat = {"p": "parameters", "g": "gradients", "m": "m", "v": "v", "rates": "rates"}
         flat |= {"new_p": "parameters", "new_m": "m", "new_v": "v"}
         size = num_parameters(self.model)
