@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def surrounded(array: Any) -> Any:
     return middle
 
 
-def launched(case: BackwardCase, x: BackwardInputs, configuration: dict[str, Any]) -> Gradients:
+def gradients(case: BackwardCase, x: BackwardInputs, configuration: dict[str, Any]) -> Gradients:
     outputs = SPEC.make_outputs(case.problem, device="cuda")
     SPEC.launch(x, outputs, case.problem, configuration)
     torch.cuda.synchronize()
@@ -70,12 +71,37 @@ def satisfied(configuration: dict[str, Any]) -> dict[str, Any]:
     return {**configuration, **fewer, "dq_tile_m": rows}
 
 
+def in_form(case: BackwardCase, form: str) -> dict[str, Any]:
+    """The case's configuration at tiles of the op's space."""
+    return {**DEFAULTS, "tile_n": 64, "num_worker_warps": 4, **case.settings, **FORMS[form]}
+
+
+def valued(dtype: str) -> BackwardCase:
+    """Ragged and grouped."""
+    return BackwardCase("value", **RAGGED, dtype=dtype)
+
+
+def hostile(kind: str, dtype: str) -> BackwardCase:
+    """Long rows."""
+    return BackwardCase(
+        "hostile", heads=2, kv_heads=2, seq_q=1000, seq_kv=1000, head_dim=128, causal=True, inputs=kind, dtype=dtype
+    )
+
+
+def launched() -> Iterator[tuple[str, Any, Any]]:
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    op = "fmha-backward"
+    yield from ((op, case.problem, in_form(case, form)) for case, form in RUNS)
+    for dtype in ("fp16", "bf16"):
+        yield from ((op, valued(dtype).problem, satisfied({**DEFAULTS, **one})) for one in (*VALUES, *TILES))
+        yield from ((op, hostile("normal", dtype).problem, {**DEFAULTS, **form}) for form in FORMS.values())
+
+
 @pytest.mark.parametrize(("case", "form"), RUNS, ids=str)
 def test_the_simulator_s_cases(case: BackwardCase, form: str) -> None:
     """Same tolerance of float64, at tiles of the op's space, in memory surrounded by NaN."""
     x = drawn(case, "cuda", surround=surrounded)
-    tiles = {"tile_n": 64, "num_worker_warps": 4}
-    got = launched(case, x, {**DEFAULTS, **tiles, **case.settings, **FORMS[form]})
+    got = gradients(case, x, in_form(case, form))
     want = SPEC.reference(x, case.problem)
     assert right(got, want, case.problem), errors(got, want)
 
@@ -84,9 +110,9 @@ def test_the_simulator_s_cases(case: BackwardCase, form: str) -> None:
 @pytest.mark.parametrize("changes", [*VALUES, *TILES], ids=str)
 def test_every_value_of_every_parameter(changes: dict[str, Any], dtype: str) -> None:
     """Each gradient against float64, ragged and grouped, at every tile."""
-    case = BackwardCase("value", **RAGGED, dtype=dtype)
+    case = valued(dtype)
     x = drawn(case, "cuda", surround=surrounded)
-    got, want = launched(case, x, satisfied({**DEFAULTS, **changes})), SPEC.reference(x, case.problem)
+    got, want = gradients(case, x, satisfied({**DEFAULTS, **changes})), SPEC.reference(x, case.problem)
     assert right(got, want, case.problem), errors(got, want)
 
 
@@ -95,11 +121,9 @@ def test_every_value_of_every_parameter(changes: dict[str, Any], dtype: str) -> 
 @pytest.mark.parametrize("kind", DISTRIBUTIONS)
 def test_hostile_inputs(kind: str, form: str, dtype: str) -> None:
     """Large, rising and sunk scores."""
-    case = BackwardCase(
-        "hostile", heads=2, kv_heads=2, seq_q=1000, seq_kv=1000, head_dim=128, causal=True, inputs=kind, dtype=dtype
-    )
+    case = hostile(kind, dtype)
     x = drawn(case, "cuda")
-    got, want = launched(case, x, {**DEFAULTS, **FORMS[form]}), SPEC.reference(x, case.problem)
+    got, want = gradients(case, x, {**DEFAULTS, **FORMS[form]}), SPEC.reference(x, case.problem)
     assert right(got, want, case.problem), errors(got, want)
 
 
@@ -108,7 +132,7 @@ def test_the_split_form_repeats_bit_for_bit(scores: str) -> None:
     """Twenty launches of many more CTAs than SMs."""
     case = BackwardCase("repeat", batch=4, heads=16, kv_heads=4, seq_q=1000, seq_kv=1000, head_dim=64, causal=True)
     x = drawn(case, "cuda")
-    first, *others = [launched(case, x, {**DEFAULTS, "dq_form": "split", "scores": scores}) for _ in range(20)]
+    first, *others = [gradients(case, x, {**DEFAULTS, "dq_form": "split", "scores": scores}) for _ in range(20)]
     for other in others:
         for name, array in vars(first).items():
             assert torch.equal(array, getattr(other, name))

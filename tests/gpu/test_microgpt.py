@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ torch = pytest.importorskip("torch")
 
 from spak.kernels.microgpt.data import begin, small_list  # noqa: E402
 from spak.kernels.microgpt.spec import SPEC, TrainingInputs, TrainingOutputs, adam_factors  # noqa: E402
+from spak.kg.files.loader import load  # noqa: E402
+from spak.kg.space.space import build  # noqa: E402
 from tests.kernels.microgpt_plans import OP, RESIDENT, RunCase  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -19,7 +22,23 @@ LOSS_DIFFERENCE = 1e-4
 GRADIENT_ERROR = 1e-3
 """Largest relative error of the gradient of each matrix."""
 WHOLE_RUN = RunCase("microgpt.py's run", steps=1000)
+SPACE = build(load(Path(__file__).parents[2] / "laws").ops["microgpt"], WHOLE_RUN.problem)
+
+
+def having(name: str, value: Any) -> dict[str, Any]:
+    """The default but for one value, and for the plan where only another one has that value."""
+    changed = ({**WHOLE_RUN.configuration, "plan": plan, name: value} for plan in OP["parameters"]["plan"]["values"])
+    return next(configuration for configuration in changed if SPACE.index(configuration) is not None)
+
+
 VALUES = [(name, value) for name, parameter in OP["parameters"].items() for value in parameter["values"]]
+
+
+def launched() -> list[tuple[str, Any, Any]]:
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    whole = [(WHOLE_RUN, having(name, value)) for name, value in VALUES]
+    cases = [(case, case.configuration) for case in RESIDENT]
+    return [("microgpt", case.problem, configuration) for case, configuration in [*whole, *cases]]
 
 
 def documents(case: RunCase) -> TrainingInputs:
@@ -31,10 +50,10 @@ def documents(case: RunCase) -> TrainingInputs:
     return TrainingInputs(*(torch.from_numpy(array).cuda() for array in arrays))
 
 
-def run(case: RunCase, inputs: TrainingInputs, **settings: Any) -> TrainingOutputs:
+def run(case: RunCase, inputs: TrainingInputs, configuration: dict[str, Any]) -> TrainingOutputs:
     """Into outputs that were NaN."""
     outputs = SPEC.make_outputs(case.problem, device="cuda")
-    SPEC.launch(inputs, outputs, case.problem, {**case.configuration, **settings})
+    SPEC.launch(inputs, outputs, case.problem, configuration)
     torch.cuda.synchronize()
     return outputs
 
@@ -47,24 +66,31 @@ def right(found: TrainingOutputs, wanted: TrainingOutputs) -> None:
     assert ((found.gradients == 0) == (wanted.gradients == 0)).all()
 
 
-@pytest.mark.parametrize(("name", "value"), VALUES)
-def test_every_value_of_every_parameter_trains_as_float64_does(name, value):
-    """All 1,000 losses of microgpt.py's run, its first gradients and its last parameters."""
+@pytest.fixture(scope="module")
+def exact():
+    """Inputs of microgpt.py's run, and what it gives in float64."""
     inputs = documents(WHOLE_RUN)
-    right(run(WHOLE_RUN, inputs, **{name: value}), SPEC.reference(inputs, WHOLE_RUN.problem))
+    return inputs, SPEC.reference(inputs, WHOLE_RUN.problem)
+
+
+@pytest.mark.parametrize(("name", "value"), VALUES)
+def test_every_value_of_every_parameter_trains_as_float64_does(exact, name, value):
+    """All 1,000 losses of microgpt.py's run, and its first gradients."""
+    inputs, wanted = exact
+    right(run(WHOLE_RUN, inputs, having(name, value)), wanted)
 
 
 @pytest.mark.parametrize("case", RESIDENT, ids=lambda case: case.name)
 def test_awkward_sizes_train_as_float64_does(case):
     """Vocabularies, widths, heads, contexts and batches that no tile has."""
     inputs = SPEC.make_inputs(case.problem, seed=1, device="cuda")
-    right(run(case, inputs), SPEC.reference(inputs, case.problem))
+    right(run(case, inputs, case.configuration), SPEC.reference(inputs, case.problem))
 
 
 def test_a_run_gives_the_same_bits_however_it_is_cut_into_launches():
     """One launch, again one launch, and a hundred: nothing depends on the order of threads, or on what lay in memory."""
     inputs = documents(WHOLE_RUN)
-    first, *others = [run(WHOLE_RUN, inputs, steps_per_launch=size) for size in (1000, 1000, 10)]
+    first, *others = [run(WHOLE_RUN, inputs, having("steps_per_launch", size)) for size in (1000, 1000, 10)]
     for other in others:
         for name, array in vars(first).items():
             assert torch.equal(getattr(other, name), array), name

@@ -7,12 +7,20 @@ import pytest
 
 from spak.kernels.microgpt.command import main
 from spak.kernels.microgpt.data import SMALL
+from spak.kernels.microgpt.model import Model
+from spak.kernels.microgpt.resident_engine import CONFIGURATION
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
 ]
+
+
+def launched():
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    problem = {**vars(Model()), "batch": 1, "steps": 60}
+    return [("microgpt", problem, {**CONFIGURATION, "steps_per_launch": 20})]
 
 
 def test_kernels_train_as_the_reference_and_resume_bitwise(tmp_path, capsys, monkeypatch):

@@ -29,6 +29,11 @@ FULL = tuple(
 )
 
 
+def launched():
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    return [("microgpt", case.problem, case.configuration) for case in [*SEQUENCE, *FULL]]
+
+
 @pytest.mark.parametrize("case", [*SEQUENCE, *FULL], ids=lambda case: case.name)
 def test_a_run_is_that_of_float64(case):
     """Losses of all steps, the first gradient of every parameter, 0 exactly where float64's is, and the last parameters."""

@@ -6,8 +6,19 @@ import pytest
 
 pytestmark = pytest.mark.gpu
 torch = pytest.importorskip("torch")
+from spak.kg.space.completion import complete  # noqa: E402
 from tests.kernels.microgpt_cases import MICRO, TINY  # noqa: E402
-from tests.kernels.test_operations import RUNS, largest_error  # noqa: E402
+from tests.kernels.test_operations import OPS, RUNS, largest_error, tried  # noqa: E402
+
+
+def launched():
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    from spak.kernels.microgpt.layered.launch import TILES, operations
+
+    alone = [(op, complete(OPS[op], size)) for op, size in RUNS]
+    steps = [one for case in (MICRO, TINY) for one in operations(case.model, case.batch)[0]]
+    yield from ((op, problem, configuration) for op, problem in alone for configuration in tried(op, problem))
+    yield from ((one.op, one.problem, TILES) for one in steps)
 
 
 @pytest.mark.parametrize(("op", "size"), RUNS)

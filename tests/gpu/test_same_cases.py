@@ -11,6 +11,11 @@ pytestmark = pytest.mark.gpu
 torch = pytest.importorskip("torch")
 
 
+def launched():
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    return [("fmha", case.problem, case.configuration) for case in CASES]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_gpu_and_simulator_agree(case: Case) -> None:
     """Both are right, and differ by no more than the tolerance either may have."""

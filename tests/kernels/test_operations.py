@@ -55,16 +55,21 @@ RUNS = [
 ]
 
 
+def tried(op, problem):
+    """The first, a middle and the last configuration."""
+    space = build(OPS[op], problem)
+    return [space.config(index) for index in sorted({0, len(space) // 2, len(space) - 1})]
+
+
 def largest_error(op, size, device="cpu"):
-    """Largest ||found - wanted|| / ||wanted|| of an output over the first, a middle and the last configuration, and the tolerance."""
+    """Largest ||found - wanted|| / ||wanted|| of an output over the configurations tried, and the tolerance."""
     problem = complete(OPS[op], size)
     inputs = spec(op).make_inputs(problem, seed=1, device=device)
     wanted = spec(op).reference(inputs, problem)
-    space = build(OPS[op], problem)
     found = []
-    for index in {0, len(space) // 2, len(space) - 1}:
+    for configuration in tried(op, problem):
         outputs = spec(op).make_outputs(problem, device=device)
-        spec(op).launch(inputs, outputs, problem, space.config(index))
+        spec(op).launch(inputs, outputs, problem, configuration)
         for one, want in zip(tensors(outputs), tensors(wanted), strict=True):
             found.append(float((one.double() - want).norm() / want.norm().clamp_min(1e-30)))
     return max(found), spec(op).tolerance(problem)
