@@ -2,19 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Tests start many processes that load the same modules: each is compiled once, at its first use, not in every process, and not when it is installed.
+unexport PYTHONDONTWRITEBYTECODE
+PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile
+
 .PHONY: demo test lint types unit fuzz docs clean
 .DEFAULT_GOAL := test
 
 .venv/demo: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[compile]'
+	$(PIP_INSTALL) -e '.[compile]'
 	@touch $@
 
 .venv/dev: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
-	# The references run on the CPU: where pip finds a CUDA build first, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU builds.
-	$(BIN)/python -m pip install -q --disable-pip-version-check 'torch==2.13.0'
+	# torch: the references run on the CPU; where pip finds a CUDA build first, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU builds.
+	$(PIP_INSTALL) -e '.[dev]' 'torch==2.13.0'
 	@touch $@ .venv/demo
 
 demo: .venv/demo

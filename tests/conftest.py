@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,22 @@ settings.register_profile("fuzz-briefly", deadline=None, max_examples=300, print
 settings.load_profile("steady")
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """A slow test is not measured for coverage, nor are its processes: that doubles its time, and faster ones reach the same lines."""
+    coverage = sys.modules.get("coverage")
+    measuring = coverage.Coverage.current() if coverage and item.get_closest_marker("slow") else None
+    if measuring is None:
+        return (yield)
+    inherited = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
+        os.environ.update(inherited)
 
 
 @pytest.fixture(scope="session")
