@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.nanogpt_cases import CASES, Batches, Case, agreeing, characters, timing_batches
+from bench.nanogpt_cases import CASES, Batches, Case, Run, agreeing, characters, timing_batches
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from bench.nanogpt_profile import profiled, told_profile
 from bench.nanogpt_timing import Blocks, Built, Contestant, block_ms, built, in_blocks
@@ -115,7 +115,7 @@ def compile_one(case: str, name: str, data: Path) -> None:  # pragma: no cover  
     chosen = CASES[case]
     batches = timing_batches(chosen, characters(data)[0], 0, "cuda", count=2)
     views = ParameterLayout.of(chosen.config).views(initial_weights(chosen))
-    trainer = TorchTrainer(chosen, replace(VARIANTS[name], captured=False), views, [chosen.recipe.rate] * 2)
+    trainer = TorchTrainer(chosen, replace(VARIANTS[name], captured=False), views, Run([0.0, 0.0]))
     built(lambda: trainer, batches, 2)
 
 
@@ -205,13 +205,13 @@ class StepComparison:  # pragma: no cover  # needs a GPU
         from bench.nanogpt_ours import OurTrainer, in_bf16_residual, operators_by_name
         from bench.nanogpt_torch import VARIANTS, TorchTrainer
 
-        rates = [self.case.recipe.rate] * self.blocks.most_steps
+        run = Run(self.case.warming_rates(self.blocks.most_steps))
         if name in VARIANTS:
             views = ParameterLayout.of(self.case.config).views(flat)
-            return lambda: TorchTrainer(self.case, VARIANTS[name], views, rates)
+            return lambda: TorchTrainer(self.case, VARIANTS[name], views, run)
         who, narrow = name.removesuffix(BF16_RESIDUAL), name.endswith(BF16_RESIDUAL)
         case = in_bf16_residual(self.case) if narrow else self.case
-        return lambda: OurTrainer(case, operators_by_name(who), flat, rates)
+        return lambda: OurTrainer(case, operators_by_name(who), flat, run)
 
     def _block(self, contestant: Contestant, first: int) -> list[float]:
         return block_ms(contestant, self.batches, self.blocks, first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ from spak.kernels.nanogpt.parameters import GptConfig, num_gpt_parameters
 
 PEAK_TFLOPS = 989.0
 """Dense bf16 peak that MFU is of. Source: laws/hardware/h200.yaml, fp16_tflops; bf16 has the same rate."""
+
+WARMUP_STEPS = 100
+"""Source: nanoGPT's character config."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,10 @@ class Case:
         """Of a step."""
         return self.batch * self.config.context
 
+    def warming_rates(self, steps: int) -> list[float]:
+        """Of the first steps of a training: nothing blows up, so that contestants' losses can be held against each other."""
+        return [self.recipe.rate * min(1.0, (step + 1) / WARMUP_STEPS) for step in range(steps)]
+
     @property
     def flops(self) -> float:
         """Of a step: 6 a parameter and token, without position embeddings, and 12 layers * width * context for attention.
@@ -56,6 +63,20 @@ CASES = {
     "124m": Case(GptConfig(), 12, Recipe()),
     "char": Case(GptConfig(vocab=65, width=384, layers=6, heads=6, context=256), 64, Recipe(1e-3, (0.9, 0.99))),
 }
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a contestant trains: the learning rate of every step, and where.
+
+    Attributes:
+        reduce: Makes the gradients of all processes one, in place; None: there is one process.
+    """
+
+    rates: Sequence[float]
+    dropout: float = 0.0
+    device: str = "cuda"
+    reduce: Callable[[Any], None] | None = None
 
 
 def characters(text: Path) -> tuple[Any, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.nanogpt_cases import Case
+from bench.nanogpt_cases import Case, Run
 from spak.kernels.nanogpt.operators import AdamwConstants, Operators
 from spak.kernels.nanogpt.torch_operators import torch_operators
 from spak.kernels.nanogpt.training_step import StepSettings, TrainingStep
@@ -26,23 +26,14 @@ def step_factors(rates: Sequence[float], betas: tuple[float, float]) -> Any:
 class OurTrainer:
     """`TrainingStep` behind the contestants' interface; on a GPU activations are bf16 and the step is one CUDA graph."""
 
-    def __init__(
-        self,
-        case: Case,
-        operators: Operators,
-        flat: Any,
-        rates: Sequence[float],
-        *,
-        dropout: float = 0.0,
-        device: str = "cuda",
-    ) -> None:
-        """A copy of the flat buffer `flat` is trained, one step for each of `rates`."""
-        recipe, on_gpu = case.recipe, device == "cuda"
+    def __init__(self, case: Case, operators: Operators, flat: Any, run: Run) -> None:
+        """A copy of the flat buffer `flat` is trained."""
+        recipe, on_gpu = case.recipe, run.device == "cuda"
         constants = AdamwConstants(*recipe.betas, recipe.epsilon, recipe.weight_decay, recipe.clip)
         dtype = torch.bfloat16 if on_gpu else torch.float32
-        settings = StepSettings(case.batch, case.config.context, 1, dropout, constants, dtype, graph=on_gpu)
-        factors = step_factors(rates, recipe.betas)
-        self.step = TrainingStep(case.config, operators, flat.to(device, copy=True), factors, settings)
+        settings = StepSettings(case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu)
+        factors = step_factors(run.rates, recipe.betas)
+        self.step = TrainingStep(case.config, operators, flat.to(run.device, copy=True), factors, settings, run.reduce)
         self._fed: Any = None
         self._done = 0
 

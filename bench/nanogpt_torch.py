@@ -7,7 +7,7 @@ eager or compiled, launched kernel by kernel or as one CUDA graph that holds the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bench.nanogpt_cases import Case
+from bench.nanogpt_cases import Case, Run
 from spak.kernels.nanogpt.parameters import GptConfig
 
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION, "math": SDPBackend.MATH}
@@ -164,24 +164,15 @@ def settle() -> None:
 class TorchTrainer:
     """Model, AdamW and the batch's place on the device; a step is `feed`, then `advance`. Nothing waits for the device."""
 
-    def __init__(
-        self,
-        case: Case,
-        variant: Variant,
-        weights: Mapping[str, Any],
-        rates: Sequence[float],
-        *,
-        dropout: float = 0.0,
-        device: str = "cuda",
-    ) -> None:
-        """Copies of `weights` are trained, one step for each of `rates`."""
-        self.case, self.variant, self.device = case, variant, device
-        self.model = TorchGpt(case.config, variant.attention, dropout).to(device)
+    def __init__(self, case: Case, variant: Variant, weights: Mapping[str, Any], run: Run) -> None:
+        """Copies of `weights` are trained."""
+        self.case, self.variant, self.device = case, variant, run.device
+        self.model = TorchGpt(case.config, variant.attention, run.dropout).to(run.device)
         self.model.load(weights)
-        self.inputs = torch.zeros(2, case.batch, case.config.context, dtype=torch.int64, device=device)
-        self.rate = torch.tensor(rates[0], device=device)
-        self.loss = torch.zeros((), device=device)
-        self._rates, self._done = rates, 0
+        self.inputs = torch.zeros(2, case.batch, case.config.context, dtype=torch.int64, device=run.device)
+        self.rate = torch.tensor(run.rates[0], device=run.device)
+        self.loss = torch.zeros((), device=run.device)
+        self._rates, self._done = run.rates, 0
         self._optimizer = self._adamw()
         self._loss_of = self._compiled()
         self._advance: Callable[[], None] = self._step

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.nanogpt_cases import CASES, Batches, Case, Recipe, characters
+from bench.nanogpt_cases import CASES, Batches, Case, Recipe, Run, characters
 
 KEEP_STEPS = (0, 200, 2000)
 HELD_OUT = 0.1
@@ -123,12 +123,12 @@ def trainer_of(who: str, case: Case, flat: Any, schedule: Schedule, device: str)
     from bench.nanogpt_torch import EAGER, VARIANTS, TorchTrainer
     from spak.kernels.nanogpt.parameters import ParameterLayout
 
-    rates = [schedule.rate_at(step) for step in range(schedule.steps)]
+    run = Run([schedule.rate_at(step) for step in range(schedule.steps)], schedule.dropout, device)
     if who != TORCH:
-        return OurTrainer(case, operators_by_name(who), flat, rates, dropout=schedule.dropout, device=device)
+        return OurTrainer(case, operators_by_name(who), flat, run)
     variant = replace(VARIANTS[EAGER], captured=device == "cuda")
     views = ParameterLayout.of(case.config).views(flat)
-    return TorchTrainer(case, variant, views, rates, dropout=schedule.dropout, device=device)
+    return TorchTrainer(case, variant, views, run)
 
 
 def one(options: argparse.Namespace) -> dict[str, Any]:

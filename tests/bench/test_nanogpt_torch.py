@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.nanogpt_cases import Batches, Case, Recipe, agreeing
+from bench.nanogpt_cases import Batches, Case, Recipe, Run, agreeing
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout, initial_gpt_parameters, parameter_shapes
 
 torch = pytest.importorskip("torch")
@@ -23,7 +23,7 @@ def weights(case=SMALL):
 
 
 def steps(variant, count=4):
-    trainer = TorchTrainer(SMALL, variant, weights(), [1e-2] * count, device="cpu")
+    trainer = TorchTrainer(SMALL, variant, weights(), Run([1e-2] * count, device="cpu"))
     batches = Batches(torch.arange(400) % 37, SMALL, count, 1, "cpu")
     losses = []
     for number in range(count):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench.nanogpt_cases import Batches, Case, Recipe, agreeing
+from bench.nanogpt_cases import Batches, Case, Recipe, Run, agreeing
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout
 
@@ -22,7 +22,7 @@ SMALL = Case(GptConfig(vocab=10, width=32, layers=2, heads=2, context=16), 4, Re
 
 def trainer(seed=1, **changes):
     views = ParameterLayout.of(SMALL.config).views(drawn_weights(SMALL, seed))
-    return TorchTrainer(SMALL, Variant(), views, [1e-2] * 40, device="cpu", **changes)
+    return TorchTrainer(SMALL, Variant(), views, Run([1e-2] * 40, device="cpu", **changes))
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
@@ -87,8 +87,8 @@ def test_our_step_and_the_baseline_train_the_same_model():
     batches = Batches(torch.arange(300) % 10, SMALL, 4, 1, "cpu")
     views = ParameterLayout.of(SMALL.config).views(flat.clone())
     both = [
-        OurTrainer(SMALL, operators_by_name(PLAIN), flat, rates, device="cpu"),
-        TorchTrainer(SMALL, Variant(), views, rates, device="cpu"),
+        OurTrainer(SMALL, operators_by_name(PLAIN), flat, Run(rates, device="cpu")),
+        TorchTrainer(SMALL, Variant(), views, Run(rates, device="cpu")),
     ]
     losses = [[], []]
     for number in range(4):
@@ -109,6 +109,6 @@ def test_our_gradients_are_those_of_float64():
     flat = drawn_weights(SMALL, 4)
     batch = Batches(torch.arange(300) % 10, SMALL, 1, 1, "cpu")[0]
     _, exact = exact_gradients(SMALL, ParameterLayout.of(SMALL.config).views(flat), batch)
-    ours = OurTrainer(SMALL, operators_by_name(PLAIN), flat, [1e-3], device="cpu")
+    ours = OurTrainer(SMALL, operators_by_name(PLAIN), flat, Run([1e-3], device="cpu"))
     ours.feed(batch)
     assert max(gradient_errors(ours.gradients(), exact).values()) < 1e-5

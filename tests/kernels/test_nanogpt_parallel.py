@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from spak.kernels.nanogpt.parallel import TrainingWorker, average_over_workers, joined_workers, worker_of
+from spak.kernels.nanogpt.parameters import GptConfig, initial_gpt_parameters
+
+with contextlib.suppress(ModuleNotFoundError):  # torch: only what needs it is left out
+    from spak.kernels.nanogpt.torch_operators import torch_operators
+    from spak.kernels.nanogpt.training_step import StepSettings, TrainingStep
 
 
 def test_torchrun_says_which_process_it_is():
@@ -50,31 +57,51 @@ def test_one_worker_needs_no_other():
     assert flat.tolist() == [0.0, 1.0, 2.0]
 
 
-AVERAGE = """
+STEPS, BATCH = 3, 4
+TRAIN = """
 import os, torch
-from spak.kernels.nanogpt.parallel import average_over_workers, joined_workers, worker_of
-worker = worker_of(os.environ)
+from tests.kernels.test_nanogpt_parallel import losses_and_sum
+from spak.kernels.nanogpt.parallel import joined_workers, worker_of
+torch.set_num_threads(1)
+rank = "0" if os.fork() else "1"  # two processes that imported torch once
+worker = worker_of({**os.environ, "RANK": rank, "LOCAL_RANK": rank})
 with joined_workers(worker, "cpu"):
-    flat = torch.tensor([1.0, 10.0]) * (worker.rank + 1)
-    average_over_workers(worker, flat)
-    print(flat.tolist())
+    print(rank, *losses_and_sum(worker), flush=True)
+if rank == "0":
+    os.wait()
 """
 
 
-def test_two_processes_average():
-    """Through gloo, as torchrun would start them."""
+def losses_and_sum(worker):
+    """Losses of a few steps on the worker's share of each batch, and a sum that every parameter counts in."""
+    import torch
+
+    config = GptConfig(vocab=11, width=16, layers=1, heads=2, context=8)
+    settings = StepSettings(BATCH // worker.count, config.context, dtype=torch.float64)
+    flat = initial_gpt_parameters(config, 3).double()
+    factors = torch.tensor([[1e-2, 1 - 0.9**t, 1 - 0.95**t] for t in range(1, STEPS + 1)])
+    step = TrainingStep(config, torch_operators(), flat, factors, settings, partial(average_over_workers, worker))
+    batches = torch.randint(0, 11, (STEPS, 2, BATCH, 8), generator=torch.Generator().manual_seed(1), dtype=torch.int32)
+    for batch in batches:
+        step.run((batch[:, worker.share(BATCH)],))
+    weighted = flat * torch.arange(len(flat)).double().cos()
+    return [*step.history()[:, 0].tolist(), float(weighted.sum())]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_with_the_whole_batch():
+    """Through gloo, told which they are as torchrun does: mean losses and parameters after three steps."""
     pytest.importorskip("torch")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", AVERAGE],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    assert [process.communicate(timeout=120)[0].strip() for process in processes] == ["[1.5, 15.0]"] * 2
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **shared, "PYTHONPATH": os.pathsep.join(sys.path)}
+    given = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
+    done = subprocess.run([sys.executable, "-c", TRAIN], check=False, **given)
+    assert done.returncode == 0, done.stderr
+    first, second = (line.split()[1:] for line in sorted(done.stdout.splitlines()))
+    mean = [(float(a) + float(b)) / 2 for a, b in zip(first, second, strict=True)]
+    assert mean == pytest.approx(losses_and_sum(TrainingWorker()), rel=1e-9)
+    assert first[-1] == second[-1]
+    assert first[:-1] != second[:-1]  # each had its own share
