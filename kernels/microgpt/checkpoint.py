@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,17 @@ class TrainingState:
         parameters: (num_parameters,).
         moments: (2, num_parameters), Adam's averages of the gradients and of their squares.
         losses: (steps,).
+        evaluations: (k, 2): steps, and loss on data that is not trained on.
     """
 
     steps: int
     parameters: np.ndarray
     moments: np.ndarray
     losses: np.ndarray
+    evaluations: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+
+
+_ARRAYS = ("parameters", "moments", "losses", "evaluations")
 
 
 def save_checkpoint(path: Path, state: TrainingState, run: Mapping[str, Scalar]) -> None:
@@ -38,8 +43,7 @@ def save_checkpoint(path: Path, state: TrainingState, run: Mapping[str, Scalar])
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
-    numbers = {"parameters": state.parameters, "moments": state.moments, "losses": state.losses}
-    arrays: dict[str, Any] = {"run": np.array(json.dumps(dict(run))), "steps": np.array(state.steps), **numbers}
+    arrays: dict[str, Any] = {"run": np.array(json.dumps(dict(run))), **vars(state)}
     written = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with written.open("wb") as file:
@@ -61,7 +65,7 @@ def load_checkpoint(path: Path, run: Mapping[str, Scalar]) -> TrainingState:
     try:
         with np.load(path, allow_pickle=False) as found:
             written = json.loads(str(found["run"]))
-            state = TrainingState(int(found["steps"]), found["parameters"], found["moments"], found["losses"])
+            state = TrainingState(int(found["steps"]), **{name: found[name] for name in _ARRAYS if name in found})
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
         raise ValueError(f"checkpoint: {path} is not one; give another file") from None
     differs = [

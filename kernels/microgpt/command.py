@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
+from spak.kernels.command_line import BAD_INPUT, INTERRUPTED, OneLineParser, one_line_of, to_people
 from spak.kernels.interface import Scalar
 from spak.kernels.microgpt.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from spak.kernels.microgpt.data import SEED, Beginning, begin, lines_of
@@ -21,22 +21,13 @@ from spak.kernels.microgpt.engines import Engine, TorchEngine
 from spak.kernels.microgpt.model import Model, num_parameters
 from spak.kernels.microgpt.sampling import TEMPERATURE, samples
 
-_BAD_INPUT = 2
-_INTERRUPTED = 130
 PLANS = ("torch", "resident")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Ends in one line where a usage error would print the usage too."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(_BAD_INPUT, f"error: {message}\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    program = _Parser(prog="python -m spak.kernels.microgpt", description=__doc__)
-    commands = program.add_subparsers(dest="command", required=True, metavar="train", parser_class=_Parser)
+    program = OneLineParser(prog="python -m spak.kernels.microgpt", description=__doc__)
+    commands = program.add_subparsers(dest="command", required=True, metavar="train", parser_class=OneLineParser)
     train = commands.add_parser("train", help="train, then print samples", description=__doc__)
     defaults = Model()
     train.add_argument("--data", type=Path, required=True, help="text, one document a line")
@@ -90,19 +81,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         training = prepared(options)
     except ModuleNotFoundError as error:
-        _to_people(f"error: {error.name} is not installed, and training needs it: pip install 'spak[gpu,sim]'")
-        return _BAD_INPUT
+        to_people(f"error: {error.name} is not installed, and training needs it: pip install 'spak[gpu,sim]'")
+        return BAD_INPUT
     except (OSError, ValueError) as error:
-        _to_people(f"error: {_one_line(error)}")
-        return _BAD_INPUT
+        to_people(f"error: {one_line_of(error)}")
+        return BAD_INPUT
     try:
         state = run(training, options)
     except OSError as error:
-        _to_people(f"error: {_one_line(error)}")
-        return _BAD_INPUT
+        to_people(f"error: {one_line_of(error)}")
+        return BAD_INPUT
     except KeyboardInterrupt:
-        _to_people("interrupted; a checkpoint, if asked for, is of the last report")
-        return _INTERRUPTED
+        to_people("interrupted; a checkpoint, if asked for, is of the last report")
+        return INTERRUPTED
     start = training.start
     drawn = samples(start.model, state.parameters, start.generator, temperature=options.temperature)
     for tokens in islice(drawn, options.samples):
@@ -184,9 +175,9 @@ def run(training: Training, options: argparse.Namespace) -> TrainingState:
     """Train what is left; every so many steps a line on stderr and a checkpoint."""
     model, engine, state = training.start.model, training.engine, training.state
     documents = len(training.start.corpus.documents)
-    _to_people(f"{num_parameters(model):,} parameters, {documents:,} documents: {engine.what}")
+    to_people(f"{num_parameters(model):,} parameters, {documents:,} documents: {engine.what}")
     if state.steps:
-        _to_people(f"going on after step {state.steps} of {options.checkpoint}")
+        to_people(f"going on after step {state.steps} of {options.checkpoint}")
     while state.steps < options.steps:
         before = state.steps
         engine.advance(min(options.every, options.steps - before))
@@ -201,15 +192,4 @@ def report_losses(state: TrainingState, before: int, total: int) -> None:
     """One line: the mean loss of the steps since the last one, and the last loss."""
     mean, last = float(np.mean(state.losses[before:])), float(state.losses[-1])
     span = f"mean of {state.steps - before} steps"
-    _to_people(f"step {state.steps:>{len(str(total))}} / {total}  loss {mean:.4f} ({span}), {last:.4f} (last)")
-
-
-def _to_people(line: str) -> None:
-    """Print a line on stderr: stdout is for the samples."""
-    sys.stderr.write(line + "\n")
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    to_people(f"step {state.steps:>{len(str(total))}} / {total}  loss {mean:.4f} ({span}), {last:.4f} (last)")

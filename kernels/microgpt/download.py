@@ -21,17 +21,20 @@ def over_the_net(url: str) -> bytes:  # pragma: no cover  # needs a network
         return bytes(answer.read())
 
 
-def download(path: Path, fetch: Callable[[str], bytes] = over_the_net) -> None:
-    """Write the list of names to `path`, whole and with the right checksum or not at all.
+def download(
+    path: Path, fetch: Callable[[str], bytes] = over_the_net, *, url: str | None = None, checksum: str | None = None
+) -> None:
+    """Write the list of names, or another file with its SHA-256, to `path`, whole and right or not at all.
 
     Raises:
         OSError: If it cannot be had or written.
         ValueError: If what came is another file.
     """
-    content = fetch(NAMES_URL)
+    url, checksum = url or NAMES_URL, checksum or NAMES_SHA256
+    content = fetch(url)
     found = sha256(content).hexdigest()
-    if found != NAMES_SHA256:
-        raise ValueError(f"download: {NAMES_URL} has sha256 {found}, not {NAMES_SHA256}; nothing was written")
+    if found != checksum:
+        raise ValueError(f"download: {url} has sha256 {found}, not {checksum}; nothing was written")
     written = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         written.write_bytes(content)
