@@ -8,13 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from spak.kernels.add_norm.operator import AddNormKernels
 from spak.kernels.operation import operation
 from spak.kg.files.loader import load
-from spak.kg.space.completion import complete
+from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
 from spak.tuner.backend.gpu.program import tensors
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
+from spak.kernels.nanogpt.operators import NormGradients  # noqa: E402
+from spak.kernels.nanogpt.torch_operators import plain_add_norm, plain_add_norm_backward  # noqa: E402
+
 OPS = load(Path(__file__).parents[2] / "laws").ops
 EXACT = {"dtype": "fp32", "residual_dtype": "fp32"}
 
@@ -52,7 +56,7 @@ sizes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sizes, st.integers(0, 10_000))
 def test_every_form_is_right_at_every_size(on_the_cpu, size, index):
     """Against float64, output by output; outputs are NaN before, so that what is not written shows."""
@@ -125,3 +129,49 @@ def test_column_sums_are_right_at_every_size(on_the_cpu, size, index):
     ((found,), (want,)) = tensors(out), tensors(operation("column-sum").reference(inputs, problem))
     scale = inputs.x.double().abs().sum(0)
     assert float(((found.double() - want).abs() / scale).max()) <= operation("column-sum").tolerance(problem)
+
+
+def kernels(norm="layer"):
+    """The operators, each call at the defaults but for a tile of several rows."""
+    return AddNormKernels(lambda problem: completed(OPS["add-norm"], {"tile_m": 2}), norm)
+
+
+def close(found, wanted, tolerance):
+    """Relative error within the tolerance, in the same type."""
+    assert found.dtype == wanted.dtype
+    assert float((found.double() - wanted.double()).norm() / wanted.double().norm()) <= tolerance
+
+
+@pytest.mark.parametrize("stream", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("has_branch", [True, False])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_operators_do_what_plain_torch_does(on_the_cpu, stream, has_branch, has_bias):
+    """Forward, and backward from its results, with what the model may leave out left out."""
+    draw = torch.Generator().manual_seed(0)
+    residual, above = (torch.randn(21, 48, generator=draw).to(stream) for _ in range(2))
+    branch, dy = (torch.randn(21, 48, generator=draw).bfloat16() for _ in range(2))
+    gain, bias = (torch.randn(48, generator=draw) for _ in range(2))
+    given = (residual, branch if has_branch else None, gain, bias if has_bias else None, torch.bfloat16)
+    found, wanted = kernels().forward(*given), plain_add_norm(*given)
+    for one, other in zip(found[:2], wanted[:2], strict=True):
+        close(one, other, 8e-3)
+    assert (found[0] is residual) == (not has_branch)
+    written = []
+    for backward, (total, _, statistics) in ((kernels().backward, found), (plain_add_norm_backward, wanted)):
+        sums = [torch.full((48,), float("nan"), dtype=torch.bfloat16) for _ in range(3)]
+        gradients = NormGradients(sums[0], sums[1] if has_bias else None, sums[2] if has_branch else None)
+        from_above = above if has_branch else None
+        dx = backward(dy, from_above, (total, gain, statistics), gradients, torch.bfloat16)
+        assert (dx[0] is dx[1]) == (stream == torch.bfloat16)
+        written.append([*dx, *(tensor for tensor in gradients if tensor is not None)])
+    for one, other in zip(*written, strict=True):
+        close(one, other, 8e-3)
+
+
+def test_what_does_not_fit_is_named():
+    """A branch of another shape would be read past its end; a type that no kernel takes has no name."""
+    rows, gain = torch.zeros(4, 16), torch.ones(16)
+    with pytest.raises(ValueError, match=r"branch: must have the residual's shape \(4, 16\) \(got \(4, 8\)\)"):
+        kernels().forward(rows, torch.zeros(4, 8), gain, None, torch.bfloat16)
+    with pytest.raises(TypeError, match="dtype: one of float16, bfloat16, float32"):
+        kernels().forward(rows.double(), None, gain, None, torch.float64)

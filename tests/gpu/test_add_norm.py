@@ -1,0 +1,93 @@
+"""Residual addition, norms and column sums on a GPU: hostile shapes and rows, every form, the operators in a CUDA graph."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.gpu
+torch = pytest.importorskip("torch")
+from spak.kernels.nanogpt.operators import NormGradients  # noqa: E402
+from spak.kernels.nanogpt.torch_operators import plain_add_norm, plain_add_norm_backward  # noqa: E402
+from spak.kernels.operation import operation  # noqa: E402
+from spak.kg.space.completion import complete  # noqa: E402
+from spak.tuner.backend.gpu.program import tensors  # noqa: E402
+from tests.kernels.test_add_norm import EXACT, OPS, close, errors, hostile, kernels, launched  # noqa: E402
+
+FORMS = [
+    {},
+    {"residual_dtype": "bf16"},
+    {"norm": "rms", "bias": False},
+    {"branch": False, "branch_bias": False, "from_above": False},
+    {"dtype": "fp16", "gradient_dtype": "fp32"},
+    EXACT,
+]
+WIDTHS = [(1000, 768), (333, 384), (129, 1600), (77, 1024), (5, 4096), (1, 50), (4099, 16)]
+
+
+@pytest.fixture(autouse=True)
+def needs_a_gpu():
+    """Skips where there is none."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize(("rows", "width"), WIDTHS)
+def test_every_form_is_right(rows, width, form, direction):
+    """Against float64, of several configurations; outputs are NaN before."""
+    size = {"num_rows": rows, "width": width, "direction": direction, **form}
+    tolerance = operation("add-norm").tolerance(complete(OPS["add-norm"], size))
+    for index in (0, 777, 99_999):
+        assert max(errors(*launched("add-norm", size, index=index, device="cuda")).values()) <= tolerance
+
+
+@pytest.mark.parametrize("width", [768, 50])
+def test_hostile_rows(width):
+    """Equal numbers, and small ones around 1e4, as on the simulator."""
+    outputs, reference = launched("add-norm", {"num_rows": 600, "width": width, **EXACT}, hostile, device="cuda")
+    torch.testing.assert_close(outputs.y[::2].double(), reference.y[::2], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(outputs.y[1::2].double(), reference.y[1::2], rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("size", [{"num_rows": 12288, "width": 2304}, {"num_rows": 131, "width": 77}])
+def test_column_sums(size):
+    """At the model's size and at an awkward one; launched twice, the same bits."""
+    first, reference = launched("column-sum", size, index=40, device="cuda")
+    again, _ = launched("column-sum", size, index=40, device="cuda")
+    for found, same, want in zip(tensors(first), tensors(again), tensors(reference), strict=True):
+        assert (found.double() - want).norm() <= 8e-3 * want.norm()
+        assert torch.equal(found, same)
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_the_operators_are_captured(norm):
+    """Forward and backward in one graph; what a replay writes is what plain torch does, and a second one the same bits."""
+    draw = torch.Generator("cuda").manual_seed(0)
+    residual, above = (torch.randn(3000, 768, generator=draw, device="cuda") for _ in range(2))
+    branch, dy = (torch.randn(3000, 768, generator=draw, device="cuda").bfloat16() for _ in range(2))
+    gain, bias = (torch.randn(768, generator=draw, device="cuda") for _ in range(2))
+    gradients = NormGradients(*(torch.empty(768, dtype=torch.bfloat16, device="cuda") for _ in range(3)))
+
+    def step():
+        total, normed, statistics = kernels(norm).forward(residual, branch, gain, bias, torch.bfloat16)
+        saved = (total, gain, statistics)
+        return total, normed, *kernels(norm).backward(dy, above, saved, gradients, torch.bfloat16), *gradients
+
+    step()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = step()
+    kept = []
+    for _ in range(2):
+        for tensor in outputs:
+            tensor.fill_(float("nan"))
+        graph.replay()
+        kept.append([tensor.clone() for tensor in outputs])
+    assert all(torch.equal(one, other) for one, other in zip(*kept, strict=True))
+    if norm == "layer":
+        total, normed, statistics = plain_add_norm(residual, branch, gain, bias, torch.bfloat16)
+        wanted = NormGradients(*(torch.empty_like(tensor) for tensor in gradients))
+        dx = plain_add_norm_backward(dy, above, (total, gain, statistics), wanted, torch.bfloat16)
+        for found, want in zip(kept[0], (total, normed, *dx, *wanted), strict=True):
+            close(found, want, 8e-3)
