@@ -41,8 +41,9 @@ def forward_kernel(
     HAS_BIAS: ConstBool,
     HAS_BRANCH: ConstBool,
     USE_TMA: ConstBool,
+    LATENCY: ConstInt,
 ):
-    tile = (TILE_M, TILE_C, PARTS, USE_TMA)
+    tile = (TILE_M, TILE_C, PARTS, USE_TMA, LATENCY)
     gain = columns_of(Gain, TILE_C, PARTS)
     bias = gain
     if HAS_BIAS:
@@ -55,7 +56,7 @@ def forward_kernel(
             x, mean, square = centred(x, WIDTH)
             ct.store(Statistics, index=(1, i), tile=mean.reshape((1, TILE_M)), allow_tma=False)
         else:
-            square = total_of(products(x, x)) / WIDTH
+            square = total_of(products(x, x)) * (1.0 / WIDTH)
         rstd = ct.rsqrt(square + epsilon)
         ct.store(Statistics, index=(0, i), tile=rstd.reshape((1, TILE_M)), allow_tma=False)
         for c in ct.static_iter(range(PARTS)):
@@ -85,8 +86,9 @@ def backward_kernel(
     FROM_ABOVE: ConstBool,
     CASTS: ConstBool,
     USE_TMA: ConstBool,
+    LATENCY: ConstInt,
 ):
-    tile = (TILE_M, TILE_C, PARTS, USE_TMA)
+    tile = (TILE_M, TILE_C, PARTS, USE_TMA, LATENCY)
     gain = columns_of(Gain, TILE_C, PARTS)
     dgain, dbias, dbranch = zeros(tile), zeros(tile), zeros(tile)
     for i in range(ct.bid(0), ct.cdiv(DY.shape[0], TILE_M), ct.num_blocks(0)):
@@ -138,10 +140,11 @@ def finish_kernel(
 
 def rows_of(X, i, tile):
     """PARTS tiles (TILE_M, TILE_C) fp32: tile i of the rows of X."""
-    TILE_M, TILE_C, PARTS, USE_TMA = tile
+    TILE_M, TILE_C, PARTS, USE_TMA, LATENCY = tile
+    shape, latency = (TILE_M, TILE_C), ct.static_eval(LATENCY or None)
     found = ()
     for c in ct.static_iter(range(PARTS)):
-        x = ct.load(X, index=(i, c), shape=(TILE_M, TILE_C), padding_mode=ZERO, allow_tma=USE_TMA)
+        x = ct.load(X, index=(i, c), shape=shape, padding_mode=ZERO, allow_tma=USE_TMA, latency=latency)
         found += (x.astype(ct.float32),)
     return found
 
@@ -173,10 +176,10 @@ def stored_sum(Sum, i, x, y, USE_TMA):
 
 def centred(x, WIDTH):
     """x without its mean, anything past the end of a row; the mean, and the mean square of what is left, (TILE_M, 1) each."""
-    first = total_of(x) / WIDTH
+    first = total_of(x) * (1.0 / WIDTH)
     x = inside(shifted(x, first), WIDTH)
-    rest = total_of(x) / WIDTH
-    return shifted(x, rest), first + rest, total_of(products(x, x)) / WIDTH - rest * rest
+    rest = total_of(x) * (1.0 / WIDTH)
+    return shifted(x, rest), first + rest, total_of(products(x, x)) * (1.0 / WIDTH) - rest * rest
 
 
 def inside(x, WIDTH):
@@ -193,8 +196,8 @@ def inside(x, WIDTH):
 
 def gradient_of_norm(g, normal, rstd, WIDTH, CENTRED):
     """dX of a norm whose result times gain has the gradient dY: g = dY * gain; rows of PARTS tiles."""
-    along = total_of(products(g, normal)) / WIDTH
-    mean = total_of(g) / WIDTH if CENTRED else 0.0
+    along = total_of(products(g, normal)) * (1.0 / WIDTH)
+    mean = total_of(g) * (1.0 / WIDTH) if CENTRED else 0.0
     found = ()
     for c in ct.static_iter(range(len(g))):
         found += (rstd * (g[c] - mean - normal[c] * along),)
@@ -209,7 +212,7 @@ def store_partials(Partials, k, x):
 
 
 def zeros(tile):
-    TILE_M, TILE_C, PARTS, _ = tile
+    TILE_M, TILE_C, PARTS, _, _ = tile
     found = ()
     for _ in ct.static_iter(range(PARTS)):
         found += (ct.full((TILE_M, TILE_C), 0.0, dtype=ct.float32),)

@@ -10,7 +10,7 @@ from spak.kernels.add_norm.reference import NORM_EPSILON, norm_statistics, scale
 from spak.kernels.column_sum.spec import FINISH_TILE, finish_grid
 from spak.kernels.cutile import TOLERANCES, Array, Call, ceil_div
 from spak.kernels.interface import Configuration, Problem
-from spak.kernels.operation import FP32_TOLERANCE, OperationSpec, power_of_two, tensors_by_name
+from spak.kernels.operation import FP32_TOLERANCE, OperationSpec, tensors_by_name
 
 FORWARD = ("residual", "branch", "gain", "bias", "new_residual", "y", "statistics")
 """Arguments of the launch forward, in order."""
@@ -119,18 +119,17 @@ class AddNormSpec(OperationSpec):
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One forward, two backward."""
         of = NormProblem.of(problem)
-        tile_m, parts, strips = (int(configuration[name]) for name in ("tile_m", "parts", "strips"))
+        tile_m, tile_c, strips = (int(configuration[name]) for name in ("tile_m", "tile_c", "strips"))
         tiles = ceil_div(of.num_rows, tile_m)
         ctas = min(strips, tiles) or tiles
-        tile_c = power_of_two(ceil_div(of.width, parts))
         shape = (of.width, tile_m, tile_c, ceil_div(of.width, tile_c), of.has_mean, of.bias)
-        use_tma = bool(configuration["use_tma"])
+        loads = (bool(configuration["use_tma"]), int(configuration["latency"]))
         if not of.backward:
-            flags = (of.branch, use_tma)
+            flags = (of.branch, *loads)
             return (Call("forward_kernel", (ctas, 1, 1), of.arguments(FORWARD), (NORM_EPSILON,), (*shape, *flags)),)
         partials = {"partials": Array("fp32", (of.num_sums, ctas, of.width))}
         arrays = {**of.arguments(BACKWARD), **partials}
-        constants = (*shape, of.branch_bias, of.from_above, of.casts, use_tma)
+        constants = (*shape, of.branch_bias, of.from_above, of.casts, *loads)
         return (Call("backward_kernel", (ctas, 1, 1), arrays, (), constants), _finish(of, partials))
 
     def hints(self, function: str, configuration: Configuration) -> Mapping[str, int]:

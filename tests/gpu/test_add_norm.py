@@ -13,15 +13,15 @@ from spak.kg.space.completion import complete  # noqa: E402
 from spak.tuner.backend.gpu.program import tensors  # noqa: E402
 from tests.kernels.test_add_norm import EXACT, OPS, close, errors, hostile, kernels, launched  # noqa: E402
 
-FORMS = [
-    {},
-    {"residual_dtype": "bf16"},
-    {"norm": "rms", "bias": False},
-    {"branch": False, "branch_bias": False, "from_above": False},
-    {"dtype": "fp16", "gradient_dtype": "fp32"},
-    EXACT,
+SIZES = [
+    {"num_rows": 1000, "width": 768},
+    {"num_rows": 333, "width": 384, "residual_dtype": "bf16"},
+    {"num_rows": 129, "width": 1600, "norm": "rms", "bias": False},
+    {"num_rows": 77, "width": 1024, "branch": False, "branch_bias": False, "from_above": False},
+    {"num_rows": 5, "width": 4096, "dtype": "fp16", "gradient_dtype": "fp32"},
+    {"num_rows": 1, "width": 50, **EXACT},
+    {"num_rows": 4099, "width": 16},
 ]
-WIDTHS = [(1000, 768), (333, 384), (129, 1600), (77, 1024), (5, 4096), (1, 50), (4099, 16)]
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +32,12 @@ def needs_a_gpu():
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
-@pytest.mark.parametrize("form", FORMS, ids=str)
-@pytest.mark.parametrize(("rows", "width"), WIDTHS)
-def test_every_form_is_right(rows, width, form, direction):
-    """Against float64, of several configurations; outputs are NaN before."""
-    size = {"num_rows": rows, "width": width, "direction": direction, **form}
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_every_form_is_right(size, direction):
+    """Against float64, of two configurations; outputs are NaN before."""
+    size = {**size, "direction": direction}
     tolerance = operation("add-norm").tolerance(complete(OPS["add-norm"], size))
-    for index in (0, 777, 99_999):
+    for index in (777, 9_999):
         assert max(errors(*launched("add-norm", size, index=index, device="cuda")).values()) <= tolerance
 
 
