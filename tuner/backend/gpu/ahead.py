@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,12 @@ from spak.tuner.backend.compile.protocol import disk_fault
 from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.errors import TunerError
+
+NO_COMPILER_PROCESS = (
+    "the processes that compile ended before they had compiled anything or while they did: a script that searches starts "
+    'processes that import it, so that what it does has to stand below `if __name__ == "__main__":`; if it does, '
+    "memory may be short"
+)
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,34 @@ class AheadCompiler:
         self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
 
     def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
-        """Compile, or join the same request under way; does not wait."""
+        """Compile, or join the same request under way; does not wait.
+
+        Raises:
+            TunerError: If the compiling processes have ended.
+        """
         identity = (*sorted(problem.items()), None, *sorted(configuration.items()))
         if identity not in self._asked:
-            self._asked[identity] = self._pool.submit(_compile, self._target, dict(problem), dict(configuration))
+            try:
+                self._asked[identity] = self._pool.submit(_compile, self._target, dict(problem), dict(configuration))
+            except BrokenProcessPool:
+                raise TunerError(NO_COMPILER_PROCESS) from None
         return self._asked[identity]
 
     def close(self) -> None:
         """Drop what has not begun; safe to call twice."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def awaited(future: Future[CompiledFunctions]) -> CompiledFunctions:
+    """What a compilation came to.
+
+    Raises:
+        TunerError: If the compiling processes have ended, or the disk cannot take what they compile.
+    """
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise TunerError(NO_COMPILER_PROCESS) from None
 
 
 def tileiras_version() -> str:

@@ -14,7 +14,7 @@ from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.features import unit_of
-from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, awaited
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.statistics import summarise
 from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor
@@ -86,7 +86,7 @@ class GpuBackend(Backend):
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """What the compiler did with each request; None where it did not compile."""
         pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
-        return self._all_features([future.result() for future in pending])
+        return self._all_features([awaited(future) for future in pending])
 
     def late(self, requests: Sequence[Request]) -> Collection[int]:
         """What still compiles once most of the others have, and have been waited for."""
@@ -105,7 +105,7 @@ class GpuBackend(Backend):
     def compiled(self, requests: Sequence[Request]) -> Iterator[CompiledFunctions]:
         """What each request compiled to, in order, as soon as it has."""
         for request in requests:
-            yield self._compiler.start(request.problem, request.configuration).result()
+            yield awaited(self._compiler.start(request.problem, request.configuration))
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
         """Check and time in batches of one problem size; all of them compile at once, ahead.

@@ -1,5 +1,8 @@
 """Compiling ahead with the real compiler: shared work, failures as data."""
 
+import subprocess
+import sys
+
 import pytest
 
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
@@ -43,3 +46,29 @@ def test_what_does_not_compile_is_a_failure_with_its_message(compiler, kind, typ
 def test_the_toolchain_names_both_compilers(compiler):
     assert compiler.toolchain["tileiras"].startswith("13.")
     assert compiler.toolchain["cuda-tile"].startswith("1.7")
+
+
+UNGUARDED = """
+from pathlib import Path
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget, awaited
+from spak.tuner.errors import TunerError
+
+compiler = AheadCompiler(CubinTarget("nowhere:SPEC", "sm_90", Path("cubins"), "source"), workers=1)
+first = compiler.start({}, {})
+for ask in (lambda: awaited(first), lambda: compiler.start({}, {"tile": 1})):
+    try:
+        ask()
+    except TunerError as error:
+        print(error)
+"""
+
+
+def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path):
+    """Both by the request under way and by the next one; each process that imports the script ends at once."""
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED)
+    ran = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.stdout.count('if __name__ == "__main__":') == 2, ran.stderr
