@@ -14,6 +14,8 @@ from spak.tuner.strategy import registry
 
 _Format = Literal["table", "json"]
 if TYPE_CHECKING:
+    from spak import SearchRequest, Surroundings
+
     Backend = str
 else:
     Backend = Literal[AUTO, *(entry.name for entry in making())]
@@ -27,7 +29,8 @@ EXAMPLES: CommandExamples = (
 )
 
 _Kernel = Annotated[
-    str, typer.Argument(autocompletion=completion.ops, help="Kernel to search; else the default of the laws.")
+    str,
+    typer.Argument(autocompletion=completion.ops, help="Kernel to search, or a system; else the default of the laws."),
 ]
 _Hardware = Annotated[
     str,
@@ -86,10 +89,10 @@ def command(
     The default configuration is always tried, and a share of the trials goes where the laws say not to look.
     Of a space above 65,536 configurations a strategy that starts from recorded runs searches a part: what was recorded
     elsewhere, what is near the best of it, and a random sample.
+    The name of a system searches its operators one after the other, those that take the most time first: --budget is then
+    that of each, --seconds that of all. Where a kernel has the name too, the kernel is searched.
     """
-    from spak import SearchRequest, search
-    from spak.cli.render import search as render_search
-    from spak.cli.render.text import Pen
+    from spak import SearchRequest, names_system
     from spak.cli.surroundings import surroundings
 
     state = globals_of(ctx)
@@ -110,10 +113,30 @@ def command(
         resume=resume,
     )
     with surroundings(state) as around:
-        found = render_search.from_here(search(request, around), Path.cwd())
-    if form == "json":
-        typer.echo(render_search.json_text(found), nl=False)
-    else:
-        typer.echo(render_search.trial_table(found, Pen(state.colour)), nl=False)
-    if found.report.interrupted:
+        run = _of_system if names_system(around.laws, kernel) else _of_kernel
+        text, interrupted = run(request, around, form, state.colour)
+    typer.echo(text, nl=False)
+    if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _of_kernel(request: SearchRequest, around: Surroundings, form: _Format, colour: bool) -> tuple[str, bool]:
+    """What to print, and whether the search was interrupted."""
+    from spak import search
+    from spak.cli.render import search as render_search
+    from spak.cli.render.text import Pen
+
+    found = render_search.from_here(search(request, around), Path.cwd())
+    text = render_search.json_text(found) if form == "json" else render_search.trial_table(found, Pen(colour))
+    return text, found.report.interrupted
+
+
+def _of_system(request: SearchRequest, around: Surroundings, form: _Format, colour: bool) -> tuple[str, bool]:
+    """The same of a system."""
+    from spak import SystemRequest, search_system
+    from spak.cli.render import system as render_system
+    from spak.cli.render.text import Pen
+
+    found = search_system(SystemRequest(request.kernel, request), around)
+    text = render_system.operators_json(found) if form == "json" else render_system.operator_table(found, Pen(colour))
+    return text, found.interrupted

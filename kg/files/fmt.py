@@ -30,7 +30,7 @@ _TOP = {
     ),
     "system": (
         *("id", "title", "level", "state", "aliases", "built_from", "derived_from", "delta", "inherits"),
-        *("design_space", "tuning_space", "configurations", "verification", "references"),
+        *("design_space", "tuning_space", "gate", "configurations", "verification", "references"),
     ),
 }
 """Kind of file -> canonical order of its top-level keys; keys that are not listed stay behind them in their order."""

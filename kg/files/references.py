@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from spak.kg.errors import Problem
+from spak.kg.errors import KgError, Problem
 from spak.kg.expression import ExpressionError, parse
 from spak.kg.files.validate import Flaw
 from spak.kg.law.kinds import meaning
@@ -23,6 +23,7 @@ from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.store import Store
 from spak.kg.model.system import System
 from spak.kg.model.taxonomy import Taxonomy, alike, plain_name
+from spak.kg.space.completion import complete, stated
 
 if TYPE_CHECKING:
     from spak.kg.files.yaml_reader import YamlDocument
@@ -221,7 +222,12 @@ def _system(world: _World, system: System) -> Found:
             yield from _keys(f"configurations.{name}", setting, world.contents.ops[name].parameters)
     for index, part in enumerate(system.tuning_space):
         if part.op in world.contents.ops:
-            known = world.contents.ops[part.op].parameters
+            op = world.contents.ops[part.op]
+            known = op.parameters
+            try:
+                complete(op, stated([op], part.problem, what="the problem"))
+            except KgError as error:
+                yield Flaw(f"tuning_space[{index}].problem", str(error))
             for place, name in enumerate(part.parameters):
                 if name not in known:
                     yield Flaw(f"tuning_space[{index}].parameters[{place}]", _unknown("parameter", name, known))

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from spak.kg.model.base import Model, Reference, Scalar
-from spak.kg.model.law import Id
+from spak.kg.model.law import CheckName, Id
 
 
 class TuningSpace(Model, frozen=True, kw_only=True):
-    """The part of an op's space that a system searches."""
+    """The part of an op's space that a system searches.
+
+    Attributes:
+        problem: The size at which the system has it: a name of the op's list, or `name=value,...`; empty: the op's defaults.
+        parameters: What is searched; the others stay at the system's `configurations`. Empty: all of them.
+        time_us: Microseconds that it takes of whatever the system repeats, such as a training step; what takes longest is
+            searched first.
+        source: Where that time was measured.
+    """
 
     op: Id
+    problem: str = ""
     parameters: tuple[str, ...] = ()
+    time_us: float | None = None
+    source: str = ""
 
 
 class System(Model, frozen=True, kw_only=True):
@@ -23,7 +34,8 @@ class System(Model, frozen=True, kw_only=True):
         delta: What it adds to them, in words ("delta knowledge").
         inherits: Laws it takes over.
         design_space: Axis -> the choices made, in words.
-        tuning_space: What is left to search.
+        tuning_space: What is left to search; `tune <system>` searches it.
+        gate: Named checks that hold before anything of it is searched.
         configurations: Named settings by op id (the version's own).
         verification: The checks that say it works.
         state: `built` (runs in this repository) or `planned`.
@@ -40,6 +52,7 @@ class System(Model, frozen=True, kw_only=True):
     inherits: tuple[Id, ...] = ()
     design_space: dict[str, str] = {}
     tuning_space: tuple[TuningSpace, ...] = ()
+    gate: tuple[CheckName, ...] = ()
     configurations: dict[str, dict[str, Scalar]] = {}
     verification: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()

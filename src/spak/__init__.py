@@ -63,6 +63,11 @@ if TYPE_CHECKING:
     from spak.tuner.search import SearchRequest as SearchRequest
     from spak.tuner.search import SearchResult as SearchResult
     from spak.tuner.search import search as search
+    from spak.tuner.system import OperatorSearch as OperatorSearch
+    from spak.tuner.system import SystemRequest as SystemRequest
+    from spak.tuner.system import SystemResult as SystemResult
+    from spak.tuner.system import names_system as names_system
+    from spak.tuner.system import search_system as search_system
     from spak.tuner.verify import Repetition as Repetition
     from spak.tuner.verify import Verification as Verification
     from spak.tuner.verify import VerifyRequest as VerifyRequest
@@ -94,6 +99,7 @@ __all__ = [
     "LeftOut",
     "Library",
     "Op",
+    "OperatorSearch",
     "Opinion",
     "Problem",
     "Ranking",
@@ -109,6 +115,8 @@ __all__ = [
     "SessionResult",
     "Step",
     "Surroundings",
+    "SystemRequest",
+    "SystemResult",
     "Trial",
     "TunerError",
     "UnknownNameError",
@@ -122,6 +130,7 @@ __all__ = [
     "here",
     "import_file",
     "load",
+    "names_system",
     "note",
     "op",
     "read_recording",
@@ -131,6 +140,7 @@ __all__ = [
     "revision",
     "seal_root",
     "search",
+    "search_system",
     "verify",
 ]
 
@@ -168,6 +178,7 @@ _HOMES = {
     "spak.tuner.replay": ("Replay", "Replayed", "replay"),
     "spak.tuner.report": ("Report", "ReportRequest", "report"),
     "spak.tuner.search": ("SearchRequest", "SearchResult", "search"),
+    "spak.tuner.system": ("OperatorSearch", "SystemRequest", "SystemResult", "names_system", "search_system"),
     "spak.tuner.verify": ("Repetition", "Verification", "VerifyRequest", "note", "repeat"),
     "spak.verbs": ("here", "verify"),
 }

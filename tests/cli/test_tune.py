@@ -309,3 +309,34 @@ def test_progress_is_one_line_on_a_terminal_and_few_elsewhere():
     timed = Terminal(tty=False)
     Progress(timed, None, 10.0).show(3, 5.0)
     assert timed.text == "3 trials, 5 s, 5 s left\n"
+
+
+SYSTEM = """\
+id: duo
+title: Duo
+level: molecule
+state: built
+tuning_space:
+  - {op: matmul, problem: m2048, time_us: 100}
+  - {op: fmha, problem: d64-s1024-causal, time_us: 300}
+"""
+
+
+def test_the_name_of_a_system_searches_its_operators(place, capsys):
+    """Each for its own budget; nothing is written by a dry run."""
+    (place / "laws" / "systems" / "duo.yaml").write_text(SYSTEM)
+    before = contents(place)
+    assert call("duo", "--hw", "h200", "--backend", "compile", "--use-laws", "--budget", "3", "--dry-run") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("duo: 2 operators, predicted times\n")
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["fmha", "matmul"]
+    assert "1 of 2: fmha d64-s1024-causal, 75% of the time of all" in err
+    assert contents(place) == before
+    words = ("duo", "--hw", "h200", "--backend", "compile", "--budget", "1", "--dry-run", "--format", "json")
+    assert call(*words) == 0
+    assert json.loads(capsys.readouterr().out)["system"] == "duo"
+
+
+def test_a_system_that_leaves_nothing_open_is_bad_input(place, capsys):
+    assert call("sdpa", "--hw", "h200", "--backend", "compile") == 2
+    assert "'sdpa' has no tuning_space" in capsys.readouterr().err

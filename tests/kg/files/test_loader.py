@@ -137,6 +137,12 @@ OTHERS = [
         "a name means one thing",
     ),
     ("systems/fused.yaml", "parameters: [tile_m]", "parameters: [tile]", "unknown parameter 'tile'; nearest: tile_"),
+    (
+        "systems/fused.yaml",
+        "parameters: [tile_m]",
+        "problem: large",
+        "tuning_space[0].problem: unknown problem size 'large'",
+    ),
     ("systems/fused.yaml", "fmha: {tile_m", "fmha: {tile", "configurations.fmha.tile: unknown parameter"),
     ("systems/fused.yaml", "[spills]", "[spill]", "inherits[0]: unknown law 'spill'; nearest: spills"),
     ("systems/naive.yaml", "state: built", "state: built\nderived_from: [fused]", "circle: fused -> naive -> fused"),
