@@ -132,7 +132,7 @@ def known_from(laws: Laws, device: str) -> Laws:
     """
     ours = {name: run for name in laws.run_ids if _is_known(run := laws.run(name), device)}
     files = {**laws.paths, "run": {name: path for name, path in laws.paths["run"].items() if name in ours}}
-    kept = {name: found for name, law in laws.laws.items() if (found := _on_evidence_of(law, ours)) is not None}
+    kept = {name: found for name, law in laws.laws.items() if (found := on_evidence_of(law, ours)) is not None}
     return replace(laws, contents=msgspec.structs.replace(laws.contents, laws=kept, files=files))
 
 
@@ -140,7 +140,7 @@ def _is_known(run: Run, device: str) -> bool:
     return run.tier not in NEEDS_GPU or run.hw == device
 
 
-def _on_evidence_of(law: Law, runs: Mapping[str, Run]) -> Law | None:
+def on_evidence_of(law: Law, runs: Mapping[str, Run]) -> Law | None:
     """`law` with the evidence of `runs` alone and the status that it gives; None if it would not have been written."""
     kept = tuple(entry for entry in law.evidence if entry.run in runs)
     found_elsewhere = any(entry.role == "suggested" and entry.run not in runs for entry in law.evidence)
@@ -157,11 +157,11 @@ def bare(laws: Laws, arm: Arm, problem: ProblemSize | None = None) -> Laws:
         contents = msgspec.structs.replace(contents, laws={})
     runs = contents.files["run"] if arm.runs else {}
     if not arm.same_size:
-        runs = {name: path for name, path in runs.items() if not _is_at(laws.run(name), problem or {})}
+        runs = {name: path for name, path in runs.items() if not same_size(laws.run(name), problem or {})}
     return replace(laws, contents=msgspec.structs.replace(contents, files={**contents.files, "run": runs}))
 
 
-def _is_at(run: Run, problem: ProblemSize) -> bool:
+def same_size(run: Run, problem: ProblemSize) -> bool:
     """Whether any trial of `run` is at `problem`."""
     return any((trial.problem or run.problem) == problem for trial in run.trials)
 

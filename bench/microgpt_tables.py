@@ -19,6 +19,7 @@ from bench.microgpt_runs import OURS, SCALAR
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "bench" / "results" / "microgpt-h200.json"
+LARGER = ROOT / "bench" / "results" / "microgpt-scale-h200.json"
 PAGE, LOSSES, README = ROOT / "docs" / "microgpt.md", ROOT / "docs" / "microgpt.svg", ROOT / "README.md"
 OPPONENT, NATIVE = "C, cc -O3", "C, cc -O3 -march=native"
 WINDOW = 10
@@ -70,6 +71,69 @@ def batches(result: Result) -> list[str]:
     return table(header, body)
 
 
+def larger(scale: Result) -> list[str]:
+    """Each plan and the C port at larger sizes."""
+    columns = ["resident", "sequence", "C, one core"]
+    body = [
+        [*(str(row[name]) for name in ("width", "layers", "context", "batch")), *(step(row, name) for name in columns)]
+        for row in scale["sizes"]
+    ]
+    return table(["width", "layers", "context", "documents a step", *(f"{name}, us a step" for name in columns)], body)
+
+
+def step(row: Result, name: str) -> str:
+    """Median time of a step in microseconds; a dash where it was not timed."""
+    return f"{row[name]['step_us']:,.1f}" if "step_us" in row.get(name, {}) else "-"
+
+
+def beside_torch(scale: Result) -> list[str]:
+    """What PyTorch takes on the same GPU where it was timed, and how many times ours that is."""
+    row = next(row for row in scale["sizes"] if any(name.startswith("torch eager") for name in row))
+    names = [name for name in row if name.startswith("torch") and "step_us" in row[name]]
+    return table(
+        ["who", "us a step", "times ours"],
+        [
+            [name, step(row, name), f"{row[name]['step_us'] / row['sequence']['step_us']:,.1f}"]
+            for name in ["sequence", *names]
+        ],
+    )
+
+
+def scale_part(scale: Result) -> list[str]:
+    """The page's part about larger sizes."""
+    target = next(row for row in scale["sizes"] if any(name.startswith("torch eager") for name in row))
+    single = target["torch float32, difference only"]
+    return [
+        "## Larger sizes",
+        "",
+        f"{scale['device']}, torch {scale['torch']}; `python -m bench.microgpt_scale`.",
+        "Host clock around whole runs of 100 steps of full documents, 4 heads, captured in one CUDA graph; medians of 5 runs.",
+        "Plan `resident` is one CTA, `sequence` small launches over all rows, products by three tf32 ones.",
+        "",
+        *larger(scale),
+        "",
+        f"At width {target['width']}, {target['layers']} layers, context {target['context']}, {target['batch']} documents a step,",
+        "beside PyTorch in float32 (`highest`: no tf32) on the same GPU:",
+        "",
+        *beside_torch(scale),
+        "",
+        (
+            f"There the first gradients are within {target['sequence']['gradient_error']:.0e} of float64's, torch's in float32 within"
+            f" {single['gradient_error']:.0e};"
+        ),
+        (
+            f"the losses of ten steps within {target['sequence']['loss_difference'][0]:.1e}, torch's within"
+            f" {single['loss_difference'][0]:.1e}."
+        ),
+        "",
+        (
+            "From which size on the GPU is worth it is a law,"
+            " [sm90-microgpt-from-c-to-gpu](../laws/sm_90/microgpt/sm90-microgpt-from-c-to-gpu.yaml)."
+        ),
+        "",
+    ]
+
+
 def first_line(result: Result) -> str:
     """Who wins at one document a step."""
     ours, port = result["times"][OURS]["median"], result["times"][OPPONENT]["median"]
@@ -81,18 +145,30 @@ def first_line(result: Result) -> str:
     )
 
 
+def larger_line(scale: Result) -> str:
+    """The size that PyTorch was timed at, in a sentence."""
+    row = next(row for row in scale["sizes"] if any(name.startswith("torch eager") for name in row))
+    eager, best = "torch eager, highest", "torch.compile in a CUDA graph, highest"
+    eager_ratio, best_ratio = (row[name]["step_us"] / row["sequence"]["step_us"] for name in (eager, best))
+    return (
+        f"At width {row['width']}, {row['layers']} layers, context {row['context']} and {row['batch']} documents a step"
+        f" {row['sequence']['step_us']:.0f} us, {eager_ratio:.1f} times as fast as eager torch in float32 and"
+        f" {best_ratio:.1f} times as fast as torch.compile in a CUDA graph."
+    )
+
+
 def a_launch(result: Result) -> float:
     """Microseconds that a launch for every step adds to a step."""
     return float(result["times"][f"{OURS}, steps_per_launch 1"]["median"] - result["times"][OURS]["median"])
 
 
-def page(result: Result) -> str:
+def page(result: Result, scale: Result) -> str:
     """The whole page."""
     machine, floor, scalar = result["machine"], result["floor"], result["scalar"]
     parts = [
         "# MicroGPT",
         "",
-        "Written by `python -m bench.microgpt_tables` from `bench/results/microgpt-h200.json`.",
+        "Written by `python -m bench.microgpt_tables` from `microgpt-h200.json` and `microgpt-scale-h200.json` in `bench/results`.",
         "Do not edit.",
         "",
         first_line(result),
@@ -125,11 +201,12 @@ def page(result: Result) -> str:
         "",
         *batches(result),
         "",
+        *scale_part(scale),
     ]
     return "\n".join(parts)
 
 
-def readme_row(result: Result) -> str:
+def readme_row(result: Result, scale: Result) -> str:
     """The README's part."""
     difference = result["fidelity"][OURS]["max_abs_difference"]
     return "\n".join(
@@ -137,6 +214,7 @@ def readme_row(result: Result) -> str:
             "MicroGPT (Karpathy's microgpt.py, 4,192 parameters) trained by one launch on an H200.",
             first_line(result),
             f"No loss of the 1,000 steps differs from float64's by more than {difference:.0e} ([page](docs/microgpt.md)).",
+            larger_line(scale),
             "",
             "| who | us a step | times ours |",
             "|---|---|---|",
@@ -190,9 +268,10 @@ def windows(losses: Sequence[float]) -> np.ndarray:
 def main() -> int:
     """Write page, plot and the README's part."""
     result = json.loads(RECORDED.read_text())
-    PAGE.write_text(page(result))
+    scale = json.loads(LARGER.read_text())
+    PAGE.write_text(page(result, scale))
     LOSSES.write_text(drawn(result))
-    README.write_text(between(README.read_text(), "microgpt", readme_row(result)))
+    README.write_text(between(README.read_text(), "microgpt", readme_row(result, scale)))
     return 0
 
 
