@@ -184,6 +184,19 @@ def _torch(array: Array) -> Any:
     return getattr(torch, DTYPES[array.dtype])
 
 
+def name_of_dtype(tensor: Any, argument: str) -> str:
+    """The name of a floating-point tensor's type, of `DTYPES`.
+
+    Raises:
+        TypeError: For a type that no kernel takes; the message names the argument.
+    """
+    found = str(tensor.dtype).removeprefix("torch.")
+    floating = {torch_name: name for name, torch_name in DTYPES.items() if torch_name.endswith(("float16", "float32"))}
+    if found not in floating:
+        raise TypeError(f"{argument}: {', '.join(floating)} (got {found})")
+    return floating[found]
+
+
 def _shaped(array: Any, shape: tuple[int, ...]) -> Any:
     return array if tuple(array.shape) == shape else array.view(shape)
 

@@ -33,7 +33,7 @@ LANES = 2  # as ONLINE, but each place of a tile has a maximum of its own: threa
 def forward_kernel(
     Logits,  # (rows, vocab) fp32, bf16 or fp16
     Targets,  # (rows,) int32
-    Weights,  # (rows,) fp32
+    Weights,  # (rows,) fp32; not read unless WEIGHTED
     Loss,  # (rows,) fp32
     DLogits,  # (rows, vocab), may be Logits
     scale: float,  # of the gradient
@@ -42,6 +42,7 @@ def forward_kernel(
     NUM_WHOLE: ConstInt,  # tiles of the row that have all their columns
     RAGGED: ConstBool,  # one more has not
     RAGGED_ROWS: ConstBool,  # TILE_M does not divide the rows
+    WEIGHTED: ConstBool,  # else every row counts 1
     FORM: ConstInt,
     BACKWARDS: ConstBool,  # the first reading ends with the tile that the second one begins with
     USE_TMA: ConstBool,
@@ -49,7 +50,9 @@ def forward_kernel(
     i = ct.bid(0)
     row = i * TILE_M + ct.arange(TILE_M, dtype=ct.int32)
     target = ct.load(Targets, index=(i,), shape=(TILE_M,), padding_mode=ZERO)
-    weight = ct.load(Weights, index=(i,), shape=(TILE_M,), padding_mode=ZERO)
+    weight = ct.full((TILE_M,), 1.0, dtype=ct.float32)
+    if WEIGHTED:
+        weight = ct.load(Weights, index=(i,), shape=(TILE_M,), padding_mode=ZERO)
     counts = (target >= 0) & (weight != 0.0)
     target = ct.maximum(target, 0)
     reached = ct.gather(Logits, (row, target), padding_value=0.0).astype(ct.float32).reshape((TILE_M, 1))

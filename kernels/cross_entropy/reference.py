@@ -13,7 +13,7 @@ def cross_entropy(logits: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
     import torch
 
     logs = logits.log_softmax(dim=1)
-    counts = torch.where(targets < 0, 0.0, weights)
+    counts = torch.where(targets < 0, 0.0, torch.as_tensor(weights, dtype=logits.dtype))
     column = targets.long().clamp_min(0)[:, None]
     loss = -counts * logs.gather(1, column)[:, 0]
     gradient = logs.exp_().scatter_add_(1, column, logs.new_full(column.shape, -1.0))

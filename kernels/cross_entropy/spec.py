@@ -31,7 +31,8 @@ class CrossEntropySpec(OperationSpec):
         """Logits, what should have been said, what a row counts; losses and gradient."""
         rows, vocab = int(problem["num_rows"]), int(problem["vocab"])
         square, row = Array(str(problem.get("dtype", "fp32")), (rows, vocab)), Array("fp32", (rows,))
-        return {"logits": square, "targets": Array("int32", (rows,)), "weights": row, "loss": row, "dlogits": square}
+        weights = {"weights": row} if problem.get("weighted", True) else {}
+        return {"logits": square, "targets": Array("int32", (rows,)), **weights, "loss": row, "dlogits": square}
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:  # noqa: ARG002
         """One."""
@@ -40,19 +41,23 @@ class CrossEntropySpec(OperationSpec):
         c, rows, vocab = configuration, int(problem["num_rows"]), int(problem["vocab"])
         tile_m, tile_v = int(c["tile_m"]), int(c["tile_v"]) or power_of_two(vocab)
         whole, rest = divmod(vocab, tile_v)
-        constants = (tile_m, tile_v, whole, rest > 0, rows % tile_m > 0)
+        constants = (tile_m, tile_v, whole, rest > 0, rows % tile_m > 0, bool(problem.get("weighted", True)))
         variant = (getattr(kernel, FORMS[str(c["row_form"])]), c["backwards"], c["use_tma"])
-        return (self.call(problem, (ceil_div(rows, tile_m),), "forward_kernel", "", 1.0, *constants, *variant),)
+        call = self.call(problem, (ceil_div(rows, tile_m),), "forward_kernel", "", 1.0, *constants, *variant)
+        arrays = {"weights": Array("fp32", (1,)), **call.arrays}
+        order = ("logits", "targets", "weights", "loss", "dlogits")
+        return (replace(call, arrays={name: arrays[name] for name in order}),)
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> Any:
-        """Normal logits, even targets, and weights half of which are 0."""
+        """Normal logits, even targets, and weights half of which are 0, if there are any."""
         drawn = super().make_inputs(problem, seed=seed, device=device)
         targets = indices(drawn.targets, int(problem["vocab"]), seed)
-        return replace(drawn, logits=drawn.logits.mul_(SPREAD), targets=targets, weights=drawn.weights.relu())
+        weights = {"weights": drawn.weights.relu()} if hasattr(drawn, "weights") else {}
+        return replace(drawn, logits=drawn.logits.mul_(SPREAD), targets=targets, **weights)
 
     def definition(self, problem: Problem, **inputs: Any) -> Any:  # noqa: ARG002
         """Losses and gradient."""
-        return cross_entropy(inputs["logits"], inputs["targets"], inputs["weights"])
+        return cross_entropy(inputs["logits"], inputs["targets"], inputs.get("weights", 1.0))
 
     def baselines(self, inputs: Any, problem: Problem) -> Mapping[str, Callable[[], Any]]:  # noqa: ARG002
         """PyTorch's loss and its gradient, in fp32 as autocast has it."""
@@ -64,7 +69,8 @@ def eager(inputs: Any) -> Mapping[str, Any]:
     from torch.nn.functional import cross_entropy as losses_of
 
     logits = inputs.logits.detach().requires_grad_()
-    losses = inputs.weights * losses_of(logits.float(), inputs.targets.long(), ignore_index=IGNORED, reduction="none")
+    losses = losses_of(logits.float(), inputs.targets.long(), ignore_index=IGNORED, reduction="none")
+    losses = losses * getattr(inputs, "weights", 1.0)
     losses.sum().backward()
     return {"loss": losses.detach(), "dlogits": logits.grad}
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spak.kernels.cross_entropy.operator import cross_entropy_in_place
 from spak.kernels.cross_entropy.spec import SPEC
 from spak.kg.files.loader import load
-from spak.kg.space.completion import complete
+from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
@@ -65,11 +66,10 @@ def run(form: str, logits: torch.Tensor, *given: torch.Tensor) -> tuple[np.ndarr
     """(losses, what lies where the logits were)."""
     dtype = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[logits.dtype]
     problem = complete(OP, {"num_rows": len(logits), "vocab": logits.shape[1], "dtype": dtype})
-    defaults = {name: parameter.default for name, parameter in OP.parameters.items()}
     overwritten, losses = logits.clone(), torch.full((len(logits),), torch.nan)
     targets, weights = given
     inputs = SPEC.inputs(logits=overwritten, targets=targets, weights=weights)
-    SPEC.launch(inputs, SPEC.outputs(loss=losses, dlogits=overwritten), problem, {**defaults, **FORMS[form]})
+    SPEC.launch(inputs, SPEC.outputs(loss=losses, dlogits=overwritten), problem, {**completed(OP, {}), **FORMS[form]})
     return losses.numpy(), overwritten.float().numpy()
 
 
@@ -125,3 +125,30 @@ def test_nanogpt_sizes_have_configurations():
     assert {c["row_form"] for c in large} == {"held", "online", "lanes"}
     assert all(c["tile_m"] == 1 for c in large if c["row_form"] == "held")
     assert any(c["row_form"] == "held" and c["tile_v"] == 0 and c["tile_m"] == 64 for c in small)
+
+
+@pytest.mark.parametrize(("vocab", "apart", "form"), [(65, 128, "held, whole rows"), (1301, 1344, "lanes")])
+def test_rows_that_lie_apart_are_overwritten_and_nothing_between_them(on_the_cpu, vocab, apart, form):
+    """As a training step calls it: losses not scaled, the gradient scaled, one row that does not count."""
+    whole = 3 * torch.randn(10, apart, generator=torch.Generator().manual_seed(6))
+    before, targets = whole.clone(), torch.arange(10, dtype=torch.int32)
+    targets[3] = -1
+    configuration = {**completed(OP, {}), **FORMS[form]}
+    losses = cross_entropy_in_place(whole[:, :vocab], targets, 0.125, configuration=configuration)
+    want, gradient = wanted(before[:, :vocab], targets, torch.ones(10))
+    np.testing.assert_allclose(losses.numpy(), want, rtol=2e-6)
+    np.testing.assert_allclose(whole[:, :vocab], 0.125 * gradient, rtol=1e-5, atol=1e-9)
+    assert torch.equal(whole[:, vocab:], before[:, vocab:])
+
+
+def test_bad_input_is_named():
+    """Before anything is launched."""
+    logits, targets = torch.zeros(4, 8), torch.zeros(4, dtype=torch.int32)
+    for given, error, message in [
+        ((logits.T[:4], targets), ValueError, r"logits: columns must be adjacent \(got strides \(1, 8\)\)"),
+        ((logits, targets[:3]), ValueError, r"targets: one for each of 4 rows of logits \(got shape \(3,\)\)"),
+        ((logits, targets.long()), TypeError, r"targets: int32 \(got torch.int64\)"),
+        ((logits.double(), targets), TypeError, r"logits: float16, bfloat16, float32 \(got float64\)"),
+    ]:
+        with pytest.raises(error, match=message):
+            cross_entropy_in_place(*given, 1.0, configuration=completed(OP, {}))
