@@ -34,7 +34,11 @@ SIZES = {
     ],
     "activation": [{"num_elements": 1000}],
     "residual": [{"num_elements": 1000}],
-    "cross-entropy": [{"num_rows": 37, "vocab": 27}, {"num_rows": 3, "vocab": 1}],
+    "cross-entropy": [
+        {"num_rows": 37, "vocab": 27},
+        {"num_rows": 3, "vocab": 1},
+        {"num_rows": 5, "vocab": 1301, "dtype": "bf16", "weighted": False},
+    ],
     "adam": [
         {"num_elements": 4192},
         {"num_elements": 5000, "update_form": "adamw", "gradient": "bf16", "decayed": 3001, "max_norm": 30.0},

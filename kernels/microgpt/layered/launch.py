@@ -21,10 +21,16 @@ from spak.kernels.microgpt.model import (
 from spak.kernels.microgpt.reference import Trained, views
 from spak.kernels.operation import operation, power_of_two
 
-ROWS_TILES: Mapping[str, Scalar] = {"row_form": "held", "tile_v": 0, "backwards": False, "use_tma": True}
-"""Of cross-entropy: whole rows."""
+VARIANTS: Mapping[str, Scalar] = {
+    "row_form": "held",
+    "tile_v": 0,
+    "backwards": False,
+    "use_tma": True,
+    "row_sums": "product",
+}
+"""Of cross-entropy, whole rows; and of the embedding."""
 
-TILES: Mapping[str, Scalar] = {"tile_m": 16, "tile_n": 16, "tile_k": 16, "tile_size": 1024, **ROWS_TILES}
+TILES: Mapping[str, Scalar] = {"tile_m": 16, "tile_n": 16, "tile_k": 16, "tile_c": 16, "tile_size": 1024, **VARIANTS}
 """Of every operation; the model's matrices have sides of 16 to 64."""
 
 LOSS_TILE = 256
