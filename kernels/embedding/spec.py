@@ -15,8 +15,12 @@ TILE_V = 16
 """Entries of a table of which a CTA makes the gradient by a product."""
 CLEARED = 64
 """Entries of a table that a CTA clears."""
-SORTED_AT_ONCE = 64
-"""Tokens that a CTA compares with so many others at a time."""
+SORTED, COMPARED = 16, 512
+"""Tokens that a CTA finds the places of, and others with which it compares them at once."""
+MOST_RUN, RUN_ELEMENTS = 128, 8192
+"""Equal tokens that are summed at once where more follow than a CTA has, and elements of their rows."""
+BATCH, ELEMENTS = 8, 512
+"""Sequences over which a CTA sums at once, and elements that it makes."""
 
 
 class EmbeddingSpec(OperationSpec):
@@ -42,11 +46,11 @@ class EmbeddingSpec(OperationSpec):
         """One forward; backward one for each table, or, where tokens are sorted, those of `added` after one that clears."""
         c = configuration
         tile_m, tile_c = int(c["tile_m"]), int(c["tile_c"])
-        columns = ceil_div(int(problem["width"]), tile_c)
+        columns, in_order = ceil_div(int(problem["width"]), tile_c), c["row_sums"] == "sorted"
         if problem["direction"] == "forward":
             grid = (ceil_div(int(problem["tokens"]), tile_m), columns)
             return (self.call(problem, grid, "forward_kernel", "", tile_m, tile_c),)
-        if c["row_sums"] == "sorted":
+        if in_order:
             clear = (ceil_div(int(problem["vocab"]), CLEARED), columns)
             return (self.call(problem, clear, "clear_kernel", "dwte", CLEARED, tile_c), *self.added(problem, c))
         return [
@@ -76,11 +80,13 @@ class EmbeddingSpec(OperationSpec):
         columns, arrays = ceil_div(width, tile_c), self.arrays(problem)
         row = arrays["ids"]
         scratch = {"order": row, "sorted": row}
-        sort = self.call(problem, (ceil_div(tokens, SORTED_AT_ONCE),), "sort_kernel", "ids", SORTED_AT_ONCE)
-        rows = self.call(problem, (ceil_div(tokens, tile_m), columns), "token_rows_kernel", "dout dwte", tile_m, tile_c)
-        positions = self.call(
-            problem, (ceil_div(context, tile_m), columns), "position_rows_kernel", "dout dwpe", tile_m, tile_c
-        )
+        sort = self.call(problem, (ceil_div(tokens, SORTED),), "sort_kernel", "ids", SORTED, COMPARED)
+        grid, run = (ceil_div(tokens, tile_m), columns), min(MOST_RUN, RUN_ELEMENTS // tile_c)
+        rows = self.call(problem, grid, "token_rows_kernel", "dout dwte", tile_m, tile_c, run)
+        positions_at_once = max(1, ELEMENTS // tile_c)
+        grid = (ceil_div(context, positions_at_once), columns)
+        tile = (BATCH, positions_at_once, tile_c)
+        positions = self.call(problem, grid, "position_rows_kernel", "dout dwpe", *tile)
         sequences = replace(arrays["dout"], shape=(tokens // context, context, width))
         return (
             replace(sort, arrays={**sort.arrays, **scratch}, hot=False),

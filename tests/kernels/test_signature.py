@@ -100,7 +100,7 @@ def launches(connection):
         sizes = [*node["problems"].values(), {**{n: p["default"] for n, p in node["problem"].items()}, **odd}]
         for size in sizes:
             problem = {name: size.get(name, parameter["default"]) for name, parameter in node["problem"].items()}
-            problem["dtype"] = "fp16"
+            problem |= {"dtype": "fp16"} | {name: "fp16" for name, value in problem.items() if value == "bf16"}
             given = {
                 name: Tensor(array.shape, TYPESTRS[array.dtype], (1 + i) << 40)
                 for i, (name, array) in enumerate(spec(op).arrays(problem).items())
