@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,27 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 OPS = load(Path(__file__).parents[2] / "laws").ops
 FORMS = [
     {"row_form": "held", "tile_v": 8192, "num_worker_warps": 8},
-    {"row_form": "held", "tile_v": 16384, "use_tma": False, "num_worker_warps": 8},
+    {"row_form": "held", "tile_v": 2048, "use_tma": False, "num_worker_warps": 8},
+    {"row_form": "held", "tile_v": 4096, "use_tma": False, "num_worker_warps": 8, "num_ctas": 2},
     {"row_form": "online", "tile_v": 4096},
     {"row_form": "online", "tile_v": 2048, "use_tma": False, "backwards": True},
     {"row_form": "lanes", "tile_v": 4096, "num_worker_warps": 8},
     {"row_form": "lanes", "tile_v": 2048, "use_tma": False, "backwards": True},
 ]
+DTYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 VOCAB = 50304
+WHOLE = {**completed(OPS["cross-entropy"], {}), "tile_m": 1}
+SORTED = {**completed(OPS["embedding"], {}), "tile_m": 16, "tile_c": 128, "row_sums": "sorted"}
+
+
+def launched() -> Iterator[tuple[str, Any, Any]]:
+    """What is compiled ahead: tests/gpu/conftest.py."""
+    for dtype in DTYPES.values():
+        problem = {"num_rows": 64, "vocab": VOCAB, "dtype": dtype, "weighted": False}
+        yield from (("cross-entropy", problem, {**WHOLE, **form}) for form in FORMS)
+    sizes = {"tokens": 12288, "vocab": VOCAB, "context": 1024, "width": 768, "dtype": "fp32", "gradient_dtype": "bf16"}
+    yield "embedding", {**sizes, "direction": "backward"}, SORTED
+    yield "embedding", {**sizes, "direction": "forward"}, {**SORTED, "row_sums": "product"}
 
 
 def hostile() -> tuple[Any, Any]:
@@ -45,15 +60,13 @@ def hostile() -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(str(value) for value in form.values()))
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_each_row_is_right_over_the_logits(form, dtype):
     """Losses as exact as fp32 is; the gradient but its target, which would hide the rest of a row, and then the target."""
     logits, targets = hostile()
     logits = logits.to(dtype)
     wide, counts = logits.double(), targets >= 0
-    losses = cross_entropy_in_place(
-        logits, targets, 1.0, configuration={**completed(OPS["cross-entropy"], {}), **form, "tile_m": 1}
-    )
+    losses = cross_entropy_in_place(logits, targets, 1.0, configuration={**WHOLE, **form})
     column = targets.long().clamp_min(0)[:, None]
     logarithms = torch.where(counts[:, None], wide, 0.0).log_softmax(1)
     wanted = torch.where(counts, -logarithms.gather(1, column)[:, 0], 0.0)
@@ -71,7 +84,7 @@ def test_each_row_is_right_over_the_logits(form, dtype):
 
 def test_a_captured_step_overwrites_new_logits_with_the_same_bits():
     """As a graph: replayed over other logits, it is what a launch gives there."""
-    form = {**completed(OPS["cross-entropy"], {}), "tile_m": 1, "row_form": "online", "tile_v": 4096}
+    form = {**WHOLE, **FORMS[3]}
     logits, targets = hostile()
     buffer = torch.zeros(64, VOCAB, device="cuda", dtype=torch.bfloat16)
     cross_entropy_in_place(buffer, targets, 0.5, configuration=form)
@@ -92,7 +105,7 @@ def test_what_a_launch_writes_apart_it_writes_over_the_logits():
     """Bit by bit, at all of GPT-2's rows."""
     problem = complete(OPS["cross-entropy"], {**OPS["cross-entropy"].problems["nanogpt-124m"], "num_rows": 2048})
     inputs, outputs = SPEC.make_inputs(problem, seed=1, device="cuda"), SPEC.make_outputs(problem, device="cuda")
-    form = {**completed(OPS["cross-entropy"], {}), "tile_m": 1, "row_form": "lanes", "tile_v": 4096}
+    form = {**WHOLE, **FORMS[1]}
     SPEC.launch(inputs, outputs, problem, form)
     losses = cross_entropy_in_place(inputs.logits, inputs.targets, 1.0, configuration=form)
     assert torch.equal(inputs.logits, outputs.dlogits)
@@ -108,11 +121,10 @@ def test_the_tables_gradients_are_torch_s_and_the_same_twice(common):
         tokens[:, ::3] = 198
     dx = torch.randn(12 * 1024, 768, generator=rng, device="cuda")
     held = torch.randn(VOCAB, 768, generator=rng, device="cuda").bfloat16()
-    configuration = {**completed(OPS["embedding"], {}), "tile_m": 16, "tile_c": 128, "row_sums": "sorted"}
     found = []
     for _ in range(2):
         dwte, dwpe = held.clone(), torch.full((1024, 768), torch.nan, device="cuda", dtype=torch.bfloat16)
-        add_embedding_gradients(dx, tokens, dwte, dwpe, configuration=configuration)
+        add_embedding_gradients(dx, tokens, dwte, dwpe, configuration=SORTED)
         found.append((dwte, dwpe))
     wanted = held.double(), torch.zeros(1024, 768, device="cuda", dtype=torch.float64)
     plain_embedding_backward(dx.double(), tokens, *wanted)
@@ -128,5 +140,5 @@ def test_the_embedding_is_exact():
     rng = torch.Generator(device="cuda").manual_seed(2)
     wte, wpe = (torch.randn(rows, 768, generator=rng, device="cuda") for rows in (VOCAB, 1024))
     tokens = torch.randint(50257, (12, 1024), generator=rng, device="cuda", dtype=torch.int32)
-    out = embed(tokens, wte, wpe, torch.float32, configuration={**completed(OPS["embedding"], {}), "tile_c": 256})
+    out = embed(tokens, wte, wpe, torch.float32, configuration={**SORTED, "row_sums": "product"})
     assert torch.equal(out, (wte[tokens.long()] + wpe).view(-1, 768))
