@@ -4,8 +4,7 @@
     backward:  dPre = (dY W2) * gelu'(Pre)         db = columns' sums of dPre
 Products are summed in fp32, and so is all that is done with a sum before it is rounded, once.
 
-Two forms of each. In the product's epilogue, on the accumulator: nothing but Pre, Act and dPre travels. Or element by element
-behind a product that a library wrote: one array more is read.
+All is done in the product's epilogue, on the accumulator: nothing but Pre, Act and dPre travels.
 
 gelu(x) = x * s with s = sigmoid(2 u), u = sqrt(2 / pi) * (x + 0.044715 x^3): GPT-2's form with tanh, as 1 + tanh(u) = 2 s.
 
@@ -32,6 +31,11 @@ LARGEST_SQUARE = 1.0e4  # beyond x = +-10 the sigmoid is 0 or 1 in fp32, whateve
 
 EXP2 = 0  # the sigmoid is 1 / (1 + 2^-y)
 TANH = 1  # it is (1 + tanh) / 2 by the instruction tanh.approx, whose error is about 2^-11
+
+THREADS = 0  # columns of dPre are summed by the threads that hold them
+TENSOR_CORES = 1  # by a product of tensor cores, with ones
+APART = 2  # by launches of their own
+MMA_ROWS = 64  # of a warpgroup's product
 
 
 @ct.kernel
@@ -83,7 +87,7 @@ def backward_kernel(
     W2,  # (K, N)
     Pre,  # (M, N)
     dPre,  # (M, N)
-    Sums,  # (tiles of M, N) fp32, sums over the rows of a tile
+    Partials,  # (1, tiles of M, N) fp32, sums over the rows of a tile; not written if sums are taken apart
     TILE_M: ConstInt,
     TILE_N: ConstInt,
     TILE_K: ConstInt,
@@ -93,31 +97,41 @@ def backward_kernel(
     SIGMOID: ConstInt,
     SUBTILES: ConstInt,
     TMA_STORES: ConstBool,
+    COLUMN_SUMS: ConstInt,
 ):
     tiles = (TILE_M, TILE_N, TILE_K)
-    epilogue = (SIGMOID, SUBTILES, TMA_STORES)
+    epilogue = (SIGMOID, SUBTILES, TMA_STORES, COLUMN_SUMS)
     num_m, num_n = ct.cdiv(dY.shape[0], TILE_M), ct.cdiv(W2.shape[1], TILE_N)
     if PERSISTENT:
         for t in range(ct.bid(0), num_m * num_n, ct.num_blocks(0)):
             i, j = tile_of(t, num_m, num_n, GROUP)
-            backward_tile(dY, W2, Pre, dPre, Sums, i, j, tiles, LATENCY, epilogue)
+            backward_tile(dY, W2, Pre, dPre, Partials, i, j, tiles, LATENCY, epilogue)
     else:
         i, j = tile_of(ct.bid(0), num_m, num_n, GROUP)
-        backward_tile(dY, W2, Pre, dPre, Sums, i, j, tiles, LATENCY, epilogue)
+        backward_tile(dY, W2, Pre, dPre, Partials, i, j, tiles, LATENCY, epilogue)
 
 
-def backward_tile(dY, W2, Pre, dPre, Sums, i, j, tiles, LATENCY, epilogue):
-    """Compute and write tile (i, j) of dPre and the sums of its columns, in parts of these."""
-    SIGMOID, SUBTILES, TMA_STORES = epilogue
+def backward_tile(dY, W2, Pre, dPre, Partials, i, j, tiles, LATENCY, epilogue):
+    """Compute and write tile (i, j) of dPre and, unless that is done apart, the sums of its columns, in parts of these."""
+    SIGMOID, SUBTILES, TMA_STORES, COLUMN_SUMS = epilogue
+    TILE_M, TILE_N, _ = tiles
+    COLUMNS = TILE_N // SUBTILES
     acc = product_tile(dY, W2, i, j, tiles, LATENCY, False)
-    COLUMNS = tiles[1] // SUBTILES
     for c in ct.static_iter(range(SUBTILES)):
         at = j * SUBTILES + c
         if SUBTILES == 1 or at * COLUMNS < W2.shape[1]:
-            x = ct.load(Pre, index=(i, at), shape=(tiles[0], COLUMNS), padding_mode=ZERO).astype(ct.float32)
-            dx = ct.extract(acc, (0, c), (tiles[0], COLUMNS)) * slope(x, SIGMOID)
-            ct.store(dPre, index=(i, at), tile=dx.astype(dPre.dtype), allow_tma=TMA_STORES)
-            ct.store(Sums, index=(i, at), tile=ct.sum(dx, axis=0, keepdims=True), allow_tma=False)
+            x = ct.load(Pre, index=(i, at), shape=(TILE_M, COLUMNS), padding_mode=ZERO).astype(ct.float32)
+            dx = ct.extract(acc, (0, c), (TILE_M, COLUMNS)) * slope(x, SIGMOID)
+            rounded = dx.astype(dPre.dtype)
+            ct.store(dPre, index=(i, at), tile=rounded, allow_tma=TMA_STORES)
+            if COLUMN_SUMS == THREADS:
+                sums = ct.sum(dx, axis=0).reshape((1, 1, COLUMNS))
+                ct.store(Partials, index=(0, i, at), tile=sums, allow_tma=False)
+            elif COLUMN_SUMS == TENSOR_CORES:
+                ones = ct.full((MMA_ROWS, TILE_M), 1.0, dtype=dPre.dtype)
+                sums = ct.mma(ones, rounded, ct.full((MMA_ROWS, COLUMNS), 0.0, dtype=ct.float32))
+                sums = ct.extract(sums, (0, 0), (1, COLUMNS)).reshape((1, 1, COLUMNS))
+                ct.store(Partials, index=(0, i, at), tile=sums, allow_tma=False)
 
 
 def product_tile(A, B, i, j, tiles, LATENCY, TRANSPOSED):
@@ -133,48 +147,6 @@ def product_tile(A, B, i, j, tiles, LATENCY, TRANSPOSED):
             b = ct.load(B, index=(k, j), shape=(TILE_K, TILE_N), padding_mode=ZERO, latency=LATENCY)
             acc = ct.mma(a, b, acc)
     return acc
-
-
-@ct.kernel
-def gelu_kernel(Pre, Act, ROWS: ConstInt, COLUMNS: ConstInt, SIGMOID: ConstInt):
-    i, j = ct.bid(0), ct.bid(1)
-    x = ct.load(Pre, index=(i, j), shape=(ROWS, COLUMNS), padding_mode=ZERO, allow_tma=False).astype(ct.float32)
-    ct.store(Act, index=(i, j), tile=(x * sigmoid(x, SIGMOID)).astype(Act.dtype), allow_tma=False)
-
-
-@ct.kernel
-def slope_kernel(
-    Pre,  # (M, N)
-    dPre,  # (M, N), holds the gradient of Act
-    Sums,  # (blocks of rows, N) fp32, sums over the rows of a block
-    ROWS: ConstInt,
-    COLUMNS: ConstInt,
-    STEPS: ConstInt,  # tiles of rows, one after the other, of a block
-    SIGMOID: ConstInt,
-):
-    block, j = ct.bid(0), ct.bid(1)
-    sums = ct.full((ROWS, COLUMNS), 0.0, dtype=ct.float32)
-    for i in range(block * STEPS, min(block * STEPS + STEPS, ct.cdiv(Pre.shape[0], ROWS))):
-        x = ct.load(Pre, index=(i, j), shape=(ROWS, COLUMNS), padding_mode=ZERO, allow_tma=False)
-        dact = ct.load(dPre, index=(i, j), shape=(ROWS, COLUMNS), padding_mode=ZERO, allow_tma=False)
-        dx = dact.astype(ct.float32) * slope(x.astype(ct.float32), SIGMOID)
-        ct.store(dPre, index=(i, j), tile=dx.astype(dPre.dtype), allow_tma=False)
-        sums = sums + dx
-    ct.store(Sums, index=(block, j), tile=ct.sum(sums, axis=0, keepdims=True), allow_tma=False)
-
-
-@ct.kernel
-def sums_kernel(
-    Sums,  # (blocks of rows, N) fp32
-    dB,  # (N,)
-    ROWS: ConstInt,
-    COLUMNS: ConstInt,
-):
-    j = ct.bid(0)
-    total = ct.full((ROWS, COLUMNS), 0.0, dtype=ct.float32)
-    for i in range(ct.cdiv(Sums.shape[0], ROWS)):
-        total = total + ct.load(Sums, index=(i, j), shape=(ROWS, COLUMNS), padding_mode=ZERO, allow_tma=False)
-    ct.store(dB, index=(j,), tile=ct.sum(total, axis=0).astype(dB.dtype), allow_tma=False)
 
 
 def sigmoid(x, SIGMOID):

@@ -56,7 +56,6 @@ class Asked(dict):
 FORMS = {
     "fmha-backward": ({"dq_form": "split"},),
     "microgpt": ({"plan": "sequence"},),
-    "linear-gelu": ({"plan": "elementwise"},),
 }
 """Op -> changes to the defaults that launch other functions, which have parameters of their own."""
 
