@@ -1,4 +1,4 @@
-"""`python -m spak.nanogpt train`: a GPT trained by kernels that laws and recorded runs choose; see `docs/nanogpt.md`."""
+"""`python -m spak.nanogpt train`: a GPT trained by kernels that laws and recorded runs choose; see `docs/nanogpt-training.md`."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_gradient_asked_for_twice_is_an_error():
         (TOKENS.repeat(1, 2), ValueError, r"\(got \(3, 10\)\)"),
         (TOKENS[:, :0], ValueError, r"\(got \(3, 0\)\)"),
         (TOKENS[:0], ValueError, r"\(got \(0, 5\)\)"),
-        (TOKENS + 1, ValueError, r"tokens: must be from 0 to 10 \(got 1 to 11\)"),
+        (torch.tensor([[0, 11]]), ValueError, r"tokens: must be from 0 to 10 \(got 0 to 11\)"),
     ],
     ids=["float", "bool", "row", "long", "empty", "none", "beyond"],
 )
