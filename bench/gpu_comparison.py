@@ -15,7 +15,7 @@ from typing import Any
 
 from spak.kernels.interface import Configuration, Problem
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
-from spak.tuner.backend.gpu.clocks import open_clock_log
+from spak.tuner.backend.gpu.clocks import current_card, open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
 from spak.tuner.backend.gpu.program import tensors
 from spak.tuner.backend.gpu.statistics import Interval, summarise
@@ -69,7 +69,7 @@ class Comparison:
         self._arch, self._folder, self._workers = arch, folder, workers
         self._loaded = load_ahead_of_time(CubinStore(folder), "bench")
         self.timer = CudaTimer()
-        self.clocks = open_clock_log()
+        self.clocks = open_clock_log(current_card())
         self._rng = random.Random(seed)
 
     @property

@@ -75,13 +75,23 @@ def read_smi() -> Reading | None:
     return parse_smi(smi("clocks.sm,clocks_event_reasons.active", timeout_s=10).partition("\n")[0])
 
 
-def open_clock_log() -> ClockLog:
-    """A log that reads the first card through nvidia-ml-py where that is installed, else through nvidia-smi."""
+def current_card() -> str:  # pragma: no cover  # needs a GPU: tests/gpu
+    """NVML's name of PyTorch's current card; NVML also counts those that CUDA is not shown."""
+    import torch
+
+    return f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
+
+
+def open_clock_log(card: str = "") -> ClockLog:
+    """A log that reads `card`, the first one if none is named, through nvidia-ml-py where that is installed.
+
+    Elsewhere nvidia-smi is asked for the first card.
+    """
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        handle = pynvml.nvmlDeviceGetHandleByUUID(card) if card else pynvml.nvmlDeviceGetHandleByIndex(0)
     except Exception:  # noqa: BLE001  # not installed, no library, no permission: nvidia-smi may still answer
         return ClockLog(read_smi, least_interval_s=SMI_INTERVAL_S)
 

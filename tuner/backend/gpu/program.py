@@ -11,7 +11,7 @@ from spak.kernels.interface import KernelSpec
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Device
 from spak.tuner.backend.gpu.ahead import CubinTarget
-from spak.tuner.backend.gpu.clocks import open_clock_log
+from spak.tuner.backend.gpu.clocks import current_card, open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
 from spak.tuner.backend.gpu.detect import detect, machine_of, smi
 from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
@@ -29,7 +29,7 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         self._spec: KernelSpec = pkgutil.resolve_name(target.spec)
         torch.cuda.init()
         self._timer = CudaTimer()
-        self._clocks = open_clock_log()
+        self._clocks = open_clock_log(current_card())
         gpu = detect()
         self._driver = gpu.driver if gpu is not None else ""
         self._loaded = load_ahead_of_time(CubinStore(target.cubins), target.source_sha256)

@@ -53,7 +53,7 @@ def test_without_a_card_everything_still_answers():
 
 
 class FakeNvml(types.ModuleType):  # its names are those of nvidia-ml-py
-    """The four calls of nvidia-ml-py that the log makes."""
+    """The five calls of nvidia-ml-py that the log makes."""
 
     NVML_CLOCK_SM = 1
 
@@ -70,7 +70,11 @@ class FakeNvml(types.ModuleType):  # its names are those of nvidia-ml-py
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
         return index
 
+    def nvmlDeviceGetHandleByUUID(self, card):  # noqa: N802
+        return card
+
     def nvmlDeviceGetClockInfo(self, handle, kind):  # noqa: N802
+        self.asked = handle
         clock = next(self.clocks)
         if clock is None:
             raise self.NVMLError
@@ -80,12 +84,15 @@ class FakeNvml(types.ModuleType):  # its names are those of nvidia-ml-py
         return 0x4
 
 
-def test_nvml_is_read_where_it_is_installed_and_may_fail_now_and_then(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml([1980, None, 1755]))
-    log = open_clock_log()
+@pytest.mark.parametrize(("card", "handle"), [("", 0), ("GPU-7", "GPU-7")])
+def test_nvml_is_read_where_it_is_installed_and_may_fail_now_and_then(monkeypatch, card, handle):
+    nvml = FakeNvml([1980, None, 1755])
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    log = open_clock_log(card)
     for _ in range(3):
         log.observe()
     assert (log.sm_mhz, log.throttled) == ((1755.0, 1980.0), True)
+    assert nvml.asked == handle
 
 
 def test_without_nvml_nvidia_smi_is_asked_and_may_be_missing(monkeypatch, tmp_path):
