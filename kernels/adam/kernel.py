@@ -8,7 +8,6 @@ is not finite, it writes nothing.
 import cuda.tile as ct
 
 ConstInt = ct.Constant[int]
-ConstBool = ct.Constant[bool]
 ZERO = ct.PaddingMode.ZERO
 CLIP_EPSILON = 1e-6  # as torch.nn.utils.clip_grad_norm_ has it
 
@@ -82,22 +81,21 @@ def adamw_kernel(
 
 
 @ct.kernel
-def squares_kernel(G, Parts, TILE: ConstInt, USE_TMA: ConstBool):
-    """Sums of squares, one a CTA, each added in the same order every time."""
-    part = ct.bid(0)
-    squares = ct.full((TILE,), 0.0, dtype=ct.float32)
-    for i in range(part, ct.cdiv(G.shape[0], TILE), ct.num_blocks(0)):
-        g = load_vector(G, i, TILE, USE_TMA)
-        squares = squares + g * g
-    ct.store(Parts, index=(part,), tile=ct.sum(squares, axis=0, keepdims=True))
+def squares_kernel(G, Parts, TILE: ConstInt):
+    """The sum of squares of each tile."""
+    g = load_vector(G, ct.bid(0), TILE)
+    ct.store(Parts, index=(ct.bid(0),), tile=ct.sum(g * g, axis=0, keepdims=True))
 
 
 @ct.kernel
-def norm_kernel(Parts, Norm, NUM_PARTS: ConstInt):
-    total = ct.sum(ct.load(Parts, index=(0,), shape=(NUM_PARTS,)), axis=0, keepdims=True)
-    ct.store(Norm, index=(0,), tile=ct.sqrt(total))
+def norm_kernel(Parts, Norm, TILE: ConstInt):
+    """One CTA; it adds in the same order every time."""
+    squares = ct.full((TILE,), 0.0, dtype=ct.float32)
+    for i in range(ct.cdiv(Parts.shape[0], TILE)):
+        squares = squares + load_vector(Parts, i, TILE)
+    ct.store(Norm, index=(0,), tile=ct.sqrt(ct.sum(squares, axis=0, keepdims=True)))
 
 
-def load_vector(X, i, TILE, USE_TMA=None):
+def load_vector(X, i, TILE):
     """(TILE,) fp32 at tile i of X."""
-    return ct.astype(ct.load(X, index=(i,), shape=(TILE,), padding_mode=ZERO, allow_tma=USE_TMA), ct.float32)
+    return ct.astype(ct.load(X, index=(i,), shape=(TILE,), padding_mode=ZERO, allow_tma=False), ct.float32)

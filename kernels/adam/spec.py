@@ -16,6 +16,9 @@ STATE = ("p", "g", "m", "v")
 
 NEW_STATE = ("new_p", "new_m", "new_v")
 
+NORM_TILE = 4096
+"""Parts of the norm that its CTA loads at a time."""
+
 
 class AdamSpec(OperationSpec):
     """`adam`: element by element; AdamW after the norm that it clips by is summed."""
@@ -45,11 +48,11 @@ class AdamSpec(OperationSpec):
         return (self.call(problem, grid, "adam_kernel", names, *_decay(problem), tile),)
 
     def norm_calls(self, problem: Problem, configuration: Configuration) -> Sequence[Call]:
-        """AdamW's norm of the gradient: sums of squares over parts, then of these."""
-        count, tile = int(configuration["sum_parts"]), int(configuration["tile_size"])
-        parts = {"parts": Array("fp32", (count,))}
-        squares = self.call(problem, (count,), "squares_kernel", "g", tile, bool(configuration["use_tma"]))
-        norm = self.call(problem, (1,), "norm_kernel", "norm", count)
+        """AdamW's norm of the gradient: sums of squares of tiles, then of these."""
+        tile = int(configuration["sum_tile"])
+        parts = {"parts": Array("fp32", (ceil_div(int(problem["num_elements"]), tile),))}
+        squares = self.call(problem, parts["parts"].shape, "squares_kernel", "g", tile)
+        norm = self.call(problem, (1,), "norm_kernel", "norm", NORM_TILE)
         return (
             replace(squares, arrays={**squares.arrays, **parts}, hot=False),
             replace(norm, arrays={**parts, **norm.arrays}, hot=False),
@@ -64,7 +67,7 @@ class AdamSpec(OperationSpec):
         return replace(call, scalars=(step.decayed, *call.scalars))
 
     def hints(self, function: str, configuration: Configuration) -> Mapping[str, int]:
-        """Occupancy is the update's alone: sums of squares have more loads in flight without; the norm is one CTA."""
+        """None for the one CTA that adds the parts of the norm; occupancy is the update's alone."""
         if function == "norm_kernel":
             return {}
         hints = super().hints(function, configuration)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from spak.gpt_operators import operators_by_laws
 from spak.kernels.nanogpt.command import run_command
-from spak.kernels.nanogpt.surroundings import TrainingSurroundings, plain_operators
+from spak.kernels.nanogpt.surroundings import TrainingSurroundings
 from spak.kg.errors import KgError
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.taxonomy import Taxonomy
@@ -16,7 +17,7 @@ from spak.tuner.report.bounds import Roofs
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; see `run_command`."""
-    surroundings = TrainingSurroundings(plain_operators, peak_tflops)
+    surroundings = TrainingSurroundings(operators_by_laws(load()), peak_tflops)
     return run_command(arguments, "python -m spak.nanogpt", surroundings)
 
 

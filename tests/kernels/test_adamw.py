@@ -77,7 +77,7 @@ def test_the_definition_is_torch_s_optimiser(start):
 def test_the_kernel_follows_it_in_place(on_the_cpu, start, dtype):
     """Five steps over the same arrays; the copy is the rounded parameters, bit for bit."""
     problem = {**PROBLEM, "gradient": "bf16" if dtype == torch.bfloat16 else "fp32"}
-    configuration = completed(OP, {"tile_size": 512, "sum_parts": 512})
+    configuration = completed(OP, {"tile_size": 512, "sum_tile": 1024})
     inputs = SPEC.make_inputs(problem, seed=0, device="cpu")
     inputs = replace(inputs, p=start.clone(), m=torch.zeros(SIZE), v=torch.zeros(SIZE))
     outputs = SPEC.make_outputs(problem, device="cpu")

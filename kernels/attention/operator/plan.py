@@ -120,10 +120,15 @@ class KernelPlan:
 
     def backward(self, do: Any, q: Any, k: Any, v: Any, out: Any, lse: Any) -> tuple[Any, Any, Any]:
         """dQ, dK and dV, laid out as Q, K and V."""
-        dq, dk, dv = result_like(q), result_like(k), result_like(v)
+        gradients = result_like(q), result_like(k), result_like(v)
+        self.backward_into(gradients, do, (q, k, v, out, lse))
+        return gradients
+
+    def backward_into(self, gradients: tuple[Any, Any, Any], do: Any, kept: tuple[Any, Any, Any, Any, Any]) -> None:
+        """Write dQ, dK and dV, which may be views with channels innermost; `kept`: Q, K, V, output and log-sum-exp."""
+        q, k, v, out, lse = kept
         arrays = {"q": fitted(q), "k": fitted(k), "v": fitted(v), "o": fitted(out), "lse": lse, "do": fitted(do)}
-        self._backward.run({**arrays, "dq": dq, "dk": dk, "dv": dv}, q.device)
-        return dq, dk, dv
+        self._backward.run({**arrays, **dict(zip(("dq", "dk", "dv"), gradients, strict=True))}, q.device)
 
 
 def result_like(tensor: Any) -> Any:
