@@ -86,7 +86,7 @@ def launches(connection):
     torch = types.ModuleType("torch")
     properties = types.SimpleNamespace(multi_processor_count=132)
     torch.cuda = types.SimpleNamespace(current_stream=lambda: 0, get_device_properties=lambda device: properties)
-    torch.float16, torch.float32 = "<f2", "<f4"
+    torch.float16, torch.float32, torch.int32 = "<f2", "<f4", "<i4"
     torch.empty = lambda shape, dtype, device: Tensor(shape, dtype, 1 << 30)
     sys.modules["torch"] = torch
     from spak.kernels import cutile
