@@ -12,6 +12,7 @@ sweep's best.
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ WITHIN = 1.02
 TRIALS = 80
 FEWEST = 60
 """Configurations of a sweep that takes part."""
+OWN_CODE_S = 0.3
+"""Seconds of compiling that an evaluation takes at least where a sweep compiled its own code; fmha's take 1.5 s."""
 
 
 class Reached(Model, frozen=True, kw_only=True):
@@ -156,36 +159,50 @@ def middle(some: Sequence[Reached]) -> str:
 
 
 def saved(result: Inheritance, op: str, sweeps: Sequence[str]) -> list[dict[str, object]]:
-    """What laws saved of the searches of one op's sweeps, as a system's file has it: all together, and each alone."""
+    """What was saved of the searches of one op's sweeps, as a system's file has it.
+
+    First by the laws and the records of other sizes, then by the laws alone, then by each law.
+    """
     own = [one for one in result.searches if one.sweep in sweeps]
-    whole = [one for one in own if one.arm == "laws" and not one.without]
+    every = sorted({law for sweep in sweeps for law in result.laws[sweep]})
+    whole = _of(own, "laws")
     rows = [
-        _row(op, result, sorted({law for sweep in sweeps for law in result.laws[sweep]}), _of(own, "nothing"), whole)
+        {**_row(op, result, every, (_of(own, "nothing"), _of(own, "both"))), "records": True},
+        _row(op, result, every, (_of(own, "nothing"), whole)),
     ]
-    for law in sorted({one.without for one in own if one.without}):
+    for law in every:
         less = [one for one in own if one.without == law]
         about = {one.sweep for one in less}
-        rows.append(_row(op, result, [law], less, [one for one in whole if one.sweep in about]))
-    return [row for row in rows if row["laws"]]
+        rows.append(_row(op, result, [law], (less, [one for one in whole if one.sweep in about])))
+    return [row for row in rows if row["laws"] or "records" in row]
 
 
 def _of(searches: Sequence[Reached], arm: str) -> list[Reached]:
     return [one for one in searches if one.arm == arm and not one.without]
 
 
+def own_code(searches: Sequence[Reached]) -> set[str]:
+    """Sweeps that compiled what they timed, and did not find most of it compiled for another size."""
+    cost: dict[str, list[float]] = {}
+    for one in _of(searches, "nothing"):
+        cost.setdefault(one.sweep, []).append(one.seconds / (one.evaluations or TRIALS))
+    return {sweep for sweep, each in cost.items() if statistics.mean(each) >= OWN_CODE_S}
+
+
 def _row(
-    op: str, result: Inheritance, laws: Sequence[str], less: Sequence[Reached], more: Sequence[Reached]
+    op: str, result: Inheritance, laws: Sequence[str], searches: tuple[Sequence[Reached], Sequence[Reached]]
 ) -> dict[str, object]:
-    evaluations = [statistics.median(one.evaluations or TRIALS + 1 for one in some) for some in (less, more)]
-    seconds = [round(statistics.median(one.seconds for one in some), 1) for some in (less, more)]
+    """Medians of the searches without and with `laws`; of seconds where the sweep compiled its kernels itself."""
+    compiled = own_code(result.searches)
+    seconds = [[one.seconds for one in some if one.sweep in compiled] or [0.0] for some in searches]
     return {
         "op": op,
         "hw": result.hw,
         "laws": list(laws),
-        "sizes": len({one.sweep for one in more}),
+        "sizes": len({one.sweep for one in searches[1]}),
         "seeds": result.seeds,
-        "evaluations": evaluations,
-        "seconds": seconds,
+        "evaluations": [statistics.median(one.evaluations or TRIALS + 1 for one in some) for some in searches],
+        "seconds": [round(statistics.median(some), 1) for some in seconds],
     }
 
 
@@ -196,14 +213,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--hw", required=True, help="hardware whose sweeps are searched")
     parser.add_argument("--op", action="append", default=[], help="instead of the ops that the system leaves open")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--only", default="", help="part of the ids of sweeps")
+    parser.add_argument("--only", default="", help="regular expression in the ids of sweeps")
     parser.add_argument("--laws", type=Path, default=ROOT)
     parser.add_argument("--json", type=Path, required=True)
     options = parser.parse_args(words)
     library = spak.load(options.laws)
     system = library.laws.systems[options.system]
     ops = options.op or [part.op for part in system.tuning_space]
-    targets = [one for one in sweeps_of(library, options.hw, ops) if options.only in one.run.id]
+    targets = [one for one in sweeps_of(library, options.hw, ops) if re.search(options.only, one.run.id)]
     if not targets:
         parser.error(f"--hw {options.hw}: no whole sweep of {', '.join(ops)} was measured there")
     laws, found = searches(library, targets, options.seeds)

@@ -29,7 +29,7 @@ _TOP = {
         *("limits", "conditions", "flops", "bytes", "problems", "references"),
     ),
     "system": (
-        *("id", "title", "level", "state", "aliases", "built_from", "derived_from", "delta", "inherits"),
+        *("id", "title", "level", "state", "aliases", "built_from", "derived_from", "delta", "inherits", "saved"),
         *("design_space", "tuning_space", "gate", "configurations", "verification", "references"),
     ),
 }

@@ -217,6 +217,10 @@ def _system(world: _World, system: System) -> Found:
     yield from _ids(world, "law", {f"inherits[{i}]": name for i, name in enumerate(system.inherits)})
     yield from _ids(world, "op", {f"configurations.{name}": name for name in system.configurations})
     yield from _ids(world, "op", {f"tuning_space[{i}].op": part.op for i, part in enumerate(system.tuning_space)})
+    for index, saving in enumerate(system.saved):
+        yield from _ids(world, "op", {f"saved[{index}].op": saving.op})
+        yield from _ids(world, "hardware", {f"saved[{index}].hw": saving.hw})
+        yield from _ids(world, "law", {f"saved[{index}].laws[{i}]": law for i, law in enumerate(saving.laws)})
     for name, setting in system.configurations.items():
         if name in world.contents.ops:
             yield from _keys(f"configurations.{name}", setting, world.contents.ops[name].parameters)

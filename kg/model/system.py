@@ -24,6 +24,30 @@ class TuningSpace(Model, frozen=True, kw_only=True):
     source: str = ""
 
 
+class Saving(Model, frozen=True, kw_only=True):
+    """What laws saved of searches, replayed from recorded sweeps of one op: medians over sizes and seeds.
+
+    Attributes:
+        laws: Those that the other searches lacked; what they knew otherwise is the same but where all laws are listed.
+        sizes: Sweeps that were searched; a law counted only as far as other sizes' runs bear it out.
+        seeds: Searches of each.
+        evaluations: Until within 2 % of the sweep's best, without and with them.
+        seconds: Of compiling until then, likewise.
+        records: Whether the searches with them knew what was recorded at other sizes as well.
+        source: File with every search.
+    """
+
+    op: Id
+    hw: Id
+    laws: tuple[Id, ...]
+    sizes: int
+    seeds: int
+    evaluations: tuple[float, float]
+    seconds: tuple[float, float]
+    records: bool = False
+    source: str = ""
+
+
 class System(Model, frozen=True, kw_only=True):
     """One node of the documents' line from atom to organism.
 
@@ -33,6 +57,7 @@ class System(Model, frozen=True, kw_only=True):
         derived_from: Systems it came from.
         delta: What it adds to them, in words ("delta knowledge").
         inherits: Laws it takes over.
+        saved: What laws saved of the searches for it.
         design_space: Axis -> the choices made, in words.
         tuning_space: What is left to search; `tune <system>` searches it.
         gate: Named checks that hold before anything of it is searched.
@@ -50,6 +75,7 @@ class System(Model, frozen=True, kw_only=True):
     derived_from: tuple[Id, ...] = ()
     delta: tuple[str, ...] = ()
     inherits: tuple[Id, ...] = ()
+    saved: tuple[Saving, ...] = ()
     design_space: dict[str, str] = {}
     tuning_space: tuple[TuningSpace, ...] = ()
     gate: tuple[CheckName, ...] = ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from spak.cli.render import query as render_query
@@ -15,6 +17,7 @@ from spak.kg.answers.explain import explain
 from spak.kg.answers.lineage import lineage
 from spak.kg.answers.query import Ask, query
 from spak.kg.answers.why import why
+from spak.kg.model.system import Saving
 from tests.kg.answers.test_explain import load_run
 from tests.kg.small import LAWS, ROOT, negative, positive
 
@@ -192,3 +195,21 @@ def test_columns_keep_apart():
     assert side_by_side(["a", "b"], ["c"]) == ["a" + " " * 40 + "c", "b"]
     assert wrap("") == [""]
     assert len(LAWS) == len(ROOT.laws)
+
+
+def test_a_line_of_systems_says_what_laws_saved():
+    """Measured, or that nobody measured it; of several laws how many."""
+    steps = lineage(ROOT, "v2")
+    silent = lineage_lines(steps, PLAIN)
+    assert "nobody measured what these laws saved" in silent
+    one = {"op": "fmha", "hw": "rtx5070", "sizes": 7, "seeds": 10, "evaluations": (40, 8), "seconds": (60.5, 9)}
+    saved = msgspec.convert(
+        ({**one, "laws": ("a", "b"), "records": True}, {**one, "laws": ("spills",)}), tuple[Saving, ...]
+    )
+    last = replace(steps[-1], system=msgspec.structs.replace(steps[-1].system, saved=saved))
+    told = " ".join(lineage_lines((*steps[:-1], last), PLAIN).split())
+    assert (
+        "fmha on rtx5070, 2 laws and what other sizes recorded: 40 evaluations became 8, 60.5 s of compiling 9 s"
+        in told
+    )
+    assert "fmha on rtx5070, spills: 40 evaluations" in told
