@@ -1,6 +1,7 @@
-"""What inheritance saves: searches of recorded sweeps with the laws that other problem sizes gave, and without any.
+r"""What inheritance saves: searches of recorded sweeps with the laws that other problem sizes gave, and without any.
 
-    python -m bench.inheritance microgpt --hw h200 [--op microgpt] [--seeds 10] --json bench/results/inheritance-microgpt.json
+    python -m bench.inheritance nanogpt --hw h200 --op fmha --op fmha-backward \
+        --only 'h200-fmha-(d64|d128|gqa|backward)[a-z0-9-]*-(causal|full)$' --json bench/results/inheritance-nanogpt-h200.json.gz
 
 Every whole sweep of the ops that a system leaves open is searched as `tune replay` does, for `TRIALS` trials. What a law says
 counts only as far as runs at other problem sizes say it: a law that was found at the size that is searched is not known there,
@@ -12,6 +13,7 @@ sweep's best.
 from __future__ import annotations
 
 import argparse
+import gzip
 import re
 import statistics
 import sys
@@ -215,7 +217,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", default="", help="regular expression in the ids of sweeps")
     parser.add_argument("--laws", type=Path, default=ROOT)
-    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--json", type=Path, required=True, help="compressed if it ends in .gz")
     options = parser.parse_args(words)
     library = spak.load(options.laws)
     system = library.laws.systems[options.system]
@@ -225,7 +227,8 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error(f"--hw {options.hw}: no whole sweep of {', '.join(ops)} was measured there")
     laws, found = searches(library, targets, options.seeds)
     result = Inheritance(system=system.id, hw=options.hw, seeds=options.seeds, laws=laws, searches=tuple(found))
-    options.json.write_bytes(msgspec.json.encode(result) + b"\n")
+    content = msgspec.json.encode(result) + b"\n"
+    options.json.write_bytes(gzip.compress(content, mtime=0) if options.json.suffix == ".gz" else content)
     for op in ops:
         for row in saved(result, op, [one.run.id for one in targets if one.run.op == op]):
             print("  - " + msgspec.json.encode(row).decode().replace('"', "").replace(",", ", ").replace(":", ": "))

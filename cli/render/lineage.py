@@ -41,9 +41,10 @@ def _told(saving: Saving) -> str:
     what = saving.laws[0] if len(saving.laws) == 1 else f"{len(saving.laws)} laws"
     what += " and what other sizes recorded" if saving.records else ""
     (before, after), (before_s, after_s) = saving.evaluations, saving.seconds
+    compiling = f", {before_s:g} s of compiling {after_s:g} s" if before_s or after_s else ""
     return (
-        f"{saving.op} on {saving.hw}, {what}: {before:g} evaluations became {after:g}, {before_s:g} s of compiling"
-        f" {after_s:g} s, to within 2 % of the best ({saving.sizes} sizes, {saving.seeds} seeds)"
+        f"{saving.op} on {saving.hw}, {what}: {before:g} evaluations became {after:g}{compiling},"
+        f" to within 2 % of the best ({saving.sizes} sizes, {saving.seeds} seeds)"
     )
 
 

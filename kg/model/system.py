@@ -28,11 +28,11 @@ class Saving(Model, frozen=True, kw_only=True):
     """What laws saved of searches, replayed from recorded sweeps of one op: medians over sizes and seeds.
 
     Attributes:
-        laws: Those that the other searches lacked; what they knew otherwise is the same but where all laws are listed.
+        laws: Those that the other searches lacked. One: they knew all others. Several: they knew nothing, and were random.
         sizes: Sweeps that were searched; a law counted only as far as other sizes' runs bear it out.
         seeds: Searches of each.
         evaluations: Until within 2 % of the sweep's best, without and with them.
-        seconds: Of compiling until then, likewise.
+        seconds: Of compiling until then, likewise, of the sweeps that compiled their own code.
         records: Whether the searches with them knew what was recorded at other sizes as well.
         source: File with every search.
     """

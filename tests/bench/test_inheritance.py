@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -69,3 +70,15 @@ def test_seconds_are_those_of_sweeps_that_compiled_their_own_code():
     """One that found it compiled for another size would say that a search costs nothing."""
     cheap = [msgspec.structs.replace(reached("nothing", 10), sweep="t", seconds=0.1), reached("nothing", 6)]
     assert own_code(cheap) == {"s"}
+
+
+def test_what_a_system_file_says_is_what_its_source_holds():
+    """Recomputed from every search."""
+    for system in LIBRARY.laws.systems.values():
+        for source in {saving.source for saving in system.saved}:
+            content = gzip.decompress((Path(__file__).parents[2] / source).read_bytes())
+            result = msgspec.json.decode(content, type=Inheritance)
+            ops = dict.fromkeys(saving.op for saving in system.saved if saving.source == source)
+            of = {op: [sweep for sweep in result.laws if LIBRARY.laws.run(sweep).op == op] for op in ops}
+            rows = [{**row, "source": source} for op in ops for row in saved(result, op, of[op])]
+            assert msgspec.convert(rows, tuple[Saving, ...]) == system.saved
