@@ -21,7 +21,11 @@ from spak.kernels.microgpt.engines import Engine, TorchEngine
 from spak.kernels.microgpt.model import Model, num_parameters
 from spak.kernels.microgpt.sampling import TEMPERATURE, samples
 
-PLANS = ("torch", "resident")
+PLANS = ("torch", "resident", "sequence", "layered")
+MOST_RESIDENT = 512
+"""Layers times width squared of the largest model whose weights and moments one CTA holds. Source: laws/ops/microgpt.yaml."""
+MOST_RESIDENT_CONTEXT = 32
+"""Positions of a document whose activations one CTA holds. Source: laws/ops/microgpt.yaml."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,7 +47,10 @@ def parser() -> argparse.ArgumentParser:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one"
     )
     train.add_argument(
-        "--plan", choices=PLANS, help="resident: cuTile kernels, the choice on a GPU; torch: float64, on a CPU"
+        "--plan",
+        choices=PLANS,
+        help="resident: one launch for many steps, the choice on a GPU where the model fits one CTA; sequence: launches over "
+        "all rows, the choice for larger models; layered: a launch for each operation; torch: float64, on a CPU",
     )
     train.add_argument("--checkpoint", type=Path, help="file to go on from, if it is there, and to write to")
     train.add_argument(
@@ -120,7 +127,7 @@ def prepared(options: argparse.Namespace) -> Training:
         raise ValueError(f"data: {options.data} is not UTF-8 text ({error.reason} at byte {error.start})") from None
     sizes = {name: getattr(options, name) for name in ("width", "layers", "heads", "context")}
     start = begin(lines, seed=options.seed, **sizes)
-    device, plan = place_and_plan(options.device, options.plan)
+    device, plan = place_and_plan(options.device, options.plan, start.model)
     description: dict[str, Scalar] = {
         **asdict(start.model),
         "steps": options.steps,
@@ -130,21 +137,38 @@ def prepared(options: argparse.Namespace) -> Training:
         "data": sha256("\n".join(start.corpus.documents).encode()).hexdigest(),
     }
     state = begun(start, options.checkpoint, description)
-    given = (start.model, start.corpus, state)
+    return Training(start, state, engine_of(plan, start, state, options, device), description)
+
+
+def engine_of(plan: str, start: Beginning, state: TrainingState, options: argparse.Namespace, device: str) -> Engine:
+    """What trains by `plan`."""
+    given, total = (start.model, start.corpus, state), options.steps
     if plan == "torch":
-        engine: Engine = TorchEngine(*given, batch=options.batch, total=options.steps)
-    else:
+        return TorchEngine(*given, batch=options.batch, total=total)
+    if plan == "resident":
         from spak.kernels.microgpt.resident_engine import ResidentEngine
 
-        engine = ResidentEngine(*given, batch=options.batch, total=options.steps, every=options.every, device=device)
-    return Training(start, state, engine, description)
+        return ResidentEngine(*given, batch=options.batch, total=total, every=options.every, device=device)
+    if plan == "sequence":
+        from spak.kernels.microgpt.sequence_engine import SequenceEngine
+
+        return SequenceEngine(*given, batch=options.batch, total=total, device=device)
+    from spak.kernels.microgpt.layered_engine import LayeredEngine
+
+    return LayeredEngine(*given, batch=options.batch, total=total, device=device)
 
 
-def place_and_plan(device: str, plan: str | None) -> tuple[str, str]:
+def is_resident(model: Model) -> bool:
+    """Whether one CTA holds the model as `ResidentEngine` trains it: the op's conditions on the plan, with its heads batched."""
+    held = model.layers * model.width**2 <= MOST_RESIDENT and model.context <= MOST_RESIDENT_CONTEXT
+    return held and all(size & (size - 1) == 0 for size in (model.width, model.heads))
+
+
+def place_and_plan(device: str, plan: str | None, model: Model) -> tuple[str, str]:
     """(device, plan), where each may be left open.
 
     Raises:
-        ValueError: If there is no GPU and one is asked for, or the plan does not run there.
+        ValueError: If there is no GPU and one is asked for, or the plan does not run there or with this model.
     """
     import torch
 
@@ -154,7 +178,12 @@ def place_and_plan(device: str, plan: str | None) -> tuple[str, str]:
     if device == "cuda" and plan == "torch":
         raise ValueError("plan: torch trains on the CPU (got device cuda)")
     place = "cuda" if there and device != "cpu" and plan != "torch" else "cpu"
-    return place, plan or ("resident" if place == "cuda" else "torch")
+    if plan == "resident" and not is_resident(model):
+        raise ValueError(
+            f"plan: resident holds at most {MOST_RESIDENT} as layers * width^2 and {MOST_RESIDENT_CONTEXT} of context, with powers "
+            f"of two as width and heads (got {model.layers} * {model.width}^2, {model.context}, {model.heads} heads); take sequence"
+        )
+    return place, plan or ("torch" if place == "cpu" else "resident" if is_resident(model) else "sequence")
 
 
 def begun(start: Beginning, checkpoint: Path | None, description: dict[str, Scalar]) -> TrainingState:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
+from spak.kernels.cutile import DTYPES, Call, CutileSpec
+from spak.kernels.interface import Configuration
 from spak.kernels.microgpt.checkpoint import TrainingState
 from spak.kernels.microgpt.data import Corpus
 from spak.kernels.microgpt.model import Model, learning_rates
@@ -24,6 +27,30 @@ class Engine(Protocol):
     def state(self) -> TrainingState:
         """A copy of where the run is."""
         ...
+
+
+def issue(kernels: CutileSpec, calls: Sequence[Call], arrays: Mapping[str, Any], configuration: Configuration) -> None:
+    """Launch on the GPU that `arrays` are on, or run on the simulator if they are on the CPU; what is missing is scratch."""
+    import torch
+
+    if next(iter(arrays.values())).is_cuda:  # pragma: no cover  # needs a GPU: tests/gpu
+        kernels.issue(calls, arrays, configuration)
+        return
+    from spak.kernels import sim
+
+    known = dict(arrays)
+    for call in calls:
+        for name, array in call.arrays.items():
+            if name not in known:
+                known[name] = torch.empty(array.shape, dtype=getattr(torch, DTYPES[array.dtype]))
+        given = [known[name].view(array.shape) for name, array in call.arrays.items()]
+        kernel = kernels.kernel(call.function, configuration)
+        sim.launch(None, call.grid, kernel, (*given, *call.scalars, *call.constants))
+
+
+def arithmetic(plan: str, device: str) -> str:
+    """What an engine of cuTile kernels says of itself."""
+    return f"cuTile kernels on the {'GPU' if device == 'cuda' else 'CPU simulator, which is slow'}: plan {plan}"
 
 
 class TorchEngine:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from spak.kernels.cutile import Call
 from spak.kernels.interface import Scalar
 from spak.kernels.microgpt.checkpoint import TrainingState
 from spak.kernels.microgpt.data import Corpus
+from spak.kernels.microgpt.engines import arithmetic, issue
 from spak.kernels.microgpt.model import Model
 
 CONFIGURATION: Mapping[str, Scalar] = {
@@ -40,13 +40,11 @@ class ResidentEngine:
 
         if start.steps % every and start.steps != total:
             raise ValueError(f"every: the checkpoint has {start.steps} steps, which is no multiple (got {every})")
-        self.what = (
-            "cuTile kernels on the GPU" if device == "cuda" else "cuTile kernels on the CPU simulator, which is slow"
-        )
+        self.what = arithmetic("resident", device)
         self._configuration = {**CONFIGURATION, "steps_per_launch": every}
         problem = {**vars(model), "batch": batch, "steps": total}
         self._calls = list(SPEC.calls(problem, self._configuration))
-        self._done, self._device, self._spec = start.steps, device, SPEC
+        self._done, self._spec = start.steps, SPEC
         tokens, lengths = corpus.batches(model.context, total, batch=batch)
         given = {
             "initial": start.parameters.astype(np.float32),
@@ -64,19 +62,8 @@ class ResidentEngine:
         """One launch, which does `steps` steps."""
         first = self._done
         (call,) = [call for call in self._calls if call.scalars[0] == first]
-        self._launch([call])
+        issue(self._spec, [call], self._arrays, self._configuration)
         self._done += steps
-
-    def _launch(self, calls: Sequence[Call]) -> None:
-        if self._device == "cuda":  # pragma: no cover  # needs a GPU: tests/gpu
-            self._spec.issue(calls, self._arrays, self._configuration)
-            return
-        from spak.kernels import sim
-
-        for call in calls:
-            arrays = [self._arrays[name].view(array.shape) for name, array in call.arrays.items()]
-            kernel = self._spec.kernel(call.function, self._configuration)
-            sim.launch(None, call.grid, kernel, (*arrays, *call.scalars, *call.constants))
 
     def state(self) -> TrainingState:
         """Float32."""

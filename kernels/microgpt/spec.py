@@ -119,9 +119,10 @@ class MicrogptSpec(CutileSpec):
         model, batch, steps = sizes_of(problem), int(problem["batch"]), int(problem["steps"])
         if configuration["plan"] == "resident":
             return resident_calls(model, self.arrays(problem), configuration, batch=batch, steps=steps)
-        return self._sequence(problem, configuration).calls()
+        return self.sequence_plan(problem, configuration).calls()
 
-    def _sequence(self, problem: Problem, configuration: Configuration) -> SequencePlan:
+    def sequence_plan(self, problem: Problem, configuration: Configuration) -> SequencePlan:
+        """The launches of the plan `sequence`."""
         model = sizes_of(problem)
         layout = layout_of(model, int(problem["batch"]), configuration)
         return SequencePlan(model, layout, configuration, self.arrays(problem), int(problem["steps"]))
@@ -133,7 +134,7 @@ class MicrogptSpec(CutileSpec):
     def work(self, problem: Problem, configuration: Configuration) -> Sequence[Work]:
         """Counts of all launches as one."""
         if configuration["plan"] == "sequence":
-            return (sequence_work(self._sequence(problem, configuration)),)
+            return (sequence_work(self.sequence_plan(problem, configuration)),)
         batch, steps = int(problem["batch"]), int(problem["steps"])
         return (resident_work(sizes_of(problem), self.arrays(problem), batch=batch, steps=steps),)
 

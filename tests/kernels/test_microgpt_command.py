@@ -9,14 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from spak.kernels.microgpt import checkpoint, download
 from spak.kernels.microgpt.checkpoint import TrainingState
-from spak.kernels.microgpt.command import main
+from spak.kernels.microgpt.command import is_resident, main
 from spak.kernels.microgpt.data import SMALL
+from spak.kernels.microgpt.model import Model
+from spak.kernels.microgpt.resident_engine import CONFIGURATION
+from spak.kg.files.loader import load
+from spak.kg.space.completion import completed
+from spak.kg.space.space import build
 
 pytest.importorskip("torch", reason="needs torch, on the CPU")
 
+OP = load(Path(__file__).parents[2] / "laws").ops["microgpt"]
 TINY = ("--width", "8", "--heads", "2", "--context", "6", "--samples", "2", "--device", "cpu", "--plan", "torch")
 
 
@@ -61,23 +69,25 @@ def test_a_run_that_is_resumed_ends_bitwise_where_an_uninterrupted_one_does(name
         assert all(np.array_equal(one[name], other[name]) for name in ("parameters", "moments", "losses", "steps"))
 
 
-def test_kernels_on_the_simulator_resume_bitwise_and_follow_the_reference(names, tmp_path, capsys):
+@pytest.mark.parametrize("plan", ["resident", "sequence", "layered"])
+def test_kernels_on_the_simulator_resume_bitwise_and_follow_the_reference(names, tmp_path, capsys, plan):
     """Between two launches all that a run is lies in what the checkpoint has."""
     pytest.importorskip("cuda.tile", reason="needs cuda-tile")
 
     def kernels(file: str, every: int) -> int:
-        return train(names, "--plan", "resident", "--steps", "4", "--every", every, "--checkpoint", tmp_path / file)
+        return train(names, "--plan", plan, "--steps", "4", "--every", every, "--checkpoint", tmp_path / file)
 
     assert kernels("whole", 2) == 0
     whole = capsys.readouterr()
-    assert "cuTile kernels on the CPU simulator, which is slow" in whole.err
+    assert f"cuTile kernels on the CPU simulator, which is slow: plan {plan}" in whole.err
     with np.load(tmp_path / "whole") as found:
         assert found["parameters"].dtype == np.float32
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("spak.kernels.microgpt.command.report_losses", interrupted_after(2))
         assert kernels("parts", 2) == 130
-    assert kernels("parts", 3) == 2
-    assert "every: the checkpoint has 2 steps, which is no multiple (got 3)" in capsys.readouterr().err
+    if plan == "resident":
+        assert kernels("parts", 3) == 2
+        assert "every: the checkpoint has 2 steps, which is no multiple (got 3)" in capsys.readouterr().err
     assert kernels("parts", 2) == 0
     assert capsys.readouterr().out == whole.out
     with np.load(tmp_path / "whole") as one, np.load(tmp_path / "parts") as other:
@@ -115,6 +125,10 @@ def test_the_order_of_the_data_and_the_samples_depend_on_the_seed(names, capsys)
         (("--temperature", "0"), "error: temperature: must be above 0 (got 0.0)"),
         (("--temperature", "nan"), "error: temperature: must be above 0 (got nan)"),
         (("--samples", "-1"), "error: samples: must be at least 0 (got -1)"),
+        (
+            ("--plan", "resident", "--context", "64"),
+            "error: plan: resident holds at most 512 as layers * width^2 and 32 of",
+        ),
         (("--plan", "other"), "error: argument --plan: invalid choice"),
         (("--device", "cuda"), "error: "),
         (("--checkpoint", "no-such-folder/run"), "error: checkpoint: no folder no-such-folder"),
@@ -221,3 +235,17 @@ def test_it_runs_as_a_module():
     asked = [sys.executable, "-m", "spak.kernels.microgpt", "train", "--help"]
     result = subprocess.run(asked, capture_output=True, text=True, check=True)
     assert "--checkpoint" in result.stdout
+
+
+@given(
+    width=st.sampled_from([4, 8, 12, 16, 24, 32]),
+    layers=st.integers(1, 4),
+    heads=st.sampled_from([1, 2, 4, 6]),
+    context=st.sampled_from([4, 32, 33]),
+)
+def test_the_plan_of_one_cta_is_offered_where_the_op_has_it(width, layers, heads, context):
+    """The op's conditions on the configuration that the command trains by, not a size more or less."""
+    assume(width % heads == 0)
+    model = Model(27, width, layers, heads, context)
+    space = build(OP, {**vars(model), "batch": 1, "steps": 1})
+    assert is_resident(model) == (space.index(completed(OP, CONFIGURATION)) is not None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from spak.kernels.cutile import OUTPUT, Array, Call, CutileSpec
 from spak.kernels.interface import Problem, Scalar
+from spak.kernels.microgpt.engines import issue
 from spak.kernels.microgpt.model import (
     ADAM_EPSILON,
     BETA1,
@@ -189,7 +190,7 @@ class LayeredTraining:
 
     def step(self) -> None:
         """Every launch of a step on the current stream; asynchronous."""
-        FRAME.issue(FRAME.first(self.model, self.arrays, self.batch), self.arrays, TILES)
+        issue(FRAME, FRAME.first(self.model, self.arrays, self.batch), self.arrays, TILES)
         for one in self._operations:
             _issue(one.op, one.problem, {operand: self.arrays[name] for operand, name in one.names.items()})
         decay: Problem = {
@@ -203,7 +204,7 @@ class LayeredTraining:
         flat |= {"new_p": "parameters", "new_m": "m", "new_v": "v"}
         size = num_parameters(self.model)
         _issue("adam", {"num_elements": size, **decay}, {operand: self.arrays[name] for operand, name in flat.items()})
-        FRAME.issue(FRAME.last(self.arrays), self.arrays, TILES)
+        issue(FRAME, FRAME.last(self.arrays), self.arrays, TILES)
 
     def run(self) -> Trained:
         """Every step: the first as it is, which compiles what it launches, on a GPU the others as a graph that is replayed."""
@@ -245,7 +246,7 @@ def train_layered(model: Model, parameters: Any, tokens: Any, lengths: Any, *, b
 
 def _issue(op: str, problem: Problem, arrays: Mapping[str, Any]) -> None:
     kernel = operation(op)
-    kernel.issue(kernel.calls(problem, TILES), arrays, TILES)
+    issue(kernel, kernel.calls(problem, TILES), arrays, TILES)
 
 
 def _like(tensor: Any) -> Array:

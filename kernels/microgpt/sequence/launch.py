@@ -114,7 +114,7 @@ class SequencePlan:
     def calls(self) -> Sequence[Call]:
         """Every launch, in order."""
         of_steps = (call for step in range(self.steps) for call in self.step(step))
-        return (self._begin, self._clear, *of_steps, self._end, self._losses)
+        return (self.begin, self.clear, *of_steps, self.end, self.losses)
 
     def step(self, number: int) -> Iterator[Call]:
         """Launches of one step."""
@@ -189,24 +189,28 @@ class SequencePlan:
         return Call("adam_kernel", self._over_weights, arrays, (step,), constants, hot=False)
 
     @property
-    def _begin(self) -> Call:
+    def begin(self) -> Call:
+        """Before the first step: parameters into Weights, moments of 0."""
         arrays = self._chosen("initial", "weights", "means", "squares")
         return Call("begin_kernel", self._over_weights, arrays, (), self._places, hot=False)
 
     @property
-    def _clear(self) -> Call:
+    def clear(self) -> Call:
+        """Before the first step: what rows leave for the gradients of the matrices."""
         s = self.layout
         grid = (self.rows // self.tile_m, self.weight_rows // s.unit, 1)
         constants = (s.positions, s.tokens(), self.tile_m, s.unit)
         return Call("clear_kernel", grid, self._chosen("left"), (), constants, hot=False)
 
     @property
-    def _end(self) -> Call:
+    def end(self) -> Call:
+        """After the last step: parameters and the first gradient out of the layout of Weights."""
         arrays = self._chosen("weights", "gradient", "parameters", "gradients")
         return Call("end_kernel", self._over_weights, arrays, (), self._places, hot=False)
 
     @property
-    def _losses(self) -> Call:
+    def losses(self) -> Call:
+        """After the last step: the loss of each."""
         parts = self.rows // self.tile_m
         arrays = self._chosen("loss_parts", "losses")
         return Call("loss_kernel", (self.steps, 1, 1), arrays, (), (parts, tile_side(parts)), hot=False)
