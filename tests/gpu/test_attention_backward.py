@@ -88,8 +88,8 @@ def hostile(kind: str, dtype: str) -> BackwardCase:
     )
 
 
-def launched() -> Iterator[tuple[str, Any, Any]]:
-    """What is compiled ahead: tests/gpu/conftest.py."""
+def compiled_ahead() -> Iterator[tuple[str, Any, Any]]:
+    """For tests/gpu/conftest.py."""
     op = "fmha-backward"
     yield from ((op, case.problem, in_form(case, form)) for case, form in RUNS)
     for dtype in ("fp16", "bf16"):

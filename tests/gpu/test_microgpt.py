@@ -34,8 +34,8 @@ def having(name: str, value: Any) -> dict[str, Any]:
 VALUES = [(name, value) for name, parameter in OP["parameters"].items() for value in parameter["values"]]
 
 
-def launched() -> list[tuple[str, Any, Any]]:
-    """What is compiled ahead: tests/gpu/conftest.py."""
+def compiled_ahead() -> list[tuple[str, Any, Any]]:
+    """For tests/gpu/conftest.py."""
     whole = [(WHOLE_RUN, having(name, value)) for name, value in VALUES]
     cases = [(case, case.configuration) for case in RESIDENT]
     return [("microgpt", case.problem, configuration) for case, configuration in [*whole, *cases]]

@@ -19,8 +19,8 @@ pytestmark = [
 ]
 
 
-def launched():
-    """What is compiled ahead: tests/gpu/conftest.py."""
+def compiled_ahead():
+    """For tests/gpu/conftest.py."""
     problem = {**vars(Model()), "batch": 1, "steps": 60}
     resident = ("microgpt", problem, {**RESIDENT, "steps_per_launch": 20})
     layered = [(one.op, one.problem, TILES) for one in operations(Model(), 1)[0]]

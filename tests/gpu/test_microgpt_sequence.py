@@ -29,8 +29,8 @@ FULL = tuple(
 )
 
 
-def launched():
-    """What is compiled ahead: tests/gpu/conftest.py."""
+def compiled_ahead():
+    """For tests/gpu/conftest.py."""
     return [("microgpt", case.problem, case.configuration) for case in [*SEQUENCE, *FULL]]
 
 

@@ -11,8 +11,8 @@ from tests.kernels.microgpt_cases import MICRO, TINY  # noqa: E402
 from tests.kernels.test_operations import OPS, RUNS, largest_error, tried  # noqa: E402
 
 
-def launched():
-    """What is compiled ahead: tests/gpu/conftest.py."""
+def compiled_ahead():
+    """For tests/gpu/conftest.py."""
     from spak.kernels.microgpt.layered.launch import TILES, operations
 
     alone = [(op, complete(OPS[op], size)) for op, size in RUNS]

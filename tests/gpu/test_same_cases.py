@@ -11,8 +11,8 @@ pytestmark = pytest.mark.gpu
 torch = pytest.importorskip("torch")
 
 
-def launched():
-    """What is compiled ahead: tests/gpu/conftest.py."""
+def compiled_ahead():
+    """For tests/gpu/conftest.py."""
     return [("fmha", case.problem, case.configuration) for case in CASES]
 
 
