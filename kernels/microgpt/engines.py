@@ -48,7 +48,7 @@ def issue(kernels: CutileSpec, calls: Sequence[Call], arrays: Mapping[str, Any],
         sim.launch(None, call.grid, kernel, (*given, *call.scalars, *call.constants))
 
 
-def arithmetic(plan: str, device: str) -> str:
+def engine_description(plan: str, device: str) -> str:
     """What an engine of cuTile kernels says of itself."""
     return f"cuTile kernels on the {'GPU' if device == 'cuda' else 'CPU simulator, which is slow'}: plan {plan}"
 

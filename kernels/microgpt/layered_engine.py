@@ -6,7 +6,7 @@ import numpy as np
 
 from spak.kernels.microgpt.checkpoint import TrainingState
 from spak.kernels.microgpt.data import Corpus
-from spak.kernels.microgpt.engines import arithmetic
+from spak.kernels.microgpt.engines import engine_description
 from spak.kernels.microgpt.layered.launch import LayeredTraining
 from spak.kernels.microgpt.model import Model
 
@@ -22,7 +22,7 @@ class LayeredEngine:
 
         from spak.kernels.microgpt.spec import adam_factors
 
-        self.what = arithmetic("layered", device)
+        self.what = engine_description("layered", device)
         tokens, lengths = corpus.batches(model.context, total, batch=batch)
         given = {
             "parameters": start.parameters.astype(np.float32),

@@ -9,10 +9,10 @@ import numpy as np
 from spak.kernels.interface import Scalar
 from spak.kernels.microgpt.checkpoint import TrainingState
 from spak.kernels.microgpt.data import Corpus
-from spak.kernels.microgpt.engines import arithmetic, issue
+from spak.kernels.microgpt.engines import engine_description, issue
 from spak.kernels.microgpt.model import Model
 
-CONFIGURATION: Mapping[str, Scalar] = {
+RESIDENT_CONFIGURATION: Mapping[str, Scalar] = {
     "plan": "resident",
     "head_products": "batched",
     "moments": "tiles",
@@ -40,8 +40,8 @@ class ResidentEngine:
 
         if start.steps % every and start.steps != total:
             raise ValueError(f"every: the checkpoint has {start.steps} steps, which is no multiple (got {every})")
-        self.what = arithmetic("resident", device)
-        self._configuration = {**CONFIGURATION, "steps_per_launch": every}
+        self.what = engine_description("resident", device)
+        self._configuration = {**RESIDENT_CONFIGURATION, "steps_per_launch": every}
         problem = {**vars(model), "batch": batch, "steps": total}
         self._calls = list(SPEC.calls(problem, self._configuration))
         self._done, self._spec = start.steps, SPEC

@@ -11,10 +11,10 @@ from spak.kernels.cutile import DTYPES, Call
 from spak.kernels.interface import Scalar
 from spak.kernels.microgpt.checkpoint import TrainingState
 from spak.kernels.microgpt.data import Corpus
-from spak.kernels.microgpt.engines import arithmetic, issue
+from spak.kernels.microgpt.engines import engine_description, issue
 from spak.kernels.microgpt.model import Model
 
-CONFIGURATION: Mapping[str, Scalar] = {
+SEQUENCE_CONFIGURATION: Mapping[str, Scalar] = {
     "plan": "sequence",
     "products": "fp32",
     "tile_m": 64,
@@ -39,9 +39,9 @@ class SequenceEngine:
 
         from spak.kernels.microgpt.spec import SPEC, adam_factors
 
-        self.what = arithmetic("sequence", device)
+        self.what = engine_description("sequence", device)
         self._spec, self._done, self._before = SPEC, start.steps, np.asarray(start.losses, np.float32)
-        self._plan = SPEC.sequence_plan({**vars(model), "batch": batch, "steps": total}, CONFIGURATION)
+        self._plan = SPEC.sequence_plan({**vars(model), "batch": batch, "steps": total}, SEQUENCE_CONFIGURATION)
         tokens, lengths = corpus.batches(model.context, total, batch=batch)
         given = {
             "initial": start.parameters.astype(np.float32),
@@ -85,4 +85,4 @@ class SequenceEngine:
 
     def _issue(self, calls: Sequence[Call], **others: Any) -> None:
         """With other arrays in the place of the run's own."""
-        issue(self._spec, calls, {**self._arrays, **others}, CONFIGURATION)
+        issue(self._spec, calls, {**self._arrays, **others}, SEQUENCE_CONFIGURATION)

@@ -9,8 +9,8 @@ from spak.kernels.microgpt.command import main
 from spak.kernels.microgpt.data import SMALL
 from spak.kernels.microgpt.layered.launch import TILES, operations
 from spak.kernels.microgpt.model import Model
-from spak.kernels.microgpt.resident_engine import CONFIGURATION as RESIDENT
-from spak.kernels.microgpt.sequence_engine import CONFIGURATION as SEQUENCE
+from spak.kernels.microgpt.resident_engine import RESIDENT_CONFIGURATION as RESIDENT
+from spak.kernels.microgpt.sequence_engine import SEQUENCE_CONFIGURATION as SEQUENCE
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytestmark = [

@@ -17,7 +17,7 @@ from spak.kernels.microgpt.checkpoint import TrainingState
 from spak.kernels.microgpt.command import is_resident, main
 from spak.kernels.microgpt.data import SMALL
 from spak.kernels.microgpt.model import Model
-from spak.kernels.microgpt.resident_engine import CONFIGURATION
+from spak.kernels.microgpt.resident_engine import RESIDENT_CONFIGURATION
 from spak.kg.files.loader import load
 from spak.kg.space.completion import completed
 from spak.kg.space.space import build
@@ -248,4 +248,4 @@ def test_the_plan_of_one_cta_is_offered_where_the_op_has_it(width, layers, heads
     assume(width % heads == 0)
     model = Model(27, width, layers, heads, context)
     space = build(OP, {**vars(model), "batch": 1, "steps": 1})
-    assert is_resident(model) == (space.index(completed(OP, CONFIGURATION)) is not None)
+    assert is_resident(model) == (space.index(completed(OP, RESIDENT_CONFIGURATION)) is not None)
