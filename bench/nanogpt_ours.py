@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,13 @@ import torch
 
 from bench.nanogpt_cases import Case, Run
 from spak.kernels.nanogpt.operators import AdamwConstants, Operators
+from spak.kernels.nanogpt.parameters import GptConfig
 from spak.kernels.nanogpt.torch_operators import torch_operators
 from spak.kernels.nanogpt.training_step import StepSettings, TrainingStep
 
-PLAIN = "our step, PyTorch's operators"
+OURS, PLAIN = "ours", "ours, PyTorch's operators"
+OperatorsOf = Callable[[GptConfig, StepSettings, Any], Operators]
+"""Model, shape of a step and device -> what computes."""
 
 
 def step_factors(rates: Sequence[float], betas: tuple[float, float]) -> Any:
@@ -26,14 +29,17 @@ def step_factors(rates: Sequence[float], betas: tuple[float, float]) -> Any:
 class OurTrainer:
     """`TrainingStep` behind the contestants' interface; on a GPU activations are bf16 and the step is one CUDA graph."""
 
-    def __init__(self, case: Case, operators: Operators, flat: Any, run: Run) -> None:
+    def __init__(self, case: Case, operators_of: OperatorsOf, flat: Any, run: Run) -> None:
         """A copy of the flat buffer `flat` is trained."""
         recipe, on_gpu = case.recipe, run.device == "cuda"
         constants = AdamwConstants(*recipe.betas, recipe.epsilon, recipe.weight_decay, recipe.clip)
         dtype = torch.bfloat16 if on_gpu else torch.float32
         settings = StepSettings(case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu)
         factors = step_factors(run.rates, recipe.betas)
-        self.step = TrainingStep(case.config, operators, flat.to(run.device, copy=True), factors, settings, run.reduce)
+        self.operators = operators_of(case.config, settings, run.device)
+        self.step = TrainingStep(
+            case.config, self.operators, flat.to(run.device, copy=True), factors, settings, run.reduce
+        )
         self._fed: Any = None
         self._done = 0
 
@@ -65,6 +71,11 @@ def in_bf16_residual(case: Case) -> Case:
     return replace(case, config=replace(case.config, residual_dtype="bfloat16"))
 
 
-def operators_by_name(name: str) -> Operators:
+def operators_by_name(name: str) -> OperatorsOf:
     """What computes, by contestant."""
-    return {PLAIN: torch_operators}[name]()
+    if name == PLAIN:
+        return lambda *_: torch_operators()
+    import spak
+    from spak.gpt_operators import operators_by_laws
+
+    return operators_by_laws(spak.load())
