@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.nanogpt_cases import CASES, Batches, Case, Run, agreeing, characters, timing_batches
+from bench.nanogpt_cases import BF16_RESIDUAL, CASES, EAGER, Batches, Case, Run, agreeing, characters, timing_batches
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from bench.nanogpt_profile import profiled, told_profile
 from bench.nanogpt_timing import Blocks, Built, Contestant, block_ms, built, in_blocks
@@ -32,8 +32,6 @@ from spak.tuner.backend.gpu.statistics import summarise
 
 WEIGHTS_SEED = 1337
 COMPILE_S = 240.0
-BF16_RESIDUAL = ", bf16 residual"
-"""What follows the name of ours where the residual stream is bf16."""
 
 
 def main() -> int:
@@ -157,8 +155,6 @@ class StepComparison:  # pragma: no cover  # needs a GPU
     def gradient_errors(self, names: Sequence[str]) -> dict[str, Any]:
         """Of these contestants and of the eager baseline, at the size that is timed; the loss in float64 too."""
         import torch
-
-        from bench.nanogpt_torch import EAGER
 
         flat, batch = drawn_weights(self.case, WEIGHTS_SEED), self.batches[0]
         loss, exact = exact_gradients(self.case, ParameterLayout.of(self.case.config).views(flat), batch)

@@ -12,6 +12,13 @@ from spak.kernels.nanogpt.parameters import GptConfig, num_gpt_parameters
 PEAK_TFLOPS = 989.0
 """Dense bf16 peak that MFU is of. Source: laws/hardware/h200.yaml, fp16_tflops; bf16 has the same rate."""
 
+MATRIX, EAGER, COMPILED = "attention matrix, eager", "SDPA, eager", "torch.compile"
+"""Baselines; the names of all compiled ones begin with the last."""
+OURS, PLAIN = "ours", "ours, PyTorch's operators"
+BF16_RESIDUAL = ", bf16 residual"
+"""What follows the name of ours where the residual stream is bf16."""
+TORCH = "torch"
+"""The baseline of the trainings, as against `OURS`."""
 WARMUP_STEPS = 100
 """Source: nanoGPT's character config."""
 

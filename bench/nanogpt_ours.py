@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from bench.nanogpt_cases import Case, Run
+from bench.nanogpt_cases import PLAIN, Case, Run
 from spak.kernels.nanogpt.operators import AdamwConstants, Operators
 from spak.kernels.nanogpt.parameters import GptConfig
 from spak.kernels.nanogpt.torch_operators import torch_operators
 from spak.kernels.nanogpt.training_step import StepSettings, TrainingStep
 
-OURS, PLAIN = "ours", "ours, PyTorch's operators"
 OperatorsOf = Callable[[GptConfig, StepSettings, Any], Operators]
 """Model, shape of a step and device -> what computes."""
 
@@ -36,7 +35,7 @@ class OurTrainer:
         dtype = torch.bfloat16 if on_gpu else torch.float32
         settings = StepSettings(case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu)
         factors = step_factors(run.rates, recipe.betas)
-        self.operators = operators_of(case.config, settings, run.device)
+        self.operators = operators_of(case.config, settings, torch.device(run.device))
         self.step = TrainingStep(
             case.config, self.operators, flat.to(run.device, copy=True), factors, settings, run.reduce
         )

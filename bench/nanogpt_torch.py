@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from bench.nanogpt_cases import Case, Run
+from bench.nanogpt_cases import COMPILED, EAGER, MATRIX, Case, Run
 from spak.kernels.nanogpt.parameters import GptConfig
 
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION, "math": SDPBackend.MATH}
@@ -142,11 +142,10 @@ class Variant:
     captured: bool = False
 
 
-MATRIX, EAGER = "attention matrix, eager", "SDPA, eager"
 VARIANTS = {
     MATRIX: Variant("matrix"),
     EAGER: Variant(),
-    "torch.compile": Variant(mode="default"),
+    COMPILED: Variant(mode="default"),
     "torch.compile, cuDNN attention": Variant("cudnn", "default"),
     "torch.compile reduce-overhead": Variant(mode="reduce-overhead"),
     "torch.compile in a CUDA graph": Variant(mode="default", captured=True),

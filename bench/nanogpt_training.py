@@ -20,13 +20,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.nanogpt_cases import CASES, Batches, Case, Recipe, Run, characters
+from bench.nanogpt_cases import CASES, EAGER, OURS, TORCH, Batches, Case, Recipe, Run, characters
 
 KEEP_STEPS = (0, 200, 2000)
 HELD_OUT = 0.1
 """Share of the text, its end, that is for validation. Source: nanoGPT."""
-TORCH = "torch"
-CONTESTANTS = (TORCH,)
+CONTESTANTS = (OURS, TORCH)
 DEVICE = "cuda"
 
 
@@ -120,7 +119,7 @@ def trained(trainer: Any, evaluator: Evaluator, batches: Batches, schedule: Sche
 def trainer_of(who: str, case: Case, flat: Any, schedule: Schedule, device: str) -> Any:
     """The contestant of that name, which begins with the flat buffer `flat`."""
     from bench.nanogpt_ours import OurTrainer, operators_by_name
-    from bench.nanogpt_torch import EAGER, VARIANTS, TorchTrainer
+    from bench.nanogpt_torch import VARIANTS, TorchTrainer
     from spak.kernels.nanogpt.parameters import ParameterLayout
 
     run = Run([schedule.rate_at(step) for step in range(schedule.steps)], schedule.dropout, device)

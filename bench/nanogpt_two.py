@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.nanogpt_cases import CASES, Batches, Run, agreeing, zipf_tokens
+from bench.nanogpt_cases import CASES, OURS, Batches, Run, agreeing, zipf_tokens
 from bench.nanogpt_timing import Blocks, block_ms, in_blocks, run_step
 from spak.kernels.nanogpt.parallel import TrainingWorker, average_over_workers, joined_workers, worker_of
 from spak.tuner.backend.gpu.statistics import summarise
@@ -84,11 +84,9 @@ def measured(worker: TrainingWorker, operators: str, seed: int) -> dict[str, Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    from bench.nanogpt_ours import PLAIN
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--operators", default=PLAIN, help="contestant whose operators compute")
+    parser.add_argument("--operators", default=OURS, help="contestant whose operators compute")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     worker = worker_of(os.environ)

@@ -6,13 +6,13 @@ import math
 
 import pytest
 
-from bench.nanogpt_cases import Batches, Case, Recipe, Run, agreeing
+from bench.nanogpt_cases import PLAIN, Batches, Case, Recipe, Run, agreeing
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout
 
 torch = pytest.importorskip("torch")
 
-from bench.nanogpt_ours import PLAIN, OurTrainer, operators_by_name  # noqa: E402
+from bench.nanogpt_ours import OurTrainer, operators_by_name  # noqa: E402
 from bench.nanogpt_timing import run_step  # noqa: E402
 from bench.nanogpt_torch import TorchTrainer, Variant  # noqa: E402
 from bench.nanogpt_training import Evaluator, Schedule, trained  # noqa: E402

@@ -1,0 +1,260 @@
+"""NanoGPT's page, plot and the README's part, from what bench.nanogpt and its companions measured.
+
+python -m bench.nanogpt_tables
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.attention_tables import table
+from bench.cold_tables import between
+from bench.nanogpt_cases import COMPILED, EAGER, MATRIX, OURS, PEAK_TFLOPS, TORCH
+from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
+STEP, TRAINING, SCALING = (RESULTS / f"nanogpt-{name}h200.json" for name in ("", "training-", "two-"))
+PAGE, CURVES, README = ROOT / "docs" / "nanogpt.md", ROOT / "docs" / "nanogpt.svg", ROOT / "README.md"
+TITLES = {
+    "124m": "GPT-2 124M, 12 sequences of 1,024 tokens",
+    "char": "6 layers, width 384, 64 sequences of 256 characters",
+}
+
+Result = Mapping[str, Any]
+
+
+def recorded(path: Path) -> Result | None:
+    """The result, if it was measured."""
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def best_compiled(case: Result) -> str:
+    """The fastest of the compiled baselines."""
+    rows = case["contestants"]
+    return min((name for name in rows if name.startswith(COMPILED)), key=lambda name: rows[name]["ms"]["median"])
+
+
+def times_ours(case: Result, name: str) -> float:
+    """How many times as long a step takes as ours."""
+    rows = case["contestants"]
+    return float(rows[name]["ms"]["median"] / rows[OURS]["ms"]["median"])
+
+
+def ms(interval: Mapping[str, Any]) -> str:
+    """Median and 95 % interval, in milliseconds."""
+    return f"{interval['median']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})"
+
+
+def steps(case: Result) -> list[str]:
+    """Everyone's step, the slowest first."""
+    rows = sorted(case["contestants"].items(), key=lambda item: -item[1]["ms"]["median"])
+    body = [
+        [
+            name,
+            ms(row["ms"]),
+            f"{times_ours(case, name):.2f}",
+            f"{row['tokens_per_s'] / 1e3:,.0f}",
+            f"{row['mfu']:.1%}",
+            f"{row['memory_gb']:.1f}",
+        ]
+        for name, row in rows
+    ]
+    return table(["who", "ms a step", "times ours", "1,000 tokens/s", "MFU", "GB"], body)
+
+
+def against(case: Result) -> str:
+    """Ours beside the baselines that the aims are of."""
+    best = best_compiled(case)
+    told = [f"{times_ours(case, best):.2f} times as fast as the fastest compiled baseline ({best})"]
+    told += [
+        f"{times_ours(case, name):.2f} times as {title}"
+        for name, title in (
+            (COMPILED, "torch.compile as it is"),
+            (EAGER, "eager SDPA"),
+            (MATRIX, "the attention matrix"),
+        )
+        if name in case["contestants"] and name != best
+    ]
+    return ", ".join(told)
+
+
+def where_time_goes(case: Result) -> list[str]:
+    """Microseconds a step by group of kernels, a column a contestant; what is left of the step is gaps between them."""
+    profiles = case["profiles"]
+    groups = list(dict.fromkeys(group for profile in profiles.values() for group in profile["groups"]))
+    body = [
+        [group, *(f"{profile['groups'].get(group, 0.0):,.0f}" for profile in profiles.values())] for group in groups
+    ]
+    body.append(["all kernels", *(f"{profile['us']:,.0f}" for profile in profiles.values())])
+    body.append(["launches", *(f"{profile['launches']:,.0f}" for profile in profiles.values())])
+    return table(["us a step", *profiles], body)
+
+
+def gradients(case: Result) -> list[str]:
+    """Every contestant's errors against float64."""
+    body = []
+    for who, found in case["gradients"].items():
+        if who != "losses":
+            (worst, error), (furthest, ratio) = found["worst"], found["furthest_from_baseline"]
+            body.append([who, f"{found['median']:.1e}", f"{error:.1e}", f"`{worst}`", f"{ratio:.2f}", f"`{furthest}`"])
+    return table(
+        ["who", "median error", "worst", "of", "largest ratio to eager PyTorch's", "of"],
+        body,
+    )
+
+
+def losses(training: Result) -> list[str]:
+    """Validation losses by step: mean, least and most of the seeds, and how far ours lies from PyTorch's."""
+    curves = curves_of(training["runs"])
+    apart = distances(curves, OURS, TORCH)
+    body = []
+    for step, (difference, half) in apart.items():
+        each = (curves[who][step] for who in (TORCH, OURS))
+        body.append(
+            [
+                str(step),
+                *(f"{statistics.mean(x):.4f} ({min(x):.4f} to {max(x):.4f})" for x in each),
+                f"{difference:+.4f}",
+                f"{half:.4f}",
+            ]
+        )
+    return table(["step", "PyTorch", "ours", "ours less PyTorch", "95 % noise of that difference"], body)
+
+
+def least_losses(training: Result) -> dict[str, list[float]]:
+    """The least validation loss of each training, by contestant."""
+    curves = curves_of(training["runs"])
+    return {who: [min(each) for each in zip(*by_step.values(), strict=True)] for who, by_step in curves.items()}
+
+
+def training_part(training: Result) -> list[str]:
+    """The section about trainings."""
+    schedule = training["runs"][0]["schedule"]
+    least = least_losses(training)
+    return [
+        "## The same training",
+        "",
+        (
+            "Characters of Shakespeare, nanoGPT's configuration with dropout "
+            f"{schedule['dropout']}, its cosine shortened to {schedule['steps']:,} steps; three seeds each, the same weights and batches for both."
+        ),
+        "Loss of the whole validation text (the last tenth), mean of the seeds with least and most.",
+        (
+            f"Least loss of each training: PyTorch {', '.join(f'{x:.3f}' for x in least[TORCH])}; "
+            f"ours {', '.join(f'{x:.3f}' for x in least[OURS])}; the aim is {GOAL:.2f}."
+        ),
+        "",
+        *losses(training),
+        "",
+        "![Validation losses](nanogpt.svg)",
+        "",
+    ]
+
+
+def scaling_part(scaling: Result) -> list[str]:
+    """The section about several GPUs."""
+    alone, joined = (scaling["ms"][name] for name in ("alone", "together"))
+    apart = max(abs(a - b) for a, b in zip(scaling["losses"], scaling["losses_of_one"], strict=True))
+    count = scaling["processes"]
+    return [
+        "## Several GPUs",
+        "",
+        f"{count} x {scaling['device']} of one host, each with 12 sequences; gradients averaged by one NCCL call over the flat buffer, inside the CUDA graph.",
+        f"A step takes {ms(joined)} ms together and {ms(alone)} alone: {alone['median'] / joined['median']:.1%} of perfect scaling.",
+        f"Over {len(scaling['losses'])} steps no loss differs from that of one GPU with all {12 * count} sequences by more than {apart:.4f}.",
+        "",
+    ]
+
+
+def page(result: Result, training: Result | None, scaling: Result | None) -> str:
+    """The whole page."""
+    machine = result["machine"]
+    low, high = machine["sm_clock_mhz"] or (0, 0)
+    blocks = machine["blocks"]
+    parts = [
+        "# NanoGPT",
+        "",
+        "Written by `python -m bench.nanogpt_tables` from `bench/results/nanogpt-*.json`.",
+        "Do not edit.",
+        "",
+        f"{machine['device']}, torch {machine['torch']}, SM clock {low:.0f} to {high:.0f} MHz, throttled: {machine['throttled']}.",
+        "A step is a fresh batch from data on the device, forward, backward, clipping and AdamW; bf16 autocast over fp32 weights, dropout 0.",
+        (
+            f"{blocks['warmups']} steps to warm up, then {blocks['count'] * blocks['steps']} timed ones, in blocks of {blocks['steps']} that "
+            "the contestants take in turns of a random order; events, medians with 95 % intervals."
+        ),
+        f"MFU: 6 FLOP a parameter (without position embeddings) and token, and 12 x layers x width x context a token for attention, of {PEAK_TFLOPS:.0f} TFLOPS.",
+        "GB is the most that a contestant holds, weights and optimiser included.",
+        "",
+    ]
+    for name, case in result["cases"].items():
+        first = next(iter(case["contestants"]))
+        differences = max(row["loss_difference"] for row in case["contestants"].values())
+        parts += [f"## {TITLES[name]}", ""]
+        if OURS in case["contestants"]:
+            parts += [f"Ours is {against(case)}.", ""]
+        parts += [*steps(case), ""]
+        parts += [
+            f"Their losses over the first {blocks['warmups']} steps differ from those of `{first}` by {differences:.4f} at most.",
+            "",
+            *where_time_goes(case),
+            "",
+        ]
+        if "gradients" in case:
+            parts += [
+                "Gradients of every parameter against float64 autograd, ||difference|| / ||exact||, initial weights with noise on all, biases included:",
+                "",
+                *gradients(case),
+                "",
+            ]
+    parts += training_part(training) if training else []
+    parts += scaling_part(scaling) if scaling else []
+    return "\n".join(parts)
+
+
+def readme_row(result: Result) -> str:
+    """The README's part."""
+    body = []
+    for name, case in result["cases"].items():
+        wanted = [MATRIX, EAGER, COMPILED, best_compiled(case), OURS]
+        for who in dict.fromkeys(who for who in wanted if who in case["contestants"]):
+            row = case["contestants"][who]
+            body.append([name, who, ms(row["ms"]), f"{times_ours(case, who):.2f}"])
+    told = [
+        f"{name}: ours is {against(case)}." for name, case in result["cases"].items() if OURS in case["contestants"]
+    ]
+    return "\n".join(
+        [
+            (
+                "NanoGPT: a full training step of GPT-2 124M and of the 6-layer character model on an H200, ours beside PyTorch's "
+                "([page](docs/nanogpt.md))."
+            ),
+            *told,
+            "",
+            *table(["model", "who", "ms a step", "times ours"], body),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Write page, plot and the README's part."""
+    result, training, scaling = (recorded(path) for path in (STEP, TRAINING, SCALING))
+    if result is None:
+        print(f"{STEP.relative_to(ROOT)} is not there: run bench.nanogpt first", file=sys.stderr)
+        return 2
+    PAGE.write_text(page(result, training, scaling))
+    if training:
+        CURVES.write_text(drawn_curves(curves_of(training["runs"])))
+    README.write_text(between(README.read_text(), "nanogpt", readme_row(result)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
