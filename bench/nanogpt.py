@@ -68,6 +68,9 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--gradients", action="append", default=[], help="contestant whose gradients are checked, repeatable"
     )
+    parser.add_argument(
+        "--laws-before", type=Path, help="folder of laws without the search at these sizes, for the ablation"
+    )
     parser.add_argument("--compile-only", action="store_true", help="compile one variant of one case, and end")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     options = parser.parse_args(argv)
@@ -207,7 +210,7 @@ class StepComparison:  # pragma: no cover  # needs a GPU
             return lambda: TorchTrainer(self.case, VARIANTS[name], views, run)
         who, narrow = name.removesuffix(BF16_RESIDUAL), name.endswith(BF16_RESIDUAL)
         case = in_bf16_residual(self.case) if narrow else self.case
-        return lambda: OurTrainer(case, operators_by_name(who), flat, run)
+        return lambda: OurTrainer(case, operators_by_name(who, self.options.laws_before), flat, run)
 
     def _block(self, contestant: Contestant, first: int) -> list[float]:
         return block_ms(contestant, self.batches, self.blocks, first)

@@ -15,6 +15,10 @@ PEAK_TFLOPS = 989.0
 MATRIX, EAGER, COMPILED = "attention matrix, eager", "SDPA, eager", "torch.compile"
 """Baselines; the names of all compiled ones begin with the last."""
 OURS, PLAIN = "ours", "ours, PyTorch's operators"
+DEFAULTS, ELSEWHERE = "ours, default configurations", "ours, laws and runs of an RTX 5070"
+BEFORE = "ours, laws and runs from before the search at these sizes"
+ABLATION = (OURS, BEFORE, ELSEWHERE, DEFAULTS)
+"""Our step with the same kernels, differently configured."""
 BF16_RESIDUAL = ", bf16 residual"
 """What follows the name of ours where the residual stream is bf16."""
 TORCH = "torch"

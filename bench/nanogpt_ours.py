@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.nanogpt_cases import PLAIN, Case, Run
+from bench.nanogpt_cases import BEFORE, DEFAULTS, ELSEWHERE, PLAIN, Case, Run
 from spak.kernels.nanogpt.operators import AdamwConstants, Operators
 from spak.kernels.nanogpt.parameters import GptConfig
 from spak.kernels.nanogpt.torch_operators import torch_operators
 from spak.kernels.nanogpt.training_step import StepSettings, TrainingStep
 
+ELSEWHERE_HARDWARE = ("rtx5070", "sm_120")
 OperatorsOf = Callable[[GptConfig, StepSettings, Any], Operators]
 """Model, shape of a step and device -> what computes."""
 
@@ -35,7 +37,8 @@ class OurTrainer:
         dtype = torch.bfloat16 if on_gpu else torch.float32
         settings = StepSettings(case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu)
         factors = step_factors(run.rates, recipe.betas)
-        self.operators = operators_of(case.config, settings, torch.device(run.device))
+        chosen = operators_of(case.config, settings, torch.device(run.device))
+        self.operators = with_dropped_weights(chosen) if run.dropout else chosen
         self.step = TrainingStep(
             case.config, self.operators, flat.to(run.device, copy=True), factors, settings, run.reduce
         )
@@ -65,16 +68,58 @@ class OurTrainer:
         return self.step.layout.views(self.step.gradients)
 
 
+def with_dropped_weights(chosen: Operators) -> Operators:
+    """The same with PyTorch's attention, as the train command has it: no kernel drops weights."""
+    plain = torch_operators()
+    return replace(chosen, attention=plain.attention, attention_backward=plain.attention_backward)
+
+
 def in_bf16_residual(case: Case) -> Case:
     """The case with the residual stream in bf16, as the activations are."""
     return replace(case, config=replace(case.config, residual_dtype="bfloat16"))
 
 
-def operators_by_name(name: str) -> OperatorsOf:
-    """What computes, by contestant."""
+def operators_by_name(name: str, laws_before: Path | None = None) -> OperatorsOf:
+    """What computes, by contestant; `laws_before` is the folder of laws that `BEFORE` goes by.
+
+    The ablation differs in who advises: all else, the kernels and which operators have one, stays.
+    """
     if name == PLAIN:
         return lambda *_: torch_operators()
     import spak
-    from spak.gpt_operators import operators_by_laws
+    from spak.gpt_operators import RecordedAdvice, operators_by_laws
+    from spak.kg.formats.nodes import HardwareName
 
-    return operators_by_laws(spak.load())
+    library = spak.load(laws_before) if name == BEFORE else spak.load()
+    if name == DEFAULTS:
+        return advised(_default_advice(library))
+    if name == ELSEWHERE:
+        return advised(RecordedAdvice(library, HardwareName(*ELSEWHERE_HARDWARE)))
+    return operators_by_laws(library)
+
+
+def advised(advise: Any) -> OperatorsOf:
+    """Kernels wherever there is one, as `advise` configures them."""
+
+    def operators_of(config: GptConfig, settings: StepSettings, device: Any) -> Operators:
+        from spak.kernels.attention.operator.device import launch_device
+        from spak.kernels.nanogpt.kernel_operators import kernel_operators
+
+        found = launch_device(device)
+        if isinstance(found, str):
+            raise RuntimeError(found)  # noqa: TRY004  # a reason, not a value of a wrong type
+        return kernel_operators(advise, found, config, settings)
+
+    return operators_of
+
+
+def _default_advice(library: Any) -> Any:
+    """Every op's default configuration, whatever the size."""
+    from spak.kernels.nanogpt.kernel_operators import Advice
+    from spak.kg.space.completion import completed
+
+    def advise(op: str, problem: Any, where: str = "") -> Any:
+        del problem, where
+        return Advice(completed(library.laws.ops[op], {}), "the default")
+
+    return advise
