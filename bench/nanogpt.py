@@ -22,7 +22,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.nanogpt_cases import BF16_RESIDUAL, CASES, EAGER, Batches, Case, Run, agreeing, characters, timing_batches
+from bench.nanogpt_cases import (
+    BF16_RESIDUAL,
+    CASES,
+    EAGER,
+    OURS,
+    Batches,
+    Case,
+    Run,
+    agreeing,
+    characters,
+    timing_batches,
+)
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
 from bench.nanogpt_profile import profiled, told_profile
 from bench.nanogpt_timing import Blocks, Built, Contestant, block_ms, built, in_blocks
@@ -151,9 +162,20 @@ class StepComparison:  # pragma: no cover  # needs a GPU
             for name in self.options.profile
             if name in found
         }
+        operators = self._operators() if OURS in found else {}
         found.clear()
         gc.collect()
-        return {**about(self.case), "contestants": rows, "profiles": profiles}
+        return {**about(self.case), "contestants": rows, "profiles": profiles, "operators": operators}
+
+    def _operators(self) -> dict[str, Any]:
+        from bench.nanogpt_operators import operator_times
+        from bench.nanogpt_ours import operators_by_name
+
+        try:
+            return operator_times(self.case, operators_by_name(OURS), initial_weights(self.case), self.batches)
+        except Exception as error:  # noqa: BLE001  # what cannot run is reported, whatever it raises
+            self.refused[f"{self.name}: operators"] = f"{type(error).__name__}: {str(error)[:400]}"
+            return {}
 
     def gradient_errors(self, names: Sequence[str]) -> dict[str, Any]:
         """Of these contestants and of the eager baseline, at the size that is timed; the loss in float64 too."""

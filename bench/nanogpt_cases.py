@@ -82,12 +82,14 @@ class Run:
 
     Attributes:
         reduce: Makes the gradients of all processes one, in place; None: there is one process.
+        graph: On a GPU our step is captured.
     """
 
     rates: Sequence[float]
     dropout: float = 0.0
     device: str = "cuda"
     reduce: Callable[[Any], None] | None = None
+    graph: bool = True
 
 
 def characters(text: Path) -> tuple[Any, list[str]]:

@@ -35,7 +35,9 @@ class OurTrainer:
         recipe, on_gpu = case.recipe, run.device == "cuda"
         constants = AdamwConstants(*recipe.betas, recipe.epsilon, recipe.weight_decay, recipe.clip)
         dtype = torch.bfloat16 if on_gpu else torch.float32
-        settings = StepSettings(case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu)
+        settings = StepSettings(
+            case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu and run.graph
+        )
         factors = step_factors(run.rates, recipe.betas)
         chosen = operators_of(case.config, settings, torch.device(run.device))
         self.operators = with_dropped_weights(chosen) if run.dropout else chosen

@@ -11,10 +11,10 @@ from bench.nanogpt_cases import Batches
 from bench.nanogpt_timing import PROFILED, Contestant, run_step
 
 GROUPS: Sequence[tuple[str, str]] = (
-    ("attention", r"flash|fmha|cudnn.*(sdpa|attn)|sdpa|attention|softmax_warp_(for|back)ward"),
+    ("attention", r"flash|fmha|sdpa|attention|softmax_warp|dot_do_o|convert_dq|cat_transpose|delta|dq_|dkdv"),
     ("AdamW", r"adam"),
     ("clipping", r"lpnorm|foreach_norm|clip|multi_tensor|norm_of"),
-    ("cross-entropy", r"cross_entropy|log_softmax|nll|_loss"),
+    ("cross-entropy", r"cross_entropy|log_softmax|nll|_loss|cunn_SoftMax"),
     ("GELU", r"gelu|tanh"),
     ("norm and residual", r"layer_norm|layernorm|rms|add_norm|gamma|GammaBeta"),
     ("embedding", r"embedding|indexing|index_put"),

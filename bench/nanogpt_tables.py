@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.attention_tables import table
+from bench.attention_tables import table, trained_scores
 from bench.cold_tables import between
-from bench.nanogpt_cases import COMPILED, EAGER, MATRIX, OURS, PEAK_TFLOPS, TORCH
+from bench.nanogpt_cases import ABLATION, COMPILED, EAGER, MATRIX, OURS, PEAK_TFLOPS, TORCH
 from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +96,14 @@ def where_time_goes(case: Result) -> list[str]:
     return table(["us a step", *profiles], body)
 
 
+def by_operator(case: Result) -> list[str]:
+    """What each operator of ours takes, and what computes it."""
+    body = [
+        [f"`{name}`", f"{row['calls']:.0f}", f"{row['us']:,.0f}", row["by"]] for name, row in case["operators"].items()
+    ]
+    return table(["operator of ours", "calls a step", "us a step", "by"], body)
+
+
 def gradients(case: Result) -> list[str]:
     """Every contestant's errors against float64."""
     body = []
@@ -154,6 +162,26 @@ def training_part(training: Result) -> list[str]:
         "",
         "![Validation losses](nanogpt.svg)",
         "",
+        "What the scores of our first training's layers do to an online softmax, of two sequences, as the attention benchmark tells it of its inputs:",
+        "",
+        *trained_scores([layer for run in training["runs"] for layer in run["layers"]]),
+        "",
+    ]
+
+
+def ablation_part(result: Result) -> list[str]:
+    """The section about what advises our step."""
+    present = [name for name in ABLATION if all(name in case["contestants"] for case in result["cases"].values())]
+    if len(present) < 2:
+        return []
+    body = [[name, *(ms(case["contestants"][name]["ms"]) for case in result["cases"].values())] for name in present]
+    return [
+        "## What laws and runs are worth",
+        "",
+        "The same step and kernels in the same run; what differs is who configures the kernels, and where PyTorch's operator is left in place.",
+        "",
+        *table(["configured by", *(f"{name}, ms a step" for name in result["cases"])], body),
+        "",
     ]
 
 
@@ -205,6 +233,7 @@ def page(result: Result, training: Result | None, scaling: Result | None) -> str
             "",
             *where_time_goes(case),
             "",
+            *([*by_operator(case), ""] if case["operators"] else []),
         ]
         if "gradients" in case:
             parts += [
@@ -213,6 +242,7 @@ def page(result: Result, training: Result | None, scaling: Result | None) -> str
                 *gradients(case),
                 "",
             ]
+    parts += ablation_part(result)
     parts += training_part(training) if training else []
     parts += scaling_part(scaling) if scaling else []
     return "\n".join(parts)

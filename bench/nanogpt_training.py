@@ -4,7 +4,8 @@
 
 nanoGPT's character configuration with dropout 0.2, its cosine shortened to `--steps`. The trainings of a seed begin
 with the same weights and see the same batches in the same order. All run at once, each in a process of its own: nothing here is timed. Losses are of the whole validation text, by one
-evaluator for all, which also keeps Q, K and V of every layer at `KEEP_STEPS`.
+evaluator for all, which also keeps Q, K and V of every layer at `KEEP_STEPS`, as bench.attention_model does, with
+what their scores do to an online softmax.
 """
 
 from __future__ import annotations
@@ -150,6 +151,8 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
     result = trained(trainer, evaluator, batches, schedule, KEEP_STEPS if options.tensors else ())
     if options.tensors:
         torch.save({step: dict(enumerate(layers)) for step, layers in result.kept.items()}, options.tensors)
+    from bench.attention_model import layer_statistics
+
     return {
         "who": options.who,
         "seed": options.seed,
@@ -157,6 +160,7 @@ def one(options: argparse.Namespace) -> dict[str, Any]:
         "batches": result.batches,
         "seconds": result.seconds,
         "schedule": asdict(schedule),
+        "layers": layer_statistics(result.kept),
     }
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 
 import pytest
 
 from bench.nanogpt_cases import PLAIN, Batches, Case, Recipe, Run, agreeing
 from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_errors, told_errors
+from spak.kernels.nanogpt.operators import OPERATOR_NAMES
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout
 
 torch = pytest.importorskip("torch")
 
+from bench.nanogpt_operators import Stopwatch  # noqa: E402
 from bench.nanogpt_ours import OurTrainer, operators_by_name  # noqa: E402
 from bench.nanogpt_timing import run_step  # noqa: E402
 from bench.nanogpt_torch import TorchTrainer, Variant  # noqa: E402
@@ -112,3 +115,20 @@ def test_our_gradients_are_those_of_float64():
     ours = OurTrainer(SMALL, operators_by_name(PLAIN), flat, Run([1e-3], device="cpu"))
     ours.feed(batch)
     assert max(gradient_errors(ours.gradients(), exact).values()) < 1e-5
+
+
+def test_a_stopwatch_counts_every_call_and_changes_no_result():
+    """One block of attention and MLP a layer, there and back."""
+    ticks = count()
+    watch = Stopwatch(lambda: next(ticks))
+    flat, batches = drawn_weights(SMALL, 4), Batches(torch.arange(300) % 10, SMALL, 1, 1, "cpu")
+    losses = []
+    for operators_of in (operators_by_name(PLAIN), lambda *given: watch.around(operators_by_name(PLAIN)(*given))):
+        ours = OurTrainer(SMALL, operators_of, flat, Run([1e-3], device="cpu"))
+        run_step(ours, batches, 0)
+        losses.append(ours.last_loss())
+    found = watch.summed(lambda before, after: after - before)
+    assert losses[0] == losses[1]
+    assert set(found) == set(OPERATOR_NAMES)
+    assert found["attention_backward"] == {"calls": 2, "us": 2.0}
+    assert found["add_norm"]["calls"] == 5
