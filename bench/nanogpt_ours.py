@@ -117,11 +117,11 @@ def advised(advise: Any) -> OperatorsOf:
 
 def _default_advice(library: Any) -> Any:
     """Every op's default configuration, whatever the size."""
-    from spak.kernels.nanogpt.kernel_operators import Advice
+    from spak.kernels.nanogpt.kernel_operators import Advised
     from spak.kg.space.completion import completed
 
     def advise(op: str, problem: Any, where: str = "") -> Any:
         del problem, where
-        return Advice(completed(library.laws.ops[op], {}), "the default")
+        return Advised(completed(library.laws.ops[op], {}), "the default")
 
     return advise
