@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,12 @@ def main() -> int:
     options = options_of()
     if options.compile_only:
         (name,), (variant,) = options.case, options.only
-        compile_one(name, variant, options.data)
+        compile_one(name, variant, options)
         return 0
     started = time.monotonic()
     result: dict[str, Any] = {"seed": options.seed, "cases": {}, "refused": {}}
     wanted = {name: variants_of(name, options.only) for name in options.case}
-    compile_ahead(wanted, options.data)
+    compile_ahead(wanted, options)
     print(f"compiled at {time.monotonic() - started:.0f} s", flush=True)
     for name, variants in wanted.items():
         comparison = StepComparison(name, options, result["refused"])
@@ -97,10 +97,10 @@ def variants_of(case: str, only: Sequence[str]) -> list[str]:
     return list(only or VARIANTS)
 
 
-def compile_ahead(wanted: Mapping[str, Iterable[str]], data: Path) -> None:  # pragma: no cover  # needs a GPU
-    """Fill torch.compile's caches, each compiled graph once, all at the same time.
+def compile_ahead(wanted: Mapping[str, Iterable[str]], options: argparse.Namespace) -> None:  # pragma: no cover  # GPU
+    """Fill the caches of torch.compile and cuTile, each compiled graph once, all contestants at the same time.
 
-    What its compiler picks by timing is picked again by the run itself, which has the GPU to itself.
+    What torch.compile picks by timing is picked again by the run itself, which has the GPU to itself.
     """
     from bench.nanogpt_torch import VARIANTS
 
@@ -109,26 +109,24 @@ def compile_ahead(wanted: Mapping[str, Iterable[str]], data: Path) -> None:  # p
     for case, names in wanted.items():
         for name in names:
             variant = VARIANTS.get(name)
-            if variant and variant.mode and not variant.mode.startswith("max-autotune"):
+            if variant is None:
+                jobs[case, name] = (case, name)
+            elif variant.mode and not variant.mode.startswith("max-autotune"):
                 jobs.setdefault((case, variant.attention, variant.mode), (case, name))
-    command = [sys.executable, "-m", "bench.nanogpt", "--data", str(data), "--compile-only"]
+    command = [sys.executable, "-m", "bench.nanogpt", "--data", str(options.data), "--compile-only"]
+    if options.laws_before:
+        command += ["--laws-before", str(options.laws_before)]
     processes = [subprocess.Popen([*command, "--case", case, "--only", name]) for case, name in jobs.values()]
     for process in processes:
         process.wait(timeout=COMPILE_S)
 
 
-def compile_one(case: str, name: str, data: Path) -> None:  # pragma: no cover  # needs a GPU
-    """Two steps of a variant, not captured."""
-    from dataclasses import replace
-
-    from bench.nanogpt_torch import VARIANTS, TorchTrainer, settle
-
-    settle()
+def compile_one(case: str, name: str, options: argparse.Namespace) -> None:  # pragma: no cover  # needs a GPU
+    """Two steps of a contestant, not captured."""
     chosen = CASES[case]
-    batches = timing_batches(chosen, characters(data)[0], 0, "cuda", count=2)
-    views = ParameterLayout.of(chosen.config).views(initial_weights(chosen))
-    trainer = TorchTrainer(chosen, replace(VARIANTS[name], captured=False), views, Run([0.0, 0.0]))
-    built(lambda: trainer, batches, 2)
+    run = Run(chosen.warming_rates(2), graph=False)
+    batches = timing_batches(chosen, characters(options.data)[0], 0, "cuda", count=2)
+    built(maker(chosen, name, initial_weights(chosen), run, options.laws_before), batches, 2)
 
 
 def initial_weights(case: Case) -> Any:
@@ -136,14 +134,26 @@ def initial_weights(case: Case) -> Any:
     return initial_gpt_parameters(case.config, WEIGHTS_SEED)
 
 
+def maker(case: Case, name: str, flat: Any, run: Run, laws_before: Path | None) -> Callable[[], Contestant]:
+    """What makes the contestant of that name; it begins with the flat buffer `flat`."""
+    from bench.nanogpt_ours import OurTrainer, in_bf16_residual, operators_by_name
+    from bench.nanogpt_torch import VARIANTS, TorchTrainer, settle
+
+    settle()
+    if name in VARIANTS:
+        views = ParameterLayout.of(case.config).views(flat)
+        variant = replace(VARIANTS[name], captured=VARIANTS[name].captured and run.graph)
+        return lambda: TorchTrainer(case, variant, views, run)
+    who, narrow = name.removesuffix(BF16_RESIDUAL), name.endswith(BF16_RESIDUAL)
+    chosen = in_bf16_residual(case) if narrow else case
+    return lambda: OurTrainer(chosen, operators_by_name(who, laws_before), flat, run)
+
+
 class StepComparison:  # pragma: no cover  # needs a GPU
     """One case: its batches, its contestants, and what is measured of them."""
 
     def __init__(self, name: str, options: argparse.Namespace, refused: dict[str, str]) -> None:
         """What cannot run is noted in `refused`."""
-        from bench.nanogpt_torch import settle
-
-        settle()
         self.name, self.case, self.options, self.refused = name, CASES[name], options, refused
         self.batches: Batches = timing_batches(self.case, characters(options.data)[0], options.seed, "cuda")
         self.blocks, self.clocks = Blocks(), open_clock_log()
@@ -223,16 +233,8 @@ class StepComparison:  # pragma: no cover  # needs a GPU
 
     def maker(self, name: str, flat: Any) -> Callable[[], Contestant]:
         """What makes the contestant of that name; it begins with the flat buffer `flat`."""
-        from bench.nanogpt_ours import OurTrainer, in_bf16_residual, operators_by_name
-        from bench.nanogpt_torch import VARIANTS, TorchTrainer
-
         run = Run(self.case.warming_rates(self.blocks.most_steps))
-        if name in VARIANTS:
-            views = ParameterLayout.of(self.case.config).views(flat)
-            return lambda: TorchTrainer(self.case, VARIANTS[name], views, run)
-        who, narrow = name.removesuffix(BF16_RESIDUAL), name.endswith(BF16_RESIDUAL)
-        case = in_bf16_residual(self.case) if narrow else self.case
-        return lambda: OurTrainer(case, operators_by_name(who, self.options.laws_before), flat, run)
+        return maker(self.case, name, flat, run, self.options.laws_before)
 
     def _block(self, contestant: Contestant, first: int) -> list[float]:
         return block_ms(contestant, self.batches, self.blocks, first)

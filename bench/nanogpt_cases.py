@@ -82,7 +82,7 @@ class Run:
 
     Attributes:
         reduce: Makes the gradients of all processes one, in place; None: there is one process.
-        graph: On a GPU our step is captured.
+        graph: On a GPU a step that can be captured is.
     """
 
     rates: Sequence[float]

@@ -39,7 +39,8 @@ class OurTrainer:
             case.batch, case.config.context, 1, run.dropout, constants, dtype, graph=on_gpu and run.graph
         )
         factors = step_factors(run.rates, recipe.betas)
-        chosen = operators_of(case.config, settings, torch.device(run.device))
+        place = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device(run.device)
+        chosen = operators_of(case.config, settings, place)
         self.operators = with_dropped_weights(chosen) if run.dropout else chosen
         self.step = TrainingStep(
             case.config, self.operators, flat.to(run.device, copy=True), factors, settings, run.reduce

@@ -164,7 +164,7 @@ def training_part(training: Result) -> list[str]:
         "",
         "What the scores of our first training's layers do to an online softmax, of two sequences, as the attention benchmark tells it of its inputs:",
         "",
-        *trained_scores([layer for run in training["runs"] for layer in run["layers"]]),
+        *trained_scores([layer for run in training["runs"] for layer in run.get("layers", [])]),
         "",
     ]
 

@@ -13,6 +13,7 @@ from spak.kernels.command_line import BAD_INPUT, INTERRUPTED, OneLineParser, one
 from spak.kernels.microgpt.download import download
 from spak.kernels.nanogpt.data import SHAKESPEARE_SHA256, SHAKESPEARE_URL, read_data
 from spak.kernels.nanogpt.loss_plot import loss_plot
+from spak.kernels.nanogpt.parallel import joined_workers
 from spak.kernels.nanogpt.parameters import num_gpt_parameters
 from spak.kernels.nanogpt.settings import TrainingSettings, read_settings
 
@@ -50,14 +51,17 @@ def train_parser(program: str) -> argparse.ArgumentParser:
 
 def run_command(arguments: Sequence[str] | None, program: str, surroundings: TrainingSurroundings) -> int:
     """Run the command; 0, 1 where a number was not finite, or 2 with one line on stderr where an input is bad."""
-    options = train_parser(program).parse_args(arguments)
+    options, worker = train_parser(program).parse_args(arguments), surroundings.worker
+    tell = to_people if worker.rank == 0 else _to_nobody
     try:
-        run = prepared_run(options, surroundings)
-        for line in run_opening(run):
-            to_people(line)
-        for report in run:
-            to_people(report_line(report, run.settings))
-            draw_losses(options.plot, run)
+        settings = read_settings(config_file(options.config), options.set)
+        with joined_workers(worker, settings.device):
+            run = prepared_run(options, settings, surroundings)
+            for line in run_opening(run):
+                tell(line)
+            for report in run:
+                tell(report_line(report, run.settings))
+                draw_losses(options.plot if worker.rank == 0 else None, run)
     except ModuleNotFoundError as error:
         to_people(f"error: {error.name} is not installed, and training needs it: pip install 'spak[gpu]'")
         return BAD_INPUT
@@ -70,13 +74,19 @@ def run_command(arguments: Sequence[str] | None, program: str, surroundings: Tra
     except KeyboardInterrupt:
         to_people("interrupted; a checkpoint, if asked for, is of the last report")
         return INTERRUPTED
-    for text in texts(run):
+    for text in texts(run) if worker.rank == 0 else ():
         sys.stdout.write(text + "\n")
     return 0
 
 
-def prepared_run(options: argparse.Namespace, surroundings: TrainingSurroundings) -> TrainingRun:
-    """Read settings and data, and the checkpoint if there is one.
+def _to_nobody(line: str) -> None:
+    """What the first process tells already."""
+
+
+def prepared_run(
+    options: argparse.Namespace, settings: TrainingSettings, surroundings: TrainingSurroundings
+) -> TrainingRun:
+    """Read data, and the checkpoint if there is one.
 
     Raises:
         OSError: If a file cannot be read.
@@ -84,7 +94,6 @@ def prepared_run(options: argparse.Namespace, surroundings: TrainingSurroundings
     """
     from spak.kernels.nanogpt.training import TrainingRun
 
-    settings = read_settings(config_file(options.config), options.set)
     if options.plot is not None and not options.plot.parent.is_dir():
         raise ValueError(f"plot: no folder {options.plot.parent}")
     if options.download and not options.data.exists():

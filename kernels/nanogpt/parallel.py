@@ -64,16 +64,15 @@ def worker_of(environment: Mapping[str, str]) -> TrainingWorker:
 
 @contextmanager
 def joined_workers(worker: TrainingWorker, device: str) -> Iterator[None]:
-    """Join the other processes, by NCCL where `device` is a GPU and by gloo else; leave them at the end."""
+    """Join the other processes, by gloo where `device` is `cpu` or there is no GPU, else by NCCL; leave them at the end."""
     if worker.count == 1:
         yield
         return
+    import torch
     from torch import distributed
 
-    on_gpu = device.startswith("cuda")
+    on_gpu = device != "cpu" and torch.cuda.is_available()
     if on_gpu:  # pragma: no cover  # needs two GPUs: bench/nanogpt_two.py
-        import torch
-
         torch.cuda.set_device(worker.local_rank)
     distributed.init_process_group("nccl" if on_gpu else "gloo", rank=worker.rank, world_size=worker.count)
     try:

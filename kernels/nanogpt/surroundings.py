@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spak.kernels.nanogpt.operators import Operators
+from spak.kernels.nanogpt.parallel import TrainingWorker
 from spak.kernels.nanogpt.parameters import GptConfig
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ class TrainingSurroundings:
         operators: Chooses kernels.
         peak_tflops: Dense tensor-core peak for bf16 of the GPU of this name, in TFLOPS; None: unknown.
         seconds: A clock.
+        worker: Which of the processes that train together this is.
     """
 
     operators: OperatorSource
     peak_tflops: Callable[[str], float | None]
     seconds: Callable[[], float] = time.perf_counter
+    worker: TrainingWorker = field(default_factory=TrainingWorker)
 
 
 def plain_operators(config: GptConfig, step: StepSettings, device: Any) -> Operators:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from spak.kernels.interface import Scalar
 from spak.kernels.microgpt.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from spak.kernels.nanogpt.data import TokenData
 from spak.kernels.nanogpt.operators import Operators, Tensor
+from spak.kernels.nanogpt.parallel import average_over_workers
 from spak.kernels.nanogpt.parameters import GptConfig, initial_gpt_parameters, num_gpt_parameters
 from spak.kernels.nanogpt.passes import gpt_forward
 from spak.kernels.nanogpt.settings import TrainingSettings
@@ -56,7 +58,8 @@ class TrainingRun:
 
         Raises:
             OSError: If the checkpoint cannot be read.
-            ValueError: If there is no GPU and one is asked for, or the checkpoint is of another run.
+            ValueError: If there is no GPU and one is asked for, the batch cannot be shared by the processes, or the
+                checkpoint is of another run.
         """
         self.settings, self.data, self._checkpoint, self._world = settings, data, checkpoint, surroundings
         self.config = settings.model(data.vocab)
@@ -64,8 +67,9 @@ class TrainingRun:
         if settings.deterministic:
             torch.use_deterministic_algorithms(True)  # the only way to call it
         self.description: dict[str, Scalar] = {**settings.identity, "vocab": data.vocab, "data": data.digest}
+        self._share = surroundings.worker.share(settings.batch)
         shape = StepSettings(
-            settings.batch,
+            settings.batch // surroundings.worker.count,
             settings.context,
             settings.accumulation,
             settings.dropout,
@@ -75,15 +79,20 @@ class TrainingRun:
         )
         own = settings.operators == "torch" or settings.deterministic
         chosen = plain_operators if own else surroundings.operators
-        self.operators = _with_dropout(chosen(self.config, shape, torch.device(self.device)), settings.dropout)
+        self.operators = _with_dropout(chosen(self.config, shape, _current(self.device)), settings.dropout)
         state = self._begun()
         parameters = torch.as_tensor(state.parameters).to(self.device, copy=True)
         factors = torch.from_numpy(settings.factors())
-        self.step = TrainingStep(self.config, self.operators, parameters, factors, shape)
+        self.step = TrainingStep(self.config, self.operators, parameters, factors, shape, self._reduce)
         self.step.moments.copy_(torch.as_tensor(state.moments))
         self.step.set_step(state.steps)
         self.done, self.evaluations = state.steps, [(int(step), float(loss)) for step, loss in state.evaluations]
         self.losses = np.array(state.losses, np.float64)
+
+    @property
+    def _reduce(self) -> Callable[[Tensor], None] | None:
+        worker = self._world.worker
+        return partial(average_over_workers, worker) if worker.count > 1 else None
 
     def _begun(self) -> TrainingState:
         path = self._checkpoint
@@ -118,7 +127,7 @@ class TrainingRun:
         self._refuse_not_finite(rows, before)
         self.losses = np.concatenate((self.losses, rows[:, 0]))
         validation = self._evaluated()
-        if self._checkpoint is not None:
+        if self._checkpoint is not None and self._world.worker.rank == 0:
             save_checkpoint(self._checkpoint, self.state(), self.description)
         rate = (target - before - 1) * self._tokens / spent if target > before + 1 else None
         return TrainingReport(
@@ -150,13 +159,18 @@ class TrainingRun:
     def _seed_dropout(self, step: int) -> None:
         """A resumed run drops what the run would have dropped: nothing but seed and step decide it."""
         if self.settings.dropout:
-            drawn = np.random.default_rng((self.settings.seed, _DROPOUT, step)).integers(1 << 62)
+            drawn = np.random.default_rng((self.settings.seed, _DROPOUT, step, self._world.worker.rank)).integers(
+                1 << 62
+            )
             torch.manual_seed(int(drawn))
 
     def batches(self, step: int) -> Sequence[Tensor]:
         """The micro batches of a step, which its number and the seed decide."""
         seeds = [(self.settings.seed, _TRAINING, step, micro) for micro in range(self.settings.accumulation)]
-        return [self._drawn("train", seed) for seed in seeds]
+        return [self._shared(self._drawn("train", seed)) for seed in seeds]
+
+    def _shared(self, batch: Tensor) -> Tensor:
+        return batch if self._world.worker.count == 1 else batch[:, self._share].contiguous()
 
     def _drawn(self, which: str, seeds: tuple[int, ...]) -> Tensor:
         batch = self.data.batch(which, seeds, self.settings.batch, self.settings.context)
@@ -206,6 +220,11 @@ def _with_dropout(operators: Operators, dropout: float) -> Operators:
     plain, why = torch_operators(), f"PyTorch: drops weights with probability {dropout:g}, which no kernel does"
     reasons = {**operators.reasons, "attention": why, "attention_backward": why}
     return replace(operators, attention=plain.attention, attention_backward=plain.attention_backward, reasons=reasons)
+
+
+def _current(device: str) -> Any:
+    """The torch device; of several GPUs this process's."""
+    return torch.device(device, torch.cuda.current_device()) if device == "cuda" else torch.device(device)
 
 
 def place_and_dtype(settings: TrainingSettings) -> tuple[str, Any]:

@@ -72,7 +72,7 @@ class TrainingStep:
             parameters: (size,), on the device of the run; trained in place.
             factors: (steps, 3), those of AdamW for every step of the run, from the first.
             settings: What a step is.
-            reduce: Makes the gradients (size,) of all processes one, in place; may be captured.
+            reduce: Makes the gradients (size,), and the loss (1,), of all processes one, in place; may be captured.
         """
         self.config, self.settings, self.layout = config, settings, ParameterLayout.of(config)
         self._operators, self._reduce, device = operators, reduce, parameters.device
@@ -140,6 +140,7 @@ class TrainingStep:
         gradients = self.gradients if self._total is None else self._total
         if self._reduce is not None:
             self._reduce(gradients)
+            self._reduce(self._loss)  # all processes go on, or none does
         norm = self._operators.gradient_norm(gradients)
         good = norm.isfinite() & self._loss.isfinite() & ~self._failed
         norm = torch.where(good, norm, torch.nan)

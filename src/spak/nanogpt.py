@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from spak.gpt_operators import operators_by_laws
+from spak.kernels.command_line import BAD_INPUT, to_people
 from spak.kernels.nanogpt.command import run_command
+from spak.kernels.nanogpt.parallel import worker_of
 from spak.kernels.nanogpt.surroundings import TrainingSurroundings
 from spak.kg.errors import KgError
 from spak.kg.model.hardware import hardware_facts
@@ -17,7 +20,12 @@ from spak.tuner.report.bounds import Roofs
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; see `run_command`."""
-    surroundings = TrainingSurroundings(operators_by_laws(load()), peak_tflops)
+    try:
+        worker = worker_of(os.environ)
+    except ValueError as error:
+        to_people(f"error: {error}")
+        return BAD_INPUT
+    surroundings = TrainingSurroundings(operators_by_laws(load()), peak_tflops, worker=worker)
     return run_command(arguments, "python -m spak.nanogpt", surroundings)
 
 
