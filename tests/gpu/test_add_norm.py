@@ -11,7 +11,7 @@ from spak.kernels.nanogpt.torch_operators import plain_add_norm, plain_add_norm_
 from spak.kernels.operation import operation  # noqa: E402
 from spak.kg.space.completion import complete  # noqa: E402
 from spak.tuner.backend.gpu.program import tensors  # noqa: E402
-from tests.kernels.test_add_norm import EXACT, OPS, close, errors, hostile, kernels, launched  # noqa: E402
+from tests.kernels.test_add_norm import EXACT, OPS, close, errors, hostile, kernels, launch_at  # noqa: E402
 
 SIZES = [
     {"num_rows": 1000, "width": 768},
@@ -38,13 +38,13 @@ def test_every_form_is_right(size, direction):
     size = {**size, "direction": direction}
     tolerance = operation("add-norm").tolerance(complete(OPS["add-norm"], size))
     for index in (777, 9_999):
-        assert max(errors(*launched("add-norm", size, index=index, device="cuda")).values()) <= tolerance
+        assert max(errors(*launch_at("add-norm", size, index=index, device="cuda")).values()) <= tolerance
 
 
 @pytest.mark.parametrize("width", [768, 50])
 def test_hostile_rows(width):
     """Equal numbers, and small ones around 1e4, as on the simulator."""
-    outputs, reference = launched("add-norm", {"num_rows": 600, "width": width, **EXACT}, hostile, device="cuda")
+    outputs, reference = launch_at("add-norm", {"num_rows": 600, "width": width, **EXACT}, hostile, device="cuda")
     torch.testing.assert_close(outputs.y[::2].double(), reference.y[::2], rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(outputs.y[1::2].double(), reference.y[1::2], rtol=0, atol=2e-3)
 
@@ -52,8 +52,8 @@ def test_hostile_rows(width):
 @pytest.mark.parametrize("size", [{"num_rows": 12288, "width": 2304}, {"num_rows": 131, "width": 77}])
 def test_column_sums(size):
     """At the model's size and at an awkward one; launched twice, the same bits."""
-    first, reference = launched("column-sum", size, index=40, device="cuda")
-    again, _ = launched("column-sum", size, index=40, device="cuda")
+    first, reference = launch_at("column-sum", size, index=40, device="cuda")
+    again, _ = launch_at("column-sum", size, index=40, device="cuda")
     for found, same, want in zip(tensors(first), tensors(again), tensors(reference), strict=True):
         assert (found.double() - want).norm() <= 8e-3 * want.norm()
         assert torch.equal(found, same)

@@ -23,7 +23,7 @@ OPS = load(Path(__file__).parents[2] / "laws").ops
 EXACT = {"dtype": "fp32", "residual_dtype": "fp32"}
 
 
-def launched(op, size, change=lambda inputs: inputs, index=0, device="cpu"):
+def launch_at(op, size, change=lambda inputs: inputs, index=0, device="cpu"):
     """(outputs, reference) by name, at the configuration of this index modulo their number."""
     problem = complete(OPS[op], size)
     inputs = change(operation(op).make_inputs(problem, seed=1, device=device))
@@ -63,7 +63,7 @@ def test_every_form_is_right_at_every_size(on_the_cpu, size, index):
     size["branch_bias"] &= size["branch"]
     if {size["dtype"], size["residual_dtype"]} != {"fp32"} or size["width"] == 1:
         size["width"] += 16  # what rounds a short row may take its variance away
-    outputs, reference = launched("add-norm", size, index=index)
+    outputs, reference = launch_at("add-norm", size, index=index)
     problem = complete(OPS["add-norm"], size)
     assert vars(outputs).keys() == set(operation("add-norm").written(problem))
     assert max(errors(outputs, reference).values()) <= operation("add-norm").tolerance(problem)
@@ -85,7 +85,7 @@ def hostile(inputs):
 def test_equal_numbers_have_no_variance_and_large_ones_keep_theirs(on_the_cpu, width, index):
     """The variance is that of what the mean leaves: a difference of means of squares would be off by some units here."""
     size = {"num_rows": 6, "width": width, **EXACT}
-    outputs, reference = launched("add-norm", size, hostile, index)
+    outputs, reference = launch_at("add-norm", size, hostile, index)
     equal, large = slice(0, None, 2), slice(1, None, 2)
     torch.testing.assert_close(outputs.y[equal].double(), reference.y[equal], rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(
@@ -97,7 +97,7 @@ def test_equal_numbers_have_no_variance_and_large_ones_keep_theirs(on_the_cpu, w
 def test_the_norm_is_of_the_stored_sum(on_the_cpu):
     """Where the residual stream is rounded, statistics and norm are of the rounded numbers, as gradients will be."""
     size = {"num_rows": 9, "width": 16, "dtype": "fp32", "residual_dtype": "bf16"}
-    outputs, _ = launched("add-norm", size)
+    outputs, _ = launch_at("add-norm", size)
     problem = complete(OPS["add-norm"], size)
     inputs = operation("add-norm").make_inputs(problem, seed=1, device="cpu")
     inputs.residual.copy_(outputs.new_residual)
