@@ -44,7 +44,9 @@ def train_parser(program: str) -> argparse.ArgumentParser:
     )
     train.add_argument("--download", action="store_true", help="fetch Shakespeare to --data first, checksum verified")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
-    train.add_argument("--checkpoint", type=Path, help="file to go on from, if it is there, and to write to")
+    train.add_argument(
+        "--checkpoint", type=Path, help="file to go on from, if it is there, and to write to at evaluations"
+    )
     train.add_argument("--plot", type=Path, help="SVG of the losses, written with each report")
     return parser
 
@@ -72,7 +74,7 @@ def run_command(arguments: Sequence[str] | None, program: str, surroundings: Tra
         to_people(f"stopped: {error}")
         return NOT_FINITE
     except KeyboardInterrupt:
-        to_people("interrupted; a checkpoint, if asked for, is of the last report")
+        to_people("interrupted; a checkpoint, if asked for, is of the last evaluation")
         return INTERRUPTED
     for text in texts(run) if worker.rank == 0 else ():
         sys.stdout.write(text + "\n")

@@ -59,8 +59,8 @@ class TrainingSettings:
         dtype: Of activations; auto: bfloat16 on a GPU, else float32.
         operators: auto: kernels where they serve and are known to be fast; torch: PyTorch alone.
         deterministic: Equal runs give equal bits, by PyTorch's deterministic operators.
-        every: Steps between reports and checkpoints.
-        evaluate_every: Steps between evaluations, a multiple of `every`.
+        every: Steps between reports.
+        evaluate_every: Steps between evaluations, and between checkpoints; a multiple of `every`.
         evaluation_batches: Batches of the validation text, the same each time; 0: no evaluation.
         samples: Texts to draw at the end.
         sample_length: Tokens of each.

@@ -107,7 +107,7 @@ class TrainingRun:
         return self
 
     def __next__(self) -> TrainingReport:
-        """Train to the next report; the checkpoint is written before it is told.
+        """Train to the next report; a checkpoint that is due is written before it is told.
 
         Raises:
             NotFiniteError: If a loss or gradient is not finite; the message has the step and the tensor.
@@ -126,9 +126,7 @@ class TrainingRun:
         rows = self.step.history()[before:target].double().numpy()
         self._refuse_not_finite(rows, before)
         self.losses = np.concatenate((self.losses, rows[:, 0]))
-        validation = self._evaluated()
-        if self._checkpoint is not None and self._world.worker.rank == 0:
-            save_checkpoint(self._checkpoint, self.state(), self.description)
+        validation = self._evaluated_and_kept()
         rate = (target - before - 1) * self._tokens / spent if target > before + 1 else None
         return TrainingReport(
             self.done, float(rows[:, 0].mean()), validation, float(rows[-1, 1]), rate, self._mfu(rate)
@@ -176,13 +174,16 @@ class TrainingRun:
         batch = self.data.batch(which, seeds, self.settings.batch, self.settings.context)
         return batch.pin_memory() if self.device == "cuda" else batch
 
-    def _evaluated(self) -> float | None:
-        settings = self.settings
-        due = self.done % settings.evaluate_every == 0 or self.done == settings.steps
-        if not due or not settings.evaluation_batches:
+    def _evaluated_and_kept(self) -> float | None:
+        """Evaluate and write the checkpoint, where they are due; the validation loss."""
+        settings, loss = self.settings, None
+        if self.done % settings.evaluate_every and self.done != settings.steps:
             return None
-        loss = self.validation_loss()
-        self.evaluations.append((self.done, loss))
+        if settings.evaluation_batches:
+            loss = self.validation_loss()
+            self.evaluations.append((self.done, loss))
+        if self._checkpoint is not None and self._world.worker.rank == 0:
+            save_checkpoint(self._checkpoint, self.state(), self.description)
         return loss
 
     def validation_loss(self) -> float:

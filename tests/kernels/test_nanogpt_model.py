@@ -104,6 +104,49 @@ def test_bf16_beside_float32_parameters(kept):
     assert torch.equal(step.state.copy, step.state.parameters.bfloat16())
 
 
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([], r"batches: must be 1 \(got 0\)"),
+        (
+            [torch.zeros(2, 3, 6, dtype=torch.int32)],
+            r"batches: must be int32 \(2, 3, 7\) \(got torch.int32 \(2, 3, 6\)\)",
+        ),
+        ([torch.zeros(2, 3, 7)], r"\(got torch.float32 \(2, 3, 7\)\)"),
+    ],
+    ids=["none", "short", "float"],
+)
+def test_batches_of_another_shape_are_refused(batches, message):
+    """Before anything is computed: no buffer is broadcast into."""
+    step = stepping(SMALL, parameters_of(SMALL), batch=3, length=7)
+    with pytest.raises(ValueError, match=message):
+        step.run(batches)
+    assert step.history().isnan().all()
+
+
+def test_processes_are_made_one_before_the_norm():
+    """What `reduce` makes of the gradients is what is clipped and applied."""
+    given = tokens_of(SMALL, 3, 7)
+    alone = stepping(SMALL, parameters_of(SMALL), batch=3, length=7, dtype=torch.float64)
+    factors = torch.full((5, 3), 0.1, dtype=torch.float64)
+    settings = StepSettings(3, 7, dtype=torch.float64)
+    halved = TrainingStep(SMALL, OPERATORS, parameters_of(SMALL), factors, settings, lambda flat: flat.mul_(0.5))
+    for step in (alone, halved):
+        step.run([given])
+    assert float(halved.history()[0, 1]) == pytest.approx(float(alone.history()[0, 1]) / 2, rel=1e-12)
+
+
+def test_a_bad_gradient_is_named_and_a_good_step_is_not_blamed():
+    """The backward pass alone may go wrong, too."""
+    step = stepping(SMALL, parameters_of(SMALL), batch=3, length=7, dtype=torch.float64)
+    given = tokens_of(SMALL, 3, 7)
+    assert step.failure([given]) == "no tensor when it was run again"
+    bad = replace(OPERATORS, attention_backward=lambda dout, saved: OPERATORS.attention_backward(dout, saved) / 0)
+    factors, settings = torch.full((5, 3), 0.1), StepSettings(3, 7, dtype=torch.float64)
+    broken = TrainingStep(SMALL, bad, parameters_of(SMALL), factors, settings)
+    assert broken.failure([given]) == "the gradient of h.1.attn.c_attn.bias"
+
+
 def stepping(config: GptConfig, flat, steps: int = 5, **settings) -> TrainingStep:
     factors = torch.tensor([[0.01, 1 - 0.9**t, 1 - 0.95**t] for t in range(1, steps + 1)], dtype=torch.float64)
     return TrainingStep(config, OPERATORS, flat, factors, StepSettings(**settings))
