@@ -149,6 +149,7 @@ class TrainingRun:
             torch.cuda.synchronize()
 
     def _advance(self, steps: int) -> None:
+        self.step.prepared()
         for _ in range(steps):
             self._seed_dropout(self.done)
             self.step.run(self.batches(self.done))

@@ -111,13 +111,17 @@ class TrainingStep:
             ValueError: If these are not as many, or of another shape or type.
         """
         self._refuse(batches)
-        if self._graphs is None:
-            self._graphs = self._captured() if self.settings.graph else (self._micro, self._update)
-        micro, update = self._graphs
+        micro, update = self.prepared()
         for batch in batches:
             self._batch.copy_(batch, non_blocking=True)
             micro()
         update()
+
+    def prepared(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Micro batch and update, captured at the first call; warming up draws random numbers, so whoever seeds does it after."""
+        if self._graphs is None:
+            self._graphs = self._captured() if self.settings.graph else (self._micro, self._update)
+        return self._graphs
 
     def _refuse(self, batches: Sequence[Tensor]) -> None:
         if len(batches) != self.settings.accumulation:
