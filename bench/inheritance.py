@@ -168,15 +168,16 @@ def saved(result: Inheritance, op: str, sweeps: Sequence[str]) -> list[dict[str,
     own = [one for one in result.searches if one.sweep in sweeps]
     every = sorted({law for sweep in sweeps for law in result.laws[sweep]})
     whole = _of(own, "laws")
-    rows = [
-        {**_row(op, result, every, (_of(own, "nothing"), _of(own, "both"))), "records": True},
-        _row(op, result, every, (_of(own, "nothing"), whole)),
-    ]
+    ruled = [one for one in whole if result.laws[one.sweep]]
+    rows = [{**_row(op, result, every, (_of(own, "nothing"), _of(own, "both"))), "records": True}]
+    if ruled:
+        lawless = [one for one in _of(own, "nothing") if result.laws[one.sweep]]
+        rows.append(_row(op, result, every, (lawless, ruled)))
     for law in every:
         less = [one for one in own if one.without == law]
         about = {one.sweep for one in less}
         rows.append(_row(op, result, [law], (less, [one for one in whole if one.sweep in about])))
-    return [row for row in rows if row["laws"] or "records" in row]
+    return rows
 
 
 def _of(searches: Sequence[Reached], arm: str) -> list[Reached]:
