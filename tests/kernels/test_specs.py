@@ -37,6 +37,14 @@ def first_problem(op: str) -> dict:
     return next(iter(op_file(op)["problems"].values()))
 
 
+def each_direction(op: str) -> list[dict]:
+    """The first problem of every `direction` that the op has."""
+    found: dict[str | None, dict] = {}
+    for problem in op_file(op)["problems"].values():
+        found.setdefault(problem.get("direction"), problem)
+    return list(found.values())
+
+
 class Asked(dict):
     """A complete configuration or problem that notes which names are read."""
 
@@ -66,8 +74,9 @@ def test_a_spec_reads_every_parameter_of_its_op(op):
     problem, configuration = Asked(first_problem(op)), Asked(defaults(op))
     for changes in ({}, *FORMS.get(op, ())):
         asked = Asked({**configuration, **changes})
-        for call in spec(op).calls(problem, asked):
-            spec(op).kernel(call.function, asked)
+        for size in (problem, *each_direction(op)):
+            for call in spec(op).calls(size, asked):
+                spec(op).kernel(call.function, asked)
         configuration.names |= asked.names
     pytest.importorskip("torch", reason="inputs are torch's")
     kinds = op_file(op)["problem"].items()
@@ -94,8 +103,10 @@ def test_each_variant_that_has_a_name_is_code_of_its_own(op, name):
     """Whatever the order of the op's list, a name means one constant of the kernel, and no other name means it."""
     values = op_file(op)["parameters"][name]["values"]
     form = {"plan": "sequence"} if (op, name) == ("microgpt", "products") else {}
-    every = [spec(op).calls(first_problem(op), {**defaults(op), **form, name: value}) for value in values]
-    found = {tuple((call.function, call.constants) for call in calls) for calls in every}
+    every = [
+        [spec(op).calls(size, {**defaults(op), **form, name: value}) for size in each_direction(op)] for value in values
+    ]
+    found = {tuple((call.function, call.constants) for calls in sizes for call in calls) for sizes in every}
     assert len(found) == len(values) > 1
 
 
