@@ -5,6 +5,7 @@ python -m bench.nanogpt_tables
 
 from __future__ import annotations
 
+import gzip
 import json
 import statistics
 import sys
@@ -14,12 +15,14 @@ from typing import Any
 
 from bench.attention_tables import table, trained_scores
 from bench.cold_tables import between
+from bench.inheritance import ARMS, TRIALS
 from bench.nanogpt_cases import ABLATION, COMPILED, EAGER, MATRIX, OURS, PEAK_TFLOPS, TORCH
 from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 STEP, TRAINING, SCALING = (RESULTS / f"nanogpt-{name}h200.json" for name in ("", "training-", "two-"))
+INHERITANCE = RESULTS / "inheritance-nanogpt-h200.json.gz"
 PAGE, CURVES, README = ROOT / "docs" / "nanogpt.md", ROOT / "docs" / "nanogpt.svg", ROOT / "README.md"
 TITLES = {
     "124m": "GPT-2 124M, 12 sequences of 1,024 tokens",
@@ -31,7 +34,28 @@ Result = Mapping[str, Any]
 
 def recorded(path: Path) -> Result | None:
     """The result, if it was measured."""
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    found: Result = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_text())
+    return found
+
+
+def search_cost(inheritance: Result) -> list[str]:
+    """Median evaluations of replayed searches until within 2 % of a sweep's best, by op and by what is known."""
+    body = []
+    for op in ("fmha", "fmha-backward"):
+        own = [one for one in inheritance["searches"] if _op_of(one["sweep"]) == op and not one.get("without")]
+        counts = {
+            arm: [TRIALS + 1 if one["evaluations"] is None else one["evaluations"] for one in own if one["arm"] == arm]
+            for arm in ARMS
+        }
+        sweeps = len({one["sweep"] for one in own})
+        body.append([f"`{op}`", str(sweeps), *(f"{statistics.median(each):g}" for each in counts.values())])
+    return table(["op", "sweeps", *ARMS.values()], body)
+
+
+def _op_of(sweep: str) -> str:
+    return "fmha-backward" if "-fmha-backward-" in sweep else "fmha"
 
 
 def best_compiled(case: Result) -> str:
@@ -175,6 +199,20 @@ def ablation_part(result: Result) -> list[str]:
     if len(present) < 2:
         return []
     body = [[name, *(ms(case["contestants"][name]["ms"]) for case in result["cases"].values())] for name in present]
+    inheritance = recorded(INHERITANCE)
+    searching = (
+        [
+            (
+                "What a search costs: evaluations until within 2 % of the best, medians of ten seeds a sweep, replayed from recorded sweeps of the "
+                "H200 as if nothing had been run at the size that is searched (`bench/inheritance.py`):"
+            ),
+            "",
+            *search_cost(inheritance),
+            "",
+        ]
+        if inheritance
+        else []
+    )
     return [
         "## What laws and runs are worth",
         "",
@@ -182,6 +220,7 @@ def ablation_part(result: Result) -> list[str]:
         "",
         *table(["configured by", *(f"{name}, ms a step" for name in result["cases"])], body),
         "",
+        *searching,
     ]
 
 
