@@ -56,7 +56,7 @@ def drawn_curves(curves: Curves) -> str:
         return f"{x:.1f},{270 - 240 * (loss - low) / (high - low):.1f}"
 
     shapes = []
-    for who, losses in curves.items():
+    for who, losses in sorted(curves.items(), key=lambda item: item[0] != TORCH):  # ours lies on top
         colour = COLOURS.get(who, "#0b3d91")
         band = [at(step, min(losses[step])) for step in steps] + [at(step, max(losses[step])) for step in steps[::-1]]
         mean = " ".join(at(step, statistics.mean(losses[step])) for step in steps)

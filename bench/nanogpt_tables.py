@@ -9,7 +9,7 @@ import gzip
 import json
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,20 @@ TITLES = {
     "124m": "GPT-2 124M, 12 sequences of 1,024 tokens",
     "char": "6 layers, width 384, 64 sequences of 256 characters",
 }
+
+TASKS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "matrix products, GELU, sums of bias gradients": (
+        ("matrix products", "GELU", "sums"),
+        ("linear", "linear_input_gradient", "linear_weight_gradient", "linear_gelu", "linear_gelu_backward"),
+    ),
+    "attention": (("attention",), ("attention", "attention_backward")),
+    "norm and residual": (("norm and residual",), ("add_norm", "add_norm_backward")),
+    "cross-entropy": (("cross-entropy",), ("cross_entropy",)),
+    "AdamW and clipping": (("AdamW", "clipping"), ("adamw", "gradient_norm")),
+    "embedding": (("embedding",), ("embedding", "embedding_backward")),
+    "copies, casts and the rest": (("copies and casts", "other"), ()),
+}
+"""What is to be done -> PyTorch's groups of kernels, and our operators. A kernel that torch.compile fused counts where most of it belongs."""
 
 Result = Mapping[str, Any]
 
@@ -109,15 +123,17 @@ def against(case: Result) -> str:
 
 
 def where_time_goes(case: Result) -> list[str]:
-    """Microseconds a step by group of kernels, a column a contestant; what is left of the step is gaps between them."""
-    profiles = case["profiles"]
-    groups = list(dict.fromkeys(group for profile in profiles.values() for group in profile["groups"]))
-    body = [
-        [group, *(f"{profile['groups'].get(group, 0.0):,.0f}" for profile in profiles.values())] for group in groups
-    ]
-    body.append(["all kernels", *(f"{profile['us']:,.0f}" for profile in profiles.values())])
-    body.append(["launches", *(f"{profile['launches']:,.0f}" for profile in profiles.values())])
-    return table(["us a step", *profiles], body)
+    """Microseconds a step: PyTorch's by its kernels' names, ours by operator; the last rows are of kernels alone."""
+    theirs = {name: profile for name, profile in case["profiles"].items() if not name.startswith(OURS)}
+    body = []
+    for title, (groups, operators) in TASKS.items():
+        found = (sum(profile["groups"].get(group, 0.0) for group in groups) for profile in theirs.values())
+        mine = sum(case["operators"][name]["us"] for name in operators)
+        body.append([title, *(f"{us:,.0f}" for us in found), f"{mine:,.0f}" if operators else "-"])
+    every = [*theirs.values(), case["profiles"][OURS]]
+    body.append(["all kernels", *(f"{profile['us']:,.0f}" for profile in every)])
+    body.append(["kernels launched", *(f"{profile['launches']:,.0f}" for profile in every)])
+    return table(["us a step", *theirs, OURS], body)
 
 
 def by_operator(case: Result) -> list[str]:
@@ -176,7 +192,7 @@ def training_part(training: Result) -> list[str]:
             "Characters of Shakespeare, nanoGPT's configuration with dropout "
             f"{schedule['dropout']}, its cosine shortened to {schedule['steps']:,} steps; three seeds each, the same weights and batches for both."
         ),
-        "Loss of the whole validation text (the last tenth), mean of the seeds with least and most.",
+        "Loss of the whole validation text (the last tenth), mean of the seeds with least and most; PyTorch's three ran at once, and ours on their own.",
         (
             f"Least loss of each training: PyTorch {', '.join(f'{x:.3f}' for x in least[TORCH])}; "
             f"ours {', '.join(f'{x:.3f}' for x in least[OURS])}; the aim is {GOAL:.2f}."
@@ -234,7 +250,7 @@ def scaling_part(scaling: Result) -> list[str]:
         "",
         f"{count} x {scaling['device']} of one host, each with 12 sequences; gradients averaged by one NCCL call over the flat buffer, inside the CUDA graph.",
         f"A step takes {ms(joined)} ms together and {ms(alone)} alone: {alone['median'] / joined['median']:.1%} of perfect scaling.",
-        f"Over {len(scaling['losses'])} steps no loss differs from that of one GPU with all {12 * count} sequences by more than {apart:.4f}.",
+        f"Over {len(scaling['losses'])} steps no loss differs from that of one GPU with all {12 * count} sequences by more than {apart:.0e}.",
         "",
     ]
 
@@ -247,7 +263,7 @@ def page(result: Result, training: Result | None, scaling: Result | None) -> str
     parts = [
         "# NanoGPT",
         "",
-        "Written by `python -m bench.nanogpt_tables` from `bench/results/nanogpt-*.json`.",
+        "Written by `python -m bench.nanogpt_tables` from `bench/results/nanogpt-h200.json`, `bench/results/nanogpt-training-h200.json` and `bench/results/nanogpt-two-h200.json`.",
         "Do not edit.",
         "",
         f"{machine['device']}, torch {machine['torch']}, SM clock {low:.0f} to {high:.0f} MHz, throttled: {machine['throttled']}.",
@@ -270,9 +286,12 @@ def page(result: Result, training: Result | None, scaling: Result | None) -> str
         parts += [
             f"Their losses over the first {blocks['warmups']} steps differ from those of `{first}` by {differences:.4f} at most.",
             "",
+            "PyTorch's time is by the names of its kernels in a profile; ours by operator, from events around each call in a step that is not captured.",
+            "",
             *where_time_goes(case),
             "",
-            *([*by_operator(case), ""] if case["operators"] else []),
+            *by_operator(case),
+            "",
         ]
         if "gradients" in case:
             parts += [

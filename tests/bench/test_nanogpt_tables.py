@@ -35,7 +35,9 @@ def test_the_recorded_steps_are_those_of_the_issue(name):
     assert case["flops"] == CASES[name].flops
     assert {len(row["samples_ms"]) for row in rows.values()} == {30}
     for row in rows.values():
-        assert row["ms"]["median"] == pytest.approx(statistics.median(row["samples_ms"]))
+        assert row["ms"]["median"] == pytest.approx(
+            statistics.median(row["samples_ms"]), abs=1e-4
+        )  # as they are rounded
         assert row["mfu"] == pytest.approx(CASES[name].mfu(row["ms"]["median"]))
         assert row["loss_difference"] < 0.05
     assert case["gradients"][OURS]["furthest_from_baseline"][1] < 1.5
