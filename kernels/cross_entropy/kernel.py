@@ -11,6 +11,7 @@ Invariants, each with a test:
   * after each tile sums = sum exp(x - top) over all logits seen, whatever `top` is, which only rises;
   * `top` is finite from the start: the target's logit, or FLOOR if that is less, so that logits of -inf weigh 0;
   * the gradient of a target is written once more, after the row's tiles: no other element has to ask whether it is one.
+    But where TMA or another CTA of a cluster stores tiles, nothing orders the two (FOLD_TARGET): there each asks.
 """
 
 import math
@@ -46,6 +47,7 @@ def forward_kernel(
     FORM: ConstInt,
     BACKWARDS: ConstBool,  # the first reading ends with the tile that the second one begins with
     USE_TMA: ConstBool,
+    FOLD_TARGET: ConstBool,  # every element is written once
 ):
     i = ct.bid(0)
     row = i * TILE_M + ct.arange(TILE_M, dtype=ct.int32)
@@ -72,21 +74,23 @@ def forward_kernel(
     weight = weight.reshape((TILE_M, 1))
     share = ct.where(counts, weight * scale, 0.0)
     softmax = (top, ct.where(counts, share / total, 0.0))
+    says = (target.reshape((TILE_M, 1)), share, FOLD_TARGET)
     if FORM == HELD:
         for j in ct.static_iter(range(NUM_WHOLE)):
-            store_gradient(DLogits, source, j, tiles[j], softmax, False)
+            store_gradient(DLogits, source, j, tiles[j], (softmax, says), False)
         if RAGGED:
-            store_gradient(DLogits, source, NUM_WHOLE, tiles[NUM_WHOLE], softmax, True)
+            store_gradient(DLogits, source, NUM_WHOLE, tiles[NUM_WHOLE], (softmax, says), True)
     else:
         for j in range(NUM_WHOLE):
-            store_gradient(DLogits, source, j, load_tile(source, j, False), softmax, False)
+            store_gradient(DLogits, source, j, load_tile(source, j, False), (softmax, says), False)
         if RAGGED:
-            store_gradient(DLogits, source, NUM_WHOLE, load_tile(source, NUM_WHOLE, True), softmax, True)
+            store_gradient(DLogits, source, NUM_WHOLE, load_tile(source, NUM_WHOLE, True), (softmax, says), True)
 
     loss = ct.where(counts, weight * (top - reached + ct.log(total)), 0.0)
     ct.store(Loss, index=(i,), tile=loss.reshape((TILE_M,)))
-    hit = weighted(reached, softmax) - share
-    ct.scatter(DLogits, (row, target), hit.reshape((TILE_M,)).astype(DLogits.dtype))
+    if not FOLD_TARGET:
+        hit = weighted(reached, softmax) - share
+        ct.scatter(DLogits, (row, target), hit.reshape((TILE_M,)).astype(DLogits.dtype))
 
 
 def load_tile(source, j, ragged):
@@ -97,10 +101,15 @@ def load_tile(source, j, ragged):
     return ct.load(Logits, index=(i, j), shape=shape, check_bounds=False, allow_tma=USE_TMA)
 
 
-def store_gradient(DLogits, source, j, x, softmax, ragged):
-    """Tile j of the gradient, as if none of it were a target."""
-    _, i, _, RAGGED_ROWS, USE_TMA = source
-    gradient = weighted(x.astype(ct.float32), softmax).astype(DLogits.dtype)
+def store_gradient(DLogits, source, j, x, row, ragged):
+    """Tile j of the gradient; as if none of it were a target, unless targets are folded in."""
+    _, i, shape, RAGGED_ROWS, USE_TMA = source
+    softmax, (target, share, FOLD_TARGET) = row
+    gradient = weighted(x.astype(ct.float32), softmax)
+    if FOLD_TARGET:
+        place = j * shape[1] + ct.arange(shape[1], dtype=ct.int32)[None, :]
+        gradient = gradient - ct.where(place == target, share, 0.0)
+    gradient = gradient.astype(DLogits.dtype)
     if ragged or RAGGED_ROWS:
         ct.store(DLogits, index=(i, j), tile=gradient, allow_tma=USE_TMA)
     else:

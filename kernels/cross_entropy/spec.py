@@ -42,7 +42,8 @@ class CrossEntropySpec(OperationSpec):
         tile_m, tile_v = int(c["tile_m"]), int(c["tile_v"]) or power_of_two(vocab)
         whole, rest = divmod(vocab, tile_v)
         constants = (tile_m, tile_v, whole, rest > 0, rows % tile_m > 0, bool(problem.get("weighted", True)))
-        variant = (getattr(kernel, FORMS[str(c["row_form"])]), c["backwards"], c["use_tma"])
+        fold_target = bool(c["use_tma"]) or int(c["num_ctas"]) > 1
+        variant = (getattr(kernel, FORMS[str(c["row_form"])]), c["backwards"], c["use_tma"], fold_target)
         call = self.call(problem, (ceil_div(rows, tile_m),), "forward_kernel", "", 1.0, *constants, *variant)
         arrays = {"weights": Array("fp32", (1,)), **call.arrays}
         order = ("logits", "targets", "weights", "loss", "dlogits")
