@@ -26,6 +26,11 @@ MOST_RESIDENT = 512
 """Layers times width squared of the largest model whose weights and moments one CTA holds. Source: laws/ops/microgpt.yaml."""
 MOST_RESIDENT_CONTEXT = 32
 """Positions of a document whose activations one CTA holds. Source: laws/ops/microgpt.yaml."""
+MOST_RESIDENT_BATCH = 3
+"""Documents a step up to which the plan `resident` is the faster one, where it runs.
+
+Source: bench/results/microgpt-scale-h200.json, width 16: 13.4 and 128 us a step with 1 and 8 documents; `sequence` 54 and 45.
+"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -127,7 +132,7 @@ def prepared(options: argparse.Namespace) -> Training:
         raise ValueError(f"data: {options.data} is not UTF-8 text ({error.reason} at byte {error.start})") from None
     sizes = {name: getattr(options, name) for name in ("width", "layers", "heads", "context")}
     start = begin(lines, seed=options.seed, **sizes)
-    device, plan = place_and_plan(options.device, options.plan, start.model)
+    device, plan = place_and_plan(options.device, options.plan, start.model, options.batch)
     description: dict[str, Scalar] = {
         **asdict(start.model),
         "steps": options.steps,
@@ -164,8 +169,8 @@ def is_resident(model: Model) -> bool:
     return held and all(size & (size - 1) == 0 for size in (model.width, model.heads))
 
 
-def place_and_plan(device: str, plan: str | None, model: Model) -> tuple[str, str]:
-    """(device, plan), where each may be left open.
+def place_and_plan(device: str, plan: str | None, model: Model, batch: int = 1) -> tuple[str, str]:
+    """(device, plan) for `batch` documents a step, where each of both may be left open.
 
     Raises:
         ValueError: If there is no GPU and one is asked for, or the plan does not run there or with this model.
@@ -183,7 +188,8 @@ def place_and_plan(device: str, plan: str | None, model: Model) -> tuple[str, st
             f"plan: resident holds at most {MOST_RESIDENT} as layers * width^2 and {MOST_RESIDENT_CONTEXT} of context, with powers "
             f"of two as width and heads (got {model.layers} * {model.width}^2, {model.context}, {model.heads} heads); take sequence"
         )
-    return place, plan or ("torch" if place == "cpu" else "resident" if is_resident(model) else "sequence")
+    on_gpu = "resident" if is_resident(model) and batch <= MOST_RESIDENT_BATCH else "sequence"
+    return place, plan or ("torch" if place == "cpu" else on_gpu)
 
 
 def begun(start: Beginning, checkpoint: Path | None, description: dict[str, Scalar]) -> TrainingState:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spak.kernels.microgpt import checkpoint, download
 from spak.kernels.microgpt.checkpoint import TrainingState
-from spak.kernels.microgpt.command import is_resident, main
+from spak.kernels.microgpt.command import is_resident, main, place_and_plan
 from spak.kernels.microgpt.data import SMALL
 from spak.kernels.microgpt.model import Model
 from spak.kernels.microgpt.resident_engine import RESIDENT_CONFIGURATION
@@ -249,3 +249,9 @@ def test_the_plan_of_one_cta_is_offered_where_the_op_has_it(width, layers, heads
     model = Model(27, width, layers, heads, context)
     space = build(OP, {**vars(model), "batch": 1, "steps": 1})
     assert is_resident(model) == (space.index(completed(OP, RESIDENT_CONFIGURATION)) is not None)
+
+
+@pytest.mark.parametrize(("batch", "plan"), [(1, "resident"), (8, "sequence")])
+def test_a_gpu_trains_by_the_plan_that_was_faster_with_so_many_documents(monkeypatch, batch, plan):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert place_and_plan("auto", None, Model(), batch) == ("cuda", plan)
