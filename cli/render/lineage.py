@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from spak.cli.render.text import STATUS_STYLES, Pen, joined, with_right, wrap
 from spak.kg.answers.lineage import Step
@@ -30,27 +30,43 @@ def _step(step: Step, pen: Pen) -> list[str]:
     out += [line for identifier, law in step.gained.items() for line in _law("law", identifier, law, pen)]
     if step.kept:
         out += wrap(f"keeps {', '.join(step.kept)}", indent=2)
-    out += [line for saving in system.saved for line in _item("saved", _told(saving))]
+    out += [line for text in _savings(system.saved) for line in _item("saved", text)]
     if system.inherits and not system.saved:
         out += _item("saved", "nobody measured what these laws saved")
     return out
 
 
+def _savings(every: Sequence[Saving]) -> Iterator[str]:
+    """What laws saved together, then for each op what leaving out one of them changes."""
+    alone: dict[str, list[Saving]] = {}
+    for saving in every:
+        if len(saving.laws) > 1:
+            yield _told(saving)
+        else:
+            alone.setdefault(f"{saving.op} on {saving.hw}", []).append(saving)
+    for what, savings in alone.items():
+        moved = [one for one in savings if one.evaluations[0] != one.evaluations[1]]
+        parts = [f"{one.laws[0]} {one.evaluations[0]:g} evaluations became {one.evaluations[1]:g}" for one in moved]
+        idle = len(savings) - len(moved)
+        if idle:
+            parts.append("1 law changes nothing" if idle == 1 else f"{idle} laws change nothing")
+        yield f"{what}, each law beside the others: {'; '.join(parts)}"
+
+
 def _told(saving: Saving) -> str:
     """Evaluations and seconds without and with the laws."""
-    what = saving.laws[0] if len(saving.laws) == 1 else f"{len(saving.laws)} laws"
-    what += " and what other sizes recorded" if saving.records else ""
+    what = f"{len(saving.laws)} laws{' and what other sizes recorded' if saving.records else ''}"
     (before, after), (before_s, after_s) = saving.evaluations, saving.seconds
     compiling = f", {before_s:g} s of compiling {after_s:g} s" if before_s or after_s else ""
     return (
         f"{saving.op} on {saving.hw}, {what}: {before:g} evaluations became {after:g}{compiling},"
-        f" to within 2 % of the best ({saving.sizes} sizes, {saving.seeds} seeds)"
+        f" to within 2 % of the best ({saving.sizes} size{'s' * (saving.sizes != 1)}, {saving.seeds} seeds)"
     )
 
 
 def _item(sign: str, text: str) -> list[str]:
-    wrapped = wrap(text, indent=4)
-    return [f"  {sign} {wrapped[0][4:]}", *wrapped[1:]]
+    first, *rest = wrap(f"{sign} {text}", indent=4)
+    return [first[2:], *rest]
 
 
 def _law(word: str, identifier: str, law: Law | None, pen: Pen) -> list[str]:

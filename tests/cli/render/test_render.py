@@ -204,7 +204,12 @@ def test_a_line_of_systems_says_what_laws_saved():
     assert "nobody measured what these laws saved" in silent
     one = {"op": "fmha", "hw": "rtx5070", "sizes": 7, "seeds": 10, "evaluations": (40, 8), "seconds": (60.5, 9)}
     saved = msgspec.convert(
-        ({**one, "laws": ("a", "b"), "records": True}, {**one, "laws": ("spills",)}), tuple[Saving, ...]
+        (
+            {**one, "laws": ("a", "b"), "records": True},
+            {**one, "laws": ("spills",)},
+            {**one, "laws": ("idle",), "evaluations": (8, 8)},
+        ),
+        tuple[Saving, ...],
     )
     last = replace(steps[-1], system=msgspec.structs.replace(steps[-1].system, saved=saved))
     told = " ".join(lineage_lines((*steps[:-1], last), PLAIN).split())
@@ -212,4 +217,5 @@ def test_a_line_of_systems_says_what_laws_saved():
         "fmha on rtx5070, 2 laws and what other sizes recorded: 40 evaluations became 8, 60.5 s of compiling 9 s"
         in told
     )
-    assert "fmha on rtx5070, spills: 40 evaluations" in told
+    assert "each law beside the others: spills 40 evaluations became 8; 1 law changes nothing" in told
+    assert max(map(len, lineage_lines((*steps[:-1], last), PLAIN).splitlines())) <= 80
