@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from spak.library import load as load
     from spak.library import revision as revision
     from spak.operators import attention as attention
+    from spak.operators import cross_entropy as cross_entropy
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
     from spak.tunable import op as op
@@ -123,6 +124,7 @@ __all__ = [
     "Verification",
     "VerifyRequest",
     "attention",
+    "cross_entropy",
     "diff",
     "find_root",
     "first",
@@ -167,7 +169,7 @@ _HOMES = {
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),
     "spak.library": ("Library", "diff", "load", "revision"),
-    "spak.operators": ("attention",),
+    "spak.operators": ("attention", "cross_entropy"),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("op",),
     "spak.tuner.engine.tally": ("Finding",),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from spak.choice import Chooser
+from spak.gpt_operators import RecordedAdvice
 from spak.kernels.attention.operator.device import LaunchDevice
 from spak.kernels.attention.operator.dispatch import AttentionOperator
 from spak.kernels.interface import Configuration, Problem
+from spak.kernels.nanogpt.kernel_operators import Advised
+from spak.kernels.nanogpt.loss_library import AdviceOf, advise_by
 from spak.kg.errors import KgError
 from spak.kg.formats.nodes import HardwareName
 from spak.library import Library, load
@@ -28,7 +32,22 @@ def operator_by(laws: Library | str | Path | None) -> AttentionOperator:
     if key not in _OPERATORS:
         library = laws if isinstance(laws, Library) else load(laws or None)
         _OPERATORS[key] = laws, AttentionOperator(str(key), Choices(library))
+        advise_by(str(key), recorded_advice(library))
     return _OPERATORS[key][1]
+
+
+def recorded_advice(library: Library) -> AdviceOf:
+    """What `RecordedAdvice` says of a device, each size looked up once."""
+    sources = cache(lambda hardware, arch: RecordedAdvice(library, HardwareName(hardware, arch)))
+    found: dict[tuple[Any, ...], Advised] = {}
+
+    def advice(op: str, problem: Problem, device: LaunchDevice) -> Advised:
+        key = (op, *problem.items(), device.hardware, device.arch)
+        if key not in found:
+            found[key] = sources(device.hardware, device.arch)(op, problem)
+        return found[key]
+
+    return advice
 
 
 def _root(laws: object) -> str:

@@ -8,6 +8,7 @@ import torch
 
 import spak.kernels.attention.operator.library  # noqa: F401  # registers what the dispatcher calls
 from spak.configured import operator_by
+from spak.kernels.nanogpt.loss_library import reduced_losses
 from spak.library import Library
 
 
@@ -52,3 +53,40 @@ def attention(  # noqa: PLR0913  # of which three are what it is about
 
         return attention_in_graph(q, k, v, causal, scale, q_offset, deterministic, laws)
     return operator_by(laws)(q, k, v, causal, scale, q_offset, deterministic)
+
+
+def cross_entropy(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    reduction: str = "mean",
+    ignore_index: int = -1,
+    laws: Library | str | Path | None = None,
+) -> torch.Tensor:
+    """Softmax cross-entropy in nats, with the gradient of `logits`; a PyTorch operator.
+
+    One launch gives losses and gradient, which is kept for the backward pass in place of the logits and multiplied there;
+    it is made also where no gradient is wanted. The configuration is chosen by laws and recorded runs for device and
+    shape. On a device without kernels, in float64, and where PyTorch was recorded to be faster, PyTorch computes the
+    same, and a warning says why, once.
+
+    Args:
+        logits: (rows, vocabulary), fp16, bf16, fp32 or fp64; autocast leaves them as they are, since sums are in fp32.
+        targets: (rows,) int32 or int64, below the vocabulary; on a GPU nothing checks that.
+        reduction: `mean` over rows that count, `sum`, or `none`.
+        ignore_index: The target of rows that do not count.
+        laws: A library, or a law root; None: the nearest `laws/`, else those that came with the package.
+
+    Returns:
+        A scalar, or (rows,) for `none`, in fp32 (fp64 of fp64). The mean of no row is NaN.
+
+    Raises:
+        TypeError: If an argument is of another kind; names it.
+        ValueError: If an argument is beyond what it may be, or does not go with the others; names it.
+        KgError: If `laws` cannot be read.
+    """
+    if torch.compiler.is_compiling():
+        from spak.in_graph import cross_entropy_in_graph  # noqa: PLC0415  # loads the compiler, if it is not what calls
+
+        return cross_entropy_in_graph(logits, targets, reduction, ignore_index, laws)
+    return reduced_losses(logits, targets, reduction, ignore_index, operator_by(laws).name)

@@ -18,6 +18,7 @@ SOURCE = Path(spak.__file__)
 
 SIGNATURES = {
     "attention": ["q", "k", "v", "causal", "scale", "q_offset", "deterministic", "laws"],
+    "cross_entropy": ["logits", "targets", "reduction", "ignore_index", "laws"],
     "diff": ["before", "after"],
     "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],

@@ -25,11 +25,11 @@ BETWEEN = frozenset({"spak", "torch"})
 _told: set[str] = set()
 
 
-def tell_once(reason: str) -> None:
-    """Warn whoever called that PyTorch's attention runs, once for each reason."""
-    if reason not in _told:
-        _told.add(reason)
-        text = f"spak.attention: {reason}; torch's scaled_dot_product_attention runs instead"
+def tell_once(reason: str, operator: str = "attention", instead: str = "scaled_dot_product_attention") -> None:
+    """Warn whoever called that PyTorch's own runs, once for each operator and reason."""
+    text = f"spak.{operator}: {reason}; torch's {instead} runs instead"
+    if text not in _told:
+        _told.add(text)
         warnings.warn(text, stacklevel=_levels_to_caller())
 
 

@@ -1,0 +1,131 @@
+"""Cross-entropy as PyTorch's dispatcher knows it: losses of rows, by the kernel where one serves, else by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from spak.kernels.attention.operator.device import LaunchDevice, launch_device
+from spak.kernels.attention.operator.fallback import tell_once
+from spak.kernels.cross_entropy.operator import cross_entropy_into
+from spak.kernels.cross_entropy.spec import IGNORED
+from spak.kernels.interface import Problem
+from spak.kernels.nanogpt.kernel_operators import Advised
+from spak.kernels.torch_operator import Passes, torch_operator
+
+KERNEL_LOGIT_DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
+"""Torch's type of the kernel's logits -> the op's name of it."""
+LOGIT_DTYPES = (*KERNEL_LOGIT_DTYPES, torch.float64)
+TARGET_DTYPES = (torch.int32, torch.int64)
+REDUCTIONS = ("mean", "sum", "none")
+LOGITS_RANK = 2
+
+AdviceOf = Callable[[str, Problem, LaunchDevice], Advised]
+"""Op, problem size, device -> what to run."""
+
+_ADVICE: dict[str, AdviceOf] = {}
+
+
+def advise_by(name: str, advice: AdviceOf) -> None:
+    """Has calls whose `laws` is `name` run what `advice` says."""
+    _ADVICE[name] = advice
+
+
+def check_losses(logits: Any, targets: Any, reduction: str, ignore_index: int) -> None:
+    """Raise for what cannot be asked.
+
+    Raises:
+        TypeError: If an argument is of another kind; names it.
+        ValueError: If it is beyond what it may be, or does not go with the others; names it.
+    """
+    for name, tensor, dtypes in (("logits", logits, LOGIT_DTYPES), ("targets", targets, TARGET_DTYPES)):
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{name}: a torch.Tensor (got {type(tensor).__name__})")
+        if tensor.dtype not in dtypes:
+            raise TypeError(f"{name}: of dtype {', '.join(map(str, dtypes))} (got {tensor.dtype})")
+    if logits.dim() != LOGITS_RANK or logits.shape[1] < 1:
+        raise ValueError(f"logits: of shape (rows, vocabulary) (got {tuple(logits.shape)})")
+    if targets.shape != logits.shape[:1]:
+        raise ValueError(f"targets: one for each of {logits.shape[0]} rows (got shape {tuple(targets.shape)})")
+    if targets.device != logits.device:
+        raise ValueError(f"targets: on the device of logits, {logits.device} (got {targets.device})")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction: one of {', '.join(REDUCTIONS)} (got {reduction!r})")
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+        raise TypeError(f"ignore_index: a whole number (got {ignore_index!r})")
+
+
+def reduced_losses(logits: Any, targets: Any, reduction: str, ignore_index: int, laws: str) -> Any:
+    """Losses in float32 (float64 of float64): (rows,) for `none`, else a scalar; arguments and errors as `check_losses`."""
+    check_losses(logits, targets, reduction, ignore_index)
+    losses = LOSSES(logits, targets, ignore_index, laws)[0]
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / (targets != ignore_index).sum()
+
+
+def _wide(logits: Any) -> Any:
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32
+
+
+def _forward(logits: Any, targets: Any, ignore_index: int, laws: str) -> tuple[Any, Any]:
+    """Losses (rows,) and the gradient of their sum (rows, vocab)."""
+    advice = _advised(logits, laws)
+    if advice.configuration is None:
+        tell_once(advice.because, "cross_entropy", "cross_entropy")
+        return losses_by_torch(logits, targets, ignore_index)
+    counted = torch.where(targets == ignore_index, IGNORED, targets).int()
+    rows = logits if logits.stride(1) == 1 else logits.contiguous()
+    gradient = logits.new_empty(logits.shape)
+    return cross_entropy_into(gradient, rows, counted, 1.0, configuration=advice.configuration), gradient
+
+
+def _advised(logits: Any, laws: str) -> Advised:
+    device = launch_device(logits.device)
+    if isinstance(device, str):
+        return Advised(None, device)
+    if logits.dtype not in KERNEL_LOGIT_DTYPES:
+        return Advised(None, f"no kernel for {logits.dtype}")
+    rows, vocab = logits.shape
+    if not rows:
+        return Advised(None, "no kernel for no rows")
+    problem = {"num_rows": rows, "vocab": vocab, "dtype": KERNEL_LOGIT_DTYPES[logits.dtype], "weighted": False}
+    return _ADVICE[laws]("cross-entropy", problem, device)
+
+
+def losses_by_torch(logits: Any, targets: Any, ignore_index: int) -> tuple[Any, Any]:
+    """The same two by PyTorch, computed in float32, or float64 of float64."""
+    logarithms = torch.log_softmax(logits.to(_wide(logits)), 1)
+    losses = torch.nn.functional.nll_loss(logarithms, targets.long(), reduction="none", ignore_index=ignore_index)
+    ignored = (targets == ignore_index)[:, None]
+    index = targets.long()[:, None].masked_fill(ignored, 0)
+    gradient = logarithms.exp_()
+    gradient.scatter_(1, index, gradient.gather(1, index) - 1)
+    return losses, gradient.masked_fill_(ignored, 0).to(logits.dtype)
+
+
+def _forward_shapes(logits: Any, targets: Any, ignore_index: int, laws: str) -> tuple[Any, Any]:
+    del targets, ignore_index, laws
+    return logits.new_empty(logits.shape[:1], dtype=_wide(logits)), logits.new_empty(logits.shape)
+
+
+def _backward(dlosses: Any, gradient: Any) -> Any:
+    return (gradient * dlosses[:, None]).to(gradient.dtype)
+
+
+LOSSES = torch_operator(
+    torch.library.Library("spak", "FRAGMENT"),
+    "cross_entropy",
+    Passes(
+        schema="(Tensor logits, Tensor targets, int ignore_index, str laws) -> (Tensor losses, Tensor gradient)",
+        forward=_forward,
+        forward_shapes=_forward_shapes,
+        kept=lambda inputs, results: results[1:],  # noqa: ARG005  # logits are not kept
+        backward_schema="(Tensor dlosses, Tensor gradient) -> Tensor",
+        backward=_backward,
+        backward_shapes=lambda dlosses, gradient: torch.empty_like(gradient),  # noqa: ARG005
+    ),
+)
+"""`spak::cross_entropy`."""

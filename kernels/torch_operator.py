@@ -1,0 +1,67 @@
+"""An operator of PyTorch out of plain functions on tensors: shapes without data, gradients, one call in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Both passes of an operator. No function changes what it is given, or returns a view of it.
+
+    Attributes:
+        schema: Of the forward pass, as PyTorch writes it: `(Tensor x, float scale) -> (Tensor, Tensor)`.
+        forward: Gives a tuple; all but its first are for the backward pass, and nobody else uses them.
+        forward_shapes: Empty tensors like those, of the same arguments.
+        kept: Of the forward pass' inputs and results, both tuples: the tensors that the backward pass needs.
+        backward_schema: Of the backward pass: the gradient of the first result, then what was kept -> one tensor.
+        backward: Gives the gradient of the first input; the others have none.
+        backward_shapes: An empty tensor like that.
+    """
+
+    schema: str
+    forward: Function
+    forward_shapes: Function
+    kept: Callable[[tuple[Any, ...], tuple[Any, ...]], tuple[Any, ...]]
+    backward_schema: str
+    backward: Function
+    backward_shapes: Function
+
+
+def torch_operator(library: Any, name: str, passes: Passes) -> Function:
+    """Registers `name` and `name`_backward in a `torch.library.Library`; to differentiate twice is an error.
+
+    Not by `torch.library.custom_op`, which loads PyTorch's compiler: seconds for whoever does not compile.
+    """
+    backward = _defined(library, f"{name}_backward", passes.backward_schema, passes.backward, passes.backward_shapes)
+    forward = _defined(library, name, passes.schema, passes.forward, passes.forward_shapes)
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        ctx.num_inputs = len(inputs)
+        ctx.set_materialize_grads(False)  # results that are kept get none: no zeros of their size
+        ctx.save_for_backward(*passes.kept(inputs, output))
+
+    def differentiate(ctx: Any, gradient: Any, *_: Any) -> tuple[Any, ...]:
+        return (backward(gradient, *ctx.saved_tensors), *[None] * (ctx.num_inputs - 1))
+
+    def refuse(ctx: Any, *gradients: Any) -> Any:
+        del ctx, gradients
+        raise RuntimeError(f"{library.ns}.{name} can be differentiated once, not twice")
+
+    torch.library.register_autograd(f"{library.ns}::{name}", differentiate, setup_context=keep, lib=library)
+    torch.library.register_autograd(f"{library.ns}::{name}_backward", refuse, lib=library)
+    return forward
+
+
+def _defined(library: Any, name: str, schema: str, compute: Function, shapes: Function) -> Function:
+    library.define(name + schema)
+    for key in ("CPU", "CUDA"):
+        library.impl(name, compute, key)
+    torch.library.register_fake(f"{library.ns}::{name}", shapes, lib=library)
+    return getattr(getattr(torch.ops, library.ns), name).default  # type: ignore[no-any-return]
