@@ -11,6 +11,7 @@ from bench.nanogpt_cases import CASES, COMPILED, EAGER, MATRIX, OURS, TORCH
 from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
 from bench.nanogpt_profile import KernelTime, by_group, group_of
 from bench.nanogpt_timing import Blocks, in_blocks
+from spak.kg.files.loader import load
 
 RESULT, TRAINING, SCALING = (tables.recorded(path) for path in (tables.STEP, tables.TRAINING, tables.SCALING))
 recorded = pytest.mark.skipif(RESULT is None, reason="no result was recorded")
@@ -41,6 +42,14 @@ def test_the_recorded_steps_are_those_of_the_issue(name):
         assert row["mfu"] == pytest.approx(CASES[name].mfu(row["ms"]["median"]))
         assert row["loss_difference"] < 0.05
     assert case["gradients"][OURS]["furthest_from_baseline"][1] < 1.5
+
+
+@recorded
+def test_the_system_file_has_the_times_of_the_result():
+    """What `tune nanogpt` goes by is what a step's operators took: each time is one of an operator, to the microsecond."""
+    listed = [entry.time_us for entry in load(tables.README.parent / "laws").systems["nanogpt"].tuning_space]
+    assert set(listed) <= {round(operator["us"]) for operator in RESULT["cases"]["124m"]["operators"].values()}
+    assert listed == sorted(listed, reverse=True)
 
 
 @trained
