@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import random
-import time
 import warnings
 from pathlib import Path
 
@@ -23,8 +22,7 @@ FILES = sorted(CORPUS.glob("*.yaml"))
 EXPRESSIONS = [ast.literal_eval(line) for line in (CORPUS / "expressions.txt").read_text().splitlines()]
 
 NUM_MUTANTS = 60
-SLOWEST_SECONDS = 2.0
-"""Far above what any of these takes (milliseconds), far below a hang."""
+pytestmark = pytest.mark.timeout(60)  # these take milliseconds each: only a hang takes that long
 
 _SPLICES = [
     b":",
@@ -67,7 +65,6 @@ def _mutants(data: bytes, seed: int) -> list[bytes]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_corpus_files_and_their_mutants_are_read_or_refused_with_a_place(path):
     for seed, data in enumerate([path.read_bytes(), *_mutants(path.read_bytes(), seed=len(path.stem))]):
-        started = time.perf_counter()
         try:
             document = read(data, "f")
             places = document.places
@@ -78,7 +75,6 @@ def test_corpus_files_and_their_mutants_are_read_or_refused_with_a_place(path):
             assert "" in places
             with contextlib.suppress(KgError):
                 fmt.formatted(document, "law")
-        assert time.perf_counter() - started < SLOWEST_SECONDS
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -95,7 +91,6 @@ def test_expressions_are_evaluated_or_refused_and_never_run(text):
     dice = random.Random(len(text))
     cuts = [text] + [text[: dice.randint(0, len(text))] + dice.choice("()[]{}.,*'\" \\") + text for _ in range(20)]
     for candidate in cuts:
-        started = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             try:
@@ -106,4 +101,3 @@ def test_expressions_are_evaluated_or_refused_and_never_run(text):
                 values = dict.fromkeys(expression.all_names, 3)
                 assert truth(expression.evaluate(values)) in {True, False}
                 assert parse(expression.text).text == expression.text
-        assert time.perf_counter() - started < SLOWEST_SECONDS
