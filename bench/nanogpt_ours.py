@@ -105,7 +105,7 @@ def advised(advise: Any) -> OperatorsOf:
     """Kernels wherever there is one, as `advise` configures them."""
 
     def operators_of(config: GptConfig, settings: StepSettings, device: Any) -> Operators:
-        from spak.kernels.attention.operator.device import launch_device
+        from spak.kernels.launch_device import launch_device
         from spak.kernels.nanogpt.kernel_operators import kernel_operators
 
         found = launch_device(device)
@@ -118,7 +118,7 @@ def advised(advise: Any) -> OperatorsOf:
 
 def _default_advice(library: Any) -> Any:
     """Every op's default configuration, whatever the size."""
-    from spak.kernels.nanogpt.kernel_operators import Advised
+    from spak.kernels.advice import Advised
     from spak.kg.space.completion import completed
 
     def advise(op: str, problem: Any, where: str = "") -> Any:

@@ -65,3 +65,21 @@ def _defined(library: Any, name: str, schema: str, compute: Function, shapes: Fu
         library.impl(name, compute, key)
     torch.library.register_fake(f"{library.ns}::{name}", shapes, lib=library)
     return getattr(getattr(torch.ops, library.ns), name).default  # type: ignore[no-any-return]
+
+
+def autocast(*arguments: Any) -> tuple[Any, ...]:
+    """Arguments as autocast has them where it is on: tensors of the first one's device in its dtype, but those of float64."""
+    kind = arguments[0].device.type if isinstance(arguments[0], torch.Tensor) else "meta"
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        return arguments
+    dtype = torch.get_autocast_dtype(kind)
+    return tuple(one.to(dtype) if _is_cast(one, kind) else one for one in arguments)
+
+
+def _is_cast(argument: Any, kind: str) -> bool:
+    return (
+        isinstance(argument, torch.Tensor)
+        and argument.is_floating_point()
+        and argument.dtype != torch.float64
+        and argument.device.type == kind
+    )

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
+from spak.kernels.advice import Advise
 from spak.kernels.cutile import OUTPUT
 from spak.kernels.interface import Configuration, Problem
+from spak.kernels.launch_device import LaunchDevice
 from spak.kernels.nanogpt.kernel_problems import OP_NAMES, kernel_problems
 from spak.kernels.nanogpt.operators import OPERATOR_NAMES, Operators, Tensor
 
 if TYPE_CHECKING:
-    from spak.kernels.attention.operator.device import LaunchDevice
     from spak.kernels.nanogpt.parameters import GptConfig
     from spak.kernels.nanogpt.training_step import StepSettings
 
@@ -32,26 +33,6 @@ KERNELS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "adamw": (("gradient_norm", "adamw"), "adam"),
 }
 """Operators that stand and fall together, and the op of their kernel."""
-
-
-class Advised(NamedTuple):
-    """What to run of an op at a problem size.
-
-    Attributes:
-        configuration: None: PyTorch.
-        because: In words.
-    """
-
-    configuration: Configuration | None
-    because: str
-
-
-class Advise(Protocol):
-    """What laws and recorded runs say."""
-
-    def __call__(self, op: str, problem: Problem, where: str = "") -> Advised:
-        """Of an op at a problem size; `where` is a condition that the configuration satisfies."""
-        ...
 
 
 def kernel_operators(advise: Advise, device: LaunchDevice, config: GptConfig, step: StepSettings) -> Operators:

@@ -8,11 +8,10 @@ from typing import Any
 
 from spak.choice import Chooser
 from spak.gpt_operators import RecordedAdvice
-from spak.kernels.attention.operator.device import LaunchDevice
+from spak.kernels.advice import AdviceOf, Advised, advise_by
 from spak.kernels.attention.operator.dispatch import AttentionOperator
 from spak.kernels.interface import Configuration, Problem
-from spak.kernels.nanogpt.kernel_operators import Advised
-from spak.kernels.nanogpt.loss_library import AdviceOf, advise_by
+from spak.kernels.launch_device import LaunchDevice
 from spak.kg.errors import KgError
 from spak.kg.formats.nodes import HardwareName
 from spak.library import Library, load

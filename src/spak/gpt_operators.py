@@ -7,9 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from spak.choice import Choice, Chooser
-from spak.kernels.attention.operator.device import launch_device
+from spak.kernels.advice import Advised
 from spak.kernels.interface import Problem
-from spak.kernels.nanogpt.kernel_operators import Advised, kernel_operators
+from spak.kernels.launch_device import launch_device
+from spak.kernels.nanogpt.kernel_operators import kernel_operators
 from spak.kernels.nanogpt.operators import OPERATOR_NAMES, Operators
 from spak.kernels.nanogpt.parameters import GptConfig
 from spak.kernels.nanogpt.surroundings import OperatorSource

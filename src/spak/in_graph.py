@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from spak.configured import operator_by
-from spak.kernels.nanogpt.loss_library import reduced_losses
+from spak.kernels.cross_entropy.library import reduced_losses
 
 
 @torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]  # torch is not typed here

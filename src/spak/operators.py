@@ -8,7 +8,7 @@ import torch
 
 import spak.kernels.attention.operator.library  # noqa: F401  # registers what the dispatcher calls
 from spak.configured import operator_by
-from spak.kernels.nanogpt.loss_library import reduced_losses
+from spak.kernels.cross_entropy.library import reduced_losses
 from spak.library import Library
 
 

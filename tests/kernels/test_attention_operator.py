@@ -12,12 +12,12 @@ import yaml
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 
-from spak.kernels import sim  # noqa: E402
+from spak.kernels import advice, sim  # noqa: E402
 from spak.kernels.attention.backward.spec import SPEC as BACKWARD  # noqa: E402
-from spak.kernels.attention.operator import fallback, library  # noqa: E402, F401
-from spak.kernels.attention.operator.device import LaunchDevice, launch_device  # noqa: E402
+from spak.kernels.attention.operator import library  # noqa: E402, F401
 from spak.kernels.attention.operator.dispatch import AttentionOperator  # noqa: E402
 from spak.kernels.attention.operator.plan import DETERMINISTIC, GRID_LIMITS, fitted, is_fitting  # noqa: E402
+from spak.kernels.launch_device import LaunchDevice, launch_device  # noqa: E402
 from spak.kernels.registry import spec  # noqa: E402
 
 SMALL = {
@@ -206,7 +206,7 @@ def test_a_forward_pass_that_no_kernel_serves_has_no_kernel_for_its_gradients():
     op = AttentionOperator(
         "backward only", lambda op, *rest: choose(op, *rest) if op == BACKWARD.op else None, lambda _: GPU
     )
-    fallback._told.clear()
+    advice._told.clear()
     with pytest.warns(UserWarning, match="no configuration of fmha"):
         judged(
             qkv(),
@@ -259,7 +259,7 @@ def test_autocast_casts_what_goes_in_and_gradients_come_back_as_it_was(call):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         out = call(*views)
         with pytest.warns(UserWarning, match="float64") if call is attend else warnings.catch_warnings():
-            fallback._told.clear()
+            advice._told.clear()
             assert call(*qkv(dtype=torch.float64)).dtype == torch.float64
     assert out.dtype == torch.bfloat16
     out.sum().backward()
@@ -357,7 +357,7 @@ UNSERVED = {
 @pytest.mark.parametrize("what", UNSERVED)
 def test_what_no_kernel_serves_is_pytorch_s_and_says_so_once(what, learns):
     """With the same offset, and with gradients."""
-    fallback._told.clear()
+    advice._told.clear()
     make, settings = UNSERVED[what]
     views = make()
     op = AttentionOperator("unserving", choose, lambda device: GPU)
@@ -371,7 +371,7 @@ def test_what_no_kernel_serves_is_pytorch_s_and_says_so_once(what, learns):
 
 def test_a_gpu_without_a_configuration_and_a_grid_beyond_limits(monkeypatch):
     """Say so, and PyTorch's attention runs."""
-    fallback._told.clear()
+    advice._told.clear()
     nothing = AttentionOperator("nothing", lambda *_: None, lambda device: GPU)
     with pytest.warns(UserWarning, match="no configuration of fmha"):
         assert nothing(*qkv(), False, None, 0, False).shape == (1, 2, 40, 16)

@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 
 from spak.gpt_operators import operators_by_laws  # noqa: E402
 from spak.kernels import sim  # noqa: E402
-from spak.kernels.attention.operator.device import LaunchDevice  # noqa: E402
-from spak.kernels.nanogpt.kernel_operators import Advised, kernel_operators  # noqa: E402
+from spak.kernels.advice import Advised  # noqa: E402
+from spak.kernels.launch_device import LaunchDevice  # noqa: E402
+from spak.kernels.nanogpt.kernel_operators import kernel_operators  # noqa: E402
 from spak.kernels.nanogpt.operators import OPERATOR_NAMES  # noqa: E402
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout  # noqa: E402
 from spak.kernels.nanogpt.torch_operators import torch_operators  # noqa: E402

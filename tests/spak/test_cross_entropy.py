@@ -15,11 +15,9 @@ torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 from torch.nn import functional  # noqa: E402
 
 from spak.configured import operator_by, recorded_advice  # noqa: E402
-from spak.kernels import sim  # noqa: E402
-from spak.kernels.attention.operator import fallback  # noqa: E402
-from spak.kernels.attention.operator.device import LaunchDevice  # noqa: E402
-from spak.kernels.nanogpt import loss_library as library  # noqa: E402
-from spak.kernels.nanogpt.kernel_operators import Advised  # noqa: E402
+from spak.kernels import advice, sim  # noqa: E402
+from spak.kernels.advice import Advised  # noqa: E402
+from spak.kernels.launch_device import LaunchDevice  # noqa: E402
 
 H200 = LaunchDevice("NVIDIA H200", "sm_90", 132, sim.launch, lambda: None)
 ROWS, VOCAB = 7, 33
@@ -29,7 +27,7 @@ LAWS = Path(__file__).parents[2] / "laws"
 @pytest.fixture(autouse=True)
 def quiet():
     """What runs instead is said once in a process."""
-    fallback._told.clear()
+    advice._told.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -77,11 +75,11 @@ def test_the_kernel_gives_the_same(monkeypatch, index):
     monkeypatch.setattr(ct, "launch", sim.launch)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
     monkeypatch.setattr("spak.kernels.cutile.sms_of", lambda device: 3)
-    monkeypatch.setattr(library, "launch_device", lambda device: H200)
+    monkeypatch.setattr(advice, "launch_device", lambda device: H200)
     configuration = operator_configuration()
     calls = []
     name = operator_by(LAWS).name
-    monkeypatch.setitem(library._ADVICE, name, lambda *asked: calls.append(asked) or Advised(configuration, "a test"))
+    monkeypatch.setitem(advice._ADVICE, name, lambda *asked: calls.append(asked) or Advised(configuration, "a test"))
     values, targets = given(ignored=index)
     kept = values.detach().clone()
     assert_exact(values, targets, ignore_index=index, rtol=1e-4)
@@ -103,11 +101,11 @@ def operator_configuration():
 
 def test_laws_and_records_choose_once_for_each_size():
     """On an H200 the kernel has a configuration; equal sizes are looked up once."""
-    advice = recorded_advice(spak.load(LAWS))
+    known = recorded_advice(spak.load(LAWS))
     problem = {"num_rows": 12288, "vocab": 50304, "dtype": "bf16", "weighted": False}
-    found = advice("cross-entropy", problem, H200)
+    found = known("cross-entropy", problem, H200)
     assert found.configuration is not None
-    assert advice("cross-entropy", dict(problem), H200) is found
+    assert known("cross-entropy", dict(problem), H200) is found
 
 
 def test_pytorch_checks_the_operator():

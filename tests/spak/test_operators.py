@@ -13,8 +13,8 @@ import spak
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 
 from spak.configured import Choices, operator_by  # noqa: E402
-from spak.kernels.attention.operator import fallback  # noqa: E402
-from spak.kernels.attention.operator.device import LaunchDevice  # noqa: E402
+from spak.kernels import advice  # noqa: E402
+from spak.kernels.launch_device import LaunchDevice  # noqa: E402
 
 H200 = LaunchDevice("NVIDIA H200", "sm_90", 132, print, print)
 
@@ -29,7 +29,7 @@ def qkv(dtype=torch.float32):
 @pytest.fixture(autouse=True)
 def quiet():
     """PyTorch's attention serves every call here, which is said once in a process."""
-    fallback._told.clear()
+    advice._told.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch.autograd import forward_ad
 
-from spak.kernels.attention.operator.device import DeviceOf, LaunchDevice, launch_device
-from spak.kernels.attention.operator.fallback import EmptyPlan, TorchPlan, attend_by_torch, tell_once
+from spak.kernels.advice import tell_once
+from spak.kernels.attention.operator.fallback import INSTEAD, EmptyPlan, TorchPlan, attend_by_torch
 from spak.kernels.attention.operator.plan import (
     BACKWARDS,
     DETERMINISTIC,
@@ -20,6 +20,8 @@ from spak.kernels.attention.operator.plan import (
     UnservedError,
 )
 from spak.kernels.attention.operator.request import AttentionRequest, checked, unserved
+from spak.kernels.launch_device import DeviceOf, LaunchDevice, launch_device
+from spak.kernels.torch_operator import autocast
 
 MOST_PLANS = 4096
 """Plans kept; a process that meets more shapes begins anew."""
@@ -128,7 +130,7 @@ class AttentionOperator:
         exactly = is_deterministic(deterministic)
         reason = self.unserved(request)
         if reason and not request.is_empty and request.device.type != "meta":
-            tell_once(reason)
+            tell_once("attention", reason, INSTEAD)
             return attend_by_torch(q, k, v, request, deterministic=exactly)
         refuse_tangents(q, k, v)
         rest = (causal, request.scale, q_offset, exactly, self.name)
@@ -163,7 +165,7 @@ class AttentionOperator:
                 return KernelPlan(request, device, self._choose, needs, DETERMINISTIC if deterministic else "")
             except UnservedError as error:
                 reason = str(error)
-        tell_once(reason)
+        tell_once("attention", reason, INSTEAD)
         return TorchPlan(request, deterministic=deterministic)
 
     def unserved(self, request: AttentionRequest) -> str:
@@ -219,15 +221,3 @@ def is_deterministic(asked: bool | None) -> bool:
     if not isinstance(asked, bool):
         raise TypeError(f"deterministic: true or false, or None (got {asked!r})")
     return asked
-
-
-def autocast(*tensors: Any) -> tuple[Any, ...]:
-    """Tensors as autocast has them where it is on: those of its device in its dtype, but for those of float64."""
-    kind = tensors[0].device.type if isinstance(tensors[0], torch.Tensor) else "meta"
-    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-        return tensors
-    dtype = torch.get_autocast_dtype(kind)
-    return tuple(
-        one.to(dtype) if one.is_floating_point() and one.dtype != torch.float64 and one.device.type == kind else one
-        for one in tensors
-    )

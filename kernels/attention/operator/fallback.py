@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,27 +16,8 @@ VECTOR_LANES = 16
 
 Source: PyTorch 2.13, tried with 1 to 1,000 keys in each dtype; a vector of 512 bits has as many lanes of float32.
 """
-
-BETWEEN = frozenset({"spak", "torch"})
-"""Packages that may lie between a call and what serves it."""
-
-_told: set[str] = set()
-
-
-def tell_once(reason: str, operator: str = "attention", instead: str = "scaled_dot_product_attention") -> None:
-    """Warn whoever called that PyTorch's own runs, once for each operator and reason."""
-    text = f"spak.{operator}: {reason}; torch's {instead} runs instead"
-    if text not in _told:
-        _told.add(text)
-        warnings.warn(text, stacklevel=_levels_to_caller())
-
-
-def _levels_to_caller() -> int:
-    """For a warning by whoever asks: how far up the first frame is that is neither this package's nor PyTorch's."""
-    frame, levels = sys._getframe(1), 1  # noqa: SLF001  # as warnings does; skip_file_prefixes needs Python 3.12
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
-        frame, levels = frame.f_back, levels + 1
-    return levels
+INSTEAD = "scaled_dot_product_attention"
+"""What runs then."""
 
 
 def attend_by_torch(q: Any, k: Any, v: Any, request: AttentionRequest, *, deterministic: bool) -> Any:

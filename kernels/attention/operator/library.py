@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from spak.kernels.attention.operator.dispatch import LEARNING, autocast, differentiated_once, operator_named
+from spak.kernels.attention.operator.dispatch import LEARNING, differentiated_once, operator_named
 from spak.kernels.attention.operator.plan import WITH_LSE, result_like
 from spak.kernels.attention.operator.request import checked
+from spak.kernels.torch_operator import autocast
 
 _REST = "bool causal, float scale, SymInt q_offset, bool deterministic, str laws"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from spak.kernels.attention.operator.device import LaunchDevice
 from spak.kernels.attention.operator.plan import BACKWARDS, WITH_LSE, Choose, KernelPlan
 from spak.kernels.attention.operator.request import checked
+from spak.kernels.launch_device import LaunchDevice
 
 
 class PackedAttention:

@@ -11,10 +11,10 @@ import torch
 
 from spak.kernels.attention.backward.spec import SPEC as BACKWARD
 from spak.kernels.attention.fmha.spec import SPEC as FORWARD
-from spak.kernels.attention.operator.device import LaunchDevice
 from spak.kernels.attention.operator.request import MOST_STRIDE, AttentionRequest
 from spak.kernels.cutile import DTYPES, Call, CutileSpec
 from spak.kernels.interface import Configuration, Problem
+from spak.kernels.launch_device import LaunchDevice
 
 ROBUST = "running_max"
 """What a forward configuration satisfies: as fast on every input; without it, inputs decide whether work is done twice."""

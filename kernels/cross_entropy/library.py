@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from spak.kernels.attention.operator.device import LaunchDevice, launch_device
-from spak.kernels.attention.operator.fallback import tell_once
+from spak.kernels.advice import advised, tell_once
 from spak.kernels.cross_entropy.operator import cross_entropy_into
-from spak.kernels.cross_entropy.spec import IGNORED
+from spak.kernels.cross_entropy.spec import IGNORED, SPEC
 from spak.kernels.interface import Problem
-from spak.kernels.nanogpt.kernel_operators import Advised
 from spak.kernels.torch_operator import Passes, torch_operator
 
 KERNEL_LOGIT_DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
@@ -21,16 +18,6 @@ LOGIT_DTYPES = (*KERNEL_LOGIT_DTYPES, torch.float64)
 TARGET_DTYPES = (torch.int32, torch.int64)
 REDUCTIONS = ("mean", "sum", "none")
 LOGITS_RANK = 2
-
-AdviceOf = Callable[[str, Problem, LaunchDevice], Advised]
-"""Op, problem size, device -> what to run."""
-
-_ADVICE: dict[str, AdviceOf] = {}
-
-
-def advise_by(name: str, advice: AdviceOf) -> None:
-    """Has calls whose `laws` is `name` run what `advice` says."""
-    _ADVICE[name] = advice
 
 
 def check_losses(logits: Any, targets: Any, reduction: str, ignore_index: int) -> None:
@@ -72,9 +59,9 @@ def _wide(logits: Any) -> Any:
 
 def _forward(logits: Any, targets: Any, ignore_index: int, laws: str) -> tuple[Any, Any]:
     """Losses (rows,) and the gradient of their sum (rows, vocab)."""
-    advice = _advised(logits, laws)
+    advice = advised(laws, SPEC.op, _problem(logits), logits.device)
     if advice.configuration is None:
-        tell_once(advice.because, "cross_entropy", "cross_entropy")
+        tell_once("cross_entropy", advice.because, "cross_entropy")
         return losses_by_torch(logits, targets, ignore_index)
     counted = torch.where(targets == ignore_index, IGNORED, targets).int()
     rows = logits if logits.stride(1) == 1 else logits.contiguous()
@@ -82,17 +69,14 @@ def _forward(logits: Any, targets: Any, ignore_index: int, laws: str) -> tuple[A
     return cross_entropy_into(gradient, rows, counted, 1.0, configuration=advice.configuration), gradient
 
 
-def _advised(logits: Any, laws: str) -> Advised:
-    device = launch_device(logits.device)
-    if isinstance(device, str):
-        return Advised(None, device)
-    if logits.dtype not in KERNEL_LOGIT_DTYPES:
-        return Advised(None, f"no kernel for {logits.dtype}")
+def _problem(logits: Any) -> Problem | str:
+    """The problem size, or why no kernel has one."""
     rows, vocab = logits.shape
+    if logits.dtype not in KERNEL_LOGIT_DTYPES:
+        return f"no kernel for {logits.dtype}"
     if not rows:
-        return Advised(None, "no kernel for no rows")
-    problem = {"num_rows": rows, "vocab": vocab, "dtype": KERNEL_LOGIT_DTYPES[logits.dtype], "weighted": False}
-    return _ADVICE[laws]("cross-entropy", problem, device)
+        return "no kernel for no rows"
+    return {"num_rows": rows, "vocab": vocab, "dtype": KERNEL_LOGIT_DTYPES[logits.dtype], "weighted": False}
 
 
 def losses_by_torch(logits: Any, targets: Any, ignore_index: int) -> tuple[Any, Any]:
