@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from spak.operators import cross_entropy as cross_entropy
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
+    from spak.tunable import Candidates as Candidates
     from spak.tunable import op as op
     from spak.tuner.engine.budget import Budget as Budget
     from spak.tuner.engine.surroundings import Surroundings as Surroundings
@@ -81,6 +82,7 @@ __all__ = [
     "Account",
     "Answer",
     "Budget",
+    "Candidates",
     "Choice",
     "Difference",
     "Draft",
@@ -171,7 +173,7 @@ _HOMES = {
     "spak.library": ("Library", "diff", "load", "revision"),
     "spak.operators": ("attention", "cross_entropy"),
     "spak.session": ("Session", "SessionResult"),
-    "spak.tunable": ("op",),
+    "spak.tunable": ("Candidates", "op"),
     "spak.tuner.engine.tally": ("Finding",),
     "spak.tuner.engine.budget": ("Budget",),
     "spak.tuner.engine.surroundings": ("Surroundings",),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from spak.kg.model.op import Op
     from spak.kg.model.run import Run
     from spak.session import Session
-    from spak.tunable import Size
+    from spak.tunable import Candidates, Size
     from spak.tuner.engine.budget import Budget
 
 
@@ -275,7 +275,7 @@ class Library:
 
     def session(
         self,
-        op: str | Op,
+        op: str | Op | Candidates,
         *,
         hw: str | HardwareName,
         problem: Size | None = None,
@@ -289,7 +289,8 @@ class Library:
         it, and a random sample. Runs of the same hardware and problem size take no part.
 
         Args:
-            op: An id or an alias, or an op of one's own (`spak.op`).
+            op: An id or an alias, an op of one's own (`spak.op`), or some configurations of one (`spak.Candidates`), of
+                which the feasible ones are searched.
             hw: Hardware; need not be known.
             problem: Problem size by name or by values; the rest, or all, has the op's defaults.
             budget: Most trials, of which a twentieth is audit, or a `Budget`, of which seconds do not count: a session
@@ -299,16 +300,17 @@ class Library:
 
         Raises:
             UnknownNameError: If a name is unknown; carries the nearest.
-            KgError: If nothing is feasible at that size.
+            KgError: If nothing is feasible at that size, or a candidate has a name or a value that its op has not.
             TunerError: If there is no such strategy.
         """
         from spak.session import begin  # noqa: PLC0415
-        from spak.tunable import tunable  # noqa: PLC0415
+        from spak.tunable import Candidates, tunable  # noqa: PLC0415
         from spak.tuner.engine.budget import Budget  # noqa: PLC0415
         from spak.tuner.engine.opening import Manner  # noqa: PLC0415
 
         spend = budget if isinstance(budget, Budget) else Budget(budget)
-        return begin(tunable(self.laws, op, hw, problem), Manner(spend, strategy, seed, self.toolchain))
+        op, among = (op.op, op.configurations) if isinstance(op, Candidates) else (op, ())
+        return begin(tunable(self.laws, op, hw, problem), Manner(spend, strategy, seed, self.toolchain), among)
 
     def without_knowledge(self) -> Library:
         """The same hardware, ops and systems without a law or a run: for a search as if nothing were known."""

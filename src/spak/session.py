@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spak.kg.expression.assignment import show_assignments
@@ -131,14 +131,14 @@ class Session:
         return SessionResult(found.trials, self.best, tuple(sorted(laws.contested)), found.findings, laws.suspended)
 
 
-def begin(asked: Tunable, manner: Manner) -> Session:
-    """A session on the op's space, or of a large one on the part that what is known speaks of.
+def begin(asked: Tunable, manner: Manner, among: Sequence[Configuration] = ()) -> Session:
+    """A session on the op's space or what is feasible `among` some; of a large one on what known runs speak of.
 
     Raises:
         KgError: If nothing is feasible.
         TunerError: If there is no such strategy.
     """
-    whole, laws = asked.space, asked.laws
+    whole, laws = asked.among(among) if among else asked.space, asked.laws
     target = SearchTarget(asked.hw, "other-problems", asked.size)
     is_bare = not laws.laws and not laws.run_ids
     space = whole if is_bare else part(whole, recorded(laws, whole, target), stream(manner.seed, Purpose.PART))

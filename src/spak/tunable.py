@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from spak.kg.errors import KgError
 from spak.kg.expression import parse
@@ -82,6 +83,19 @@ def _type(value: Scalar) -> Literal["int", "float", "bool", "str"]:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """Configurations of an op that somebody else came up with, as the space that another tuner made.
+
+    Attributes:
+        op: An id or an alias, or an op of one's own.
+        configurations: Each complete, or in part: the rest has the op's defaults.
+    """
+
+    op: str | Op
+    configurations: Sequence[Configuration]
+
+
+@dataclass(frozen=True)
 class Tunable:
     """An op at one problem size on one piece of hardware, with the laws that know both.
 
@@ -102,6 +116,20 @@ class Tunable:
         """Every feasible configuration; of an op made from imports nobody chose a default."""
         found = build(self.op, self.size, hardware_facts(self.laws, self.hw))
         return replace(found, default={}) if self.op.open else found
+
+    def among(self, configurations: Sequence[Configuration]) -> Space:
+        """The space of `configurations` as far as they are feasible.
+
+        Raises:
+            KgError: If none is, or one has a name or a value that the op has not.
+        """
+        space, _ = self.listed(configurations)
+        required = [space.holds(parse(condition.require)) for condition in self.op.conditions]
+        feasible = np.flatnonzero(np.logical_and.reduce(required, axis=0)) if required else np.arange(len(space))
+        if not len(feasible):
+            conditions = " and ".join(condition.require for condition in self.op.conditions)
+            raise KgError(f"none of the {len(space)} configurations satisfies {conditions}")
+        return space.part(feasible)
 
     def listed(self, configurations: Sequence[Configuration]) -> tuple[Space, tuple[dict[str, Scalar], ...]]:
         """The space of `configurations` alone, feasible or not; and these, completed with the op's defaults.

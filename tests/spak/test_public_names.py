@@ -64,6 +64,7 @@ FIELDS = {
     "Account": {"hw", "op", "configuration", "opinions"},
     "Answer": {"hw", "op", "hits", "conflicts", "num_withdrawn", "toolchain"},
     "Budget": {"trials", "seconds", "audit"},
+    "Candidates": {"op", "configurations"},
     "Choice": {"op", "hw", "problem", "configuration", "origin", "because"},
     "Difference": {"items", "spaces", "nodes", "new_conflicts", "gone_conflicts"},
     "Draft": {"kind", "title", "scope", "claim", "identifier"},

@@ -131,6 +131,19 @@ def test_a_kernel_that_no_law_root_knows_is_searched_under_the_laws_it_inherits(
     assert all(one["bx"] > 32 and one["bx"] * one["by"] <= 256 for one in asked[1:])
 
 
+def test_of_candidates_the_feasible_ones_are_searched(conv):
+    """The rest, and what was not named, is never asked for; where none is feasible, the condition is named."""
+    own = spak.op("mine", {"bx": [32, 64, 96, 128], "by": [1, 2, 3, 4]}, restrictions=["bx * by <= 256"])
+    named = [{"bx": 128, "by": 4}, {"bx": 96, "by": 2}, {"bx": 64}, {"bx": 64, "by": 1}]
+    session = conv.session(spak.Candidates(own, named), hw="one", budget=spak.Budget(audit=0.0))
+    assert len(session.space) == 2
+    assert sorted(tuple(one.values()) for one in iter(session.ask, None)) == [(64, 1), (96, 2)]
+    with pytest.raises(spak.KgError, match="none of the 1 configurations satisfies bx \\* by <= 256"):
+        conv.session(spak.Candidates(own, named[:1]), hw="one")
+    with pytest.raises(spak.KgError, match="bx=65"):
+        conv.session(spak.Candidates(own, [{"bx": 65}]), hw="one")
+
+
 def test_a_large_space_is_searched_in_part(conv):
     """As `tune search` does with a strategy that has an opinion on each configuration."""
     own = spak.op("wide", {f"p{place}": list(range(8)) for place in range(6)})
