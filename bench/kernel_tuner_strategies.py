@@ -46,12 +46,17 @@ class Count:
     Attributes:
         best: The record's fastest time.
         known: Keys of the record's configurations.
+        fractions: Of the optimum, ascending.
     """
 
     best: float
     known: frozenset[str]
+    fractions: tuple[float, ...] = FRACTIONS
     seen: set[str] = field(default_factory=set)
-    found: list[int | None] = field(default_factory=lambda: [None] * len(FRACTIONS))
+    found: list[int | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = [None] * len(self.fractions)
 
     def add(self, element: tuple[object, ...], result: dict[str, Any] | None) -> None:
         """Count what Kernel Tuner evaluated; end the search once the last fraction is reached."""
@@ -60,7 +65,7 @@ class Count:
             return
         self.seen.add(key)
         seconds = result["time"]
-        for place, fraction in enumerate(FRACTIONS):
+        for place, fraction in enumerate(self.fractions):
             if self.found[place] is None and isinstance(seconds, float) and self.best >= fraction * seconds:
                 self.found[place] = len(self.seen)
         if self.found[-1] is not None:
