@@ -16,6 +16,10 @@ EXAMPLES: CommandExamples = (
         "kg import results.json --hw rtx3080 --op convolution --arch ampere --vendor nvidia",
         "a T4 file of a GPU and an op that are new here",
     ),
+    (
+        "kg import gemm.json --hw rtx3080 --op gemm --problem-parameters m,n,k",
+        "one file with many problem sizes",
+    ),
 )
 
 
@@ -28,12 +32,16 @@ def command(
     vendor: Annotated[str, typer.Option(help="Vendor of new hardware, if you know it.")] = "",
     space: Annotated[str, typer.Option(metavar="T1.json", help="T1 file that declares the op's space.")] = "",
     problem: Annotated[str, typer.Option(metavar="NAME=VALUE,...", help="Problem size, over what FILE says.")] = "",
+    problem_parameters: Annotated[
+        str,
+        typer.Option(metavar="NAME,...", help="Parameters of FILE that are of the problem, else those that T1 says."),
+    ] = "",
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
     """Import one result file, whole or not at all; the same results twice change nothing.
 
     An op made from results alone is open: its values are the union of its imports. With --space it is closed, and a
-    result outside it is refused.
+    result outside it is refused. Each combination of values of --problem-parameters is a problem size of its own.
     """
     import msgspec
 
@@ -52,6 +60,7 @@ def command(
         op=op,
         space=Path(space) if space else None,
         problem=parse_assignments(problem, what="--problem"),
+        problem_parameters=tuple(filter(None, map(str.strip, problem_parameters.split(",")))),
     )
     done = import_file(root, what, datetime.now(UTC))
     if form == "json":
@@ -62,6 +71,8 @@ def command(
     if not done.written:
         typer.echo(f"{done.run}: these results are there already; nothing changed")
         return
-    typer.echo(f"{done.run}: {done.trials} configurations of {done.op} on {done.hw}, {done.failures} of them failed")
+    sizes = f" at {done.problems} problem sizes" if done.problems > 1 else ""
+    typer.echo(f"{done.run}:")
+    typer.echo(f"  {done.trials} configurations of {done.op} on {done.hw}{sizes}, {done.failures} of them failed")
     for path in done.written:
         typer.echo(f"  wrote {path}")

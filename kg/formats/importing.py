@@ -1,4 +1,4 @@
-"""Importing a result file into a law root: a run file, and the hardware and op nodes it needs; all of it or nothing."""
+"""Importing results into a law root: a run file, and the hardware and op nodes it needs; all of it or nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import gzip
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from spak.kg.files.lock import locked
 from spak.kg.files.seal import sealed
 from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node
 from spak.kg.formats.reader import read_recording
-from spak.kg.formats.recording import Recording
+from spak.kg.formats.recording import Recording, with_problem
 from spak.kg.formats.t1 import SearchSpace, read_t1
+from spak.kg.formats.tried import ToolRun
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, device_node
+from spak.kg.model.law import Tier
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Noise, Run
 
@@ -42,6 +44,8 @@ class Import:
         op: Op name; a new one is registered.
         space: T1 file that declares the op's space, if there is one.
         problem: Problem size, over what the file states.
+        problem_parameters: Parameters of the file that are of the problem and not of the kernel: each combination of
+            their values is a problem size of its own.
     """
 
     file: Path
@@ -49,6 +53,7 @@ class Import:
     op: str
     space: Path | None = None
     problem: Mapping[str, Scalar] = field(default_factory=dict)
+    problem_parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Imported:
     """What an import did.
 
     Attributes:
-        trials: Number of distinct configurations; `failures` of them failed.
+        trials: Number of distinct configurations, each at one of `problems` problem sizes; `failures` of them failed.
         written: Paths that were written, empty if the same results were there already.
     """
 
@@ -67,6 +72,7 @@ class Imported:
     failures: int
     written: tuple[Path, ...]
     notes: tuple[str, ...]
+    problems: int = 1
 
 
 def import_file(root: Path, what: Import, now: datetime) -> Imported:
@@ -77,24 +83,58 @@ def import_file(root: Path, what: Import, now: datetime) -> Imported:
         OSError: If a file cannot be read or written; what was written is taken back.
     """
     recording = read_recording(what.file)
-    if what.problem:
-        recording = replace(recording, problem=dict(what.problem))
     space = read_t1(what.space) if what.space else None
-    with locked(root, create=True):  # what is read of the root is what the result is merged into
-        return _merged(root, recording, space, what, now)
-
-
-def _merged(root: Path, recording: Recording, space: SearchSpace | None, what: Import, now: datetime) -> Imported:
-    laws = load(root)
+    names = what.problem_parameters or (space.problem_parameters if space else ())
     try:
-        hw, hardware = hardware_nodes(laws.hardware, what.hardware)
-        op, op_changed = op_node(laws.ops, what.op, recording, space)
+        recording = with_problem(recording, what.problem, names)
     except KgError as error:
         raise KgError(f"{what.file}: {error}") from None
+    results = _Results(recording, what.hardware, what.op, str(what.file), space=space and space.without(names))
+    return _imported(root, results, f"{recording.format} file {what.file.name}", now)
+
+
+def record(root: Path, told: ToolRun) -> Imported:
+    """Write what another tool measured under `root`, which is created if need be; the same twice changes nothing.
+
+    Raises:
+        KgError: If a trial, a name or the space does not fit; nothing is written then.
+        OSError: If a file cannot be written; what was written is taken back.
+    """
+    recording = with_problem(told.recording(), told.problem, ())
+    tier: Tier = "measured" if told.checked else "reported"
+    results = _Results(recording, told.hardware, told.op, told.tool, tier, dict(told.toolchain))
+    return _imported(root, results, f"tried by {told.tool}", told.at)
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What is to be written, from wherever it comes; `origin` is what an error begins with."""
+
+    recording: Recording
+    hardware: HardwareName
+    op: str | Op
+    origin: str
+    tier: Tier = "measured"
+    toolchain: dict[str, str] = field(default_factory=dict)
+    space: SearchSpace | None = None
+
+
+def _imported(root: Path, results: _Results, source: str, now: datetime) -> Imported:
+    with locked(root, create=True):  # what is read of the root is what the result is merged into
+        return _merged(root, results, source, now)
+
+
+def _merged(root: Path, results: _Results, source: str, now: datetime) -> Imported:
+    laws, recording = load(root), results.recording
+    try:
+        hw, hardware = hardware_nodes(laws.hardware, results.hardware)
+        op, op_changed = op_node(laws.ops, results.op, recording, results.space)
+    except KgError as error:
+        raise KgError(f"{results.origin}: {error}") from None
     stated = device_node(laws.hardware, recording.device) if recording.device else None
     if stated not in {None, hw}:
-        raise KgError(f"{what.file}: it says that it ran on {recording.device!r}, which is {stated}, not {hw}")
-    run = _run(recording, hw, op.id, what, now)
+        raise KgError(f"{results.origin}: it says that it ran on {recording.device!r}, which is {stated}, not {hw}")
+    run = _run(results, hw, op.id, source, now)
     files = {} if run.id in laws.run_ids else _files(root, laws, hardware, op if op_changed else None, run)
     if files:
         atomic.write_all(files, lambda: load(root))
@@ -106,30 +146,33 @@ def _merged(root: Path, recording: Recording, space: SearchSpace | None, what: I
         failures=sum(trial.invalidity != "correct" for trial in run.trials),
         written=tuple(files),
         notes=recording.notes,
+        problems=len({str(sorted(trial.problem.items())) for trial in run.trials}),
     )
 
 
 def digest(recording: Recording) -> str:
     """Eight hex digits of what was measured; the same results in another format, order or precision have the same."""
     lines = sorted(
-        f"{sorted(trial.configuration.items())} {trial.invalidity} {trial.value('time') or 0:.9g}"
+        f"{sorted({**trial.configuration, **trial.problem}.items())} {trial.invalidity} {trial.value('time') or 0:.9g}"
         for trial in recording.trials
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
 
 
-def _run(recording: Recording, hw: str, op: str, what: Import, now: datetime) -> Run:
+def _run(results: _Results, hw: str, op: str, source: str, now: datetime) -> Run:
+    recording = results.recording
     return Run(
         id=f"{f'imported-{hw}-{op}'[:_MAX_STEM]}-{digest(recording)}",
-        tier="measured",
+        tier=results.tier,
         created=_created(recording.created, now),
         hw=hw,
         op=op,
+        toolchain=results.toolchain,
         device=Device(name=recording.device) if recording.device else None,
         problem=dict(recording.problem),
         noise=Noise(timer="as the imported file states it; samples are not kept"),
         strategy="imported",
-        source=f"{recording.format} file {what.file.name}",
+        source=source,
         note="; ".join(recording.notes),
         trials=recording.trials,
     )

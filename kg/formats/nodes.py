@@ -11,13 +11,21 @@ import msgspec
 
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression import ExpressionError, parse
+from spak.kg.expression.assignment import check_names, show_assignments
 from spak.kg.formats.recording import Parameters, Recording
 from spak.kg.formats.t1 import SearchSpace
 from spak.kg.model.base import Scalar, canonical
 from spak.kg.model.hardware import Hardware, HardwareKind
 from spak.kg.model.op import Condition, Op, Parameter, ProblemParameter
-from spak.kg.model.run import Trial
 from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.space.completion import complete
+
+_TYPES: tuple[tuple[Literal["int", "float", "bool", "str"], frozenset[type]], ...] = (
+    ("bool", frozenset({bool})),
+    ("int", frozenset({int})),
+    ("float", frozenset({int, float})),
+    ("str", frozenset({str})),
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,12 @@ def _node(nodes: dict[str, Hardware], name: str, kind: HardwareKind, parent: str
     return found
 
 
-def op_node(known: Mapping[str, Op], name: str, recording: Recording, space: SearchSpace | None) -> tuple[Op, bool]:
+def op_node(
+    known: Mapping[str, Op], asked: str | Op, recording: Recording, space: SearchSpace | None
+) -> tuple[Op, bool]:
     """The op of a recording, and whether its file must be written.
+
+    An op of one's own, which `asked` may be, is written as it is.
 
     The rule for values: an op made from a T1 file, or written by hand, is closed, and a result outside it is refused.
     An op made from results alone is open: its values are the union of all imports.
@@ -81,27 +93,30 @@ def op_node(known: Mapping[str, Op], name: str, recording: Recording, space: Sea
     Raises:
         KgError: If the parameters do not match, or a result lies outside a closed space.
     """
+    name = asked.id if isinstance(asked, Op) else asked
     if space is not None:
         _check_parameters(name, space.parameters, recording.parameters, "the T1 file")
+    is_new = False
     try:
         op = known[Taxonomy("op", known).resolve(name)]
     except UnknownNameError:
-        op = _new(name, recording, space)
-        _check_inside(op, recording.trials)
-        return op, True
+        op, is_new = (asked if isinstance(asked, Op) else _new(name, recording, space)), True
+        check_names(op.is_a, known, kind="op")
+    if isinstance(asked, Op) and op != asked:
+        raise KgError(f"op {name!r}: the law root has another of that name; call yours something else")
     if not op.parameters:
         raise KgError(f"op {op.id!r} has no tunable parameters; it only groups others: name one of them, or a new op")
     _check_parameters(op.id, {n: p.values for n, p in op.parameters.items()}, recording.parameters, f"op {op.id!r}")
     changed = _grown(op, recording, space) if op.open else op
     if space is not None and not op.open:
         _check_same_space(op, space)
-    unknown = sorted(recording.problem.keys() - changed.problem.keys())
+    unknown = sorted(_problem_columns(recording).keys() - changed.problem.keys())
     if unknown:
         raise KgError(
             f"op {op.id!r} has no problem parameter {', '.join(unknown)}; say it with --problem in its own terms"
         )
-    _check_inside(changed, recording.trials)
-    return changed, changed != op
+    _check_inside(changed, recording)
+    return changed, is_new or changed != op
 
 
 def _new(name: str, recording: Recording, space: SearchSpace | None) -> Op:
@@ -126,17 +141,28 @@ def _new(name: str, recording: Recording, space: SearchSpace | None) -> Op:
     )
 
 
+def _problem_columns(recording: Recording) -> dict[str, tuple[Scalar, ...]]:
+    """Problem parameter -> its values, in the order in which they occur."""
+    sizes = [trial.problem or recording.problem for trial in recording.trials]
+    names = dict.fromkeys(name for size in sizes for name in size)
+    return {name: tuple(dict.fromkeys(size[name] for size in sizes if name in size)) for name in names}
+
+
 def _problem_parameters(recording: Recording) -> dict[str, ProblemParameter]:
     return {
-        name: ProblemParameter(type=_type_name(value), default=value, description="imported; as the file states it")
-        for name, value in recording.problem.items()
+        name: ProblemParameter(
+            type=_type_name(name, values), default=values[0], description="imported; as the file states it"
+        )
+        for name, values in _problem_columns(recording).items()
     }
 
 
-def _type_name(value: Scalar) -> Literal["int", "float", "bool", "str"]:
-    if isinstance(value, bool):
-        return "bool"
-    return "int" if isinstance(value, int) else "float" if isinstance(value, float) else "str"
+def _type_name(name: str, values: Sequence[Scalar]) -> Literal["int", "float", "bool", "str"]:
+    types = {type(value) for value in values}
+    found = next((text for text, accepted in _TYPES if types <= accepted), None)
+    if found is None:
+        raise KgError(f"problem parameter {name} mixes kinds of values: {', '.join(map(repr, values))}")
+    return found
 
 
 def _conditions(texts: Sequence[str]) -> tuple[Condition, ...]:
@@ -182,29 +208,37 @@ def _check_same_space(op: Op, space: SearchSpace) -> None:
             raise KgError(f"op {op.id!r} has other values of {name} than the T1 file; import under another --op")
 
 
-def _check_inside(op: Op, trials: Sequence[Trial]) -> None:
+def _check_inside(op: Op, recording: Recording) -> None:
     """Results must lie in the op's space; those marked as breaking its conditions may break them."""
-    allowed = {name: frozenset(parameter.values) for name, parameter in op.parameters.items()}
-    for name, values in allowed.items():
-        outside = [trial for trial in trials if trial.configuration[name] not in values]
+    for size in {
+        show_assignments(one): one for one in [t.problem or recording.problem for t in recording.trials]
+    }.values():
+        complete(op, size)
+    for name, parameter in op.parameters.items():
+        allowed = frozenset(parameter.values)
+        outside = [trial for trial in recording.trials if trial.configuration[name] not in allowed]
         if outside:
             raise KgError(
                 f"{len(outside)} results lie outside the space of op {op.id!r}: the first has "
-                f"{name}={outside[0].configuration[name]!r}, and {name} is one of {', '.join(map(repr, op.parameters[name].values))}"
+                f"{name}={outside[0].configuration[name]!r}, and {name} is one of {', '.join(map(repr, parameter.values))}"
             )
-    names = allowed.keys() | op.problem.keys()
-    problem = {name: parameter.default for name, parameter in op.problem.items()}
     for condition in op.conditions:
-        expression = parse(condition.require)
-        if not expression.all_names <= names:
-            continue  # needs facts of the hardware, which the importer does not judge
-        broken = [
-            trial
-            for trial in trials
-            if trial.invalidity != "constraints" and not expression.holds({**problem, **trial.configuration})
-        ]
-        if broken:
-            shown = ", ".join(f"{name}={value}" for name, value in broken[0].configuration.items())
-            raise KgError(
-                f"{len(broken)} results lie outside the space of op {op.id!r}: they break `{condition.require}`, the first at {shown}"
-            )
+        _check_condition(op, condition, recording)
+
+
+def _check_condition(op: Op, condition: Condition, recording: Recording) -> None:
+    expression = parse(condition.require)
+    if not expression.all_names <= op.parameters.keys() | op.problem.keys():
+        return  # needs facts of the hardware, which the importer does not judge
+    problem = {name: parameter.default for name, parameter in op.problem.items()} | dict(recording.problem)
+    broken = [
+        trial
+        for trial in recording.trials
+        if trial.invalidity != "constraints"
+        and not expression.holds({**problem, **trial.problem, **trial.configuration})
+    ]
+    if broken:
+        shown = ", ".join(f"{name}={value}" for name, value in broken[0].configuration.items())
+        raise KgError(
+            f"{len(broken)} results lie outside the space of op {op.id!r}: they break `{condition.require}`, the first at {shown}"
+        )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from spak.kg.model.base import Scalar, canonical
+import msgspec
+
+from spak.kg.errors import KgError
+from spak.kg.model.base import ProblemSize, Scalar, canonical
 from spak.kg.model.run import Trial
 
 Parameters = Mapping[str, tuple[Scalar, ...]]
@@ -20,7 +23,8 @@ class Recording:
         format: `t4`, `kernel-tuner` or `run`.
         parameters: Parameter -> values, in the file's parameter order.
         declared: True if the file itself lists the values a search may try; False if they are those seen.
-        trials: One for each distinct configuration, in file order; times in microseconds.
+        trials: One for each distinct configuration, in file order; times in microseconds. A trial has a problem size
+            of its own only where there are several, and then all of it.
         notes: Rules that were applied to the content, in words; empty for a clean file.
         created: Latest timestamp in the file, as written, or empty.
     """
@@ -39,3 +43,37 @@ class Recording:
 def seen_parameters(trials: Sequence[Trial]) -> Parameters:
     """Parameter -> every value that occurs in `trials`, which must not be empty."""
     return {name: canonical(trial.configuration[name] for trial in trials) for name in trials[0].configuration}
+
+
+def with_problem(recording: Recording, problem: ProblemSize, names: Sequence[str]) -> Recording:
+    """`recording` at `problem`, else at what it states, with the parameters `names` as problem parameters.
+
+    Raises:
+        KgError: If a name is no parameter of it, is a part of `problem` too, or nothing is left to tune.
+    """
+    for name in names:
+        if name not in recording.parameters:
+            raise KgError(
+                f"no parameter {name!r} to take for a problem parameter; it has {', '.join(recording.parameters)}"
+            )
+        if name in problem:
+            raise KgError(
+                f"{name} is a parameter of the file, which says its value itself; leave it out of the problem"
+            )
+    if not recording.parameters.keys() - set(names):
+        raise KgError("every parameter is called a problem parameter; leave one to tune")
+    shared = dict(problem or recording.problem)
+    sizes = [
+        {**shared, **trial.problem, **{name: trial.configuration[name] for name in names}} for trial in recording.trials
+    ]
+    several = any(size != sizes[0] for size in sizes)
+    trials = tuple(
+        msgspec.structs.replace(
+            trial,
+            configuration={name: value for name, value in trial.configuration.items() if name not in names},
+            problem=size if several else {},
+        )
+        for trial, size in zip(recording.trials, sizes, strict=True)
+    )
+    tuned = {name: values for name, values in recording.parameters.items() if name not in names}
+    return replace(recording, parameters=tuned, trials=trials, problem={} if several else sizes[0])

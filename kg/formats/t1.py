@@ -6,7 +6,8 @@ are written as `[1, 2] + list(range(32, 1025, 32))` or `[2**i for i in range(0, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -38,19 +39,39 @@ class T1ConfigurationSpace(msgspec.Struct):
     conditions: list[T1Condition] = msgspec.field(name="Conditions", default=[])
 
 
+class T1KernelSpecification(msgspec.Struct):
+    """The part that says how large the problem is: numbers, or names of parameters."""
+
+    problem_size: Scalar | list[Scalar] = msgspec.field(name="ProblemSize", default=[])
+
+
 class T1File(msgspec.Struct):
     """The part of a T1 file that describes the space."""
 
     space: T1ConfigurationSpace = msgspec.field(name="ConfigurationSpace")
+    kernel: T1KernelSpecification = msgspec.field(name="KernelSpecification", default_factory=T1KernelSpecification)
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A declared search space; defaults only where the file gives one that is among the values."""
+    """A declared search space; defaults only where the file gives one that is among the values.
+
+    Attributes:
+        problem_parameters: Parameters that the file's problem size names: another value is another problem size.
+    """
 
     parameters: Parameters
     defaults: dict[str, Scalar]
     conditions: tuple[str, ...]
+    problem_parameters: tuple[str, ...] = ()
+
+    def without(self, names: Sequence[str]) -> SearchSpace:
+        """The space of the other parameters; conditions still speak of all."""
+        return replace(
+            self,
+            parameters={name: values for name, values in self.parameters.items() if name not in names},
+            defaults={name: value for name, value in self.defaults.items() if name not in names},
+        )
 
 
 def read_t1(path: Path) -> SearchSpace:
@@ -70,7 +91,10 @@ def read_t1(path: Path) -> SearchSpace:
         for parameter in file.space.parameters
         if (default := _default(parameter)) is not None and default in parameters[parameter.name]
     }
-    return SearchSpace(parameters, defaults, tuple(condition.expression for condition in file.space.conditions))
+    conditions = tuple(condition.expression for condition in file.space.conditions)
+    size = file.kernel.problem_size
+    named = tuple(name for name in (size if isinstance(size, list) else [size]) if name in parameters)
+    return SearchSpace(parameters, defaults, conditions, tuple(map(str, named)))
 
 
 def _values(path: Path, parameter: T1Parameter) -> tuple[Scalar, ...]:

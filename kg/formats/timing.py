@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from spak.kg.formats.content import refuse
-from spak.kg.model.base import Scalar
 from spak.kg.model.run import Measurement, Trial
 
 MAX_OUTSIDE = 10.0
@@ -122,14 +121,15 @@ def _spread(samples: Sequence[Sequence[float]]) -> tuple[npt.NDArray[np.float64]
 
 
 def _merged(path: Path, trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
-    """One trial for each configuration, and a note if any occurred more than once.
+    """One trial for each configuration and problem size, and a note if any occurred more than once.
 
     The rule: of several correct ones the (lower) median time stands; a failure counts only if no attempt was correct,
     and then the first failure stands. The place is that of the first attempt.
     """
-    attempts: dict[tuple[Scalar, ...], list[Trial]] = {}
+    attempts: dict[object, list[Trial]] = {}
     for trial in trials:
-        attempts.setdefault(tuple(trial.configuration.values()), []).append(trial)
+        key = (*trial.configuration.values(), *sorted(trial.problem.items()))
+        attempts.setdefault(key, []).append(trial)
     repeated = sum(len(group) > 1 for group in attempts.values())
     if not repeated:
         return tuple(trials), ()

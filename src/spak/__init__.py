@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from spak.kg.formats.nodes import HardwareName as HardwareName
     from spak.kg.formats.reader import read_recording as read_recording
     from spak.kg.formats.recording import Recording as Recording
+    from spak.kg.formats.tried import ToolRun as ToolRun
+    from spak.kg.formats.tried import Tried as Tried
     from spak.kg.law.conflict import Hit as Hit
     from spak.kg.model.law import Law as Law
     from spak.kg.model.op import Op as Op
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from spak.tuner.verify import note as note
     from spak.tuner.verify import repeat as repeat
     from spak.verbs import here as here
+    from spak.verbs import record as record
     from spak.verbs import verify as verify
 
 __all__ = [
@@ -120,7 +123,9 @@ __all__ = [
     "Surroundings",
     "SystemRequest",
     "SystemResult",
+    "ToolRun",
     "Trial",
+    "Tried",
     "TunerError",
     "UnknownNameError",
     "Verification",
@@ -138,6 +143,7 @@ __all__ = [
     "note",
     "op",
     "read_recording",
+    "record",
     "repeat",
     "replay",
     "report",
@@ -166,6 +172,7 @@ _HOMES = {
     "spak.kg.formats.nodes": ("HardwareName",),
     "spak.kg.formats.reader": ("read_recording",),
     "spak.kg.formats.recording": ("Recording",),
+    "spak.kg.formats.tried": ("ToolRun", "Tried"),
     "spak.kg.law.conflict": ("Hit",),
     "spak.kg.model.law": ("Law",),
     "spak.kg.model.op": ("Op",),
@@ -184,7 +191,7 @@ _HOMES = {
     "spak.tuner.search": ("SearchRequest", "SearchResult", "search"),
     "spak.tuner.system": ("OperatorSearch", "SystemRequest", "SystemResult", "names_system", "search_system"),
     "spak.tuner.verify": ("Repetition", "Verification", "VerifyRequest", "note", "repeat"),
-    "spak.verbs": ("here", "verify"),
+    "spak.verbs": ("here", "record", "verify"),
 }
 """Module -> public names that it holds."""
 

@@ -1,4 +1,4 @@
-"""The verbs that meet a machine: what they need of it, taken from this one."""
+"""The verbs that meet a machine or a tool: what they need of it, taken from this one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spak.kg.files.root import LawRoot
+from spak.kg.formats import importing
+from spak.kg.formats.importing import Imported
+from spak.kg.formats.tried import ToolRun
 from spak.library import Library
 from spak.tuner import verify as verification
 from spak.tuner.engine.checking import executed
@@ -67,3 +70,20 @@ def verify(library: Library, laws: Sequence[str] = (), *, seed: int = 0) -> tupl
     return tuple(
         verification.with_check(one, law, runs[law.id], library.laws) if law.id in runs else one for law, one in found
     )
+
+
+def record(laws: Library | Path, run: ToolRun) -> Imported:
+    """Write what another tool measured as a run file, failures included: from then on it is known here.
+
+    The same trials twice change nothing. A library stays as loaded; `load` it again to see them.
+
+    Args:
+        laws: Whose folder to write into; or a folder of laws, which is made if it is not there.
+        run: The trials, and who measured them where and when.
+
+    Raises:
+        KgError: If the laws may not be written, or a trial, a name or the space does not fit; nothing is written then.
+    """
+    if isinstance(laws, Library):
+        LawRoot(laws.root, laws.writable).require_writable()
+    return importing.record(laws.root if isinstance(laws, Library) else laws, run)
