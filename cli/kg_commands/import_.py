@@ -17,10 +17,13 @@ EXAMPLES: CommandExamples = (
         "a T4 file of a GPU and an op that are new here",
     ),
     (
-        "kg import gemm.json --hw rtx3080 --op gemm --problem-parameters m,n,k",
-        "one file with many problem sizes",
+        "kg import results.json --hw h200 --op blur --problem-parameters use_padding",
+        "each value of a parameter is a problem size",
     ),
 )
+
+_SHOWN = 8
+"""Files named: many problem sizes are as many runs."""
 
 
 def command(
@@ -41,7 +44,7 @@ def command(
     """Import one result file, whole or not at all; the same results twice change nothing.
 
     An op made from results alone is open: its values are the union of its imports. With --space it is closed, and a
-    result outside it is refused. Each combination of values of --problem-parameters is a problem size of its own.
+    result outside it is refused. Each combination of values of --problem-parameters is a problem size, and a run, of its own.
     """
     import msgspec
 
@@ -71,8 +74,10 @@ def command(
     if not done.written:
         typer.echo(f"{done.run}: these results are there already; nothing changed")
         return
-    sizes = f" at {done.problems} problem sizes" if done.problems > 1 else ""
-    typer.echo(f"{done.run}:")
+    sizes = f" at {len(done.runs)} problem sizes" if len(done.runs) > 1 else ""
+    typer.echo(f"{done.run}:" if not sizes else f"{len(done.runs)} runs, the first {done.run}:")
     typer.echo(f"  {done.trials} configurations of {done.op} on {done.hw}{sizes}, {done.failures} of them failed")
-    for path in done.written:
+    for path in done.written[:_SHOWN]:
         typer.echo(f"  wrote {path}")
+    if len(done.written) > _SHOWN:
+        typer.echo(f"  and {len(done.written) - _SHOWN} more files, see --format json")

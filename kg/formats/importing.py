@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from spak.kg.files.lock import locked
 from spak.kg.files.seal import sealed
 from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node
 from spak.kg.formats.reader import read_recording
-from spak.kg.formats.recording import Recording, with_problem
+from spak.kg.formats.recording import Recording, by_problem, with_problem
 from spak.kg.formats.t1 import SearchSpace, read_t1
 from spak.kg.formats.tried import ToolRun
 from spak.kg.model.base import Scalar
@@ -61,7 +61,8 @@ class Imported:
     """What an import did.
 
     Attributes:
-        trials: Number of distinct configurations, each at one of `problems` problem sizes; `failures` of them failed.
+        run: The run file's id; where the results are of several problem sizes, each of `runs` holds one.
+        trials: Number of distinct configurations and problem sizes; `failures` of them failed.
         written: Paths that were written, empty if the same results were there already.
     """
 
@@ -72,7 +73,7 @@ class Imported:
     failures: int
     written: tuple[Path, ...]
     notes: tuple[str, ...]
-    problems: int = 1
+    runs: tuple[str, ...] = ()
 
 
 def import_file(root: Path, what: Import, now: datetime) -> Imported:
@@ -134,26 +135,27 @@ def _merged(root: Path, results: _Results, source: str, now: datetime) -> Import
     stated = device_node(laws.hardware, recording.device) if recording.device else None
     if stated not in {None, hw}:
         raise KgError(f"{results.origin}: it says that it ran on {recording.device!r}, which is {stated}, not {hw}")
-    run = _run(results, hw, op.id, source, now)
-    files = {} if run.id in laws.run_ids else _files(root, laws, hardware, op if op_changed else None, run)
+    runs = [_run(replace(results, recording=one), hw, op.id, source, now) for one in by_problem(recording)]
+    new = [run for run in runs if run.id not in laws.run_ids]
+    files = _files(root, laws, hardware, op if op_changed else None, new) if new else {}
     if files:
         atomic.write_all(files, lambda: load(root))
     return Imported(
-        run=run.id,
+        run=runs[0].id,
         hw=hw,
         op=op.id,
-        trials=len(run.trials),
-        failures=sum(trial.invalidity != "correct" for trial in run.trials),
+        trials=len(recording.trials),
+        failures=sum(trial.invalidity != "correct" for trial in recording.trials),
         written=tuple(files),
         notes=recording.notes,
-        problems=len({str(sorted(trial.problem.items())) for trial in run.trials}),
+        runs=tuple(run.id for run in runs),
     )
 
 
 def digest(recording: Recording) -> str:
     """Eight hex digits of what was measured; the same results in another format, order or precision have the same."""
     lines = sorted(
-        f"{sorted({**trial.configuration, **trial.problem}.items())} {trial.invalidity} {trial.value('time') or 0:.9g}"
+        f"{sorted(trial.configuration.items())} {trial.invalidity} {trial.value('time') or 0:.9g}"
         for trial in recording.trials
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
@@ -185,18 +187,19 @@ def _created(stated: str, now: datetime) -> str:
     return now.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _files(root: Path, laws: Laws, hardware: list[Hardware], op: Op | None, run: Run) -> dict[Path, bytes]:
-    """Path -> content of everything to write, the run file last."""
+def _files(root: Path, laws: Laws, hardware: list[Hardware], op: Op | None, runs: Sequence[Run]) -> dict[Path, bytes]:
+    """Path -> content of everything to write, the run files last."""
     files = {root / "hardware" / f"{node.id}.yaml": yaml_text(node).encode() for node in hardware}
     if op is not None:
         known = op.id in laws.ops
         path = laws.path("op", op.id) if known else root / "ops" / f"{op.id}.yaml"
         files[path] = (updated_op(laws.document("op", op.id), op) if known else yaml_text(op)).encode()
-    content = msgspec.json.encode(sealed(run))
-    if len(content) > PACKED_FROM_BYTES:
-        files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)
-    else:
-        files[root / EVIDENCE / f"{run.id}.json"] = msgspec.json.format(content, indent=1) + b"\n"
+    for run in runs:
+        content = msgspec.json.encode(sealed(run))
+        if len(content) > PACKED_FROM_BYTES:
+            files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)
+        else:
+            files[root / EVIDENCE / f"{run.id}.json"] = msgspec.json.format(content, indent=1) + b"\n"
     return files
 
 

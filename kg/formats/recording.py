@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from spak.kg.errors import KgError
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.model.base import ProblemSize, Scalar, canonical
 from spak.kg.model.run import Trial
 
@@ -77,3 +78,23 @@ def with_problem(recording: Recording, problem: ProblemSize, names: Sequence[str
     )
     tuned = {name: values for name, values in recording.parameters.items() if name not in names}
     return replace(recording, parameters=tuned, trials=trials, problem={} if several else sizes[0])
+
+
+def by_problem(recording: Recording) -> list[Recording]:
+    """`recording` at each of its problem sizes, in the order in which they occur.
+
+    Each becomes a run of its own: so those at some sizes can suggest a law, and those at others test it.
+    """
+    groups: dict[str, list[Trial]] = {}
+    for trial in recording.trials:
+        groups.setdefault(show_assignments(trial.problem), []).append(trial)
+    if len(groups) == 1:
+        return [recording]
+    return [
+        replace(
+            recording,
+            trials=tuple(msgspec.structs.replace(trial, problem={}) for trial in trials),
+            problem=trials[0].problem,
+        )
+        for trials in groups.values()
+    ]

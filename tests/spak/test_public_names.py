@@ -77,7 +77,7 @@ FIELDS = {
     "HardwareName": {"hw", "arch", "vendor"},
     "Hit": {"law", "match"},
     "Import": {"file", "hardware", "op", "space", "problem", "problem_parameters"},
-    "Imported": {"run", "hw", "op", "trials", "failures", "written", "notes", "problems"},
+    "Imported": {"run", "hw", "op", "trials", "failures", "written", "notes", "runs"},
     "LawRoot": {"path", "writable"},
     "LeftOut": {"configuration", "laws", "reasons"},
     "Library": {"laws", "toolchain", "writable"},

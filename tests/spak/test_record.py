@@ -57,9 +57,10 @@ def test_single_launches_give_the_time_and_its_interval(tmp_path):
 def test_each_trial_may_have_its_own_problem_size(tmp_path):
     tried = [Tried({"x": x}, time_us=float(x * n), problem={"n": n}) for x in (1, 2) for n in (64, 128)]
     done = spak.record(tmp_path / "laws", told(tried, problem={"dtype": "fp16"}))
-    run = load(tmp_path / "laws").run(done.run)
-    assert (done.trials, done.problems, run.problem) == (4, 2, {})
-    assert {trial.value("time"): trial.problem for trial in run.trials}[256.0] == {"dtype": "fp16", "n": 128}
+    runs = [load(tmp_path / "laws").run(name) for name in done.runs]
+    assert (done.trials, done.run, len(runs)) == (4, runs[0].id, 2)
+    assert [run.problem for run in runs] == [{"dtype": "fp16", "n": 64}, {"dtype": "fp16", "n": 128}]
+    assert [trial.value("time") for trial in runs[1].trials] == [128.0, 256.0]
     assert load(tmp_path / "laws").ops["softmax"].problem["n"].default == 64
 
 

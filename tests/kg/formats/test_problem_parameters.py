@@ -1,4 +1,4 @@
-"""One file with many problem sizes: parameters that are of the problem become problem sizes of the run."""
+"""One file with many problem sizes: parameters that are of the problem become problem sizes, each a run of its own."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def t1(folder, size):
 def test_each_value_of_a_problem_parameter_is_a_problem_size(tmp_path, file):
     done = import_(tmp_path / "laws", file, problem_parameters=("n",))
     laws = load(tmp_path / "laws")
-    assert (done.trials, done.problems) == (12, 2)
+    assert (done.trials, len(done.runs)) == (12, 2)
     assert list(laws.ops["gemm"].parameters) == ["x", "y"]
     assert laws.ops["gemm"].problem["n"].default == 64
-    table = from_runs([laws.run(done.run)])
+    table = from_runs([laws.run(run) for run in done.runs])
     assert [dict(problem) for problem in table.problems] == [{"n": 64}, {"n": 128}]
     assert [table.space.config(int(best)) for best in table.best()] == [{"x": 1, "y": 0}, {"x": 4, "y": 1}]
 
@@ -66,10 +66,10 @@ def test_a_t1_file_says_which_parameters_are_of_the_problem(tmp_path, file):
     root = tmp_path / "laws"
     done = import_(root, file, space=t1(tmp_path, ["n", 7]))
     op = load(root).ops["gemm"]
-    assert (done.problems, list(op.parameters), op.open) == (2, ["x", "y"], False)
+    assert (len(done.runs), list(op.parameters), op.open) == (2, ["x", "y"], False)
     assert op.conditions[0].require == "x <= n"
-    assert import_(tmp_path / "other", file, space=t1(tmp_path, [4096, 4096])).problems == 1
-    assert import_(tmp_path / "text", file, space=t1(tmp_path, "n")).problems == 2
+    assert len(import_(tmp_path / "other", file, space=t1(tmp_path, [4096, 4096])).runs) == 1
+    assert len(import_(tmp_path / "text", file, space=t1(tmp_path, "n")).runs) == 2
 
 
 def test_a_condition_is_held_at_each_trials_own_size(tmp_path, samples):
