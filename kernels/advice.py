@@ -26,6 +26,10 @@ class Advised(NamedTuple):
     because: str
 
 
+class NoKernelError(Exception):
+    """Nothing is known to fit, or PyTorch is faster: the message says which."""
+
+
 class Advise(Protocol):
     """What laws and recorded runs say of one device."""
 
@@ -52,6 +56,24 @@ def advised(laws: str, op: str, problem: Problem | str, device: Any) -> Advised:
     if isinstance(found, str):
         return Advised(None, found)
     return Advised(None, problem) if isinstance(problem, str) else _ADVICE[laws](op, problem, found)
+
+
+def configured_by(laws: str, op: str, device: Any) -> Callable[[Problem], Configuration]:
+    """What gives the configuration that laws of that name advise for a problem size.
+
+    It raises `NoKernelError` where they advise none, as does this where the device has no kernels.
+    """
+    found = launch_device(device)
+    if isinstance(found, str):
+        raise NoKernelError(found)
+
+    def configuration(problem: Problem) -> Configuration:
+        advice = _ADVICE[laws](op, problem, found)
+        if advice.configuration is None:
+            raise NoKernelError(advice.because)
+        return advice.configuration
+
+    return configuration
 
 
 def tell_once(operator: str, reason: str, instead: str) -> None:

@@ -17,12 +17,15 @@ class Passes:
 
     Attributes:
         schema: Of the forward pass, as PyTorch writes it: `(Tensor x, float scale) -> (Tensor, Tensor)`.
-        forward: Gives a tuple; all but its first are for the backward pass, and nobody else uses them.
+        forward: Gives a tuple; all but its first `num_results` are for the backward pass, and nobody else uses them.
         forward_shapes: Empty tensors like those, of the same arguments.
-        kept: Of the forward pass' inputs and results, both tuples: the tensors that the backward pass needs.
-        backward_schema: Of the backward pass: the gradient of the first result, then what was kept -> one tensor.
-        backward: Gives the gradient of the first input; the others have none.
-        backward_shapes: An empty tensor like that.
+        kept: Of the forward pass' inputs and results, both tuples: what the backward pass needs.
+        backward_schema: Of the backward pass: the gradients of the results, then what was kept -> gradients of inputs.
+        backward: Gives them. Where it takes several gradients, those of results that nobody used are None.
+        backward_shapes: Empty tensors like those.
+        num_results: Results that have a gradient.
+        spread: Of what `backward` gives: the gradients of the first inputs, in order; later ones have none. That of an input
+            that is no tensor is left out.
     """
 
     schema: str
@@ -32,6 +35,8 @@ class Passes:
     backward_schema: str
     backward: Function
     backward_shapes: Function
+    num_results: int = 1
+    spread: Callable[[Any], tuple[Any, ...]] = lambda found: (found,)
 
 
 def torch_operator(library: Any, name: str, passes: Passes) -> Function:
@@ -43,12 +48,18 @@ def torch_operator(library: Any, name: str, passes: Passes) -> Function:
     forward = _defined(library, name, passes.schema, passes.forward, passes.forward_shapes)
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        ctx.num_inputs = len(inputs)
+        ctx.are_tensors = [isinstance(one, torch.Tensor) for one in inputs]
         ctx.set_materialize_grads(False)  # results that are kept get none: no zeros of their size
-        ctx.save_for_backward(*passes.kept(inputs, output))
+        kept = passes.kept(inputs, output)
+        ctx.settings = [None if isinstance(one, torch.Tensor) else one for one in kept]
+        ctx.save_for_backward(*(one if isinstance(one, torch.Tensor) else None for one in kept))
 
-    def differentiate(ctx: Any, gradient: Any, *_: Any) -> tuple[Any, ...]:
-        return (backward(gradient, *ctx.saved_tensors), *[None] * (ctx.num_inputs - 1))
+    def differentiate(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
+        pairs = zip(ctx.saved_tensors, ctx.settings, strict=True)
+        kept = [setting if tensor is None else tensor for tensor, setting in pairs]
+        found = passes.spread(backward(*gradients[: passes.num_results], *kept))
+        every = (*found, *[None] * (len(ctx.are_tensors) - len(found)))
+        return tuple(one if is_tensor else None for one, is_tensor in zip(every, ctx.are_tensors, strict=True))
 
     def refuse(ctx: Any, *gradients: Any) -> Any:
         del ctx, gradients

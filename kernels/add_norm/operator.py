@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from spak.kernels.add_norm.spec import SPEC
 from spak.kernels.cutile import DTYPES
@@ -13,6 +13,21 @@ from spak.kernels.operation import tensors_by_name
 
 OP_DTYPES = {name: short for short, name in DTYPES.items()}
 """Torch's name of a type -> the op's."""
+
+
+class NormGradients(NamedTuple):
+    """Where gradients of parameters are written, (width,) each and of one type; None: no such parameter, or no wish for it.
+
+    Attributes:
+        gain: Of the norm.
+        bias: Of the norm.
+        branch_bias: Column sums of the new residual's gradient, which is the gradient of the bias of the linear layer that
+            the branch ends with.
+    """
+
+    gain: Any
+    bias: Any | None
+    branch_bias: Any | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ class AddNormKernels:
         return total, normed, statistics
 
     def backward(
-        self, dnormed: Any, dresidual: Any | None, saved: tuple[Any, Any, Any], gradients: Any, dtype: Any
+        self, dnormed: Any, dresidual: Any | None, saved: tuple[Any, Any, Any], gradients: NormGradients, dtype: Any
     ) -> tuple[Any, Any]:
         """Gradient of the new residual in its type and in `dtype`; those of the parameters are written to `gradients`.
 
@@ -60,7 +75,7 @@ class AddNormKernels:
             dnormed: (rows, width), of `dtype`: gradient of the norm.
             dresidual: Gradient that reaches the new residual past this norm; None: none does.
             saved: The new residual, gain, and statistics.
-            gradients: `NormGradients`: `gain`, `bias`, `branch_bias`, (width,) each and of one type; None: not wanted.
+            gradients: Where those of the parameters are written.
             dtype: Of what the branch computes in.
 
         Raises:

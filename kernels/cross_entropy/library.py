@@ -10,6 +10,7 @@ from spak.kernels.advice import advised, tell_once
 from spak.kernels.cross_entropy.operator import cross_entropy_into
 from spak.kernels.cross_entropy.spec import IGNORED, SPEC
 from spak.kernels.interface import Problem
+from spak.kernels.tensor_arguments import check_tensor
 from spak.kernels.torch_operator import Passes, torch_operator
 
 KERNEL_LOGIT_DTYPES = {torch.float16: "fp16", torch.bfloat16: "bf16", torch.float32: "fp32"}
@@ -28,10 +29,7 @@ def check_losses(logits: Any, targets: Any, reduction: str, ignore_index: int) -
         ValueError: If it is beyond what it may be, or does not go with the others; names it.
     """
     for name, tensor, dtypes in (("logits", logits, LOGIT_DTYPES), ("targets", targets, TARGET_DTYPES)):
-        if not isinstance(tensor, torch.Tensor):
-            raise TypeError(f"{name}: a torch.Tensor (got {type(tensor).__name__})")
-        if tensor.dtype not in dtypes:
-            raise TypeError(f"{name}: of dtype {', '.join(map(str, dtypes))} (got {tensor.dtype})")
+        check_tensor(name, tensor, dtypes)
     if logits.dim() != LOGITS_RANK or logits.shape[1] < 1:
         raise ValueError(f"logits: of shape (rows, vocabulary) (got {tuple(logits.shape)})")
     if targets.shape != logits.shape[:1]:

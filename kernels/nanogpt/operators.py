@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from spak.kernels.add_norm.operator import NormGradients
+
 Tensor = Any
 """A torch tensor: nothing here needs torch before it is called."""
-
-EPSILON_OF_NORM = 1e-5
-"""Added to the variance. Source: GPT-2."""
 
 
 class AdamwConstants(NamedTuple):
@@ -95,25 +94,10 @@ class AddNorm(Protocol):
             bias: The same; None: there is none.
             dtype: A.
 
-        Statistics are one tensor of at least float32, opaque to the caller; PyTorch's is (2, rows): mean, and 1 / deviation.
+        Statistics are one tensor of at least float32, opaque to the caller; PyTorch's is (2, rows): 1 / deviation, and mean.
         The norm is of the new residual as it is kept, that is after it is rounded to R.
         """
         ...
-
-
-class NormGradients(NamedTuple):
-    """Where gradients of parameters are written by `AddNormBackward`; None: there is no such parameter, or no wish for it.
-
-    Attributes:
-        gain: (width,) G.
-        bias: (width,) G.
-        branch_bias: (width,) G: column sums of the new residual's gradient, which is the gradient of the bias of the linear
-            layer that the branch ends with.
-    """
-
-    gain: Tensor
-    bias: Tensor | None
-    branch_bias: Tensor | None
 
 
 class AddNormBackward(Protocol):

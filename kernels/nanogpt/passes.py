@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from spak.kernels.nanogpt.operators import NormGradients, Operators, Tensor
+from spak.kernels.add_norm.operator import NormGradients
+from spak.kernels.nanogpt.operators import Operators, Tensor
 from spak.kernels.nanogpt.parameters import GptConfig
 
 

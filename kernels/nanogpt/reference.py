@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from spak.kernels.nanogpt.operators import EPSILON_OF_NORM, Tensor
+from spak.kernels.add_norm.reference import NORM_EPSILON
+from spak.kernels.nanogpt.operators import Tensor
 from spak.kernels.nanogpt.parameters import GptConfig
 
 
@@ -33,7 +34,7 @@ def _layer(own: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
 
 def _norm(own: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
     centred = x - x.mean(-1, keepdim=True)
-    normed = centred * (centred.square().mean(-1, keepdim=True) + EPSILON_OF_NORM).rsqrt() * own[f"{name}.weight"]
+    normed = centred * (centred.square().mean(-1, keepdim=True) + NORM_EPSILON).rsqrt() * own[f"{name}.weight"]
     return normed + own[f"{name}.bias"] if f"{name}.bias" in own else normed
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from spak.kernels.add_norm.by_torch import add_norm_by_torch, add_norm_gradients_by_torch
+from spak.kernels.add_norm.operator import NormGradients
 from spak.kernels.nanogpt.operators import (
-    EPSILON_OF_NORM,
     OPERATOR_NAMES,
     AdamwConstants,
     AdamwState,
-    NormGradients,
     Operators,
     Tensor,
 )
@@ -51,10 +51,7 @@ def plain_add_norm(
     residual: Tensor, branch: Tensor | None, gain: Tensor, bias: Tensor | None, dtype: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `AddNorm`."""
-    total = residual if branch is None else residual + branch
-    wide = _wide(total)
-    normed, mean, inverse = torch.native_layer_norm(wide, gain.shape, gain, bias, EPSILON_OF_NORM)
-    return total, normed.to(dtype), torch.stack((mean.flatten(), inverse.flatten()))
+    return add_norm_by_torch(residual, branch, gain, bias, dtype, "layer")
 
 
 def plain_add_norm_backward(
@@ -65,12 +62,8 @@ def plain_add_norm_backward(
     dtype: Any,
 ) -> tuple[Tensor, Tensor]:
     """See `AddNormBackward`."""
-    residual, gain, statistics = saved
-    mean, inverse = statistics.unsqueeze(-1)
-    wanted = [True, True, gradients.bias is not None]
-    given = (_wide(dnormed), _wide(residual), gain.shape, mean, inverse, gain, gain)  # a bias like the gain
-    dx, dgain, dbias = torch.ops.aten.native_layer_norm_backward(*given, wanted)
-    total = (dx if dresidual is None else dx + dresidual).to(residual.dtype)
+    has_bias = gradients.bias is not None
+    total, dgain, dbias = add_norm_gradients_by_torch(dnormed, dresidual, saved, "layer", has_bias=has_bias)
     gradients.gain.copy_(dgain)
     if gradients.bias is not None:
         gradients.bias.copy_(dbias)

@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from spak.library import diff as diff
     from spak.library import load as load
     from spak.library import revision as revision
+    from spak.operators import add_norm as add_norm
     from spak.operators import attention as attention
     from spak.operators import cross_entropy as cross_entropy
+    from spak.operators import linear_gelu as linear_gelu
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
     from spak.tunable import Candidates as Candidates
@@ -130,6 +132,7 @@ __all__ = [
     "UnknownNameError",
     "Verification",
     "VerifyRequest",
+    "add_norm",
     "attention",
     "cross_entropy",
     "diff",
@@ -138,6 +141,7 @@ __all__ = [
     "format_text",
     "here",
     "import_file",
+    "linear_gelu",
     "load",
     "names_system",
     "note",
@@ -178,7 +182,7 @@ _HOMES = {
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),
     "spak.library": ("Library", "diff", "load", "revision"),
-    "spak.operators": ("attention", "cross_entropy"),
+    "spak.operators": ("add_norm", "attention", "cross_entropy", "linear_gelu"),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("Candidates", "op"),
     "spak.tuner.engine.tally": ("Finding",),

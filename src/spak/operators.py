@@ -8,7 +8,9 @@ import torch
 
 import spak.kernels.attention.operator.library  # noqa: F401  # registers what the dispatcher calls
 from spak.configured import operator_by
+from spak.kernels.add_norm.library import residual_and_norm
 from spak.kernels.cross_entropy.library import reduced_losses
+from spak.kernels.linear_gelu.library import activated
 from spak.library import Library
 
 
@@ -90,3 +92,78 @@ def cross_entropy(
 
         return cross_entropy_in_graph(logits, targets, reduction, ignore_index, laws)
     return reduced_losses(logits, targets, reduction, ignore_index, operator_by(laws).name)
+
+
+def add_norm(  # of which four are what it is about
+    residual: torch.Tensor,
+    branch: torch.Tensor | None,
+    gain: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    norm: str = "layer",
+    laws: Library | str | Path | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A branch added to the residual stream, and the norm of the sum, with all gradients; a PyTorch operator.
+
+    One launch forward, two backward. Sums over a row, and over rows, are in fp32 (fp64 of fp64), and the norm is of the sum
+    as it is rounded to the stream's type. The configuration is chosen by laws and recorded runs for device and shape. Where
+    no kernel serves, and where PyTorch was recorded to be faster, PyTorch computes the same, and a warning says why, once.
+
+    Args:
+        residual: (..., width), fp32 or bf16 for the kernels; autocast leaves it as it is.
+        branch: As `residual`, perhaps of another type; under autocast in autocast's. None: nothing is added.
+        gain: (width,) of any floating type; used in fp32.
+        bias: The same; None: there is none.
+        norm: `layer`, or `rms` without a mean; 1e-5 is added to the variance.
+        laws: A library, or a law root; None: the nearest `laws/`, else those that came with the package.
+
+    Returns:
+        The new residual, in the type of `residual` (itself if there is no branch), and its norm, in that of the branch, which
+        without one is that of `residual`, or autocast's.
+
+    Raises:
+        TypeError: If an argument is of another kind; names it.
+        ValueError: If an argument is beyond what it may be, or does not go with the others; names it.
+        KgError: If `laws` cannot be read.
+    """
+    if torch.compiler.is_compiling():
+        from spak.in_graph import add_norm_in_graph  # noqa: PLC0415  # loads the compiler, if it is not what calls
+
+        total, normed = add_norm_in_graph(residual, branch, gain, bias, norm, laws)
+        return total, normed
+    return residual_and_norm(residual, branch, gain, bias, norm, operator_by(laws).name)
+
+
+def linear_gelu(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    *,
+    laws: Library | str | Path | None = None,
+) -> torch.Tensor:
+    """GELU, in its tanh form, of a linear layer, with all gradients; a PyTorch operator.
+
+    Forward one launch gives what is before GELU, which is kept, and what is after it. The way back is PyTorch's: GELU's
+    gradient, then products of large matrices. The configuration is chosen by laws and recorded runs for device and shape.
+    Where no kernel serves, and where PyTorch was recorded to be faster, PyTorch computes the same, and a warning says why,
+    once.
+
+    Args:
+        x: (..., inputs), fp16 or bf16 for the kernel; autocast casts all three.
+        weight: (outputs, inputs), of the dtype of `x`.
+        bias: (outputs,), the same; None: there is none.
+        laws: A library, or a law root; None: the nearest `laws/`, else those that came with the package.
+
+    Returns:
+        (..., outputs), of the dtype of `x`.
+
+    Raises:
+        TypeError: If an argument is of another kind; names it.
+        ValueError: If an argument does not go with the others; names it.
+        KgError: If `laws` cannot be read.
+    """
+    if torch.compiler.is_compiling():
+        from spak.in_graph import linear_gelu_in_graph  # noqa: PLC0415  # loads the compiler, if it is not what calls
+
+        return linear_gelu_in_graph(x, weight, bias, laws)
+    return activated(x, weight, bias, operator_by(laws).name)

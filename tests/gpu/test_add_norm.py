@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.gpu
 torch = pytest.importorskip("torch")
-from spak.kernels.nanogpt.operators import NormGradients  # noqa: E402
+from spak.kernels.add_norm.operator import NormGradients  # noqa: E402
 from spak.kernels.nanogpt.torch_operators import plain_add_norm, plain_add_norm_backward  # noqa: E402
 from spak.kernels.operation import operation  # noqa: E402
 from spak.kg.space.completion import complete  # noqa: E402

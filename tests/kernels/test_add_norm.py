@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spak.kernels.add_norm.operator import AddNormKernels
+from spak.kernels.add_norm.operator import AddNormKernels, NormGradients
 from spak.kernels.operation import operation
 from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
@@ -16,7 +16,6 @@ from spak.kg.space.space import build
 from spak.tuner.backend.gpu.program import tensors
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-from spak.kernels.nanogpt.operators import NormGradients  # noqa: E402
 from spak.kernels.nanogpt.torch_operators import plain_add_norm, plain_add_norm_backward  # noqa: E402
 
 OPS = load(Path(__file__).parents[2] / "laws").ops

@@ -10,12 +10,12 @@ torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 
 from torch.nn import functional  # noqa: E402
 
+from spak.kernels.add_norm.operator import NormGradients  # noqa: E402
 from spak.kernels.nanogpt import torch_operators as plain  # noqa: E402
 from spak.kernels.nanogpt.operators import (  # noqa: E402
     OPERATOR_NAMES,
     AdamwConstants,
     AdamwState,
-    NormGradients,
 )
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]

@@ -18,7 +18,9 @@ SOURCE = Path(spak.__file__)
 
 SIGNATURES = {
     "attention": ["q", "k", "v", "causal", "scale", "q_offset", "deterministic", "laws"],
+    "add_norm": ["residual", "branch", "gain", "bias", "norm", "laws"],
     "cross_entropy": ["logits", "targets", "reduction", "ignore_index", "laws"],
+    "linear_gelu": ["x", "weight", "bias", "laws"],
     "diff": ["before", "after"],
     "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],
