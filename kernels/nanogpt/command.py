@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,12 +118,22 @@ def run_opening(run: TrainingRun) -> Iterator[str]:
         f"{num_gpt_parameters(run.config):,} parameters on {run.device} in {str(run.step.settings.dtype).split('.')[1]}; "
         f"{len(data.train):,} tokens of {kind}, {len(data.validation):,} for validation"
     )
-    width = max(map(len, run.operators.reasons), default=0)
-    yield from (f"  {name:{width}}  {reason}" for name, reason in run.operators.reasons.items())
+    rows = reasons_in_short(run.operators.reasons)
+    width = max(map(len, rows), default=0)
+    yield from (f"  {name:{width}}  {reason}" for name, reason in rows.items())
     if settings.dropout:
         yield f"  dropout {settings.dropout:g} is PyTorch's, beside the kernels"
     if run.done:
         yield f"going on after step {run.done}"
+
+
+def reasons_in_short(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Operator -> reason; one that more than half of them share is said once, at the end."""
+    shared, count = Counter(reasons.values()).most_common(1)[0] if reasons else ("", 0)
+    if 2 * count <= len(reasons):
+        return dict(reasons)
+    others = {name: reason for name, reason in reasons.items() if reason != shared}
+    return {**others, "all others" if others else "every operator": shared}
 
 
 def report_line(report: TrainingReport, settings: TrainingSettings) -> str:

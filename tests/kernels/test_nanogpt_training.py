@@ -49,17 +49,26 @@ def run_of(place, *changes: str, checkpoint=None) -> TrainingRun:
 
 
 def test_it_says_what_trains_reports_losses_and_prints_a_sample(place, capsys):
-    """Samples are data, on stdout; the table names every operator with what computes it."""
+    """Samples are data, on stdout; the table says what computes the operators."""
     assert train("--plot", "loss.svg") == 0
     shown = capsys.readouterr()
     assert len(shown.out) == 10
     lines = shown.err.splitlines()
     assert lines[0].startswith("4,032 parameters on cpu in float32; 626 tokens of 37 characters, 70 for validation")
-    assert "  add_norm                PyTorch: no kernel for device 'cpu'" in lines
+    assert [line for line in lines if "PyTorch" in line] == ["  every operator  PyTorch: no kernel for device 'cpu'"]
     reports = [line for line in lines if line.startswith("step")]
     assert [report.split("  ")[0] for report in reports] == ["step 2 / 6", "step 4 / 6", "step 6 / 6"]
     assert ["validation" in report for report in reports] == [False, True, True]
     assert "<polyline" in (place / "loss.svg").read_text()
+
+
+def test_a_reason_that_most_operators_share_is_said_once():
+    """After what the others say; half of them are not most."""
+    short = command.reasons_in_short
+    assert short({"a": "x", "b": "y", "c": "x", "d": "x"}) == {"b": "y", "all others": "x"}
+    assert short({"a": "x", "b": "y"}) == {"a": "x", "b": "y"}
+    assert short({"a": "x", "b": "x"}) == {"every operator": "x"}
+    assert short({}) == {}
 
 
 def test_it_learns(place):
