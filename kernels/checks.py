@@ -13,6 +13,7 @@ CHECKS = {
     "attention-mask-floor": "spak.kernels.attention.mask_floor:MaskFloor",
     "attention-gradients": "spak.kernels.microgpt.equivalence:AttentionGradients",
     "folded-rmsnorm": "spak.kernels.microgpt.equivalence:FoldedRmsNorm",
+    "gpt-gradients": "spak.kernels.nanogpt.equivalence:GptGradients",
     "linear-gradients": "spak.kernels.microgpt.equivalence:LinearGradients",
     "online-softmax": "spak.kernels.attention.equivalence:OnlineSoftmax",
     "rmsnorm-gradient": "spak.kernels.microgpt.equivalence:RmsNormGradient",

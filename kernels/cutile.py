@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -142,30 +142,49 @@ class CutileSpec:
         self.issue(self.calls(problem, configuration, num_sms), arrays, configuration)
 
     def issue(self, calls: Sequence[Call], arrays: Mapping[str, Any], configuration: Configuration) -> None:
-        """Every call on the current stream with `arrays` by name; what is not among them is scratch, and allocated here."""
-        import cuda.tile as ct
+        """Every call on the current stream with `arrays` by name; what is not among them is scratch, and allocated here.
+
+        Arrays in the memory of a CPU are the simulator's.
+        """
         import torch
 
         known = dict(arrays)
         device = next(iter(known.values())).device
+        launch = _launcher(device)
         for call in calls:
             for name, array in call.arrays.items():
                 if name not in known:
                     known[name] = torch.empty(array.shape, dtype=_torch(array), device=device)
             shaped = [_shaped(known[name], array.shape) for name, array in call.arrays.items()]
             kernel = self.kernel(call.function, configuration)
-            ct.launch(torch.cuda.current_stream(), call.grid, kernel, (*shaped, *call.scalars, *call.constants))
+            launch(call.grid, kernel, (*shaped, *call.scalars, *call.constants))
 
     def tolerance(self, problem: Problem) -> float:
         """1e-3 for fp16, 8e-3 for bf16."""
         return TOLERANCES[str(problem["dtype"])]
 
 
-def sms_of(device: Any) -> int:
-    """Multiprocessors of a CUDA device."""
-    import torch
+def _launcher(device: Any) -> Callable[..., object]:
+    """Launches on the current stream of a GPU, or the simulator on a CPU."""
+    if device.type == "cpu":
+        from spak.kernels import sim
 
-    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+        return partial(sim.launch, None)
+    import cuda.tile as ct  # pragma: no cover  # needs a GPU: tests/gpu
+    import torch  # pragma: no cover  # needs a GPU: tests/gpu
+
+    return partial(ct.launch, torch.cuda.current_stream())  # pragma: no cover  # needs a GPU: tests/gpu
+
+
+def sms_of(device: Any) -> int:
+    """Multiprocessors of a CUDA device; a CPU, which simulates block after block, has one."""
+    if device.type == "cpu":
+        return 1
+    import torch  # pragma: no cover  # needs a GPU: tests/gpu
+
+    return int(
+        torch.cuda.get_device_properties(device).multi_processor_count
+    )  # pragma: no cover  # needs a GPU: tests/gpu
 
 
 def ceil_div(count: int, size: int) -> int:

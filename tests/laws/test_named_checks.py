@@ -42,10 +42,12 @@ def test_exact_boundary() -> None:
             assert (trial.value("nan_rows") == 0) == (admitted or trial.problem["masked_tiles"] == 0)
 
 
-def test_every_check_that_a_law_or_a_run_names_exists_and_is_about_its_op() -> None:
+def test_every_check_that_a_law_a_run_or_a_system_names_exists_and_is_about_its_op() -> None:
     named = {meaning(law).check: law.scope.op for law in LAWS.laws.values() if meaning(law).check}
     named |= {LAWS.run(run).check: LAWS.run(run).op for run in LAWS.run_ids if LAWS.run(run).check}
+    named |= {check: named_check(check).op for system in LAWS.systems.values() for check in system.gate}
     assert named.keys() == CHECKS.keys()
+    assert set(named.values()) <= LAWS.ops.keys()
     assert {name: named_check(name).op for name in CHECKS} == named
 
 

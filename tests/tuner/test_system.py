@@ -130,6 +130,25 @@ def wrong(connection, name, seed):
     connection.recv()
 
 
+def planted(connection, name, seed):
+    """A step with a wrong gradient, checked as the kernels' own is."""
+    from tests.kernels.test_gpt_gradients import SIZE, Planted
+
+    connection.recv()
+    connection.send(Planted().result(SIZE, {}, seed))
+    connection.recv()
+
+
+def test_a_wrong_gradient_keeps_nanogpt_from_being_searched(tmp_path):
+    """The shipped system's gate, executed: it names the parameter."""
+    pytest.importorskip("torch", reason="needs torch, on the CPU")
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile, whose kernels are simulated")
+    backend = Card(time=time_us)
+    with pytest.raises(TunerError, match=r"'nanogpt' does not pass gpt-gradients.*the gradient of h\.0\.(ln_2|mlp)"):
+        search_system(SystemRequest("nanogpt", EACH), around(tmp_path, LAWS.systems["nanogpt"], backend), serve=planted)
+    assert backend.asked == []
+
+
 def test_nothing_is_searched_where_a_check_of_the_gate_does_not_hold(tmp_path):
     backend = Card(time=time_us)
     place = around(tmp_path, system(SHORT, gate=("steps-per-launch",)), backend)
