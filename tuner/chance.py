@@ -5,12 +5,16 @@ Every generator of the tuner comes from `stream`: two purposes never draw alike,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+
+WHOLE = 1 << 20
+"""Configurations up to which an order is drawn as a whole: a search of any recorded sweep is repeated as it was made."""
 
 Indices = npt.NDArray[np.integer[Any]]
 """(n,) places of configurations in a space."""
@@ -48,6 +52,28 @@ def permutation(rng: np.random.Generator, count: int) -> npt.NDArray[np.int32]:
     found = np.arange(count, dtype=np.int32)
     rng.shuffle(found)
     return found
+
+
+def shuffled(rng: np.random.Generator, count: int) -> Iterator[int]:
+    """The numbers below `count`, each once, in random order.
+
+    Up to `WHOLE` of them they are drawn at once, as `permutation` does; beyond, each is drawn when it is asked for.
+    """
+    if count <= WHOLE:
+        return iter(permutation(rng, count).tolist())
+    return _drawn(rng.spawn(1)[0], count)
+
+
+def _drawn(rng: np.random.Generator, count: int) -> Iterator[int]:
+    """A shuffle from the front, of which only what has changed places is kept.
+
+    Source: Durstenfeld, "Algorithm 235: Random permutation", CACM 7 (7), 1964.
+    """
+    moved: dict[int, int] = {}
+    for place in range(count):
+        other = int(rng.integers(place, count))
+        yield moved.get(other, other)
+        moved[other] = moved.pop(place, place)
 
 
 class Ties:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import AUTO
 from spak.tuner.backend.source import source_of
-from spak.tuner.chance import Purpose, permutation, stream
+from spak.tuner.chance import Purpose, shuffled, stream
 from spak.tuner.engine import journal, loop, record, session, summary
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
@@ -298,7 +299,7 @@ class _Plan:
         """Test what the search suggests, with the trials that were kept for it."""
         laws, question = self.around.laws, self.question
         feasible = question.space
-        drawn = permutation(stream(self.request.seed, Purpose.CHALLENGERS), len(feasible))[:_POOL]
+        drawn = islice(shuffled(stream(self.request.seed, Purpose.CHALLENGERS), len(feasible)), _POOL)
         self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials")
         lesson = learn.Lesson(
             learn.subject_of(found, laws),
@@ -306,7 +307,7 @@ class _Plan:
             question.facts,
             self.tests,
             self.request.seed,
-            feasible.part(drawn),
+            feasible.part(list(drawn)),
             is_known=writeback.known_before(found.id, laws),
         )
         return learn.learn(found, lesson, backend, notebook)

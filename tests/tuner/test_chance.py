@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
-from itertools import product
+from collections import Counter
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from spak.tuner.chance import Purpose, Ties, permutation, stream
+from spak.tuner import chance
+from spak.tuner.chance import Purpose, Ties, permutation, shuffled, stream
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +42,23 @@ def test_a_permutation_is_numpys_own(count):
     ours, theirs = np.random.default_rng(3), np.random.default_rng(3)
     assert np.array_equal(permutation(ours, count), theirs.permutation(count))
     assert ours.random() == theirs.random()
+
+
+def test_a_small_order_is_a_permutation_and_a_large_one_is_drawn_as_far_as_it_is_asked_for(monkeypatch):
+    """Of 10^15 numbers the first thousand are all different and anywhere; of a few, all come, each first equally often."""
+    ours, theirs = np.random.default_rng(3), np.random.default_rng(3)
+    assert list(shuffled(ours, 1000)) == theirs.permutation(1000).tolist()
+    assert ours.random() == theirs.random()
+    first = list(islice(shuffled(np.random.default_rng(1), 10**15), 1000))
+    assert len(set(first)) == 1000
+    assert 0.4 < np.mean(first) / 10**15 < 0.6  # 0.5 within ten standard deviations
+    assert first == list(islice(shuffled(np.random.default_rng(1), 10**15), 1000))
+    monkeypatch.setattr(chance, "WHOLE", 0)
+    orders = [tuple(shuffled(np.random.default_rng(seed), 4)) for seed in range(2400)]
+    assert {tuple(sorted(order)) for order in orders} == {(0, 1, 2, 3)}
+    counts = Counter(orders)
+    assert len(counts) == 24
+    assert all(50 < count < 160 for count in counts.values())  # 100 each, within five standard deviations
 
 
 def test_ties_are_a_random_order_that_does_not_depend_on_what_is_asked():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from spak.tuner.chance import permutation
+from spak.tuner.chance import shuffled
 from spak.tuner.strategy.base import Observation, SpaceView
 
 Explain = Callable[[tuple[int, ...], str], None]
@@ -28,7 +28,7 @@ class Asking(ABC):
         self._space = space
         self._asked = np.zeros(space.size, dtype=bool)
         self._num_left = space.size
-        self._chance = iter(permutation(rng, space.size))
+        self._chance = shuffled(rng, space.size)
         self._order: Iterator[int] = iter([] if space.order is None else space.order)
 
     def ask(self, count: int) -> Sequence[int]:
@@ -60,4 +60,4 @@ class Asking(ABC):
         return next(((int(row), KNOWN) for row in self._order if not self._asked[row]), None)
 
     def _by_chance(self) -> tuple[int, str]:
-        return next((int(row), RANDOM) for row in self._chance if not self._asked[row])
+        return next((row, RANDOM) for row in self._chance if not self._asked[row])
