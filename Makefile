@@ -38,7 +38,7 @@ types: .venv/dev
 
 unit: .venv/dev
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 -m "not gpu"
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal -m "not gpu"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # before NumPy and torch load: each worker has a core of its own, and threads of small products mostly wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+gc.set_threshold(
+    100_000, 50, 50
+)  # compilers make graphs of millions of objects: looking for garbage took an eighth of their time
+
 # a shared machine stalls for longer than any example takes; a property is not about time
-settings.register_profile("steady", deadline=None, derandomize=True)  # a change fails or passes, whoever runs it
-settings.register_profile("fuzz", deadline=None, max_examples=2000, print_blob=True)  # make fuzz
-settings.register_profile("fuzz-briefly", deadline=None, max_examples=300, print_blob=True)  # CI
+# nor is how long its examples take to draw
+settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)  # a change fails or passes, whoever runs it
+settings.register_profile(
+    "fuzz", settings.get_profile("steady"), derandomize=False, max_examples=2000, print_blob=True
+)  # make fuzz
+settings.register_profile("fuzz-briefly", settings.get_profile("fuzz"), max_examples=300, print_blob=True)  # CI
 settings.load_profile("steady")
 
 ROOT = Path(__file__).parents[1]
@@ -23,17 +33,16 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """A slow test is not measured for coverage, nor are its processes: that doubles its time, and faster ones reach the same lines."""
-    coverage = sys.modules.get("coverage")
-    measuring = coverage.Coverage.current() if coverage and item.get_closest_marker("slow") else None
-    if measuring is None:
+    """A test that is slow or not to be counted is not measured for coverage, nor are its processes: that takes up to as long as the test."""
+    measuring = sys.gettrace()
+    if measuring is None or not (item.get_closest_marker("slow") or item.get_closest_marker("uncounted")):
         return (yield)
     inherited = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
-    measuring.stop()
+    sys.settrace(None)
     try:
         return (yield)
     finally:
-        measuring.start()
+        sys.settrace(measuring)
         os.environ.update(inherited)
 
 

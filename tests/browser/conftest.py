@@ -21,12 +21,19 @@ FLAGS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One browser for a module's tests, with a fresh profile, logging its console and its network."""
+@pytest.fixture(scope="session")
+def programs() -> tuple[str, str]:
+    """The browser and what drives it: without them no page need be written either."""
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
         pytest.skip("needs chromium and chromedriver on the path (Debian: apt install chromium chromium-driver)")
+    return browser, driver
+
+
+@pytest.fixture(scope="module")
+def chromium(programs: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One browser for a module's tests, with a fresh profile, logging its console and its network."""
+    browser, driver = programs
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium (pip install 'spak[dev]')")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -39,7 +46,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def written(programs: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes the page of a store and says where it is."""
 
     def write(laws: Any, **more: Any) -> Path:
