@@ -54,7 +54,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, place):
     folder, environment = place
     script = PRELUDE + "\n".join(blocks(page))
     done = subprocess.run(
-        ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     if page.stem == "tutorial":
@@ -68,7 +68,7 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, place):
     folder, environment = place
     script = "\n".join(blocks(page, "python"))
     done = subprocess.run(
-        ["python", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+        ["python", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 

@@ -30,7 +30,7 @@ def shell(folder, *blocks):
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", **who}
     script = "set -eu\n" + "\n".join(blocks)
     return subprocess.run(
-        ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+        ["sh", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
 
 

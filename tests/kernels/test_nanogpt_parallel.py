@@ -99,7 +99,7 @@ def test_two_processes_train_as_one_with_the_whole_batch():
         port = str(probe.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **shared, "PYTHONPATH": os.pathsep.join(sys.path)}
-    given = {"env": environment, "capture_output": True, "text": True, "timeout": 200}
+    given = {"env": environment, "capture_output": True, "text": True}
     done = subprocess.run([sys.executable, "-c", TRAIN], check=False, **given)
     assert done.returncode == 0, done.stderr
     first, second = (line.split()[1:] for line in sorted(done.stdout.splitlines()))

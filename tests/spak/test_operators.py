@@ -95,7 +95,7 @@ def test_whoever_takes_it_has_the_dispatcher_s_operators():
         assert "torch._dynamo" not in sys.modules
         print(torch.ops.spak.attention_forward.default.name())
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "spak::attention_forward"
 
 

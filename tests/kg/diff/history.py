@@ -90,7 +90,7 @@ class History:
     def git(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
         return subprocess.run(
-            ["git", *identity, *arguments], cwd=self.folder, check=check, capture_output=True, text=True, timeout=60
+            ["git", *identity, *arguments], cwd=self.folder, check=check, capture_output=True, text=True
         )
 
     def write(self, path: str, text: str) -> None:

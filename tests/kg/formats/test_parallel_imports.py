@@ -37,7 +37,7 @@ def at_once(work, arguments):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join()
     return [process.exitcode for process in processes]
 
 

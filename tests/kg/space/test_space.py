@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from pathlib import Path
 
 import msgspec
@@ -245,10 +244,8 @@ def test_chunks_join_without_seam(monkeypatch):
 
 def test_a_product_beyond_reach_is_refused_at_once():
     """An op that spans more than can be enumerated says so instead of hanging."""
-    start = time.monotonic()
     with pytest.raises(KgError, match="narrow its values"):
         build(_wide(100, 9), {})
-    assert time.monotonic() - start < 5
 
 
 def test_a_record_of_more_combinations_than_64_bits_count_is_searched_exactly():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from functools import partial
 
 import pytest
 
@@ -12,11 +12,12 @@ from spak.kg.model.run import Failure
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.check import Checker
 from spak.tuner.errors import TunerError
+from tests.tuner.backend import hanging
 
 NAME = "attention-mask-floor"
 
 
-def echo(connection, name, seed):
+def echo(hangs, connection, name, seed):
     """Answers with the number asked; hangs on 2, dies on 3, fails on 4, finds 5 wrong."""
     while True:
         try:
@@ -25,16 +26,17 @@ def echo(connection, name, seed):
             return
         number = configuration["number"]
         if number == 2:
-            time.sleep(60)
+            hangs.hang()
         if number == 3:
             os._exit(1)
         answer = CheckResult({"number": number, "seed": seed}, ("Odd", name) if number == 5 else None)
         connection.send(("runtime", Failure(type="X", message="x")) if number == 4 else answer)
 
 
-def test_each_trial_is_its_own_requests_whatever_happened_before():
+def test_each_trial_is_its_own_requests_whatever_happened_before(tmp_path, monkeypatch):
+    hangs = hanging.noticing(monkeypatch, tmp_path / "hangs")
     requests = [Request({"number": number}, {"size": 1}, "probe") for number in (0, 1, 2, 3, 4, 5, 6)]
-    made = list(Checker(NAME, seed=9, limit_s=3.0, serve=echo).execute(requests))
+    made = list(Checker(NAME, seed=9, limit_s=3.0, serve=partial(echo, hangs)).execute(requests))
     assert [trial.configuration["number"] for trial in made] == [0, 1, 2, 3, 4, 5, 6]
     assert [trial.invalidity for trial in made] == [
         "correct",

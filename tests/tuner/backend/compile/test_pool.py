@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -68,15 +67,16 @@ def test_a_full_disk_ends_the_search_and_says_nothing_of_a_configuration(pool):
 
 def test_a_hang_ends_at_the_deadline(monkeypatch):
     """A process that never answers is ended with its children and reported as a timeout; the next order is served."""
-    monkeypatch.setattr(pools, "GRACE_S", 3.0)
-    pool = Pool(setup(time_limit_s=1.0), workers=1)
-    start = time.monotonic()
-    results = dict(pool.compile(orders("hang", "refuse")))
+    monkeypatch.setattr(pools, "GRACE_S", 0.5)
+    pool = Pool(setup(time_limit_s=1.5), workers=1)
+    results = pool.compile(orders("hang", "refuse"))
+    place, hung = next(results)
+    pool._limit_s = 200.0  # a busy machine may take long to start the process that refuses
+    [(_, refused)] = results
     pool.close()
-    assert results[0].invalidity == "timeout"
-    assert "did not answer within 4 s" in results[0].failure.message
-    assert results[1].invalidity == "constraints"
-    assert time.monotonic() - start < 30
+    assert (place, hung.invalidity) == (0, "timeout")
+    assert "did not answer within 2 s" in hung.failure.message
+    assert refused.invalidity == "constraints"
 
 
 def test_stopping_early_leaves_no_process_behind(pool):

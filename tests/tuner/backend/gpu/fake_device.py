@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from spak.kg.model.run import Device
 from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
+from tests.tuner.backend.hanging import Hangs
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class FakeProgram:
     log: Path
     opens: bool = True
     prepares: bool = True
+
+    @property
+    def hangs(self) -> Hangs:
+        """Says beside the log that a configuration hangs."""
+        return Hangs(self.log.with_suffix(".hangs"))
 
     def __call__(self):
         if not self.opens:
@@ -73,7 +78,7 @@ class FakeDevice:
         if kind == "once" and self._first_time():
             kind = "crash"
         if kind == "hang":
-            time.sleep(3600)
+            self._program.hangs.hang()
         if kind == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         if kind == "exit":

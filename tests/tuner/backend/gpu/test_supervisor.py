@@ -7,9 +7,11 @@ import pytest
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
 from spak.tuner.backend.gpu.supervisor import DeviceUnusableError, Supervisor, WorkerLimits
 from spak.tuner.backend.gpu.timing import Plan
+from tests.tuner.backend import hanging
 from tests.tuner.backend.gpu.fake_device import FakeProgram
 
-QUICK = WorkerLimits(open_s=30, prepare_s=30, check_s=1, ready_s=30, time_s=1, close_s=5)
+LIMITS = WorkerLimits(check_s=1, time_s=1)
+"""Reached by what hangs, however long that takes: `hanging`."""
 
 
 def batch(*configurations, plan=None):
@@ -25,8 +27,9 @@ def log(tmp_path):
 
 
 @pytest.fixture
-def supervisor(log):
-    supervisor = Supervisor(FakeProgram(log), QUICK)
+def supervisor(log, monkeypatch):
+    hanging.noticing(monkeypatch, FakeProgram(log).hangs.sign)
+    supervisor = Supervisor(FakeProgram(log), LIMITS)
     yield supervisor
     supervisor.close()
 
@@ -111,14 +114,14 @@ def test_one_worker_serves_many_batches(supervisor, log):
     [({"opens": False}, "open failed .RuntimeError: no CUDA device"), ({"prepares": False}, "prepare failed .Memory")],
 )
 def test_a_device_that_cannot_be_used_is_one_clear_error(log, program, words):
-    supervisor = Supervisor(FakeProgram(log, **program), QUICK)
+    supervisor = Supervisor(FakeProgram(log, **program))
     with pytest.raises(DeviceUnusableError, match=words):
         list(supervisor.run(batch({"us": 10.0})))
     supervisor.close()
 
 
 def test_closing_twice_and_closing_before_the_start_do_no_harm(log):
-    supervisor = Supervisor(FakeProgram(log), QUICK)
+    supervisor = Supervisor(FakeProgram(log))
     supervisor.close()
     list(supervisor.run(batch({})))
     supervisor.close()
