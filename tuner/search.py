@@ -253,7 +253,7 @@ class _Plan:
         with self._diary(frame, source, created) as keep:
             hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds))
             result = loop.run_search(seeking, backend, hooks, searched)
-            told = summary.search_report(question, backend, self.where.feasible, result)
+            told = summary.search_report(question, backend, self.where.feasible, result, kept=self.tests)
             ended = msgspec.structs.replace(
                 record.frame(question, source, backend.provenance(), created),
                 commit=self.around.commit(),

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import msgspec
 
-from spak.cli.render.text import WIDTH, Pen, wrap
+from spak.cli.render.text import WIDTH, Pen, as_dictionary, wrap
 from spak.kg.expression.assignment import show_scalar
 from spak.kg.model.base import Scalar
+from spak.kg.model.figures import counted
 from spak.tuner.engine.summary import LawEffect, RankedRow, SearchReport
 from spak.tuner.learn.writeback import diff
 from spak.tuner.search import SearchResult
 
-ROWS = 10
+ROWS = 5
 """Ranked rows shown; all of them are in the run file and in the JSON form."""
+
+ROWS_VERBOSE = 10
 
 SHORT = {"registers": "regs", "spill_bytes": "spill_bytes", "ctas_per_sm": "ctas_/SM"}
 """Features shown in a row, and their headings; the JSON form has all of them."""
@@ -43,24 +46,21 @@ def json_text(found: SearchResult) -> str:
     return msgspec.json.format(msgspec.json.encode(found.report), indent=2).decode() + "\n"
 
 
-def trial_table(found: SearchResult, pen: Pen) -> str:
-    """The report as text with a final newline."""
+def trial_table(found: SearchResult, pen: Pen, *, verbose: bool = False) -> str:
+    """The report as text with a final newline; `verbose` has more rows, and what each law did."""
     report = found.report
-    blocks = [
-        _ranking(report, pen),
-        _laws(report, pen),
-        _audit(report, pen),
-        _files(found, pen),
-        _answer(report, pen),
-    ]
+    blocks = [_ranking(report, pen, ROWS_VERBOSE if verbose else ROWS)]
+    if verbose:
+        blocks += [_laws(report, pen), _audit(report, pen)]
+    blocks += [_budget(report, pen, verbose=verbose), _best(report, pen), _learned(found, pen)]
     return "\n\n".join("\n".join(lines) for lines in map(list, blocks) if lines) + "\n"
 
 
-def _ranking(report: SearchReport, pen: Pen) -> Iterator[str]:
+def _ranking(report: SearchReport, pen: Pen, most: int) -> Iterator[str]:
     word = "measured" if report.objective == "time" else "predicted"
     title = f"{report.op} on {report.hw}, {report.counts.tried} configurations, ranked by {word} time"
     yield from (pen(line, "bold") for line in wrap(title))
-    rows = report.ranked[:ROWS]
+    rows = report.ranked[:most]
     if not rows:
         yield "nothing worked"
         return
@@ -146,7 +146,7 @@ def _laws(report: SearchReport, pen: Pen) -> Iterator[str]:
     yield pen("What each law did", "bold")
     acting = [law for law in report.laws if law.power != "no effect"]
     for law in acting:
-        yield from wrap(f"{law.id}: {_did(law)}; {law.status}, {law.match}; {law.reason}")
+        yield from wrap(f"{law.id}: {_did(law)}; {law.status}, {law.match}; {law.reason}; {law.evidence}")
     rest = len(report.laws) - len(acting)
     if rest:
         yield from wrap(f"{rest} more laws speak of {report.op} on {report.hw} but had no effect here.")
@@ -174,24 +174,41 @@ def _audit(report: SearchReport, pen: Pen) -> Iterator[str]:
         yield "nothing that speaks of a law"
 
 
-def _files(found: SearchResult, pen: Pen) -> Iterator[str]:
+def _best(report: SearchReport, pen: Pen) -> Iterator[str]:
+    """The configuration as it can be pasted, then how it compares."""
+    if report.ranked:
+        yield from (pen(line, "bold") for line in as_dictionary("best", report.ranked[0].configuration))
+    for sentence in report.answer[1 if report.ranked else 0 :]:
+        yield from wrap(sentence)
+
+
+def _learned(found: SearchResult, pen: Pen) -> Iterator[str]:
+    """The laws that changed or would, and where the trials are."""
     report = found.report
-    words = f"{report.counts.tried} trials ({report.counts.failed} failed) in {report.seconds:.1f} s"
-    yield pen(words, "bold")
-    if found.run_file is not None:
-        yield f"run file: {found.run_file}"
-    if found.changes and found.journal is not None:
-        yield from (f"law: {change.law}: {change.words}" for change in found.changes)
-    elif found.journal is None:
-        yield "nothing was written; the laws would change like this:" if found.changes else "nothing was written"
+    yield pen("What it learned", "bold")
+    if found.journal is None:
+        yield (
+            "nothing was written; the laws would change like this:" if found.changes else "no law; nothing was written"
+        )
         yield from diff(found.changes).splitlines()
-    if report.interrupted and found.journal is not None:
+        return
+    if report.interrupted:
         yield f"interrupted; go on with: tune --resume {found.journal.stem}"
+    if found.run_file is not None:
+        yield from (f"law: {change.law}: {change.words}" for change in found.changes)
+        yield from () if found.changes else ("no law",)
+        yield f"run file: {found.run_file}"
 
 
-def _answer(report: SearchReport, pen: Pen) -> Iterator[str]:
-    first = True
-    for sentence in report.answer:
-        for line in wrap(sentence):
-            yield pen(line, "bold") if first else line
-        first = False
+def _budget(report: SearchReport, pen: Pen, *, verbose: bool) -> Iterator[str]:
+    """What the trials were spent on, and what the laws had to do with it, in a few lines."""
+    counts = report.counts
+    yield pen(f"{counts.tried} trials ({counts.failed} failed) in {report.seconds:.1f} s", "bold")
+    if counts.kept:
+        yield from wrap(f"{counts.kept} more of the budget were kept for testing what they suggest (--confirm).")
+    acting = [law for law in report.laws if law.power != "no effect"]
+    if acting:
+        audit = f"the audit tried {counts.audited} where they say not to look and contradicts"
+        yield from wrap(f"{counted(len(acting), 'law')} had a say; {audit} {', '.join(report.contradicted) or 'none'}.")
+    if report.laws and not verbose:
+        yield "Law by law: --verbose"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from spak.cli.terminal import MARK
+from spak.kg.model.base import Scalar
 
 WIDTH = 80
 """Columns of everything printed for people; the same on a terminal and in a pipe."""
+
+_GLUE = "\N{NO-BREAK SPACE}"
+"""Stands for a space at which no line ends."""
+
+_HANGING = 4
 
 _CODES = {
     "bold": "1",
@@ -57,13 +63,24 @@ class Pen:
 
 
 def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:
-    """`text` in lines of at most `width` columns, each starting with `indent` spaces; long words are broken."""
+    """`text` in lines of at most `width` columns, each starting with `indent` spaces.
+
+    A word is never broken: an id or a path that is longer than a line can still be pasted.
+    """
     margin = " " * indent
     if text and len(text) + indent <= width and text.isprintable():
         return [margin + text.rstrip()]  # most texts: spares the general way its cost over thousands of laws
-    return textwrap.wrap(text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False) or [
-        margin.rstrip()
-    ]
+    lines = textwrap.wrap(
+        text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False, break_long_words=False
+    )
+    return lines or [margin.rstrip()]
+
+
+def as_dictionary(name: str, configuration: Mapping[str, Scalar]) -> list[str]:
+    """`name = {...}` in Python, to be pasted; no entry is broken."""
+    items = [f'"{key}": {value!r}'.replace("'", '"').replace(" ", _GLUE) for key, value in configuration.items()]
+    first, *rest = wrap(f"{name}{_GLUE}={_GLUE}{{{', '.join(items)}}}", width=WIDTH - _HANGING)
+    return [line.replace(_GLUE, " ") for line in [first, *(" " * _HANGING + line for line in rest)]]
 
 
 def with_right(pen: Pen, lines: Sequence[str], right: str, *styles: str) -> list[str]:

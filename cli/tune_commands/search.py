@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -81,6 +82,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", help="More rows, and what each law did.")] = False,
     form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Search a kernel's space: compile, check, measure or predict, rank, and write back what was learned.
@@ -114,29 +116,40 @@ def command(
     )
     with surroundings(state) as around:
         run = _of_system if names_system(around.laws, kernel) else _of_kernel
-        text, interrupted = run(request, around, form, state.colour)
+        text, interrupted = run(request, around, _Shape(form, state.colour, verbose))
     typer.echo(text, nl=False)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _of_kernel(request: SearchRequest, around: Surroundings, form: _Format, colour: bool) -> tuple[str, bool]:
+@dataclass(frozen=True)
+class _Shape:
+    """How the answer is printed."""
+
+    form: _Format
+    colour: bool
+    verbose: bool
+
+
+def _of_kernel(request: SearchRequest, around: Surroundings, shape: _Shape) -> tuple[str, bool]:
     """What to print, and whether the search was interrupted."""
     from spak import search
     from spak.cli.render import search as render_search
     from spak.cli.render.text import Pen
 
     found = render_search.from_here(search(request, around), Path.cwd())
-    text = render_search.json_text(found) if form == "json" else render_search.trial_table(found, Pen(colour))
-    return text, found.report.interrupted
+    if shape.form == "json":
+        return render_search.json_text(found), found.report.interrupted
+    return render_search.trial_table(found, Pen(shape.colour), verbose=shape.verbose), found.report.interrupted
 
 
-def _of_system(request: SearchRequest, around: Surroundings, form: _Format, colour: bool) -> tuple[str, bool]:
+def _of_system(request: SearchRequest, around: Surroundings, shape: _Shape) -> tuple[str, bool]:
     """The same of a system."""
     from spak import SystemRequest, search_system
     from spak.cli.render import system as render_system
     from spak.cli.render.text import Pen
 
     found = search_system(SystemRequest(request.kernel, request), around)
-    text = render_system.operators_json(found) if form == "json" else render_system.operator_table(found, Pen(colour))
-    return text, found.interrupted
+    if shape.form == "json":
+        return render_system.operators_json(found), found.interrupted
+    return render_system.operator_table(found, Pen(shape.colour)), found.interrupted

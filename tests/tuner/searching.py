@@ -125,6 +125,7 @@ class Formula:
     asked: list[Request] = field(default_factory=list)
     is_late: Callable[[Configuration], bool] = lambda _: False
     delayed: list[Request] = field(default_factory=list)
+    libraries: Mapping[str, Measurement] = field(default_factory=dict)
 
     def provenance(self) -> Provenance:
         measured = self.objective == "time"
@@ -154,7 +155,7 @@ class Formula:
             yield request, self._trial(request)
 
     def references(self, problem: ProblemSize) -> dict[str, Measurement]:
-        return {}
+        return dict(self.libraries)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -75,6 +75,20 @@ class LawEffect(Model, frozen=True, kw_only=True, omit_defaults=False):
     evidence: str
 
 
+class BaselineRow(Model, frozen=True, kw_only=True, omit_defaults=False):
+    """A library's own implementation, timed in the rounds of the trials.
+
+    Attributes:
+        value: Median time in microseconds.
+        low, high: Its 95 % interval.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+
+
 class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
     """How many configurations went which way.
 
@@ -85,6 +99,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
         failed: Trials without a result.
         audited: Trials where laws say not to look.
         removed_after_compiling: Configurations that were compiled and, by a law about compiled features, not tried.
+        kept: Trials of the budget that were kept for testing what the search suggests; not among `tried`.
     """
 
     feasible: int
@@ -95,6 +110,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
     failed: int
     audited: int
     removed_after_compiling: int
+    kept: int = 0
 
 
 class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -103,6 +119,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     Attributes:
         objective: What ranks: `time` (measured) or `predicted_time`, in microseconds.
         default: The op's default configuration's row, None if it failed or is infeasible.
+        baselines: Library implementations timed in the same rounds, the fastest first; empty where nothing was timed.
         contradicted: Laws that this run contradicts.
         suspended: Laws that it went on without although nothing contradicts them -> why, in words.
         answer: The last screen: which configuration, why, what was not tried and on whose evidence.
@@ -124,10 +141,19 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     seconds: float
     interrupted: bool
     run: str = ""
+    baselines: tuple[BaselineRow, ...] = ()
 
 
-def search_report(task: SearchTask, backend: Backend, feasible: int, result: Result) -> SearchReport:
-    """The report of a search; `feasible` counts the whole space, of which a part may have been searched."""
+def search_report(task: SearchTask, backend: Backend, feasible: int, result: Result, *, kept: int = 0) -> SearchReport:
+    """The report of a search.
+
+    Args:
+        task: What was searched.
+        backend: What evaluated it.
+        feasible: Configurations of the whole space, of which a part may have been searched.
+        result: What it came to.
+        kept: Trials kept for testing what it suggests.
+    """
     objective = backend.provenance().objective
     ranked = tuple(_ranked(result, objective))
     report = SearchReport(
@@ -136,7 +162,7 @@ def search_report(task: SearchTask, backend: Backend, feasible: int, result: Res
         problem=dict(result.restriction.space.setting.problem),
         backend=backend.name,
         objective=objective,
-        counts=_counts(feasible, result),
+        counts=_counts(feasible, result, kept),
         ranked=ranked,
         default=next((row for row in ranked if row.origin == "default"), None),
         laws=tuple(_law_line(rule, result) for rule in result.restriction.rules),
@@ -145,8 +171,15 @@ def search_report(task: SearchTask, backend: Backend, feasible: int, result: Res
         answer=(),
         seconds=result.elapsed_s,
         interrupted=result.interrupted,
+        baselines=tuple(_baselines(backend, result)),
     )
     return msgspec.structs.replace(report, answer=tuple(_answer(report, result)))
+
+
+def _baselines(backend: Backend, result: Result) -> Iterator[BaselineRow]:
+    timed = backend.references(dict(result.restriction.space.setting.problem))
+    for name, time in sorted(timed.items(), key=lambda item: item[1].value):
+        yield BaselineRow(name=name, value=time.value, low=time.low, high=time.high)
 
 
 def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
@@ -173,7 +206,7 @@ def _ranked(result: Result, objective: str) -> Iterator[RankedRow]:
         )
 
 
-def _counts(feasible: int, result: Result) -> Counts:
+def _counts(feasible: int, result: Result, kept: int) -> Counts:
     restriction = result.restriction
     by_law = [trial for trial in result.trials if is_aside(trial)]
     return Counts(
@@ -185,6 +218,7 @@ def _counts(feasible: int, result: Result) -> Counts:
         failed=sum(t.invalidity != "correct" for t in result.trials) - len(by_law),
         audited=result.audited,
         removed_after_compiling=len(by_law),
+        kept=kept,
     )
 
 
@@ -219,7 +253,7 @@ def _idle(rule: Rule, restriction: Restriction) -> str:
 
 
 def _answer(report: SearchReport, result: Result) -> Iterator[str]:
-    """Which configuration, why, what was not tried, and on whose evidence."""
+    """Which configuration, why, how it compares, and what was not tried."""
     if not report.ranked:
         yield f"No configuration of {report.op} worked on {report.hw}; every failure is in the run file."
         return
@@ -229,23 +263,14 @@ def _answer(report: SearchReport, result: Result) -> Iterator[str]:
     best, count = report.ranked[0], len(report.ranked)
     yield f"Use {show_assignments(best.configuration)}"
     yield f"because its {word} time, {best.value:.1f} us, is the lowest of {count} that {did}{_against(best, report.default)}."
+    yield from (_beside(baseline, best) for baseline in report.baselines)
     ties = sum(row.rank == 1 for row in report.ranked) - 1
     if ties:
         yield f"{ties} more {'is' if ties == 1 else 'are'} within {margin}: a tie."
     if word == "predicted":
         yield "Nothing was timed: run the same command on the GPU before you rely on it."
-    yield from _not_tried(report.counts, result.restriction)
+    yield _not_tried(report.counts)
     yield from _gone_on_without(result)
-
-
-def _gone_on_without(result: Result) -> Iterator[str]:
-    """Laws that left too little or contradicted each other, and why a search ended before its budget."""
-    for law, why in sorted(result.restriction.suspended.items()):
-        if why not in {ALL_TRIED, HOPELESS}:
-            yield f"Went on without {law}: {why}."
-    if result.num_unsafe:
-        rules = [rule.id for rule in result.restriction.live if rule.is_safety and rule.power is Power.REMOVE]
-        yield f"All else was tried: {result.num_unsafe} configurations are not safe by {', '.join(rules)}."
 
 
 def _against(best: RankedRow, default: RankedRow | None) -> str:
@@ -256,13 +281,28 @@ def _against(best: RankedRow, default: RankedRow | None) -> str:
     return f", {default.value / best.value:.2f}x faster than the default"
 
 
-def _not_tried(counts: Counts, restriction: Restriction) -> Iterator[str]:
+def _beside(baseline: BaselineRow, best: RankedRow) -> str:
+    """A baseline beside the best; the ratio's interval is the widest that the two intervals allow."""
+    text = f"{baseline.name}: {baseline.value:.1f} us, {baseline.value / best.value:.2f} times as long"
+    if None in {baseline.low, baseline.high, best.low, best.high}:
+        return f"{text}."
+    return f"{text} ({baseline.low / best.high:.2f} to {baseline.high / best.low:.2f})."  # type: ignore[operator]
+
+
+def _not_tried(counts: Counts) -> str:
     outside = counts.feasible - counts.searched
     part = f"{outside} of them outside the part that was searched; of that part " if outside else ""
-    yield (
+    return (
         f"Not tried: {counts.feasible - counts.tried} of {counts.feasible} configurations; {part}{counts.removed} "
         f"removed by laws, {counts.postponed} postponed, the rest out of budget."
     )
-    for rule in restriction.live:
-        if rule.power in {Power.REMOVE, Power.POSTPONE} and rule.count:
-            yield f"- {rule.id} {rule.power.value} {rule.count}, on {evidence_text(rule.law.evidence)}"
+
+
+def _gone_on_without(result: Result) -> Iterator[str]:
+    """Laws that left too little or contradicted each other, and why a search ended before its budget."""
+    for law, why in sorted(result.restriction.suspended.items()):
+        if why not in {ALL_TRIED, HOPELESS}:
+            yield f"Went on without {law}: {why}."
+    if result.num_unsafe:
+        rules = [rule.id for rule in result.restriction.live if rule.is_safety and rule.power is Power.REMOVE]
+        yield f"All else was tried: {result.num_unsafe} configurations are not safe by {', '.join(rules)}."
