@@ -8,6 +8,7 @@ from spak.cli.app import CommandEntry, build_app, run_app
 
 COMMANDS = {
     "query": CommandEntry("spak.cli.kg_commands.query", "What is known about an op on some hardware, and how sure."),
+    "list": CommandEntry("spak.cli.kg_commands.list_", "The hardware, ops, kernels, laws, systems or runs there are."),
     "explain": CommandEntry("spak.cli.kg_commands.explain", "One law whole: evidence, trials, how to repeat them."),
     "why": CommandEntry("spak.cli.kg_commands.why", "Which laws speak for or against a configuration."),
     "lineage": CommandEntry("spak.cli.kg_commands.lineage", "The systems that led to one, what each added."),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from spak.choice import Choice as Choice
     from spak.kg.answers.explain import Explanation as Explanation
     from spak.kg.answers.lineage import Step as Step
+    from spak.kg.answers.listing import Listed as Listed
+    from spak.kg.answers.listing import ListedKind as ListedKind
     from spak.kg.answers.query import Answer as Answer
     from spak.kg.answers.why import Account as Account
     from spak.kg.answers.why import Opinion as Opinion
@@ -106,6 +108,8 @@ __all__ = [
     "LawRoot",
     "LeftOut",
     "Library",
+    "Listed",
+    "ListedKind",
     "Op",
     "OperatorSearch",
     "Opinion",
@@ -163,6 +167,7 @@ _HOMES = {
     "spak.choice": ("Choice",),
     "spak.kg.answers.explain": ("Explanation",),
     "spak.kg.answers.lineage": ("Step",),
+    "spak.kg.answers.listing": ("Listed", "ListedKind"),
     "spak.kg.answers.query": ("Answer",),
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spak.kg.answers.explain import Explanation
     from spak.kg.answers.graph import Graph
     from spak.kg.answers.lineage import Step
+    from spak.kg.answers.listing import Listed, ListedKind
     from spak.kg.answers.why import Account
     from spak.kg.diff.report import Difference
     from spak.kg.files.loader import Laws
@@ -317,6 +318,13 @@ class Library:
         contents = self.laws.contents
         bare = msgspec.structs.replace(contents, laws={}, files={**contents.files, "law": {}, "run": {}})
         return replace(self, laws=replace(self.laws, contents=bare))
+
+    def listing(self, what: ListedKind) -> tuple[Listed, ...]:
+        """Everything of one kind, by id: `hardware`, `ops`, `kernels`, `laws`, `systems` or `runs`; no run is opened."""
+        from spak.kernels.registry import SPECS  # noqa: PLC0415
+        from spak.kg.answers.listing import listing  # noqa: PLC0415
+
+        return listing(self.laws, what, kernels=SPECS, runs=self.laws.run_ids)
 
     def check(self) -> tuple[Problem, ...]:
         """What every check of the laws against their own evidence finds, by place; acknowledged ones are notes."""
