@@ -71,11 +71,12 @@ def command(
         typer.echo(answer_json(answer), nl=False)
         return
     from spak.cli.render import query as render_query
+    from spak.cli.render.short_answer import short_table
     from spak.cli.render.text import Pen
 
     if form == "table":
-        limit = None if everything else render_query.MAX_RELATIVES
-        typer.echo(render_query.table(answer, library.laws, Pen(state.colour), max_relatives=limit), nl=False)
+        show = render_query.table if everything else short_table
+        typer.echo(show(answer, library.laws, Pen(state.colour)), nl=False)
     elif form == "markdown":
         typer.echo(render_query.answer_markdown(answer, library.laws), nl=False)
     else:

@@ -29,34 +29,27 @@ from spak.kg.model.taxonomy import Taxonomy
 
 _VERB_WIDTH = 10
 _STATUS_ORDER: tuple[Status, ...] = ("confirmed", "contested", "proposed", "refuted", "withdrawn")
-MAX_RELATIVES = 20
-"""Transferred laws a table shows: they come nearest first, and what a person wants is mostly above them."""
-
 _TIMES = " × "  # noqa: RUF001 - the sign for a product is meant
 _SYSTEMS = "from one system to the next"
 
 
-def table(answer: Answer, store: Store, pen: Pen, *, max_relatives: int | None = MAX_RELATIVES) -> str:
-    """The answer as text of 80 columns; of transferred laws the nearest `max_relatives` (None: all), the rest counted."""
+def table(answer: Answer, store: Store, pen: Pen) -> str:
+    """Every law of the answer as text of 80 columns, each with its title, its evidence and how it matched."""
     here = [hit for hit in answer.hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
     relatives = [hit for hit in answer.hits if hit.match.hw == "transferred" and hit.law.status != "refuted"]
     refuted = [hit for hit in answer.hits if hit.law.status == "refuted"]
-    lines = _heading(answer, store, pen)
+    lines = heading(answer, store, pen)
     for knob, hits in group(here, parameter_order(store, answer.op)):
         lines += ["", pen(knob, "bold"), *(line for hit in hits for line in _law(hit, store, pen))]
-    lines += _section(
-        "From relatives: may order a search, removes nothing", relatives[:max_relatives], answer, store, pen
-    )
-    if max_relatives is not None and len(relatives) > max_relatives:
-        left = counted(len(relatives) - max_relatives, "law")
-        lines += ["", *wrap(f"... and {left} of farther relatives: --all shows them")]
+    lines += _section("From relatives: may order a search, removes nothing", relatives, answer, store, pen)
     lines += _section("Claimed and refuted", refuted, answer, store, pen)
     for conflict in answer.conflicts:
         lines += _conflict(conflict, store, pen)
-    return "\n".join([*lines, *_footer(answer, pen), ""])
+    return "\n".join([*lines, *footer(answer, answer.hits, pen), ""])
 
 
-def _heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
+def heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
+    """What was asked about, what it is a kind of, and how many laws speak of it."""
     hw, op = store.hardware[answer.hw], store.ops[answer.op]
     chain = list(Taxonomy("hardware", store.hardware).ancestors(answer.hw))
     counts = Counter(hit.law.status for hit in answer.hits)
@@ -137,6 +130,13 @@ def how(match: Match, store: Store) -> list[str]:
     return [hardware, words[match.op].format(match.op_via[-1], match.op_via[0])]
 
 
+def how_short(match: Match) -> str:
+    """How a law matched in a word or two; empty where it was stated for what was asked."""
+    hardware = {"exact": "", "inherited": "", "transferred": f"from {match.via[-1]}"}[match.hw]
+    op = "" if match.op == "exact" else f"of {match.op_via[-1]}"
+    return " ".join(filter(None, (op, hardware)))
+
+
 def _top(via: tuple[str, ...], store: Store) -> str:
     """Where a path stops going up: the node whose next one is a kind of it."""
     climbs = (one for one, after in pairwise(via) if after not in store.hardware[one].is_a)
@@ -171,13 +171,14 @@ def _column(law: Law) -> list[str]:
     return [line for text in texts for line in wrap(text, width=width)]
 
 
-def _footer(answer: Answer, pen: Pen) -> list[str]:
+def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
+    """What to do next."""
     lines = []
     if answer.num_withdrawn:
         lines.append(f"{counted(answer.num_withdrawn, 'withdrawn law')} not shown: --status withdrawn")
-    if answer.hits:
-        lines.append(f"More about one: kg explain {answer.hits[0].law.id}")
-    else:
+    if shown:
+        lines.append(f"More about one: kg explain {shown[0].law.id}")
+    elif not answer.hits:
         lines.append("Nothing is known yet: search, and what it confirms is written as laws (tune --help)")
     return ["", *(pen(line, "dim") for text in lines for line in wrap(text))]
 

@@ -127,16 +127,6 @@ def test_conflicts_stand_side_by_side_and_the_nearer_law_wins():
     assert re.search(r"^use tile_m=128 +avoid tile_m >= 128$", shown, re.MULTILINE)
 
 
-def test_far_relatives_are_counted_not_listed():
-    """A table stays readable over a large root, and says what it left out."""
-    many = ROOT.with_laws(*(negative(f"far-{number:02}", hw="sm_90") for number in range(30)))
-    shown = table(many)
-    assert "... and 10 laws of farther relatives: --all shows them" in shown
-    assert shown.count("avoid   tile_m") == 20
-    answer = query(many, Ask(hw="rtx5070", op="fmha"))
-    assert render_query.table(answer, many, PLAIN, max_relatives=None).count("avoid   tile_m") == 30
-
-
 def test_no_laws_is_an_answer_with_a_next_step():
     """An unknown field invites a search."""
     assert "Nothing is known yet: search" in table(ROOT.with_laws())
