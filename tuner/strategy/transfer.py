@@ -1,7 +1,9 @@
 """The transferred order: what is known elsewhere, corrected by every trial, alternating with a random order.
 
-At least half of the proposals are random, except for a few earned by each improvement that a transferred proposal made
-after the first: knowledge that misleads earns none and costs at most a factor of two.
+At least half of the proposals are random, except for a few earned by each improvement that one of the others made after
+the first: knowledge that misleads earns none and costs at most a factor of two. The others come from the belief, or are
+bred from the best found here, whichever has lately led to good ones: among the fastest, differences are too small and too
+much this GPU's own for what is known elsewhere.
 """
 
 from __future__ import annotations
@@ -17,13 +19,20 @@ from spak.tuner.knowledge.known import Knowledge, knowledge, named
 from spak.tuner.knowledge.source import WORST
 from spak.tuner.strategy.asking import Asking, Explain
 from spak.tuner.strategy.base import Observation, SpaceView
+from spak.tuner.strategy.credit import Credit
+from spak.tuner.strategy.population import BRED, Population
 
 EARNED = 4
 """Proposals exempt from alternating for each improvement."""
 
+GOOD = 10
+"""A proposal is to the credit of what made it if it comes among so many of the best so far."""
+
+BELIEF, BREEDING = 0, 1
+
 
 class Transfer(Asking):
-    """Proposes by expected improvement of the belief, every other time at random."""
+    """Proposes by expected improvement of the belief or by breeding, every other time at random."""
 
     name = "transfer"
 
@@ -37,7 +46,9 @@ class Transfer(Asking):
         known = self._given or knowledge(space.codes, space.cardinalities, [], [])
         self._belief = Belief(known.rows(_places(known, space)), rng)
         super().start(space, rng)
-        self._transferred: set[int] = set()
+        own = rng.spawn(1)[0]  # chance and the belief's pool stay as they are whatever is bred
+        self._population, self._credit = Population(space, own), Credit(2, own)
+        self._proposed: dict[int, int] = {}  # row -> BELIEF or BREEDING
         self._best = math.inf
         self._num_asked = self._num_random = self._earned = 0
 
@@ -45,14 +56,18 @@ class Transfer(Asking):
         """Update the belief with finished trials."""
         super().tell(observations)
         for seen in observations:
+            good = False
             if seen.objective is None:
                 self._belief.fail(seen.index)
             else:
+                good = self._population.add(seen.index, seen.objective) < GOOD
                 self._succeeded(seen.index, math.log(seen.objective))
+            if seen.index in self._proposed:
+                self._credit.settle(self._proposed[seen.index], good=good)
 
     def _succeeded(self, row: int, log_time: float) -> None:
         if log_time < self._best:
-            self._earned += EARNED if row in self._transferred and math.isfinite(self._best) else 0
+            self._earned += EARNED if row in self._proposed and math.isfinite(self._best) else 0
             self._best = log_time
         self._belief.update(row, min(log_time, self._best + WORST))
 
@@ -61,13 +76,21 @@ class Transfer(Asking):
         return 2 * self._num_random < self._num_asked - self._earned
 
     def _next(self) -> tuple[int, str]:
-        row = None if self._random_is_due() else self._by_belief()
+        arm, row = (BELIEF, None) if self._random_is_due() else self._by_reason()
         self._num_asked += 1
         if row is None:
             self._num_random += 1
             return self._by_chance()
-        self._transferred.add(row)
-        return row, self._reason()
+        self._proposed[row] = arm
+        return row, BRED if arm == BREEDING else self._reason()
+
+    def _by_reason(self) -> tuple[int, int | None]:
+        """Of the belief or bred, and what; None if there is nothing of the kind left."""
+        if self._population.can_breed and self._credit.choose() == BREEDING:
+            child = self._population.child(self._asked)
+            if child is not None:
+                return BREEDING, child
+        return BELIEF, self._by_belief()
 
     def _by_belief(self) -> int | None:
         """What it expects most of; None if all that the belief is about was asked."""
