@@ -45,7 +45,13 @@ def _asset(name: str) -> str:
 @cache
 def _script() -> str:
     """All script files in one strict asynchronous function, so that the page has one script and no global names."""
-    return '(async () => {\n"use strict";\n' + "".join(map(_asset, SCRIPTS)) + "})();\n"
+    return '(async () => {\n"use strict";\n' + "".join(_as_sent(_asset(name)) for name in SCRIPTS) + "})();\n"
+
+
+def _as_sent(script: str) -> str:
+    """`script` without indentation and lines of comment, an eighth of it; no text there goes on in another line."""
+    lines = (line.strip() for line in script.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith(("//", "/**")))
 
 
 def _hash(text: str) -> str:

@@ -165,6 +165,15 @@ def test_the_page_refers_to_nothing_outside_itself():
     )
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_sent_without_indentation_and_comments(name):
+    """Every other line is there, in order; a text or a comment that went on in another line would not survive it."""
+    lines = [line.strip() for line in (ASSETS / name).read_text().splitlines()]
+    kept = [line for line in lines if line and line[:2] not in ("//", "/*")]
+    assert all(line.count("`") % 2 == 0 and ("/*" in line) == ("*/" in line) for line in lines)
+    assert "\n".join(kept) + "\n" in Reader(html("{}")).inside["script"]
+
+
 @pytest.mark.parametrize("name", [*SCRIPTS, "page.css", "page.html"])
 def test_assets_stay_short(name):
     """Files of the page keep to the limit of every file here."""
