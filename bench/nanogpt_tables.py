@@ -22,7 +22,7 @@ from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 STEP, TRAINING, SCALING = (RESULTS / f"nanogpt-{name}h200.json" for name in ("", "training-", "two-"))
-INHERITANCE = RESULTS / "inheritance-nanogpt-h200.json.gz"
+INHERITANCE = tuple(RESULTS / f"inheritance-nanogpt-{name}h200.json.gz" for name in ("", "linear-gelu-"))
 PAGE, CURVES, README = ROOT / "docs" / "nanogpt.md", ROOT / "docs" / "nanogpt.svg", ROOT / "README.md"
 TITLES = {
     "124m": "GPT-2 124M, 12 sequences of 1,024 tokens",
@@ -54,11 +54,13 @@ def recorded(path: Path) -> Result | None:
     return found
 
 
-def search_cost(inheritance: Result) -> list[str]:
+def search_cost(searches: Sequence[Result]) -> list[str]:
     """Median evaluations of replayed searches until within 2 % of a sweep's best, by op and by what is known."""
-    body = []
-    for op in ("fmha", "fmha-backward"):
-        own = [one for one in inheritance["searches"] if _op_of(one["sweep"]) == op and not one.get("without")]
+    body, by_op = [], dict[str, list[Result]]()
+    for one in searches:
+        if not one.get("without"):
+            by_op.setdefault(op_of_sweep(one["sweep"]), []).append(one)
+    for op, own in sorted(by_op.items()):
         counts = {
             arm: [TRIALS + 1 if one["evaluations"] is None else one["evaluations"] for one in own if one["arm"] == arm]
             for arm in ARMS
@@ -68,8 +70,11 @@ def search_cost(inheritance: Result) -> list[str]:
     return table(["op", "sweeps", *ARMS.values()], body)
 
 
-def _op_of(sweep: str) -> str:
-    return "fmha-backward" if "-fmha-backward-" in sweep else "fmha"
+def op_of_sweep(sweep: str) -> str:
+    """The op in a sweep's name, `measured-<hardware>-<op>-<problem size>`: the longest that is known."""
+    named = sweep.removeprefix("measured-").partition("-")[2]
+    ops = (file.stem for file in (ROOT / "laws" / "ops").glob("*.yaml"))
+    return max((op for op in ops if named.startswith(f"{op}-")), key=len)
 
 
 def best_compiled(case: Result) -> str:
@@ -215,7 +220,7 @@ def ablation_part(result: Result) -> list[str]:
     if len(present) < 2:
         return []
     body = [[name, *(ms(case["contestants"][name]["ms"]) for case in result["cases"].values())] for name in present]
-    inheritance = recorded(INHERITANCE)
+    searches = [one for found in map(recorded, INHERITANCE) if found for one in found["searches"]]
     searching = (
         [
             (
@@ -223,10 +228,10 @@ def ablation_part(result: Result) -> list[str]:
                 "H200 as if nothing had been run at the size that is searched (`bench/inheritance.py`):"
             ),
             "",
-            *search_cost(inheritance),
+            *search_cost(searches),
             "",
         ]
-        if inheritance
+        if searches
         else []
     )
     return [

@@ -52,6 +52,20 @@ def test_the_system_file_has_the_times_of_the_result():
     assert listed == sorted(listed, reverse=True)
 
 
+@pytest.mark.parametrize(
+    ("sweep", "op"),
+    [
+        ("measured-h200-fmha-d64-s1024-causal", "fmha"),
+        ("measured-h200-fmha-backward-d64-s1024-causal", "fmha-backward"),
+        ("measured-h100-linear-gelu-nanogpt-124m-backward-tiles", "linear-gelu"),
+        ("measured-h200-linear-n64", "linear"),
+    ],
+)
+def test_a_sweep_is_of_the_op_with_the_longest_name(sweep, op):
+    """Two ops begin with the name of another one."""
+    assert tables.op_of_sweep(sweep) == op
+
+
 @trained
 def test_the_curves_lie_on_each_other():
     """At every evaluation the two means differ by less than three seeds of either tell apart, or by less than 0.01."""
