@@ -34,7 +34,7 @@ from spak.kg.files.loader import EVIDENCE, Laws, load
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import CONFIRM, Measurement, Run, Trial
 from spak.kg.space.completion import complete
-from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.base import Patience, Provenance, Request
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import journal, loop, record
 from spak.tuner.engine.budget import Budget
@@ -146,9 +146,9 @@ class Recorded:
         """As recorded."""
         return [self._of(request).features([request])[0] for request in requests]
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
+    def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
         """None: a record is there."""
-        del requests
+        del requests, patience
         return ()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TextIO
 
 PIPE_STEPS = 4
-"""Lines in all where nothing can be rewritten."""
+"""Lines about trials in all where nothing can be rewritten."""
+
+PIPE_S = 10.0
+"""Seconds at least between lines there about what goes on while no trial finishes."""
+
+PIPE_GROWTH = 1.5
+"""How much later than the last one the next of them comes, so that hours have no hundreds."""
 
 
 class Progress:
@@ -17,6 +23,7 @@ class Progress:
         self._live = stream.isatty()
         self._shown = False
         self._step = 0
+        self._due_s = 0.0
 
     def show(self, done: int, elapsed_s: float) -> None:
         """`done` trials are finished after `elapsed_s` seconds."""
@@ -28,11 +35,23 @@ class Progress:
         if 0 < share < 1:
             line += f", {elapsed_s * (1 - share) / share:.0f} s left"
         if self._live:
-            print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
-            self._shown = True
+            self._rewrite(line)
         elif share * PIPE_STEPS >= self._step + 1:
             self._step = int(share * PIPE_STEPS)
             print(line, file=self._stream, flush=True)
+
+    def doing(self, what: str, elapsed_s: float) -> None:
+        """`what` goes on after `elapsed_s` seconds, and no trial finishes."""
+        line = f"{what}, {elapsed_s:.0f} s"
+        if self._live:
+            self._rewrite(line)
+        elif elapsed_s >= self._due_s:
+            self._due_s = max(elapsed_s + PIPE_S, elapsed_s * PIPE_GROWTH)
+            print(line, file=self._stream, flush=True)
+
+    def _rewrite(self, line: str) -> None:
+        print(f"\r\x1b[K{line}", end="", file=self._stream, flush=True)
+        self._shown = True
 
     def end(self) -> None:
         """Leave the line."""

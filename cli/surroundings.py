@@ -34,6 +34,10 @@ class _Voice:
         self._progress = Progress(behind(sys.stderr), trials, seconds)
         return self._progress.show
 
+    def doing(self, what: str, elapsed_s: float) -> None:
+        if self._progress is not None:
+            self._progress.doing(what, elapsed_s)
+
     def end(self) -> None:
         if self._progress is not None:
             self._progress.end()
@@ -49,7 +53,7 @@ def surroundings(state: Globals) -> Iterator[Surroundings]:
     voice = _Voice()
     try:
         machine = here(open_library(state), cache=cache_directory(), local=LOCAL)
-        yield replace(machine, commit=_commit, say=voice.say, watch=voice.watch)
+        yield replace(machine, commit=_commit, say=voice.say, watch=voice.watch, doing=voice.doing)
     finally:
         voice.end()
 

@@ -251,7 +251,7 @@ class _Plan:
         done = () if self.begun is None else self.begun.trials
         searched = _searched(done)
         with self._diary(frame, source, created) as keep:
-            hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds))
+            hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds), self.around.doing)
             result = loop.run_search(seeking, backend, hooks, searched)
             told = summary.search_report(question, backend, self.where.feasible, result, kept=self.tests)
             ended = msgspec.structs.replace(

@@ -315,6 +315,14 @@ def test_progress_is_one_line_on_a_terminal_and_few_elsewhere():
         "75 of 100 trials, 150 s, 50 s left",
         "100 of 100 trials, 200 s",
     ]
+    for stream in (live, pipe):
+        stream.text = ""
+        waiting = Progress(stream, 100, None)
+        for seconds in range(60):
+            waiting.doing("compiling", seconds)
+        waiting.end()
+    assert "\rcompiling, 3 s".replace("\r", "") in ANSI.sub("", live.text).split("\r")
+    assert pipe.text.splitlines() == [f"compiling, {seconds} s" for seconds in (0, 10, 20, 30, 45)]
     timed = Terminal(tty=False)
     Progress(timed, None, 10.0).show(3, 5.0)
     assert timed.text == "3 trials, 5 s, 5 s left\n"

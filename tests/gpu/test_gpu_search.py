@@ -33,6 +33,19 @@ def trials_in(journal):
     return [json.loads(line) for line in journal.read_bytes().split(b"\n")[1:-1]]
 
 
+def test_a_search_of_few_seconds_says_what_compiles_and_measures_what_has(tmp_path):
+    """MicroGPT's kernels compile for longer than that; the default is among what is measured."""
+    search = tune(tmp_path, "search", "microgpt", "--seconds", "30", "--no-write")
+    output, errors = search.communicate()
+    assert search.returncode == 0, errors.decode()[-2000:]
+    assert "compiling: 0 of " in errors.decode()
+    assert "reading, checking and timing what compiled" in errors.decode()
+    assert output
+    [path] = (tmp_path / ".spak/runs").glob("*.json")
+    run = json.loads(path.read_bytes())
+    assert "default" in [trial["origin"] for trial in run["trials"]]
+
+
 def test_a_killed_search_goes_on_and_keeps_every_finished_trial(tmp_path):
     words = ["search", "fmha", "--problem", "d64-s1024-causal", "--budget", str(BUDGET), "--no-write"]
     search = tune(tmp_path, *words)

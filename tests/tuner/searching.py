@@ -14,7 +14,7 @@ from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
 from spak.kg.model.system import System
-from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.base import Patience, Provenance, Request
 from tests.shown import shown
 
 OP = msgspec.convert(
@@ -140,8 +140,10 @@ class Formula:
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         return [None if self.fails(r.configuration) else {"spill_bytes": spill(r.configuration)} for r in requests]
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
+    def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
         """What `is_late` says, the first time it is asked for."""
+        if patience.whole:
+            return []
         late = [i for i, r in enumerate(requests) if r not in self.delayed and self.is_late(r.configuration)]
         late = late[: len(requests) - 1]
         self.delayed += [requests[i] for i in late]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,6 +57,23 @@ class Provenance:
     objective: str
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a search waits for a batch before any of it is evaluated.
+
+    Attributes:
+        seconds: Left of its time; when they are over it goes on with what there is, and at least one.
+        whole: Nothing comes after this batch, so that all of it is waited for while there is time.
+        needed: Places of requests that it waits for even longer.
+        told: Told in a few words, again and again, what the wait is for.
+    """
+
+    seconds: float = math.inf
+    whole: bool = False
+    needed: Collection[int] = ()
+    told: Callable[[str], None] = lambda _: None
+
+
 class Backend(Protocol):
     """Evaluates configurations. A failed trial is data; an exception is a bug or bad input."""
 
@@ -71,12 +89,12 @@ class Backend(Protocol):
         """Compiled features of each request (`spill_bytes`, `registers`, ...), None where unknown or failed."""
         ...
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
+    def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
         """Places of those that would keep the others waiting; the caller asks for them again, with its next requests.
 
         Fewer than all. What they need goes on meanwhile. Empty for a backend that never waits for one of many.
         """
-        del requests
+        del requests, patience
         return ()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:

@@ -18,7 +18,7 @@ class Budget:
 
     Attributes:
         trials: Most trials; None for no limit.
-        seconds: Most wall time; a batch under way when it ends is finished.
+        seconds: Most wall time; when it ends, what has compiled of the batch under way is finished, the default in any case.
         audit: Share of the trials that goes where the laws say not to look, 0 to 1.
     """
 
@@ -26,9 +26,13 @@ class Budget:
     seconds: float | None = None
     audit: float = 0.05
 
+    def seconds_left(self, elapsed_s: float) -> float:
+        """Seconds that remain after so many; infinite without a limit."""
+        return math.inf if self.seconds is None else max(0.0, self.seconds - elapsed_s)
+
     def left(self, spent: int, elapsed_s: float) -> int:
         """Trials that may still be asked for after so many and so long; 0 if the time is up."""
-        if self.seconds is not None and elapsed_s >= self.seconds:
+        if not self.seconds_left(elapsed_s):
             return 0
         return max(0, self.trials - spent) if self.trials is not None else _MANY
 

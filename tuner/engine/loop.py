@@ -12,7 +12,7 @@ from spak.kg.law.kinds.base import Power
 from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.factors import Codes
 from spak.kg.space.space import Space
-from spak.tuner.backend.base import Backend, Request
+from spak.tuner.backend.base import Backend, Patience, Request
 from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.doubt import Doubt, hidden_by, is_aside
@@ -45,11 +45,13 @@ class Hooks:
         clock: Seconds that never go back.
         record: Called with each finished trial, in order, before anything else happens.
         progress: Called with the trials and the seconds so far.
+        doing: Called with what goes on while no trial finishes, and the seconds so far.
     """
 
     clock: Callable[[], float]
     record: Callable[[Trial], None]
     progress: Callable[[int, float], None]
+    doing: Callable[[str, float], None] = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -105,21 +107,32 @@ class _Running:
     def step(self) -> bool:
         """One batch; False if there is nothing left to do.
 
-        What would keep a batch waiting goes into the next one; the last one waits for all that was asked for.
+        What would keep a batch waiting goes into the next one; the last one waits for all that was asked for, while
+        there is time, and for the default in any case.
         """
-        left = self.searcher.search.budget.left(len(self.searcher.trials), self.hooks.clock() - self.started)
+        budget, elapsed_s = self.searcher.search.budget, self._elapsed_s()
+        left, seconds_left = budget.left(len(self.searcher.trials), elapsed_s), budget.seconds_left(elapsed_s)
+        if not seconds_left:
+            self.waiting = [request for request in self.waiting if request.origin == "default"]
         fresh = self.searcher.ask(min(left, self.backend.batch_size) - len(self.waiting))
         asked = self.waiting + fresh
         if not asked:
             return False
-        late = self.backend.late(asked) if fresh and len(asked) < left else ()
+        late = self.backend.late(asked, self._patience(asked, seconds_left, whole=not fresh or len(asked) >= left))
         self.waiting = [asked[place] for place in late]
         for request, trial in self._evaluate([request for place, request in enumerate(asked) if place not in late]):
             self.hooks.record(trial)
             self.searcher.take(request.index, trial)
-            self.hooks.progress(len(self.searcher.trials), self.hooks.clock() - self.started)
+            self.hooks.progress(len(self.searcher.trials), self._elapsed_s())
         self.searcher.reconsider()
         return True
+
+    def _elapsed_s(self) -> float:
+        return self.hooks.clock() - self.started
+
+    def _patience(self, asked: Sequence[Request], seconds_left: float, *, whole: bool) -> Patience:
+        needed = [place for place, request in enumerate(asked) if request.origin == "default"]
+        return Patience(seconds_left, whole, needed, lambda what: self.hooks.doing(what, self._elapsed_s()))
 
     def _evaluate(self, requests: list[Request]) -> Iterator[tuple[Request, Trial]]:
         """Compile, set aside what laws about compiled features hide, then evaluate the rest, what they postpone last."""

@@ -41,6 +41,7 @@ class Surroundings:
         open: Opens a backend for a task.
         say: Told in a sentence what a person should know before it goes on.
         watch: Told the most trials and the most seconds of a search that begins; what it returns follows its progress.
+        doing: Told in a few words what a search does while no trial finishes, and after how many seconds.
     """
 
     laws: Laws
@@ -55,6 +56,7 @@ class Surroundings:
     open: Callable[[BackendEntry, Task], Backend] = BackendEntry.open
     say: Callable[[str], None] = _silent
     watch: Callable[[int | None, float | None], Show] = lambda *_: _silent
+    doing: Callable[[str, float], None] = _silent
 
     @property
     def evidence(self) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import pkgutil
 import re
+import signal
+import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -56,7 +58,7 @@ class AheadCompiler:
         self._target = target
         self.toolchain: Mapping[str, str] = {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()}
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
         self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
 
     def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
@@ -74,8 +76,16 @@ class AheadCompiler:
         return self._asked[identity]
 
     def close(self) -> None:
-        """Drop what has not begun; safe to call twice."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Drop what has not compiled; safe to call twice."""
+        processes = dict(self._pool._processes or {})  # noqa: SLF001  # Python 3.14 has `terminate_workers`
+        under_way = any(not future.done() for future in self._asked.values())
+        self._pool.shutdown(wait=not under_way, cancel_futures=True)
+        for process in processes.values() if under_way else ():
+            while (
+                process.is_alive()
+            ):  # each time it gives up what it compiles, of which it may have taken more than one
+                process.terminate()
+                process.join(1.0)
 
 
 def awaited(future: Future[CompiledFunctions]) -> CompiledFunctions:
@@ -97,6 +107,12 @@ def tileiras_version() -> str:
     text = str(compiler._get_compiler_version_string())  # noqa: SLF001  # no public way; pinned to 1.7
     found = re.search(r"V(\d+(?:\.\d+)+)", text)
     return found[1] if found else ""
+
+
+def _begin() -> None:
+    """A compiling process that is told to end takes its compiler and its files with it."""
+    end_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def _compile(target: CubinTarget, problem: ProblemSize, configuration: Configuration) -> CompiledFunctions:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import msgspec
 
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
-from spak.tuner.backend.base import Backend, Provenance, Request
+from spak.tuner.backend.base import Backend, Patience, Provenance, Request
 from spak.tuner.backend.compile.features import unit_of
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, awaited
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
@@ -25,6 +26,9 @@ Inspect = Callable[[CompiledFunctions], Mapping[str, float]]
 
 MOST = 0.75
 """Share of a batch that is worth timing before the rest has compiled: preparing a batch takes seconds as well."""
+
+LOOK_S = 1.0
+"""How often a search that waits for compilations says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,17 @@ class GpuBackend(Backend):
 
     name = "gpu"
 
-    def __init__(self, supervisor: Supervisor, compiler: AheadCompiler, inspect: Inspect, method: TimingMethod) -> None:
-        """Measure through `supervisor` what `compiler` compiled ahead."""
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        compiler: AheadCompiler,
+        inspect: Inspect,
+        method: TimingMethod,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Measure through `supervisor` what `compiler` compiled ahead; `clock` counts the seconds of a wait."""
         self._supervisor, self._compiler, self._inspect, self._method = supervisor, compiler, inspect, method
+        self._clock = clock
         self.batch_size, self.plan = method.batch_size, method.plan
         self.failed_baselines: dict[str, str] = {}
         self._best_us: dict[tuple[object, ...], float] = {}
@@ -88,14 +100,24 @@ class GpuBackend(Backend):
         pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
         return self._all_features([awaited(future) for future in pending])
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
-        """What still compiles once most of the others have, and have been waited for."""
+    def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
+        """What still compiles once most of the others have, and have been waited for; or when the time is over."""
         pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
-        wait(pending, self._method.patience_s)
-        for num_done, _ in enumerate(as_completed(pending), start=1):
-            if num_done >= MOST * len(pending):
-                break
-        return [place for place, future in enumerate(pending) if not future.done()]
+        begun = self._clock()
+        while True:
+            waited_s = self._clock() - begun
+            late = [place for place, future in enumerate(pending) if not future.done()]
+            num_done = len(pending) - len(late)
+            if self._is_enough(num_done, len(pending), waited_s, patience) and not {*late} & {*patience.needed}:
+                patience.told("reading, checking and timing what compiled")
+                return late
+            patience.told(f"compiling: {num_done} of {len(pending)} configurations done")
+            wait([pending[place] for place in late], min(LOOK_S, self._method.patience_s), FIRST_COMPLETED)
+
+    def _is_enough(self, num_done: int, count: int, waited_s: float, patience: Patience) -> bool:
+        """Whether a batch of `count` need not be waited for any longer."""
+        is_most = num_done >= MOST * count and waited_s >= self._method.patience_s and not patience.whole
+        return num_done == count or is_most or (num_done > 0 and waited_s >= patience.seconds)
 
     def start(self, requests: Sequence[Request]) -> None:
         """Begin to compile what will be asked for later."""

@@ -1,5 +1,6 @@
 """Compiling ahead with the real compiler: shared work, failures as data."""
 
+import multiprocessing
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CubinTarget
 from spak.tuner.backend.gpu.cubins import CubinStore
+from tests.tuner.backend.compile import broken
 
 pytestmark = pytest.mark.compiler
 SPEC = "tests.tuner.backend.gpu.scale_spec:SPEC"
@@ -28,9 +30,9 @@ def test_the_same_code_is_compiled_once_for_all_sizes(compiler):
     first = compiler.start({"n": 1 << 16}, good)
     assert compiler.start({"n": 1 << 16}, good) is first
     [key] = first.result().keys
-    other = compiler.start({"n": 1 << 20}, good).result()
-    assert other.keys == (key,)
-    assert other.milliseconds < first.result().milliseconds, "it was in the store"
+    kept = {path: path.stat().st_mtime_ns for path in compiler.folder.rglob("*")}
+    assert compiler.start({"n": 1 << 20}, good).result().keys == (key,)
+    assert {path: path.stat().st_mtime_ns for path in compiler.folder.rglob("*")} == kept, "it was in the store"
     assert CubinStore(compiler.folder).get(key).symbol == "scale"
     assert first.result().milliseconds > 0
 
@@ -46,6 +48,20 @@ def test_what_does_not_compile_is_a_failure_with_its_message(compiler, kind, typ
 def test_the_toolchain_names_both_compilers(compiler):
     assert compiler.toolchain["tileiras"].startswith("13.")
     assert compiler.toolchain["cuda-tile"].startswith("1.7")
+
+
+def test_what_still_compiles_when_a_search_ends_is_given_up(tmp_path):
+    """One that hangs, and those that wait behind it: closing does not wait for them, and leaves no process."""
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
+    before = set(multiprocessing.active_children())
+    compiler = AheadCompiler(CubinTarget(f"{broken.__name__}:SPEC", "sm_90", tmp_path, "source"), workers=1)
+    refused = compiler.start({}, {"do": "refuse"})
+    hanging = [compiler.start({"n": n}, {"do": "hang"}) for n in range(4)]
+    assert refused.result().failure.type == "ValueError"
+    compiler.close()
+    compiler.close()
+    assert not any(future.done() and future.exception() is None for future in hanging if not future.cancelled())
+    assert set(multiprocessing.active_children()) <= before
 
 
 UNGUARDED = """

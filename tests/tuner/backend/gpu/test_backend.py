@@ -1,17 +1,23 @@
 """The backend on the fake device: trials for every request, interleaved baselines, compile failures as data."""
 
 from concurrent.futures import Future
-from threading import Timer
+from functools import partial
 
 import pytest
 
 from spak.kg.model.run import Failure
-from spak.tuner.backend.base import Request
+from spak.kg.space.space import build
+from spak.tuner.backend.base import Patience, Request
 from spak.tuner.backend.gpu.ahead import CompiledFunctions
 from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
-from spak.tuner.backend.gpu.supervisor import Supervisor, WorkerLimits
+from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor, WorkerLimits
 from spak.tuner.backend.gpu.timing import Plan
+from spak.tuner.engine import loop
+from spak.tuner.engine.budget import Budget
+from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.strategy import registry
 from tests.tuner.backend.gpu.fake_device import FakeProgram
+from tests.tuner.searching import FACTS, OP
 
 PLAN = Plan(rounds=8, slow_rounds=6)
 
@@ -44,7 +50,7 @@ def make(tmp_path):
     backends = []
 
     def backend(**method):
-        supervisor = Supervisor(FakeProgram(log), WorkerLimits(check_s=2, time_s=2, close_s=5))
+        supervisor = Supervisor(FakeProgram(log), WorkerLimits())
         method = TimingMethod(**{"plan": PLAN, **method})
         backends.append(GpuBackend(supervisor, FakeCompiler(), lambda code: {"spill_bytes": 8.0}, method))
         return backends[-1], log
@@ -156,24 +162,104 @@ def test_a_search_goes_on_with_most_of_a_batch(tmp_path):
     compiler = SlowCompiler({1.0, 3.0, 4.0})
     supervisor = Supervisor(FakeProgram(tmp_path / "steps"))
     backend = GpuBackend(supervisor, compiler, lambda _: {}, TimingMethod(plan=PLAN, patience_s=0.01))
-    assert backend.late(asked) == [1]
+    assert backend.late(asked, Patience()) == [1]
     compiler.finish(2.0)
-    assert backend.late(asked) == []
+    assert backend.late(asked, Patience()) == []
 
 
 def test_a_search_waits_until_most_of_a_batch_is_there(tmp_path):
-    """Patience that ends with half of them compiled does not make a batch of that half."""
+    """Patience that ends with half of them compiled does not make a batch of that half; all of them is what a last batch waits for."""
     asked = requests(*({"us": us} for us in (1.0, 2.0, 3.0, 4.0)))
-    compiler = SlowCompiler({1.0, 3.0})
-    compiler.start({}, {"us": 4.0})
-    backend = GpuBackend(
-        Supervisor(FakeProgram(tmp_path / "steps")), compiler, lambda _: {}, TimingMethod(plan=PLAN, patience_s=0.01)
-    )
-    later = Timer(0.2, compiler.finish, (4.0,))
-    later.start()
-    assert backend.late(asked) == [1]
-    assert compiler.futures[4.0].done()
-    later.join()
+    compiler, said = SlowCompiler({1.0, 3.0}), []
+    method = TimingMethod(plan=PLAN, patience_s=0.01)
+    backend = GpuBackend(Supervisor(FakeProgram(tmp_path / "steps")), compiler, lambda _: {}, method)
+
+    def told(what):
+        said.append(what)
+        if len(said) in {5, 9}:
+            compiler.finish({5: 4.0, 9: 2.0}[len(said)])
+
+    assert backend.late(asked, Patience(told=told)) == [1]
+    assert said == [*["compiling: 2 of 4 configurations done"] * 5, "reading, checking and timing what compiled"]
+    said += [""]
+    assert backend.late(asked, Patience(whole=True, told=told)) == []
+    assert said[7:] == [*["compiling: 3 of 4 configurations done"] * 2, "reading, checking and timing what compiled"]
+
+
+class StubSupervisor:
+    """Times everything alike, at once."""
+
+    machine = None
+
+    def run(self, batch):
+        return [ContestantOutcome(contestant, (10.0,) * 8, 0.0) for contestant in batch.contestants]
+
+    def close(self):
+        pass
+
+
+class SecondsPass:
+    """A clock that each look at it moves on, and compilations that are done by it."""
+
+    def __init__(self, each_s, default_s):
+        self.now, self._each_s, self._default_s, self._futures = 0.0, each_s, default_s, []
+
+    toolchain = {}
+
+    def start(self, problem, configuration):
+        key = repr(sorted(configuration.items()))
+        known = next((future for name, _, future in self._futures if name == key), None)
+        if known is None:
+            due = self.now + (self._default_s if not self._futures else self._each_s * len(self._futures))
+            self._futures.append((key, due, known := Future()))
+        return known
+
+    def close(self):
+        pass
+
+    def __call__(self):
+        self.now += 1.0
+        for _, due, future in self._futures:
+            if due <= self.now and not future.done():
+                future.set_result(CompiledFunctions(("key",), None, 3.0))
+        return self.now
+
+
+def searched(clock, **limits):
+    """Trials of the real loop, with what it said and when."""
+    method = TimingMethod(plan=PLAN, batch_size=16, patience_s=0.001)
+    backend = GpuBackend(StubSupervisor(), clock, lambda _: {}, method, clock)
+    said = []
+    hooks = loop.Hooks(clock, lambda _: None, lambda *_: None, lambda what, seconds: said.append((seconds, what)))
+    seeking = loop.RunningSearch(Restriction(build(OP, {}, FACTS)), partial(registry.make, "random"), Budget(**limits))
+    return loop.run_search(seeking, backend, hooks), said
+
+
+def test_a_search_says_what_compiles_and_ends_with_its_seconds():
+    """Sixteen compilations, one every ten seconds, of which a minute sees few: those are timed, and nothing is waited for."""
+    clock = SecondsPass(each_s=10.0, default_s=5.0)
+    result, said = searched(clock, seconds=60.0)
+    assert (said[0][1], said[0][0] < 10) == ("compiling: 0 of 16 configurations done", True)
+    assert sorted({what for _, what in said}) == [
+        *(f"compiling: {num} of 16 configurations done" for num in range(len(result.trials))),
+        "reading, checking and timing what compiled",
+    ]
+    assert 3 <= len(result.trials) <= 7
+    assert result.trials[0].origin == "default"
+    assert clock.now < 60 + 10 * 2
+    assert len({str(trial.configuration) for trial in result.trials}) == len(result.trials)
+
+
+def test_a_search_waits_for_the_default_when_its_seconds_are_over():
+    """And for nothing else: what it found is told beside the default."""
+    clock = SecondsPass(each_s=10.0, default_s=200.0)
+    result, _ = searched(clock, seconds=60.0)
+    assert "default" in [trial.origin for trial in result.trials]
+    assert 200 <= clock.now < 250
+    clock = SecondsPass(each_s=10.0, default_s=200.0)
+    result, said = searched(clock, trials=16)
+    assert len(result.trials) == 16, "no limit of time: all are waited for"
+    assert ("compiling: 15 of 16 configurations done") in [what for _, what in said]
 
 
 def test_features_need_no_device(make):

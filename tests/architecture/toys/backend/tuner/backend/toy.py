@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Measurement, Trial
-from spak.tuner.backend.base import Provenance, Request
+from spak.tuner.backend.base import Patience, Provenance, Request
 from spak.tuner.backend.registry import Task
 
 
@@ -24,9 +24,9 @@ class Toy:
         """Unknown."""
         return [None] * len(requests)
 
-    def late(self, requests: Sequence[Request]) -> Collection[int]:
+    def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
         """None of them."""
-        del requests
+        del requests, patience
         return ()
 
     def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
