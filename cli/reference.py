@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from spak.cli import kg, tune
+from spak.cli import kg, spak, tune
 from spak.cli.app import loaded
 
-PROGRAMS = {"kg": (kg.COMMANDS, kg.HELP, ""), "tune": (tune.COMMANDS, tune.HELP, "search")}
+PROGRAMS = {
+    "kg": (kg.COMMANDS, kg.HELP, ""),
+    "tune": (tune.COMMANDS, tune.HELP, "search"),
+    "spak": (spak.COMMANDS, spak.HELP, ""),
+}
 """Program -> its registry, first line of help, and default command."""
 
 _HEAD = """# Commands

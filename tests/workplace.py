@@ -48,9 +48,14 @@ def environment(*without: str) -> dict[str, str]:
 
 
 def programs(folder: Path) -> Path:
-    """A folder for PATH in which `kg`, `tune` and `python` are those of this checkout and this interpreter."""
+    """A folder for PATH in which `kg`, `tune`, `spak` and `python` are those of this checkout and this interpreter."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, words in {"kg": "-m spak.cli.kg", "tune": "-m spak.cli.tune", "python": ""}.items():
+    for name, words in {
+        "kg": "-m spak.cli.kg",
+        "tune": "-m spak.cli.tune",
+        "spak": "-m spak.cli.spak",
+        "python": "",
+    }.items():
         path = folder / name
         path.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}/src:{ROOT}" exec "{sys.executable}" {words} "$@"\n')
         path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -63,7 +63,7 @@ def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], n
     Raises:
         UnknownNameError: If no law has that id.
     """
-    law = store.laws[_resolve(store, name)]
+    law = law_called(store, name)
     hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
     facts = {f"hw.{fact}": value for fact, value in hardware_facts(store, law.scope.hw).items()}
     return Explanation(
@@ -77,20 +77,20 @@ def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], n
     )
 
 
-def _resolve(store: Store, name: str) -> str:
-    """The id of the law called `name` now.
+def law_called(store: Store, name: str) -> Law:
+    """The law called `name`, now or before a rename.
 
     Raises:
         UnknownNameError: If there is none; carries the nearest ids.
     """
     if name in store.laws:
-        return name
+        return store.laws[name]
     names = {plain_name(law.id): law.id for law in store.laws.values()}
     for law in store.laws.values():
         for link in law.related:
             if link.type == "renamed-from":
                 names.setdefault(plain_name(link.id), law.id)
-    return resolved("law", name, names)
+    return store.laws[resolved("law", name, names)]
 
 
 def _witness(law: Law, evidence: Evidence, run: Run | None, facts: Mapping[str, Scalar], num_trials: int) -> Witness:

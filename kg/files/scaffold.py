@@ -90,6 +90,22 @@ def new_law_text(draft: Draft) -> str:
     return fmt.new_text(raw, "law", f"{raw['id']}.yaml")
 
 
+def drafted(laws: Laws, draft: Draft) -> tuple[str, str]:
+    """Where in `laws` the draft's file belongs, relative to the root, and its text, which `laws` would load with.
+
+    Raises:
+        KgError: If its id is taken, or the draft is not a law.
+        InvalidFilesError: If what it names is unknown.
+    """
+    text = new_law_text(draft)
+    name = _identifier(draft)
+    if name in laws.laws:
+        raise KgError(f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id")
+    relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
+    check_with(laws, relative, text)
+    return relative, text
+
+
 def write_new(laws: Laws, draft: Draft) -> Path:
     """Write the draft's file into its folder of the law root; returns the path.
 
@@ -97,13 +113,8 @@ def write_new(laws: Laws, draft: Draft) -> Path:
         KgError: If its id is taken, or the draft is not a law.
         InvalidFilesError: If what it names is unknown; nothing is written.
     """
-    text = new_law_text(draft)
-    name = _identifier(draft)
-    if name in laws.laws:
-        raise KgError(f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id")
-    relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
+    relative, text = drafted(laws, draft)
     path = laws.root / relative
-    check_with(laws, relative, text)
     held = write_once(laws.root, path, text)
     if held is not None:
         raise KgError(f"{held}: exists already; give another id with --id")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from spak.candidates import LeftOut as LeftOut
     from spak.candidates import Ranking as Ranking
     from spak.choice import Choice as Choice
+    from spak.kg.answers.citation import Citation as Citation
     from spak.kg.answers.explain import Explanation as Explanation
+    from spak.kg.answers.explain import Witness as Witness
     from spak.kg.answers.lineage import Step as Step
     from spak.kg.answers.listing import Listed as Listed
     from spak.kg.answers.listing import ListedKind as ListedKind
@@ -48,10 +50,13 @@ if TYPE_CHECKING:
     from spak.library import diff as diff
     from spak.library import load as load
     from spak.library import revision as revision
+    from spak.live import LiveLibrary as LiveLibrary
     from spak.operators import add_norm as add_norm
     from spak.operators import attention as attention
     from spak.operators import cross_entropy as cross_entropy
     from spak.operators import linear_gelu as linear_gelu
+    from spak.serving import client_config as client_config
+    from spak.serving import serve_agents as serve_agents
     from spak.session import Session as Session
     from spak.session import SessionResult as SessionResult
     from spak.tunable import Candidates as Candidates
@@ -91,6 +96,7 @@ __all__ = [
     "Budget",
     "Candidates",
     "Choice",
+    "Citation",
     "Difference",
     "Draft",
     "Explanation",
@@ -110,6 +116,7 @@ __all__ = [
     "Library",
     "Listed",
     "ListedKind",
+    "LiveLibrary",
     "Op",
     "OperatorSearch",
     "Opinion",
@@ -136,8 +143,10 @@ __all__ = [
     "UnknownNameError",
     "Verification",
     "VerifyRequest",
+    "Witness",
     "add_norm",
     "attention",
+    "client_config",
     "cross_entropy",
     "diff",
     "find_root",
@@ -159,13 +168,15 @@ __all__ = [
     "seal_root",
     "search",
     "search_system",
+    "serve_agents",
     "verify",
 ]
 
 _HOMES = {
     "spak.candidates": ("Filtered", "LeftOut", "Ranking"),
     "spak.choice": ("Choice",),
-    "spak.kg.answers.explain": ("Explanation",),
+    "spak.kg.answers.citation": ("Citation",),
+    "spak.kg.answers.explain": ("Explanation", "Witness"),
     "spak.kg.answers.lineage": ("Step",),
     "spak.kg.answers.listing": ("Listed", "ListedKind"),
     "spak.kg.answers.query": ("Answer",),
@@ -187,7 +198,9 @@ _HOMES = {
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),
     "spak.library": ("Library", "diff", "load", "revision"),
+    "spak.live": ("LiveLibrary",),
     "spak.operators": ("add_norm", "attention", "cross_entropy", "linear_gelu"),
+    "spak.serving": ("client_config", "serve_agents"),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("Candidates", "op"),
     "spak.tuner.engine.tally": ("Finding",),

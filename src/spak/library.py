@@ -22,6 +22,7 @@ from spak.kg.space.completion import complete, stated
 if TYPE_CHECKING:
     from spak.candidates import Filtered, Ranking
     from spak.choice import Choice
+    from spak.kg.answers.citation import Citation
     from spak.kg.answers.explain import Explanation
     from spak.kg.answers.graph import Graph
     from spak.kg.answers.lineage import Step
@@ -113,6 +114,25 @@ class Library:
 
         return explain(self.laws, law, load_run=self._run, num_trials=num_trials)
 
+    def op(self, name: str) -> Op:
+        """The op called `name`, an id, an alias or a title: its parameters, their values, its problem sizes.
+
+        Raises:
+            UnknownNameError: If there is none; carries the nearest.
+        """
+        return self.laws.ops[Taxonomy("op", self.laws.ops).resolve(name)]
+
+    def cite(self, law: str) -> Citation:
+        """A law as a reviewer wants it cited: one sentence, its status, its strongest tier and its evidence. No run is read.
+
+        Raises:
+            UnknownNameError: If no law has that id, now or before it was renamed.
+        """
+        from spak.kg.answers.citation import cite  # noqa: PLC0415
+        from spak.kg.answers.explain import law_called  # noqa: PLC0415
+
+        return cite(self.laws, law_called(self.laws, law))
+
     def lineage(self, system: str) -> tuple[Step, ...]:
         """The line of systems that led to `system`, oldest first: what each added and which laws it took over.
 
@@ -149,7 +169,7 @@ class Library:
         """
         from spak.kg.formats.kernel_tuner_export import export  # noqa: PLC0415
 
-        node = self.laws.ops[Taxonomy("op", self.laws.ops).resolve(op)]
+        node = self.op(op)
         size = complete(node, stated([node], problem) if isinstance(problem, str) else problem or {})
         known = Taxonomy("hardware", self.laws.hardware).resolve(hw)
         return export(self.laws, known, node.id, size, toolchain=self.toolchain, soft=soft)
@@ -193,6 +213,19 @@ class Library:
             withdraw(file, date=date, reason=reason)
             file.save()
         return path
+
+    def draft(self, draft: Draft) -> tuple[str, str]:
+        """Where the file of a new law belongs, and its text, as `propose` would write it. Nothing is written.
+
+        Returns:
+            Path relative to the root; text.
+
+        Raises:
+            KgError: If its id is taken, or the laws would not load with it.
+        """
+        from spak.kg.files.scaffold import drafted  # noqa: PLC0415
+
+        return drafted(self.laws, draft)
 
     def propose(self, draft: Draft) -> Path:
         """Write the file of a new law, proposed and without evidence. The library stays as loaded.

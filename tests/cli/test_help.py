@@ -1,4 +1,4 @@
-"""Every command of `kg` and `tune` has help, examples that run, and its section in docs/cli.md."""
+"""Every command of `kg`, `tune` and `spak` has help, examples that run, and its section in docs/cli.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spak.cli import kg, reference, tune
+from spak.cli import kg, reference, spak, tune
 from spak.cli.app import broken, build_app, loaded, run_app
 from spak.cli.render.text import WIDTH
 from tests import workplace
@@ -15,8 +15,9 @@ from tests import workplace
 NOT_RUN = {
     "tune --use-laws": "compiles 48 kernels, minutes on a CPU; the next example is the same search with two trials",
     "kg verify --all": "executes every check that a law names, half a minute; test_verify.py runs it without those of kernels",
+    "spak mcp --laws laws": "waits for a client; tests/agents/test_stdio.py is one",
 }
-PROGRAMS = {"kg": (kg.COMMANDS, ""), "tune": (tune.COMMANDS, "search")}
+PROGRAMS = {"kg": (kg.COMMANDS, ""), "tune": (tune.COMMANDS, "search"), "spak": (spak.COMMANDS, "")}
 COMMANDS = [(program, name) for program, (registry, _) in PROGRAMS.items() for name in registry]
 LINES = [
     (program, line)

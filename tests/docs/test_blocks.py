@@ -22,7 +22,7 @@ kg() {
   command kg "$@" || { code=$?; [ "$1" = diff ] && [ $code = 1 ] || return $code; }  # 1: it differs, as the page says
 }
 """
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/skills").rglob("*.md")), ROOT / "README.md"]
 
 
 def blocks(page: Path, language: str = "sh") -> list[str]:
@@ -75,8 +75,8 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, place):
 
 def test_the_pages_that_must_be_run_are():
     """An empty list would pass everything."""
-    assert {"tutorial", "review", "add-a-kernel"} <= {page.stem for page in RUN}
-    assert {"python", "README"} <= {page.stem for page in PROGRAMS}
+    assert {"tutorial", "review", "add-a-kernel", "agents", "SKILL"} <= {page.stem for page in RUN}
+    assert {"python", "README", "agents", "SKILL"} <= {page.stem for page in PROGRAMS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

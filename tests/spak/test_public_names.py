@@ -17,6 +17,7 @@ import spak
 SOURCE = Path(spak.__file__)
 
 SIGNATURES = {
+    "client_config": ["path"],
     "attention": ["q", "k", "v", "causal", "scale", "q_offset", "deterministic", "laws"],
     "add_norm": ["residual", "branch", "gain", "bias", "norm", "laws"],
     "cross_entropy": ["logits", "targets", "reduction", "ignore_index", "laws"],
@@ -40,6 +41,7 @@ SIGNATURES = {
     "names_system": ["laws", "name"],
     "search": ["request", "around"],
     "search_system": ["request", "around"],
+    "serve_agents": ["path", "toolchain"],
     "verify": ["library", "laws"],
     "Library.check": ["self"],
     "Library.choose": ["self", "op", "hw", "problem", "where"],
@@ -51,6 +53,10 @@ SIGNATURES = {
     "Library.page": ["self"],
     "Library.propose": ["self", "draft"],
     "Library.query": ["self", "hw", "op", "problem", "kinds", "statuses", "params"],
+    "Library.cite": ["self", "law"],
+    "Library.draft": ["self", "draft"],
+    "Library.op": ["self", "name"],
+    "LiveLibrary.now": ["self"],
     "Library.rank": ["self", "configurations", "op", "hw", "problem"],
     "Library.restrictions": ["self", "op", "hw", "problem", "soft"],
     "Library.session": ["self", "op", "hw", "problem", "budget", "strategy", "seed"],
@@ -70,6 +76,7 @@ FIELDS = {
     "Budget": {"trials", "seconds", "audit"},
     "Candidates": {"op", "configurations"},
     "Choice": {"op", "hw", "problem", "configuration", "origin", "because"},
+    "Citation": {"law", "status", "tier", "kind", "verb", "sentence", "evidence"},
     "Difference": {"items", "spaces", "nodes", "new_conflicts", "gone_conflicts"},
     "Draft": {"kind", "title", "scope", "claim", "identifier"},
     "Explanation": {"law", "sentence", "witnesses", "used_by", "referred_by"},
@@ -128,6 +135,7 @@ FIELDS = {
     },
     "Trial": {"configuration", "invalidity", "measurements", "times", "problem", "origin", "failure"},
     "Verification": {"law", "lines", "differing", "before", "after", "reason", "unnoted"},
+    "Witness": {"evidence", "run", "outcomes", "sides"},
     "VerifyRequest": {"law", "backend", "hw", "num_problems", "seed", "write", "probe"},
 }
 """Class -> fields that it must keep; it may have more."""
