@@ -11,6 +11,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "search": CommandEntry("spak.cli.tune_commands.search", "Search a kernel's space (the default command)."),
     "replay": CommandEntry("spak.cli.tune_commands.replay", "Search recorded measurements as if they were live."),
     "first": CommandEntry("spak.cli.tune_commands.first", "What to try first on some hardware, new or known."),
+    "learn": CommandEntry("spak.cli.tune_commands.learn", "Look for laws in recorded runs, and test them on others."),
     "report": CommandEntry("spak.cli.tune_commands.report", "Write a kernel's engineering report from recorded runs."),
 }
 

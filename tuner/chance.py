@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     REPETITION = "configurations of an experiment made again"
     CORRELATIONS = "trials that correlations are learnt from"
     COMPLETION = "trials that sources are completed from"
+    SUGGESTING = "recorded runs that suggest laws"
 
 
 def stream(seed: int, purpose: Purpose, again: int = 0) -> np.random.Generator:

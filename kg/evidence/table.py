@@ -22,7 +22,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class TrialTable:
-    """S problem sizes by N distinct configurations of one op on one piece of hardware.
+    """S problem sizes by N distinct configurations of one op; one device's sizes are rows of their own.
 
     Attributes:
         space: The configurations; problem sizes are the table's, not the space's.
@@ -149,9 +149,9 @@ def problem_text(problem: Mapping[str, Scalar]) -> str:
 
 
 def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
-    """Build the table of some runs of one op on one piece of hardware.
+    """Build the table of some runs of one op, with a row for each problem size on each piece of hardware.
 
-    A configuration tried twice at one size keeps the trial with the lower time (`objective`): both were honest, the
+    A configuration tried twice at one size on one piece of hardware keeps the trial with the lower time (`objective`): both were honest, the
     lower one bounds what the configuration can do.
 
     Raises:
@@ -160,18 +160,22 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     if len({run.op for run in runs}) != 1:
         raise ValueError("runs of one op are needed, got: " + ", ".join(sorted({run.op for run in runs})))
     cells = [
-        (trial, problem_of(run, trial)) for run in runs for trial in run.trials if trial.invalidity != "constraints"
+        (trial, problem_of(run, trial), run.hw)
+        for run in runs
+        for trial in run.trials
+        if trial.invalidity != "constraints"
     ]
     if not cells:
         raise ValueError("the runs hold no trial")
-    space, places = _tried(runs[0].op, [trial.configuration for trial, _ in cells])
-    texts = _texts([problem for _, problem in cells])
-    problems = {text: problem for text, (_, problem) in zip(texts, cells, strict=True)}
+    space, places = _tried(runs[0].op, [trial.configuration for trial, _, _ in cells])
+    texts = _texts([problem for _, problem, _ in cells])
+    keys = [(hw, text) for text, (_, _, hw) in zip(texts, cells, strict=True)]
+    problems = {key: problem for key, (_, problem, _) in zip(keys, cells, strict=True)}
     table = TrialTable.untried(space, tuple(problems.values()))
     features: dict[str, Floats] = {}
-    rows = {text: row for row, text in enumerate(problems)}
-    for text, place, (trial, _) in zip(texts, places, cells, strict=True):
-        _enter(table, features, (rows[text], place), trial, objective)
+    rows = {key: row for row, key in enumerate(problems)}
+    for key, place, (trial, _, _) in zip(keys, places, cells, strict=True):
+        _enter(table, features, (rows[key], place), trial, objective)
     beside = runs[0].reference_times if len(runs) == len(problems) == 1 else {}
     return replace(table, failed=table.failed & np.isnan(table.time), features=features, references=beside)
 

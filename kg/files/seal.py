@@ -30,6 +30,14 @@ def sealed(run: Run) -> Run:
     return msgspec.structs.replace(run, trials_sha256=trials_digest(trials))
 
 
+def run_content(run: Run, *, packed: bool) -> bytes:
+    """`run` as a file has it, with the digest of its trials; `packed`: gzipped, the same bytes whenever it is made."""
+    content = msgspec.json.encode(sealed(run))
+    return (
+        gzip.compress(content, compresslevel=6, mtime=0) if packed else msgspec.json.format(content, indent=1) + b"\n"
+    )
+
+
 def trials_digest(trials: Any) -> str:
     """SHA-256 of the trials as a file has them: JSON with sorted keys, no spaces, ASCII, numbers as Python writes them.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from spak.kg.errors import KgError
 from spak.kg.files import atomic, fmt, yaml_reader
 from spak.kg.files.loader import EVIDENCE, Laws, load
 from spak.kg.files.lock import locked
-from spak.kg.files.seal import sealed
+from spak.kg.files.seal import run_content
 from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node
 from spak.kg.formats.reader import read_recording
 from spak.kg.formats.recording import Recording, by_problem, with_problem
@@ -195,11 +194,8 @@ def _files(root: Path, laws: Laws, hardware: list[Hardware], op: Op | None, runs
         path = laws.path("op", op.id) if known else root / "ops" / f"{op.id}.yaml"
         files[path] = (updated_op(laws.document("op", op.id), op) if known else yaml_text(op)).encode()
     for run in runs:
-        content = msgspec.json.encode(sealed(run))
-        if len(content) > PACKED_FROM_BYTES:
-            files[root / EVIDENCE / f"{run.id}.json.gz"] = gzip.compress(content, compresslevel=6, mtime=0)
-        else:
-            files[root / EVIDENCE / f"{run.id}.json"] = msgspec.json.format(content, indent=1) + b"\n"
+        packed = len(msgspec.json.encode(run)) > PACKED_FROM_BYTES
+        files[root / EVIDENCE / f"{run.id}.json{'.gz' * packed}"] = run_content(run, packed=packed)
     return files
 
 

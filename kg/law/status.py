@@ -15,7 +15,7 @@ from spak.kg.law.kinds import meaning
 from spak.kg.model.law import Bound, Evidence, Law, Status, Tier
 
 MIN_NEW_PROBLEMS = 2
-"""Problem sizes a law must hold on, besides those it was found on, before it is confirmed."""
+"""Problem sizes, or of a law about one size devices, a law must hold on besides those it was found on (decision 0144)."""
 
 NEEDED: Mapping[str, Tier] = {name: effect.tier for name, effect in EFFECTS.items()}
 """Effect -> tier that can show it; what is no effect that a law may bound would take a measurement."""
@@ -62,11 +62,12 @@ def standing(law: Law) -> Standing:
         independent = [
             entry for entry, effect, word in says if effect == name and word == "for" and _is_independent(law, entry)
         ]
-        new = _new_problems(law, independent)
+        one_size = is_about_one_size(law) and needed_tier(law, name) == "measured"
+        new = _new_devices(law, independent) if one_size else _new_problems(law, independent)
         if len(new) < MIN_NEW_PROBLEMS:
-            tier = needed_tier(law, name)
+            tier, kind = needed_tier(law, name), "devices" if one_size else "problem sizes"
             what = f"{name}: " if name else ""
-            missing = f"{what}{len(new)} of {MIN_NEW_PROBLEMS} further problem sizes shown by an independent {tier} run"
+            missing = f"{what}{len(new)} of {MIN_NEW_PROBLEMS} further {kind} shown by an independent {tier} run"
             return Standing("proposed", missing)
     rests_on = grade(entry for entry, _, word in says if word == "for")
     return Standing("confirmed", f"on {rests_on}: {', '.join(pro)} for, none against")
@@ -159,3 +160,26 @@ def _new_problems(law: Law, entries: Iterable[Evidence]) -> set[frozenset[str]]:
     found_on = [size(text) for entry in law.evidence if entry.role == "suggested" for text in entry.problems]
     shown = {size(text) for entry in entries for text in entry.problems}
     return {one for one in shown if not any(one <= other or other <= one for other in found_on)}
+
+
+def is_about_one_size(law: Law) -> bool:
+    """Whether the law speaks of one problem size alone: all its evidence is of one, and its condition fixes that.
+
+    What fixes nothing because no problem size has a name, as of an op that was recorded at one, is fixed as well. Such
+    a law has no other size to hold on; what it was not found on are other devices (decision 0144).
+    """
+    sizes = {text for entry in law.evidence for text in entry.problems}
+    if len(sizes) != 1:
+        return False
+    named = {part.partition("=")[0] for part in size(sizes.pop()) if part}
+    fixed = {part.partition(" == ")[0] for part in law.scope.when.split(" and ") if " == " in part}
+    return named <= fixed | ({"dtype"} if len(law.scope.dtype) == 1 else set())
+
+
+def _new_devices(law: Law, entries: Iterable[Evidence]) -> set[str]:
+    """Kinds of hardware that `entries` were measured on and no run that suggested the law."""
+
+    def devices(shown: Iterable[Evidence]) -> set[str]:
+        return {entry.occasion.split()[1] for entry in shown if entry.occasion}
+
+    return devices(entries) - devices(entry for entry in law.evidence if entry.role == "suggested")

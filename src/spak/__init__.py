@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from spak.tuner.errors import TunerError as TunerError
     from spak.tuner.first import First as First
     from spak.tuner.first import first as first
+    from spak.tuner.learn.records import LearnedRecords as LearnedRecords
+    from spak.tuner.learn.records import LearnRequest as LearnRequest
     from spak.tuner.replay import Replay as Replay
     from spak.tuner.replay import Replayed as Replayed
     from spak.tuner.replay import replay as replay
@@ -87,6 +89,7 @@ if TYPE_CHECKING:
     from spak.tuner.verify import note as note
     from spak.tuner.verify import repeat as repeat
     from spak.verbs import here as here
+    from spak.verbs import learn as learn
     from spak.verbs import record as record
     from spak.verbs import verify as verify
 
@@ -112,6 +115,8 @@ __all__ = [
     "KgError",
     "Law",
     "LawRoot",
+    "LearnRequest",
+    "LearnedRecords",
     "LeftOut",
     "Library",
     "Listed",
@@ -154,6 +159,7 @@ __all__ = [
     "format_text",
     "here",
     "import_file",
+    "learn",
     "linear_gelu",
     "load",
     "names_system",
@@ -208,12 +214,13 @@ _HOMES = {
     "spak.tuner.engine.surroundings": ("Surroundings",),
     "spak.tuner.errors": ("TunerError",),
     "spak.tuner.first": ("First", "first"),
+    "spak.tuner.learn.records": ("LearnRequest", "LearnedRecords"),
     "spak.tuner.replay": ("Replay", "Replayed", "replay"),
     "spak.tuner.report": ("Report", "ReportRequest", "report"),
     "spak.tuner.search": ("SearchRequest", "SearchResult", "search"),
     "spak.tuner.system": ("OperatorSearch", "SystemRequest", "SystemResult", "names_system", "search_system"),
     "spak.tuner.verify": ("Repetition", "Verification", "VerifyRequest", "note", "repeat"),
-    "spak.verbs": ("here", "record", "verify"),
+    "spak.verbs": ("here", "learn", "record", "verify"),
 }
 """Module -> public names that it holds."""
 

@@ -16,6 +16,7 @@ from spak.library import Library
 from spak.tuner import verify as verification
 from spak.tuner.engine.checking import executed
 from spak.tuner.engine.surroundings import Surroundings
+from spak.tuner.learn.records import LearnedRecords, LearnRequest, learn_records
 from spak.tuner.verify import Verification
 
 
@@ -87,3 +88,19 @@ def record(laws: Library | Path, run: ToolRun) -> Imported:
     if isinstance(laws, Library):
         LawRoot(laws.root, laws.writable).require_writable()
     return importing.record(laws.root if isinstance(laws, Library) else laws, run)
+
+
+def learn(library: Library, request: LearnRequest) -> LearnedRecords:
+    """Look for laws in recorded runs of an op, imported ones included, and test them on the runs that did not suggest.
+
+    Nothing is measured. With `request.write` confirmed laws are written, and into the runs what they suggested; the
+    library stays as loaded.
+
+    Raises:
+        UnknownNameError: If op or hardware is unknown; carries the nearest.
+        TunerError: If too little is recorded to suggest something and to test it.
+        KgError: If the laws may not be written, or a file cannot be read.
+    """
+    if request.write:
+        LawRoot(library.root, library.writable).require_writable()
+    return learn_records(library.laws, request)

@@ -11,7 +11,7 @@ import msgspec
 
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.files import atomic
-from spak.kg.files.seal import sealed
+from spak.kg.files.seal import run_content
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.law import EvidenceVerdict, Tier
@@ -125,5 +125,5 @@ def write_run(run: Run, folder: Path) -> Path:
         OSError: If it cannot be written; nothing is left behind.
     """
     path = folder / f"{run.id}.json"
-    atomic.write(path, msgspec.json.format(msgspec.json.encode(sealed(run)), indent=1) + b"\n")
+    atomic.write(path, run_content(run, packed=False))
     return path

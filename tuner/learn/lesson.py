@@ -104,7 +104,7 @@ def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> L
     objective = backend.provenance().objective
     table = from_runs([found], objective=objective)
     held_out = select_held_out(lesson.op, table.problems, lesson.subject.kinds)
-    families = _families(table, found.tier, held_out, lesson.subject)
+    families = law_families(table, found.tier, held_out, lesson.subject)
     families.sort(key=lambda family: lesson.is_known(family[0]))
     widest = [family[0] for family in families]
     rng = stream(lesson.seed, Purpose.TESTS)
@@ -126,14 +126,16 @@ def learn_from_runs(found: Sequence[Run], others: Sequence[Run], lesson: Lesson)
         lesson: What they are about.
     """
     table, seen = from_runs(found), from_runs(others)
-    families = _families(table, found[0].tier, seen.problems, lesson.subject)
+    families = law_families(table, found[0].tier, seen.problems, lesson.subject)
     return _judged(families, {family[0].id for family in families}, seen, lesson, others[0].id)
 
 
-def _families(table: TrialTable, tier: str, held_out: Sequence[ProblemSize], subject: Topic) -> list[tuple[Law, ...]]:
+def law_families(
+    table: TrialTable, tier: str, held_out: Sequence[ProblemSize], subject: Topic
+) -> list[tuple[Law, ...]]:
     """What the trials suggest, each law in its scopes."""
     mined = (*(mine(table, subject) if tier == "measured" else ()), *mine_compiled(table, subject))
-    return [tuple(_scopes(law, table, held_out, subject)) for law in mined]
+    return [tuple(scopes_of(law, table, held_out, subject)) for law in mined]
 
 
 def _untested(law: Law) -> Candidate:
@@ -197,7 +199,7 @@ def select_held_out(
     return tuple(islice(filter(None, chain.from_iterable(rounds)), MAX_HELD_OUT))
 
 
-def _scopes(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subject: Topic) -> Iterator[Law]:
+def scopes_of(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subject: Topic) -> Iterator[Law]:
     """The law in its scopes, widest first, without repeats."""
     own = table.problems
     numbers = [kind for kind in subject.kinds if numeric(problem.get(kind) for problem in own)]

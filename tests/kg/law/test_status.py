@@ -45,7 +45,46 @@ def _law(*evidence, kind="negative", effect=TIME, **more):
 
 
 SPILLED = {"spill_bytes": 1208}
+UNNAMED = {"problems": [""]}
+
+
+def _on(*devices, found="a", problems=("",), **more):
+    """A law found on one device, shown on others, all at the same problem size."""
+    shown = [_entry(run=name, problems=problems, occasion=f"2026-01-01 {name}") for name in devices]
+    return _law(_found(problems=problems, occasion=f"2026-01-01 {found}"), *shown, **more)
+
+
 TABLE = {
+    "one size that has no name, on two further devices": (_on("b", "c"), "confirmed"),
+    "one size, on one further device": (_on("b"), "proposed"),
+    "one size, on the device where it was found": (_on("a", "b"), "proposed"),
+    "one size, on devices that nobody noted": (
+        _law(_found(**UNNAMED, occasion="2026-01-01 a"), _entry(**UNNAMED), _entry(**UNNAMED, run="third")),
+        "proposed",
+    ),
+    "one size, of a law about all sizes": (_on("b", "c", problems=["seq=1"]), "proposed"),
+    "one size, of a law about it alone": (
+        _on("b", "c", problems=["seq=1"], scope={"hw": "h", "op": "o", "when": "seq == 1"}),
+        "confirmed",
+    ),
+    "one size, of a law that leaves a part of it open": (
+        _on("b", "c", problems=["k=2,seq=1"], scope={"hw": "h", "op": "o", "when": "seq == 1"}),
+        "proposed",
+    ),
+    "one size, of a law about more than it": (
+        _on("b", "c", problems=["seq=1"], scope={"hw": "h", "op": "o", "when": "seq in [1, 2]"}),
+        "proposed",
+    ),
+    "one size and two devices for a claim about code": (
+        _law(
+            *(
+                _entry(SPILLED, tier="compiled", run=d, role=r, **UNNAMED, occasion=f"2026-01-01 {d}")
+                for d, r in (("a", "suggested"), ("b", "independent"), ("c", "independent"))
+            ),
+            effect=SPILL,
+        ),
+        "proposed",
+    ),
     "no evidence": (_law(), "proposed"),
     "reported only": (_law(_entry(tier="reported")), "proposed"),
     "only the run that suggested it": (_law(_found(problems=NEW)), "proposed"),

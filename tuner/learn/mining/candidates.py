@@ -146,7 +146,7 @@ def _evidence(table: TrialTable, subject: Topic, effect: dict[str, float], low: 
         role="suggested",
         effect={name: round(value, 4) for name, value in effect.items()},
         interval={name: (round(value, 4), round(max(value, effect[name]), 4)) for name, value in low.items()},
-        problems=tuple(sorted(problem_text(problem) for problem in table.problems)),
+        problems=tuple(sorted({problem_text(problem) for problem in table.problems})),
         toolchain=subject.toolchain_seen,
         occasion=subject.occasion,
     )

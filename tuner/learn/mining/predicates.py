@@ -9,12 +9,15 @@ from itertools import combinations
 
 import numpy as np
 
-from spak.kg.evidence.table import Bools, TrialTable
+from spak.kg.evidence.table import Bools, TrialTable, problem_text
 from spak.kg.model.base import Scalar
 from spak.kg.space.factors import Floats
 
 PRODUCT_PARAMETERS = 3
 """Products are formed of pairs of at most this many parameters; more would only multiply predicates."""
+
+MAX_PRODUCT_LEVELS = 12
+"""Thresholds tried of one product: an op of ours has at most ten, one with sixteen block sizes has sixty."""
 
 FEATURE_QUANTILES = (0.25, 0.5, 0.75)
 """Thresholds tried for a compiled feature besides "more than none": round numbers nobody chose after the fact."""
@@ -69,9 +72,15 @@ def _product_literals(table: TrialTable, tiles: tuple[str, ...] | None) -> Itera
         right = np.array(table.parameters[second], dtype=float)[table.column(second)]
         product = left * right
         for sign, compared in ((">=", np.greater_equal), ("<=", np.less_equal)):
-            for level in np.unique(product)[1:-1]:
+            for level in _spread(np.unique(product)[1:-1]):
                 text = f"{first} * {second} {sign} {level:g}"
                 yield Literal(text, (first, second), "parameter", np.tile(compared(product, level), (size, 1)))
+
+
+def _spread(levels: Floats) -> Floats:
+    """At most `MAX_PRODUCT_LEVELS` of `levels`, ascending, evenly spaced among them."""
+    count = min(len(levels), MAX_PRODUCT_LEVELS)
+    return levels[np.linspace(0, len(levels) - 1, count).round().astype(int)] if count else levels
 
 
 def _feature_literals(table: TrialTable, usable: tuple[str, ...]) -> Iterator[Literal]:
@@ -90,8 +99,9 @@ def _feature_literals(table: TrialTable, usable: tuple[str, ...]) -> Iterator[Li
 
 
 def _problem_literals(table: TrialTable) -> Iterator[Literal]:
+    sizes = {problem_text(problem): problem for problem in table.problems}  # several devices may share one
     for name in sorted({name for problem in table.problems for name in problem}):
-        counts = Counter(problem.get(name, "") for problem in table.problems)
+        counts = Counter(problem.get(name, "") for problem in sizes.values())
         if len(counts) < 2 or min(counts.values()) < REPEATS_OF_A_KIND:  # noqa: PLR2004 - one value says nothing
             continue
         for value in sorted(counts, key=str):
