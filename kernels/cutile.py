@@ -25,6 +25,9 @@ HINTS = ("occupancy", "num_ctas", "num_worker_warps")
 MOST_BLOCKS = 65535
 """Blocks of a grid in its second or third dimension. Source: CUDA programming guide, compute capabilities."""
 
+SIMULATED_SMS = 4
+"""Multiprocessors of the device that is simulated: a persistent grid has several CTAs, and each of them several tiles."""
+
 OUTPUT = "out"
 """Name of the array that a kernel with one output writes."""
 
@@ -177,9 +180,9 @@ def _launcher(device: Any) -> Callable[..., object]:
 
 
 def sms_of(device: Any) -> int:
-    """Multiprocessors of a CUDA device; a CPU, which simulates block after block, has one."""
+    """Multiprocessors of a CUDA device, or those of the one that is simulated on a CPU."""
     if device.type == "cpu":
-        return 1
+        return SIMULATED_SMS
     import torch  # pragma: no cover  # needs a GPU: tests/gpu
 
     return int(

@@ -6,8 +6,6 @@ from collections import Counter
 
 import pytest
 
-from spak.kernels import sim
-
 _COUNTED_CASES = 2
 _cases: Counter[str] = Counter()
 
@@ -21,10 +19,7 @@ def pytest_itemcollected(item):
 
 
 @pytest.fixture
-def on_the_cpu(monkeypatch):
-    """Launches run on the simulator."""
-    torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-    ct = pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    monkeypatch.setattr(ct, "launch", sim.launch)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    monkeypatch.setattr("spak.kernels.cutile.sms_of", lambda device: 1)
+def on_the_cpu():
+    """What launches on the CPU need: the simulator runs cuda.tile's kernels."""
+    pytest.importorskip("torch", reason="needs torch, on the CPU")
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")

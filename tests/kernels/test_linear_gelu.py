@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spak.kernels import sim
 from spak.kernels.linear_gelu.operator import LinearGeluKernels
 from spak.kernels.linear_gelu.spec import SPEC
 from spak.kg.expression import parse
@@ -25,15 +24,7 @@ SUMS = [{"column_sums": way} for way in ("threads", "tensor-cores", "apart")]
 DIRECTIONS = list(SPACES)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def on_the_cpu():
-    """Launches run on the simulator, of a device with three SMs."""
-    ct = pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ct, "launch", sim.launch)
-        patch.setattr(torch.cuda, "current_stream", lambda: None)
-        patch.setattr("spak.kernels.cutile.sms_of", lambda device: 3)
-        yield
+pytest.importorskip("cuda.tile", reason="needs cuda-tile")
 
 
 def launched(problem, configuration, inputs):

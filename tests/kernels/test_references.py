@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from spak.kernels import sim
 from spak.kernels.attention.reference import attention
 from spak.kernels.matmul.reference import matmul
 from spak.kernels.operation import OperationSpec
@@ -20,7 +18,6 @@ torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 OPS = load(Path(__file__).parents[2] / "laws").ops
 TYPED = [op for op in SPECS if "dtype" in OPS[op].problem and not isinstance(spec(op), OperationSpec)]
 """Attention and products; tests/kernels/test_operations.py has the others."""
-NUM_SMS = 4
 
 
 def drawn(*shape):
@@ -75,17 +72,6 @@ RUNS = [
     ("fmha", {"causal": False}, {"masked_tiles": "inline", "heads_fastest": True}),
     ("fmha-backward", {"head_dim": 40}, {"dq_form": "split", "tile_n": 64, "heads_fastest": True}),
 ]
-
-
-@pytest.fixture
-def on_the_cpu(monkeypatch):
-    """Launches run on the simulator, of a device with few SMs."""
-    ct = pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    monkeypatch.setattr(ct, "launch", sim.launch)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(multi_processor_count=NUM_SMS)
-    )
 
 
 @pytest.mark.parametrize(("op", "size", "changes"), RUNS)

@@ -70,7 +70,7 @@ TYPESTRS = {"fp16": "<f2", "bf16": "<f2", "fp32": "<f4", "int32": "<i4"}
 class Tensor(fake_driver.DeviceArray):
     """What a launch needs of a torch tensor."""
 
-    device = "cuda"
+    device = types.SimpleNamespace(type="cuda")
 
     def __init__(self, shape, dtype, address=1 << 40):
         super().__init__(shape, dtype, address)

@@ -71,10 +71,7 @@ def test_loss_and_gradient_are_those_of_float64(dtype, index, reduction):
 @pytest.mark.parametrize("index", [-1, -100, 6])
 def test_the_kernel_gives_the_same(monkeypatch, index):
     """On the simulator, of logits that lie apart and of those whose columns do; the caller's stay as they are."""
-    ct = pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    monkeypatch.setattr(ct, "launch", sim.launch)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    monkeypatch.setattr("spak.kernels.cutile.sms_of", lambda device: 3)
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     monkeypatch.setattr(advice, "launch_device", lambda device: H200)
     configuration = operator_configuration()
     calls = []

@@ -47,10 +47,7 @@ def ops():
 @pytest.fixture
 def by_kernels(monkeypatch):
     """Kernels serve, on the simulator; gives the problems that were asked about."""
-    ct = pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-    monkeypatch.setattr(ct, "launch", sim.launch)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
-    monkeypatch.setattr("spak.kernels.cutile.sms_of", lambda device: 3)
+    pytest.importorskip("cuda.tile", reason="needs cuda-tile")
     monkeypatch.setattr(advice, "launch_device", lambda device: H200)
     asked = []
 
