@@ -35,6 +35,11 @@ SIZES = [
 MODEL = "nanogpt-124m"
 """The size that the trained model's layers have; judged on their Q, K and V in bf16, as it is trained, and in fp16."""
 MODEL_FP16 = f"{MODEL}-fp16"
+CHAR = "nanogpt-char"
+"""The size of the layers of the character model that bench.nanogpt_training trains; judged as `MODEL` is."""
+CHAR_FP16 = f"{CHAR}-fp16"
+Kept = Mapping[int, Mapping[int, Any]]
+"""Step -> layer -> what a model in training gave its attention there: Q, K and V."""
 SCORED_HEADS = 2
 """Heads whose scores are looked at; more of them, 16,384 keys long, take longer than everything that is timed."""
 KEPT = 0.85
@@ -54,7 +59,13 @@ def useful_flops(shape: Shape) -> float:
 def problems() -> dict[str, Problem]:
     """Every size judged, by name."""
     known = yaml.safe_load(OP.read_text())["problems"]
-    return {**{size: known[size] for size in (*SIZES, MODEL)}, MODEL_FP16: {**known[MODEL], "dtype": "fp16"}}
+    halves = {name: {**known[model], "dtype": "fp16"} for name, model in ((MODEL_FP16, MODEL), (CHAR_FP16, CHAR))}
+    return {**{size: known[size] for size in (*SIZES, MODEL, CHAR)}, **halves}
+
+
+def model_of(size: str) -> str:
+    """The trained model on whose inputs a size is judged; empty: on drawn ones."""
+    return next((model for model in (MODEL, CHAR) if size.startswith(model)), "")
 
 
 def plan_of(problem: Problem) -> Plan:
@@ -108,8 +119,8 @@ def later(make: Any, inputs: Any, problem: Problem) -> Any:
     return launch
 
 
-def model_kinds(model: Mapping[int, Mapping[int, Any]], problem: Problem) -> Iterator[tuple[str, Inputs]]:
-    """What a trained model's layers gave their attention, in the problem's type; `model` is as bench.attention_model keeps it."""
+def model_kinds(model: Kept, problem: Problem) -> Iterator[tuple[str, Inputs]]:
+    """What a trained model's layers gave their attention, in the problem's type."""
     import torch
 
     dtype = getattr(torch, DTYPES[str(problem["dtype"])])
@@ -121,11 +132,9 @@ def model_kinds(model: Mapping[int, Mapping[int, Any]], problem: Problem) -> Ite
 class Forward:
     """The sizes of one run, each with the configurations chosen for it."""
 
-    def __init__(
-        self, comparison: Comparison, model: Mapping[int, Mapping[int, Any]], seed: int, *, with_flex: bool
-    ) -> None:
-        """`model` is what bench.attention_model keeps."""
-        self.comparison, self.model, self.seed, self.with_flex = comparison, model, seed, with_flex
+    def __init__(self, comparison: Comparison, models: Mapping[str, Kept], seed: int, *, with_flex: bool) -> None:
+        """`models` by the names that `model_of` gives."""
+        self.comparison, self.models, self.seed, self.with_flex = comparison, models, seed, with_flex
 
     def choose(self, problem: Problem) -> dict[str, Configuration]:
         """By policy, its fastest configuration on standard normal inputs; the first is the one judged.
@@ -153,8 +162,8 @@ class Forward:
 
     def kinds(self, size: str, problem: Problem) -> Iterator[tuple[str, Inputs]]:
         """Kinds of inputs by name, drawn when asked for."""
-        if size.startswith(MODEL):
-            yield from model_kinds(self.model, problem)
+        if model := model_of(size):
+            yield from model_kinds(self.models.get(model, {}), problem)
         else:
             for name in DISTRIBUTIONS:
                 yield name, draw(name, problem, seed=self.seed + 1, device="cuda")

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from bench import attention_candidates, flash_attention, flex
-from bench.attention import MODEL, MODEL_FP16, SIZES, later, plan_of, useful_flops
+from bench.attention import CHAR, CHAR_FP16, MODEL, MODEL_FP16, SIZES, later, plan_of, useful_flops
 from bench.attention_judging import (
     BOTH_PASSES,
     DETERMINISTIC,
@@ -39,8 +39,6 @@ from spak.kernels.attention.problem import Inputs, Shape
 from spak.kernels.interface import Configuration, Problem
 
 OP = Path(__file__).parents[1] / "laws" / "ops" / "fmha.yaml"
-CHAR = "nanogpt-char"
-CHAR_FP16 = f"{CHAR}-fp16"
 PER_FORWARD = 2.5
 """Five products where the forward pass has two; what is computed again counts, as it does for every library."""
 

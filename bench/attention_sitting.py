@@ -2,7 +2,8 @@
 
     python -m bench.attention_sitting --out results
 
-Needs a GPU; five minutes on an H200 with 16 cores. `bench.attention_model` trains its model while kernels and libraries
+Needs a GPU; five minutes on an H200 with 16 cores. With `--char`, the file that `bench.nanogpt_training --tensors` writes,
+Q and K of the character model are among the inputs. `bench.attention_model` trains its model while kernels and libraries
 compile; nothing is timed before both are done. Results are written after every row: attention.json,
 attention-backward.json and attention-model.json; sizes that they have are left out.
 """
@@ -21,8 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from bench import attention, attention_backward, attention_candidates, flash_attention
-from bench.attention import MODEL, MODEL_FP16, Forward, forward_configurations, model_kinds
-from bench.attention_backward import CHAR_FP16, Backward
+from bench.attention import (
+    CHAR,
+    CHAR_FP16,
+    MODEL,
+    MODEL_FP16,
+    Forward,
+    Kept,
+    forward_configurations,
+    model_kinds,
+    model_of,
+)
+from bench.attention_backward import Backward
 from bench.attention_judging import Contestant, Results
 from bench.gpu_comparison import Comparison, matmul_rate_tflops
 from bench.library_compilation import LibraryCompilation
@@ -40,7 +51,7 @@ def in_order() -> list[str]:
     """Every size of either pass; the longest, which take half of the time, last."""
     long = [size for size in attention.SIZES if "s16384" in size]
     short = [size for size in attention.SIZES if size not in long]
-    return [*short, MODEL, MODEL_FP16, CHAR_FP16, *long]
+    return [*short, MODEL, MODEL_FP16, CHAR, CHAR_FP16, *long]
 
 
 class Training:
@@ -52,7 +63,7 @@ class Training:
         command = [sys.executable, "-m", "bench.attention_model", "--out", str(out), "--tensors", str(tensors)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
-    def kept(self) -> dict[int, dict[int, Any]]:
+    def kept(self) -> Kept:
         """Q, K and V by step and layer, once it has ended; nothing, and a line that says so, if it failed or takes too long."""
         import torch
 
@@ -65,24 +76,33 @@ class Training:
         if code != 0:
             print(f"no trained model (exit status {code}); its inputs are left out", flush=True)
             return {}
-        found: dict[int, dict[int, Any]] = torch.load(self._tensors)
+        found: Kept = torch.load(self._tensors)
         return found
+
+
+def character_model(file: Path | None) -> Kept:
+    """The first, a middle and the last layer of each step that bench.nanogpt_training kept; nothing without its file."""
+    import torch
+
+    steps: Kept = torch.load(file) if file is not None else {}
+    return {
+        step: {layer: layers[layer] for layer in sorted({min(layers), sorted(layers)[len(layers) // 2], max(layers)})}
+        for step, layers in steps.items()
+    }
 
 
 class Sitting:
     """One run: both passes, each with its file of results."""
 
-    def __init__(
-        self, comparison: Comparison, model: Mapping[int, Mapping[int, Any]], options: argparse.Namespace
-    ) -> None:
-        """`model` is what `Training.kept` gives; `options` are those of `options_of`."""
-        self.comparison, self.model, self.seed, self.out = comparison, model, options.seed, options.out
+    def __init__(self, comparison: Comparison, models: Mapping[str, Kept], options: argparse.Namespace) -> None:
+        """`models` by the names that `model_of` gives; `options` are those of `options_of`."""
+        self.comparison, self.models, self.seed, self.out = comparison, models, options.seed, options.out
         about = {
             "seed": self.seed,
             "flash_attention_4": flash_attention.version() or f"{flash_attention.PACKAGE} is not installed",
             "bf16_matmul_tflops": matmul_rate_tflops(comparison),
         }
-        self.forward = Forward(comparison, model, self.seed, with_flex=options.flex)
+        self.forward = Forward(comparison, models, self.seed, with_flex=options.flex)
         self.backward = Backward(comparison, self.seed, with_flex=options.flex)
         self.forward_results = Results(self.out / "attention.json", about)
         self.backward_results = Results(self.out / "attention-backward.json", about)
@@ -108,7 +128,7 @@ class Sitting:
         drawn: Iterator[tuple[str, Inputs]] = (
             (kind, draw(kind, problem, seed=seed, device="cuda")) for kind in DISTRIBUTIONS
         )
-        kinds = chain(drawn, model_kinds(self.model if size == MODEL_FP16 else {}, problem))
+        kinds = chain(drawn, model_kinds(self.models.get(model_of(size), {}), problem))
         self.errors += self.backward.errors(size, problem, self.chosen[size], kinds)
         self.backward_results.save(errors=self.errors)
 
@@ -124,7 +144,7 @@ def steps(sitting: Sitting, sizes: Sequence[str]) -> Iterator[tuple[str, Any, Pr
         if (
             size in forward
             and size not in sitting.forward_results.sizes
-            and (sitting.model or not size.startswith(MODEL))
+            and (sitting.models.get(model_of(size)) or not model_of(size))
         ):
             yield size, sitting.measure_forward, forward[size]
         if size in backward and size not in sitting.backward_results.sizes:
@@ -158,6 +178,7 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of results")
+    parser.add_argument("--char", type=Path, help="what bench.nanogpt_training kept of the character model (--tensors)")
     parser.add_argument("--arch", default="sm_90")
     parser.add_argument("--only", default="", help="sizes whose names contain one of these, separated by commas")
     parser.add_argument("--until-s", type=float, default=1e9, help="begin nothing further after this many seconds")
@@ -177,7 +198,7 @@ def main() -> int:
         training = Training(options.out / "attention-model.json", folder / "model.pt")
         comparison = compiled(options, sizes, folder / "cubins")
         print(f"compiled at {time.monotonic() - started:.0f} s", flush=True)
-        sitting = Sitting(comparison, training.kept(), options)
+        sitting = Sitting(comparison, {MODEL: training.kept(), CHAR: character_model(options.char)}, options)
         print(f"trained at {time.monotonic() - started:.0f} s", flush=True)
         for size, step, problem in steps(sitting, sizes):
             if time.monotonic() - started > options.until_s:

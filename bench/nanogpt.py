@@ -53,7 +53,7 @@ def main() -> int:
         return 0
     started = time.monotonic()
     result: dict[str, Any] = {"seed": options.seed, "cases": {}, "refused": {}}
-    wanted = {name: variants_of(name, options.only) for name in options.case}
+    wanted = {name: contestants_of(options.only) for name in options.case}
     compile_ahead(wanted, options)
     print(f"compiled at {time.monotonic() - started:.0f} s", flush=True)
     for name, variants in wanted.items():
@@ -89,12 +89,11 @@ def options_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def variants_of(case: str, only: Sequence[str]) -> list[str]:
-    """Names of the contestants of a case."""
+def contestants_of(only: Sequence[str]) -> list[str]:
+    """Names of the contestants: every baseline and our step, unless told otherwise."""
     from bench.nanogpt_torch import VARIANTS
 
-    _ = case
-    return list(only or VARIANTS)
+    return list(only or (*VARIANTS, OURS, OURS + BF16_RESIDUAL))
 
 
 def compile_ahead(wanted: Mapping[str, Iterable[str]], options: argparse.Namespace) -> None:  # pragma: no cover  # GPU

@@ -23,6 +23,8 @@ from spak.kernels.nanogpt.parameters import GptConfig
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION, "math": SDPBackend.MATH}
 """SDPA by name; `sdpa` leaves the choice to PyTorch, `matrix` writes the whole attention matrix."""
 CAPTURE_WARMUPS = 3
+OWN_GRAPHS = ("reduce-overhead", "max-autotune")
+"""Modes of torch.compile that capture forward and backward in CUDA graphs of their own."""
 
 
 class Attention(nn.Module):
@@ -148,6 +150,7 @@ VARIANTS = {
     COMPILED: Variant(mode="default"),
     "torch.compile, cuDNN attention": Variant("cudnn", "default"),
     "torch.compile reduce-overhead": Variant(mode="reduce-overhead"),
+    "torch.compile max-autotune": Variant(mode="max-autotune"),
     "torch.compile in a CUDA graph": Variant(mode="default", captured=True),
     "torch.compile in a CUDA graph, cuDNN attention": Variant("cudnn", "default", captured=True),
     "torch.compile max-autotune in a CUDA graph": Variant("cudnn", "max-autotune-no-cudagraphs", captured=True),
@@ -217,6 +220,8 @@ class TorchTrainer:
         return torch.compile(self.model, mode=self.variant.mode, fullgraph=True)
 
     def _backward(self) -> None:
+        if self.variant.mode in OWN_GRAPHS:
+            torch.compiler.cudagraph_mark_step_begin()
         with torch.autocast(self.device, dtype=torch.bfloat16):
             loss = self._loss_of(self.inputs[0], self.inputs[1])
         loss.backward()

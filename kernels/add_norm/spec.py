@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from spak.kernels.add_norm.reference import NORM_EPSILON, norm_statistics, scaled_norm
 from spak.kernels.column_sum.spec import FINISH_TILE, finish_grid
-from spak.kernels.cutile import TOLERANCES, Array, Call, ceil_div
+from spak.kernels.cutile import DTYPES, TOLERANCES, Array, Call, ceil_div
 from spak.kernels.interface import Configuration, Problem
 from spak.kernels.operation import FP32_TOLERANCE, OperationSpec, tensors_by_name
 
@@ -148,6 +148,17 @@ class AddNormSpec(OperationSpec):
         arrays, written = self.arrays(problem), self.written(problem)
         return max(TOLERANCES.get(arrays[name].dtype, FP32_TOLERANCE) for name in written)
 
+    def baselines(self, inputs: Any, problem: Problem) -> Mapping[str, Callable[[], Any]]:
+        """PyTorch's operators, given what the kernels are given: backward, statistics as well."""
+        of = NormProblem.of(problem)
+        compute = _gradients_by_torch if of.backward else _forward_by_torch
+
+        def run() -> Any:
+            found = compute(inputs, of)
+            return tensors_by_name(**{name: found[name] for name in self.written(problem)})
+
+        return {"torch": run}
+
     def _evaluated(self, inputs: Mapping[str, Any], problem: Problem) -> Any:
         of = NormProblem.of(problem)
         found = _gradients(inputs, of) if of.backward else _forward(inputs, of)
@@ -158,6 +169,30 @@ def _finish(of: NormProblem, partials: Mapping[str, Array]) -> Call:
     constants = (of.bias, of.branch_bias, *FINISH_TILE)
     arrays = {**partials, **of.arguments(SUMS)}
     return Call("finish_kernel", (finish_grid(of.width), of.num_sums, 1), arrays, (), constants, hot=False)
+
+
+def _forward_by_torch(inputs: Any, of: NormProblem) -> Mapping[str, Any]:
+    import torch
+
+    from spak.kernels.add_norm.by_torch import add_norm_by_torch
+
+    added, bias = getattr(inputs, "branch", None), getattr(inputs, "bias", None)
+    dtype = getattr(torch, DTYPES[of.dtype])
+    found = add_norm_by_torch(inputs.residual, added, inputs.gain, bias, dtype, of.norm)
+    return dict(zip(("new_residual", "y", "statistics"), found, strict=True))
+
+
+def _gradients_by_torch(inputs: Any, of: NormProblem) -> Mapping[str, Any]:
+    import torch
+
+    from spak.kernels.add_norm.by_torch import add_norm_gradients_by_torch
+
+    saved = inputs.new_residual, inputs.gain, inputs.statistics
+    above, dtype = getattr(inputs, "dnew_residual", None), getattr(torch, DTYPES[of.gradient_dtype])
+    dx, dgain, dbias = add_norm_gradients_by_torch(inputs.dy, above, saved, of.norm, has_bias=of.bias)
+    sums = {"dgain": dgain, "dbias": dbias, "dbranch_bias": dx.float().sum(0) if of.branch_bias else None}
+    rounded = {name: None if each is None else each.to(dtype) for name, each in sums.items()}
+    return {"dresidual": dx, "dbranch": dx.to(getattr(torch, DTYPES[of.dtype])), **rounded}
 
 
 def _forward(inputs: Mapping[str, Any], of: NormProblem) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -96,6 +96,12 @@ class LinearGeluSpec(OperationSpec):
         )
         return (work, *(_summing(call) for call in others))
 
+    def baselines(self, inputs: Any, problem: Problem) -> Mapping[str, Callable[[], Any]]:
+        """PyTorch's operators; backward a product, GELU's gradient and a sum, for which nothing is computed again."""
+        if problem["direction"] == "forward":
+            return super().baselines(inputs, problem)
+        return {"torch": lambda: _gradients_by_torch(inputs)}
+
     def definition(self, problem: Problem, **inputs: Any) -> Any:
         """Pre and Act."""
         del problem
@@ -114,6 +120,13 @@ class LinearGeluSpec(OperationSpec):
 def extents(problem: Problem) -> tuple[int, int, int]:
     """Rows, and columns of both sides."""
     return int(problem["num_rows"]), int(problem["in_features"]), int(problem["out_features"])
+
+
+def _gradients_by_torch(inputs: Any) -> Any:
+    import torch
+
+    dpre = torch.ops.aten.gelu_backward(inputs.dy @ inputs.w2, inputs.pre, approximate="tanh")
+    return tensors_by_name(dpre=dpre, db=dpre.sum(0, dtype=torch.float32).to(dpre.dtype))
 
 
 def _bytes(call: Call) -> float:

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from bench import attention, attention_backward
-from bench.attention_sitting import Training, in_order, steps
+from bench.attention_sitting import Training, character_model, in_order, steps
 
 
-def planned(sizes, *, forward=(), backward=(), model=True, failing=()):
+def planned(sizes, *, forward=(), backward=(), model=(attention.MODEL, attention.CHAR), failing=()):
     """(size, step) as they would be done; a backward pass that does not fail leaves its choice."""
     sitting = SimpleNamespace(
-        model={0: {}} if model else {},
+        models={name: {0: {}} for name in model},
         forward_results=SimpleNamespace(sizes=set(forward)),
         backward_results=SimpleNamespace(sizes=set(backward)),
         chosen={},
@@ -49,10 +49,22 @@ def test_what_the_results_have_and_what_failed_is_left_out():
 
 
 def test_without_a_trained_model_its_sizes_have_no_forward_pass():
-    assert planned(["nanogpt-124m", "nanogpt-124m-fp16"], model=False) == [
+    assert planned(["nanogpt-124m", "nanogpt-124m-fp16"], model=[attention.CHAR]) == [
         ("nanogpt-124m-fp16", "backward"),
         ("nanogpt-124m-fp16", "errors"),
     ]
+    assert planned(["nanogpt-char", "nanogpt-124m"], model=[attention.CHAR]) == [("nanogpt-char", "forward")]
+
+
+def test_of_the_character_model_three_layers_are_judged_at_every_step(tmp_path):
+    """As bench.nanogpt_training writes them, all layers of each step; without its file there are none."""
+    torch = pytest.importorskip("torch")
+    layers = {layer: tuple(torch.full((2, 6, 256, 64), layer) for _ in range(3)) for layer in range(6)}
+    torch.save({0: layers, 200: layers}, tmp_path / "char.pt")
+    found = character_model(tmp_path / "char.pt")
+    assert {step: list(kept) for step, kept in found.items()} == {0: [0, 3, 5], 200: [0, 3, 5]}
+    assert {int(x.unique()) for layer, tensors in found[200].items() for x in tensors} == {0, 3, 5}
+    assert character_model(None) == {}
 
 
 def test_a_training_that_fails_leaves_no_inputs_and_says_so(tmp_path, monkeypatch, capsys):

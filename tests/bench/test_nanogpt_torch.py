@@ -9,7 +9,9 @@ from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout, initial_
 
 torch = pytest.importorskip("torch")
 
-from bench.nanogpt_torch import TorchGpt, TorchTrainer, Variant  # noqa: E402
+from bench.nanogpt import contestants_of  # noqa: E402
+from bench.nanogpt_cases import COMPILED, OURS  # noqa: E402
+from bench.nanogpt_torch import OWN_GRAPHS, VARIANTS, TorchGpt, TorchTrainer, Variant  # noqa: E402
 
 SMALL = Case(GptConfig(vocab=37, width=32, layers=2, heads=2, context=16), 3, Recipe(1e-2))
 
@@ -31,6 +33,16 @@ def steps(variant, count=4):
         trainer.advance()
         losses.append(trainer.last_loss())
     return losses
+
+
+def test_every_mode_of_torch_compile_is_a_baseline_unless_told_otherwise():
+    """A mode that captures graphs of its own is not captured in another one; what is compiled is named so."""
+    modes = {"default", *OWN_GRAPHS, "max-autotune-no-cudagraphs"}
+    assert {variant.mode for variant in VARIANTS.values() if variant.mode} == modes
+    assert not [name for name, each in VARIANTS.items() if each.captured and each.mode in OWN_GRAPHS]
+    assert all(name.startswith(COMPILED) == (each.mode is not None) for name, each in VARIANTS.items())
+    assert {*VARIANTS, OURS} <= set(contestants_of([]))
+    assert contestants_of([OURS]) == [OURS]
 
 
 def test_both_kinds_of_attention_train_alike():
