@@ -110,7 +110,7 @@ def _law(world: _World, law: Law) -> Found:
 
 def _law_names(world: _World, law: Law) -> Found:
     parameters, problem = world.names[law.scope.op]
-    settings = parameters | problem | COMPILED_FEATURES.keys()
+    settings = parameters | problem | COMPILED_FEATURES.keys() | world.facts
     if law.scope.when:
         yield from expression("scope.when", law.scope.when, problem | world.facts, "problem parameter")
     for name, examples in (("avoided", law.examples.avoided), ("admitted", law.examples.admitted)):

@@ -12,7 +12,10 @@ from spak.kg.model.hardware import Hardware
 
 ROOT = Path(__file__).parents[2] / "laws" / "hardware"
 NODES = {path.stem: msgspec.convert(yaml.safe_load(path.read_text("utf-8")), Hardware) for path in ROOT.glob("*.yaml")}
-DEVICES = sorted(name for name, node in NODES.items() if node.kind == "device")
+REPORTED = {"b300", "gb300"}
+"""Devices that are there for what was reported of them: of their facts only those that the reports give."""
+
+DEVICES = sorted(name for name, node in NODES.items() if node.kind == "device" and name not in REPORTED)
 CAPABILITIES = sorted(name for name, node in NODES.items() if node.kind == "compute-capability")
 
 LIMITS = {
@@ -74,6 +77,15 @@ def test_a_device_knows_what_a_prediction_needs(name: str) -> None:
     """Every device has its sizes, bandwidth and element-wise rates; only GB10 lacks a dense fp16 peak."""
     missing = (LIMITS | DEVICE_FACTS | THROUGHPUTS) - facts(name).keys()
     assert missing == ({"fp16_tflops", "tensor_flops_per_sm_clock"} if name == "gb10" else set())
+
+
+@pytest.mark.parametrize("name", sorted(REPORTED))
+def test_of_a_reported_device_what_was_reported_is_said_to_be_no_more(name: str) -> None:
+    """No fact of its own without a source, none called confirmed, and a page to read."""
+    node = NODES[name]
+    assert node.facts.keys() == {"num_sms"}
+    assert all(fact.source and not fact.confirmed for fact in node.facts.values())
+    assert [reference.url for reference in node.references] == ["https://github.com/flashinfer-ai/flashinfer/pull/5155"]
 
 
 @pytest.mark.parametrize("name", sorted(NODES))

@@ -59,6 +59,10 @@ BROKEN = {
         "tile_x: 64, head",
         "19:20: examples.admitted[0].tile_x: unknown parameter 'tile_x'; nearest: ",
     ),
+    "tile_n: 64, head_dim": (
+        "hw.smem: 1, tile_n: 64, head_dim",
+        "19:20: examples.admitted[0].hw.smem: unknown parameter 'hw.smem'; nearest: hw.smem_per_sm",
+    ),
     "run: compiled-one": ("run: compiled-two", "21:10: evidence[0].run: unknown run 'compiled-two'"),
     "tileiras >=13.4,<14": ("tileiras 13.4", "9:14: scope.toolchain: a toolchain is NAME >=LOW,<HIGH"),
     "tileiras 13.4.92": ("tileiras", "27:16: evidence[0].toolchain: a toolchain is `name version`"),
