@@ -57,3 +57,7 @@ class UnknownNameError(KgError):
         self.kind, self.name, self.nearest = kind, name, nearest
         hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
         super().__init__(f"unknown {kind} {name!r}{hint}")
+
+
+class InfeasibleError(KgError):
+    """None of the configurations given satisfies the conditions of the op."""

@@ -36,12 +36,14 @@ class First:
         space: What there is to try: of an open op, what was recorded anywhere; of a space of millions, a part.
         knowledge: What the order comes from.
         order: Rows of the space, best first, without what laws remove.
+        standing: (N,) for each row of the space, its place among all; equal where nothing known tells rows apart.
     """
 
     hw: str
     space: Space
     knowledge: Knowledge
     order: Indices
+    standing: Indices
 
     @property
     def sources(self) -> list[tuple[str, float]]:
@@ -91,18 +93,20 @@ def ranked(laws: Laws, whole: Space, context: Context) -> First:
     space = part(whole, recorded(laws, whole, target), stream(0, Purpose.PART))
     restriction = restrict(space, laws, context)
     _, knowledge = gather(laws, space, target, restriction)
-    order = _order(knowledge, recorded(laws, space, target), target)
-    return First(context.hw, space, knowledge, order[~restriction.removed[order]])
+    standing = _standing(knowledge, recorded(laws, space, target), target)
+    order = np.argsort(standing, kind="stable")
+    return First(context.hw, space, knowledge, order[~restriction.removed[order]], standing)
 
 
-def _order(knowledge: Knowledge, sources: Sequence[Source], target: SearchTarget) -> Indices:
-    """Rows by expected slowdown, which is the recorded one where this very target has been tried; those first of equals."""
+def _standing(knowledge: Knowledge, sources: Sequence[Source], target: SearchTarget) -> Indices:
+    """By expected slowdown, which is the recorded one where this very target has been tried; those first of equals."""
     expected, is_new = knowledge.expected.copy(), np.ones(len(knowledge.codes), np.bool_)
     for source in sources:
         if source.hw == target.hw and dict(source.problem) == dict(target.problem):
             expected[source.rows] = source.slowdown
             is_new[source.rows] = False
-    return np.lexsort((is_new, expected))
+    places: Indices = np.unique(np.stack((expected, is_new)), axis=1, return_inverse=True)[1].ravel()
+    return places
 
 
 def _anywhere(laws: Laws, op: Op, problem: ProblemSize) -> Recording:

@@ -15,7 +15,7 @@ from spak.kg.expression.assignment import show_assignments, show_scalar
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import device_node, hardware_facts
 from spak.kg.model.op import Op
-from spak.kg.model.run import Measurement, Run, Trial, utc
+from spak.kg.model.run import IMPORTED, Measurement, Run, Trial, utc
 from spak.kg.model.taxonomy import alike
 from spak.kg.space.completion import complete
 
@@ -24,9 +24,6 @@ MOST_NAMED = 3
 
 MAX_CROSSED = 1 << 20
 """Rows of the product that a run may say it holds whole: more than any run file has room for."""
-
-IMPORTED = "imported"
-"""Strategy of runs that `kg import` made: somebody else's file says on what and how they were measured."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -25,7 +25,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, device_node
 from spak.kg.model.law import Tier
 from spak.kg.model.op import Op
-from spak.kg.model.run import Device, Noise, Run
+from spak.kg.model.run import IMPORTED, Device, Noise, Run
 
 PACKED_FROM_BYTES = 1 << 18
 """Run files larger than this are gzipped: a few hundred trials stay readable in a pull request."""
@@ -103,6 +103,8 @@ def record(root: Path, told: ToolRun) -> Imported:
     recording = with_problem(told.recording(), told.problem, ())
     tier: Tier = "measured" if told.checked else "reported"
     results = _Results(recording, told.hardware, told.op, told.tool, tier, dict(told.toolchain))
+    if told.timer:
+        results = replace(results, timer=told.timer)
     return _imported(root, results, f"tried by {told.tool}", told.at)
 
 
@@ -116,6 +118,7 @@ class _Results:
     origin: str
     tier: Tier = "measured"
     toolchain: dict[str, str] = field(default_factory=dict)
+    timer: str = "as the imported file states it; samples are not kept"
     space: SearchSpace | None = None
 
 
@@ -171,8 +174,8 @@ def _run(results: _Results, hw: str, op: str, source: str, now: datetime) -> Run
         toolchain=results.toolchain,
         device=Device(name=recording.device) if recording.device else None,
         problem=dict(recording.problem),
-        noise=Noise(timer="as the imported file states it; samples are not kept"),
-        strategy="imported",
+        noise=Noise(timer=results.timer),
+        strategy=IMPORTED,
         source=source,
         note="; ".join(recording.notes),
         trials=recording.trials,

@@ -37,12 +37,14 @@ class Timing:
         value: The stated time; None if only samples are given; a text where the trial failed.
         samples: Single launches, possibly none, in the unit of `value`.
         factor: Microseconds in one unit.
+        margin: Half of the 95 % interval as it is stated, in the unit of `value`; one that reaches 0 is none.
     """
 
     field: str
     value: float | str | None
     samples: Sequence[float]
     factor: float
+    margin: float | None = None
 
 
 def settled(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
@@ -77,7 +79,7 @@ def _with_times(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[l
             continue
         meant += timing.value is None
         value = _value(path, timing, float(means[place]))
-        spread = NORMAL_95 * float(errors[place])
+        spread = _half_interval(timing, value, float(errors[place]))
         time = Measurement(
             name="time",
             value=value * timing.factor,
@@ -103,6 +105,13 @@ def _value(path: Path, timing: Timing, mean: float) -> float:
                 field=timing.field,
             )
     return float(value)
+
+
+def _half_interval(timing: Timing, value: float, error: float) -> float:
+    """Half of the 95 % interval: the stated one, else by the standard error of the samples; NaN if there is none."""
+    if timing.margin is None:
+        return NORMAL_95 * error
+    return timing.margin if timing.margin < value else math.nan
 
 
 def _spread(samples: Sequence[Sequence[float]]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -37,6 +37,7 @@ class Tried:
         problem: Its problem size, as far as it differs from the run's.
         features: What its compilation gave (`registers`, `spill_bytes`).
         compilation_ms: What compiling it took, where that is known.
+        margin_us: Half of the 95 % interval of `time_us`; None where the tool gives none.
     """
 
     configuration: Configuration
@@ -47,6 +48,7 @@ class Tried:
     problem: ProblemSize = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
     compilation_ms: float = 0.0
+    margin_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class ToolRun:
         problem: The problem size.
         device: What the driver calls the device; empty if nobody asked.
         toolchain: Compiler and others -> version (`triton: 3.9.0`).
+        timer: How the tool takes a time, in words; empty if nobody says.
     """
 
     op: str | Op
@@ -75,6 +78,7 @@ class ToolRun:
     problem: ProblemSize = field(default_factory=dict)
     device: str = ""
     toolchain: Mapping[str, str] = field(default_factory=dict)
+    timer: str = ""
 
     def recording(self) -> Recording:
         """The trials in the form that every result file is read into.
@@ -105,7 +109,7 @@ class ToolRun:
 
 
 def _timing(place: int, one: Tried) -> Timing:
-    return Timing(f"tried[{place}]", one.time_us, one.samples_us, 1.0)
+    return Timing(f"tried[{place}]", one.time_us, one.samples_us, 1.0, one.margin_us)
 
 
 def _trial(where: Path, place: int, one: Tried, names: Sequence[str]) -> Trial:

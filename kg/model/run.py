@@ -20,6 +20,9 @@ Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", 
 CONFIRM = "confirm"
 """`Trial.origin` of a trial made to test a law."""
 
+IMPORTED = "imported"
+"""`Run.strategy` of what another program measured: how it searched and timed is its word, not ours."""
+
 
 class Measurement(Model, frozen=True, kw_only=True):
     """One observed quantity of one trial.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spak.kg.answers.why import Account as Account
     from spak.kg.answers.why import Opinion as Opinion
     from spak.kg.diff.report import Difference as Difference
+    from spak.kg.errors import InfeasibleError as InfeasibleError
     from spak.kg.errors import InvalidFilesError as InvalidFilesError
     from spak.kg.errors import KgError as KgError
     from spak.kg.errors import Problem as Problem
@@ -111,6 +112,7 @@ __all__ = [
     "Hit",
     "Import",
     "Imported",
+    "InfeasibleError",
     "InvalidFilesError",
     "KgError",
     "Law",
@@ -188,7 +190,7 @@ _HOMES = {
     "spak.kg.answers.query": ("Answer",),
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
-    "spak.kg.errors": ("InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
+    "spak.kg.errors": ("InfeasibleError", "InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
     "spak.kg.files.fmt": ("format_text",),
     "spak.kg.files.seal": ("seal_root",),
     "spak.kg.files.root": ("LawRoot", "find_root"),

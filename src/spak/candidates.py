@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from spak.kg.errors import KgError
+from spak.kg.errors import InfeasibleError
 from spak.kg.expression import Expression, parse
 from spak.kg.law.conflict import Hit, answering
 from spak.kg.law.kinds import meaning
@@ -17,6 +17,7 @@ from spak.kg.law.power import SearchPlace, bearing
 from spak.kg.law.scope import Question
 from spak.kg.model.base import Configuration, Scalar
 from spak.kg.model.hardware import hardware_facts
+from spak.kg.model.op import Condition
 from spak.kg.space.space import Space
 from spak.tunable import Tunable
 from spak.tuner.first import ranked
@@ -30,12 +31,14 @@ class LeftOut:
     Attributes:
         configuration: Complete.
         laws: Ids of the laws that remove it; empty if it is not feasible.
-        reasons: In words: the claims of those laws, or the condition of the op that it breaks.
+        reasons: In words: the claims of those laws, or the conditions of the op that it breaks.
+        names: For each reason the parameters that it goes by; what it says of others is nothing.
     """
 
     configuration: Configuration
     laws: tuple[str, ...]
     reasons: tuple[str, ...]
+    names: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class Ranking:
     """Configurations in the order in which to try them.
 
     Attributes:
-        order: Best first; those that laws remove last.
+        order: Best first, of those that nothing tells apart the first given; those that laws remove last.
         sources: What the order comes from, and how much each counts: recorded runs by hardware and size, laws by id.
-            Empty if nothing is known; the order is then that of the op's values.
+            Empty if nothing is known; the order is then the one given.
         num_removed: How many at the end of the order laws remove.
     """
 
@@ -73,7 +76,7 @@ def filtered(asked: Tunable, configurations: Sequence[Configuration], toolchain:
     """`configurations` without those that are not feasible or that laws may remove.
 
     Raises:
-        KgError: If none is feasible.
+        InfeasibleError: If none is feasible.
     """
     space, whole = asked.listed(configurations)
     restriction = restrict(space, asked.laws, Context(asked.hw, toolchain))
@@ -81,10 +84,10 @@ def filtered(asked: Tunable, configurations: Sequence[Configuration], toolchain:
     broken = _broken(asked, space)
     feasible = [place for place, index in enumerate(places) if not broken[index]]
     if not feasible:
-        raise KgError(f"none of the configurations is feasible: {broken[places[0]][0]}")
-    left_out = {place: LeftOut(whole[place], (), tuple(broken[i])) for place, i in enumerate(places) if broken[i]}
+        raise InfeasibleError(f"none of the configurations is feasible: {_reason(broken[places[0]][0])}")
+    left_out = {place: _infeasible(asked, whole[place], broken[i]) for place, i in enumerate(places) if broken[i]}
     left_out |= {
-        place: _removed(restriction, whole[place], int(places[place]))
+        place: _removed(restriction, asked, whole[place], int(places[place]))
         for place in feasible
         if restriction.removed[places[place]]
     }
@@ -133,27 +136,42 @@ class Gate:
         return [(hit, removal) for hit, removal in forbidding if removal is not None]
 
 
-def _broken(asked: Tunable, space: Space) -> list[list[str]]:
-    """For each configuration of `space` the conditions of its op that it breaks, in words."""
-    broken: list[list[str]] = [[] for _ in range(len(space))]
+def _broken(asked: Tunable, space: Space) -> list[list[Condition]]:
+    """For each configuration of `space` the conditions of its op that it breaks."""
+    broken: list[list[Condition]] = [[] for _ in range(len(space))]
     for condition in asked.op.conditions:
         for index in np.flatnonzero(~space.holds(parse(condition.require))):
-            broken[index].append(f"{condition.require}: {condition.because}")
+            broken[index].append(condition)
     return broken
 
 
-def _removed(restriction: Restriction, configuration: Configuration, index: int) -> LeftOut:
-    rules = [rule for rule in restriction.speaking_of(index) if rule.power is Power.REMOVE]
-    return LeftOut(configuration, tuple(rule.id for rule in rules), tuple(rule.law.title for rule in rules))
+def _reason(condition: Condition) -> str:
+    return f"{condition.require}: {condition.because}"
+
+
+def _infeasible(asked: Tunable, configuration: Configuration, broken: Sequence[Condition]) -> LeftOut:
+    names = tuple(parse(condition.require).all_names & asked.op.parameters.keys() for condition in broken)
+    return LeftOut(configuration, (), tuple(map(_reason, broken)), names)
+
+
+def _removed(restriction: Restriction, asked: Tunable, configuration: Configuration, index: int) -> LeftOut:
+    laws = [rule.law for rule in restriction.speaking_of(index) if rule.power is Power.REMOVE]
+    names = tuple(meaning(law).names & asked.op.parameters.keys() for law in laws)
+    return LeftOut(configuration, tuple(law.id for law in laws), tuple(law.title for law in laws), names)
 
 
 def ranking(asked: Tunable, configurations: Sequence[Configuration], toolchain: str) -> Ranking:
     """`configurations` in the order in which to try them, by laws and recorded runs."""
-    space, _ = asked.listed(configurations)
+    space, whole = asked.listed(configurations)
     found = ranked(asked.laws, space, Context(asked.hw, toolchain))
-    removed = sorted(set(range(len(space))) - set(found.order.tolist()))
+    rows, firsts = np.unique(space.indices(whole), return_index=True)
+    given = np.zeros(len(space), np.int64)
+    given[rows] = firsts
+    is_removed = np.ones(len(space), np.bool_)
+    is_removed[found.order] = False
+    order = np.lexsort((given, found.standing, is_removed))
     return Ranking(
-        order=tuple(space.config(index) for index in (*found.order.tolist(), *removed)),
+        order=tuple(space.config(int(row)) for row in order),
         sources=tuple(found.sources),
-        num_removed=len(removed),
+        num_removed=int(is_removed.sum()),
     )

@@ -159,7 +159,7 @@ class Chooser:
         defaults = {name: parameter.default for name, parameter in self._op.problem.items()}
         values = {name: frozenset(parameter.values) for name, parameter in self._op.parameters.items()}
         for run in map(self._laws.run, self._laws.run_ids):
-            if run.op != self._op.id or not self._is_close(run.hw):
+            if run.op != self._op.id or run.tier == "reported" or not self._is_close(run.hw):
                 continue
             for trial in run.trials:
                 time, given = trial.value("time"), trial.configuration

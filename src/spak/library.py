@@ -262,7 +262,8 @@ class Library:
 
         Raises:
             UnknownNameError: If a name is unknown; carries the nearest.
-            KgError: If none is given or feasible, or a value is none of its parameter's.
+            InfeasibleError: If none is feasible.
+            KgError: If none is given, or a value is none of its parameter's.
         """
         from spak.candidates import filtered  # noqa: PLC0415
         from spak.tunable import tunable  # noqa: PLC0415

@@ -60,10 +60,10 @@ def test_what_laws_remove_comes_last(hard, conv):
     assert found.num_removed == 2
 
 
-def test_nothing_known_leaves_the_order_of_the_values(conv):
-    """Of a kernel of one's own, without laws it inherits."""
+def test_nothing_known_leaves_the_order_given(conv):
+    """Of a kernel of one's own, without laws it inherits: whoever gave it may know why."""
     own = spak.op("mine", {"bx": [64, 16]})
-    assert conv.rank([{"bx": 64}, {"bx": 16}], op=own, hw="new") == spak.Ranking(({"bx": 16}, {"bx": 64}), (), 0)
+    assert conv.rank([{"bx": 64}, {"bx": 16}], op=own, hw="new") == spak.Ranking(({"bx": 64}, {"bx": 16}), (), 0)
 
 
 def test_a_part_is_completed_and_what_the_op_has_not_is_refused(conv):

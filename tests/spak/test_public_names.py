@@ -51,12 +51,12 @@ SIGNATURES = {
     "Library.graph": ["self"],
     "Library.lineage": ["self", "system"],
     "Library.listing": ["self", "what"],
+    "Library.op": ["self", "name"],
     "Library.page": ["self"],
     "Library.propose": ["self", "draft"],
     "Library.query": ["self", "hw", "op", "problem", "kinds", "statuses", "params"],
     "Library.cite": ["self", "law"],
     "Library.draft": ["self", "draft"],
-    "Library.op": ["self", "name"],
     "LiveLibrary.now": ["self"],
     "Library.rank": ["self", "configurations", "op", "hw", "problem"],
     "Library.restrictions": ["self", "op", "hw", "problem", "soft"],
@@ -92,7 +92,7 @@ FIELDS = {
     "LawRoot": {"path", "writable"},
     "LearnRequest": {"op", "suggest", "seed", "write"},
     "LearnedRecords": {"op", "suggesting", "testing", "candidates", "laws", "changes"},
-    "LeftOut": {"configuration", "laws", "reasons"},
+    "LeftOut": {"configuration", "laws", "reasons", "names"},
     "Library": {"laws", "toolchain", "writable"},
     "Listed": {"id", "about"},
     "Op": {"id", "title", "is_a", "parameters", "problem", "conditions", "problems"},
@@ -132,9 +132,19 @@ FIELDS = {
     },
     "SystemRequest": {"system", "each"},
     "SystemResult": {"system", "gate", "operators", "interrupted"},
-    "ToolRun": {"op", "hardware", "tried", "tool", "at", "checked", "problem", "device", "toolchain"},
+    "ToolRun": {"op", "hardware", "tried", "tool", "at", "checked", "problem", "device", "toolchain", "timer"},
     "Tried": {
-        *("configuration", "time_us", "samples_us", "failure", "stage", "problem", "features", "compilation_ms"),
+        *(
+            "configuration",
+            "time_us",
+            "samples_us",
+            "failure",
+            "stage",
+            "problem",
+            "features",
+            "compilation_ms",
+            "margin_us",
+        ),
     },
     "Trial": {"configuration", "invalidity", "measurements", "times", "problem", "origin", "failure"},
     "Verification": {"law", "lines", "differing", "before", "after", "reason", "unnoted"},
@@ -143,7 +153,7 @@ FIELDS = {
 }
 """Class -> fields that it must keep; it may have more."""
 
-OTHERS = {"Law", "ListedKind", "InvalidFilesError", "KgError", "TunerError", "UnknownNameError"}
+OTHERS = {"Law", "ListedKind", "InfeasibleError", "InvalidFilesError", "KgError", "TunerError", "UnknownNameError"}
 """A union of file models, names of what is listed, and exceptions."""
 
 
