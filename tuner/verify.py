@@ -303,7 +303,7 @@ def note(laws: Laws, found: Verification) -> int:
     Raises:
         KgError: If the file cannot be edited.
     """
-    new = found.unnoted
+    new = () if laws.is_beneath("law", found.law) else found.unnoted
     return len(new) if new and grow.append(laws.root, laws.path("law", found.law), new) else 0
 
 

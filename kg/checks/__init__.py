@@ -138,6 +138,8 @@ def _of_laws(laws: Laws) -> Iterator[Problem]:
     looking, nodes = _having("check_law"), Nodes(laws.hardware, laws.ops, laws.systems)
     about = _digest(nodes)
     for law in laws.laws.values():
+        if laws.is_beneath("law", law.id):
+            continue  # checked where it lies
         path = laws.paths["law"][law.id]
         one = OneLaw(nodes.hardware, nodes.ops, nodes.systems, law, path, laws.run, laws.witness)
         inputs = (b"law", about, path.encode(errors="surrogateescape"), msgspec.msgpack.encode(law))
@@ -156,7 +158,7 @@ def _of_runs(laws: Laws) -> Iterator[Problem]:
     """What the checks of one run find in each; a run that cannot be read is a finding."""
     looking, nodes = _having("check_run"), Nodes(laws.hardware, laws.ops, laws.systems)
     about = _digest(nodes)
-    for identifier in laws.run_ids if looking else ():
+    for identifier in _own_runs(laws) if looking else ():
         path = str(laws.path("run", identifier))
         try:
             inputs = (b"run", about, identifier.encode(errors="surrogateescape"), laws.run_digest(identifier))
@@ -165,6 +167,10 @@ def _of_runs(laws: Laws) -> Iterator[Problem]:
                 yield Problem(path, 0, 0, found.field, found.message, "finding", found.check)
         except InvalidFilesError as error:
             yield from (replace(problem, severity="finding", check="run") for problem in error.problems)
+
+
+def _own_runs(laws: Laws) -> list[str]:
+    return [identifier for identifier in laws.run_ids if not laws.is_beneath("run", identifier)]
 
 
 def _found(looking: Iterable[_Look], one: OneLaw | OneRun) -> tuple[CheckFinding, ...]:

@@ -30,6 +30,8 @@ def dated(laws: Laws, now: datetime) -> Iterator[Problem]:
     """
     committed = _committed(laws)
     for identifier in laws.run_ids:
+        if laws.is_beneath("run", identifier):
+            continue
         path = laws.path("run", identifier)
         made = utc(_created(laws, identifier))
         added = committed.get(laws.paths["run"][identifier])

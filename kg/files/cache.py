@@ -146,11 +146,11 @@ def _open(raw: bytes) -> tuple[_Header, memoryview]:
 
 
 def stamp(root: Path) -> Stamp:
-    """The stat data of every file under `root` that a load looks at: hidden files and links to folders are none."""
+    """The stat data of every file under `root`, and beneath it, that a load looks at: hidden files and links to folders are none."""
     started = time.time_ns()
     newest = 0
     lines = []
-    found = sorted(loader.files(os.fspath(root)), key=itemgetter(0))
+    found = sorted(loader.all_files(root), key=itemgetter(0))
     for path, entry in found:
         if not _is_read(path):  # of a file that a load only lists (a run file) it matters that it is there
             lines.append(path)

@@ -7,7 +7,7 @@ import gc
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from spak.kg.errors import InvalidFilesError, KgError, Problem, UnknownNameError
 from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
+from spak.kg.files.root import LAYER, layers
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import IMPLIED, Model
 from spak.kg.model.hardware import Hardware
@@ -50,7 +51,7 @@ class Contents(Model, frozen=True, kw_only=True):
     """The files of a law root by kind and id.
 
     Attributes:
-        files: Kind -> id -> path relative to the root; of runs too.
+        files: Kind -> id -> path relative to the root, absolute in a root beneath it; of runs too.
         misplaced: Kind -> id -> field of the first key that is not in canonical order, of the files that have one.
     """
 
@@ -104,8 +105,30 @@ class Laws:
 
     @property
     def paths(self) -> Mapping[str, Mapping[str, str]]:
-        """`law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root."""
+        """`law`, `hardware`, `op`, `system`, `run` -> id -> path relative to the root; absolute beneath it."""
         return self.contents.files
+
+    def is_beneath(self, kind: str, identifier: str) -> bool:
+        """Whether a file is in a root beneath this one, so that it is read here and never written."""
+        return self.contents.files[kind][identifier].startswith("/")
+
+    def own_path(self, kind: str, identifier: str) -> Path:
+        """`path` of a file that may be written.
+
+        Raises:
+            UnknownNameError: If there is none of that id.
+            KgError: If it is in a root beneath this one.
+        """
+        path = self.path(kind, identifier)
+        if self.is_beneath(kind, identifier):
+            raise KgError(f"{path}: in a root beneath {self.root}, which is only read; write there with --laws DIR")
+        return path
+
+    def under(self, root: Path) -> Laws:
+        """The same laws beneath a root that is still to be made."""
+        folder = self.root.resolve()
+        found = {kind: {name: str(folder / path) for name, path in paths.items()} for kind, paths in self.paths.items()}
+        return replace(self, root=root, contents=msgspec.structs.replace(self.contents, files=found))
 
     def path(self, kind: str, identifier: str) -> Path:
         """The file of a law, hardware, op, system or run.
@@ -184,8 +207,10 @@ def load(root: Path) -> Laws:
 
     loading = _Loading(root)
     with no_collection():
-        for relative in sorted(path for path, _ in files(os.fspath(root))):
-            loading.take(relative)
+        for folder in layers(root):
+            loading.begin(folder)
+            for relative in sorted(path for path, _ in files(os.fspath(folder))):
+                loading.take(relative)
         laws = Laws(root, loading.contents())
         problems = [*loading.problems, *references.problems(laws.contents, loading.stems, laws.document)]
     if problems:
@@ -265,6 +290,18 @@ def _text(raw: bytes, path: Path) -> bytes:
     return reading.unpacked(path, raw, MAX_RUN_BYTES) if path.name.endswith(".gz") else raw
 
 
+def all_files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """`files` of a law root, and by their absolute paths those of the roots beneath it.
+
+    Raises:
+        InvalidFilesError: If what it lies over cannot be told.
+    """
+    own, *beneath = layers(root)
+    yield from files(os.fspath(own))
+    for folder in map(Path.resolve, beneath):
+        yield from ((str(folder / relative), entry) for relative, entry in files(os.fspath(folder)))
+
+
 def files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Relative path and entry of each file below `folder`; hidden ones and links to folders are left out.
 
@@ -286,22 +323,26 @@ def files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 def file_kind(relative: str) -> str:
     """Kind of the YAML file at a path below a root: `hardware`, `op`, `system`, `law`; empty if a load reads it not."""
     top, _, rest = relative.partition("/")
-    return "" if top in _IGNORED and rest else _FOLDERS.get(top, "law") if rest else "law"
+    return "" if (top in _IGNORED and rest) or relative == LAYER else _FOLDERS.get(top, "law") if rest else "law"
 
 
 class _Loading:
     """Reads files one by one and keeps what is right and what is wrong apart."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = self.folder = root
         self.problems: list[Problem] = []
         self.found: dict[str, dict[str, Any]] = {kind: {} for kind in _COLLECTIONS}
         self.files: dict[str, dict[str, str]] = {kind: {} for kind in (*_COLLECTIONS, "run")}
         self.misplaced: dict[str, dict[str, str]] = {}
         self.stems: dict[str, set[str]] = {kind: set() for kind in self.files}
 
+    def begin(self, folder: Path) -> None:
+        """Read files of `folder` from now on: the root, or one beneath it."""
+        self.folder = folder if folder == self.root else folder.resolve()
+
     def take(self, relative: str) -> None:
-        """Read the file at `relative` if it is of a kind that a law root holds."""
+        """Read the file at `relative` to the folder if it is of a kind that a law root holds."""
         top, _, rest = relative.partition("/")
         if not relative.isprintable():
             self._note(relative, "", "the name has a character that cannot be shown, or is not UTF-8; rename it")
@@ -315,17 +356,17 @@ class _Loading:
     def _take_run(self, relative: str) -> None:
         identifier = run_id(relative.rpartition("/")[2])
         if identifier and self._is_new("run", identifier, relative):
-            self.files["run"][identifier] = relative
+            self.files["run"][identifier] = self._named(relative)
             self.stems["run"].add(identifier)
 
     def _take_yaml(self, relative: str, kind: str) -> None:
         from spak.kg.files import fmt, validate, yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
 
-        path = self.root / relative
+        path = self.folder / relative
         stem = relative.rpartition("/")[2].removesuffix(".yaml")
         self.stems[kind].add(stem)
         try:
-            with reading.unquoted(path, self.root):
+            with reading.unquoted(path, self.folder):
                 document = yaml_reader.read(reading.content(path, reading.MAX_YAML_BYTES), str(path))
                 model = validate.model_of(document, kind)
         except InvalidFilesError as error:
@@ -336,10 +377,13 @@ class _Loading:
             self.problems.append(document.problem("id", message))
         if self._is_new(kind, model.id, relative):
             self.found[kind][model.id] = model
-            self.files[kind][model.id] = relative
+            self.files[kind][model.id] = self._named(relative)
             field = fmt.misplaced(document.value, kind)
             if field is not None:
                 self.misplaced.setdefault(kind, {})[model.id] = field
+
+    def _named(self, relative: str) -> str:
+        return relative if self.folder == self.root else str(self.folder / relative)
 
     def _is_new(self, kind: str, identifier: str, relative: str) -> bool:
         first = self.files[kind].get(identifier)
@@ -349,7 +393,7 @@ class _Loading:
         return first is None
 
     def _note(self, relative: str, where: str, message: str) -> None:
-        self.problems.append(Problem(str(self.root / relative), 0, 0, where, message))
+        self.problems.append(Problem(str(self.folder / relative), 0, 0, where, message))
 
     def contents(self) -> Contents:
         """What was right."""

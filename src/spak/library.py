@@ -207,7 +207,7 @@ class Library:
         from spak.kg.files.lock import locked  # noqa: PLC0415
 
         root.LawRoot(self.root, self.writable).require_writable()
-        path = self.laws.path("law", law)
+        path = self.laws.own_path("law", law)
         with locked(self.root):
             file = LawFile.read(path)
             withdraw(file, date=date, reason=reason)

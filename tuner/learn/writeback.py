@@ -35,7 +35,7 @@ class LawEdit:
         after: Text with the run's evidence; `before` if the change is refused.
         words: What happened to it, in a few words; why not, if it is refused.
         entries: The evidence added; of a new law, all it has.
-        refused: Whether the file has uncommitted edits that conflict, so that nothing is written to it.
+        refused: Whether nothing is written to it: it has uncommitted edits that conflict, or is in a root beneath.
     """
 
     law: str
@@ -102,6 +102,8 @@ def diff(made: Iterable[LawEdit]) -> str:
     """The changes as a unified diff with paths from the folder of the law root; empty if there are none."""
     parts: list[str] = []
     for change in made:
+        if change.refused:
+            continue
         before = change.before.splitlines(keepends=True)
         name = change.path.relative_to(change.root.parent).as_posix()
         old = name if change.before else "/dev/null"
@@ -162,7 +164,7 @@ def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
     path = laws.path("law", law.id)
     file = LawFile.read(path)
     before = file.before.decode("utf-8-sig")
-    why = grow.conflict(path)
+    why = f"{path} is beneath {laws.root}" if laws.is_beneath("law", law.id) else grow.conflict(path)
     if why:
         return LawEdit(law.id, laws.root, path, before, before, f"not written: {why}", entries, refused=True)
     file.append_evidence(*entries)
