@@ -83,15 +83,20 @@ def open_laws(state: Globals) -> Laws:
     return open_library(state).laws
 
 
-def open_library(state: Globals, toolchain: str | None = None) -> Library:
+def open_library(state: Globals, toolchain: str | None = None, own: str = "") -> Library:
     """The same as a library that answers, for that toolchain; None: the newest that any evidence is from.
+
+    Args:
+        state: The command line's.
+        toolchain: As `load` takes it.
+        own: File or name of a kernel outside this repository, whose laws are meant.
 
     Raises:
         KgError: If there is no law root, a file in it cannot be used, or `toolchain` is not `name version`.
     """
     from spak import load
 
-    library = load(state.laws, toolchain=toolchain, cache=cache_directory())
+    library = load(state.laws, toolchain=toolchain, cache=cache_directory(), kernel=own or None)
     gc.freeze()  # a command keeps what it loaded until it ends: looking through 10,000 laws for garbage finds none
     return library
 

@@ -44,15 +44,15 @@ class _Voice:
 
 
 @contextmanager
-def surroundings(state: Globals) -> Iterator[Surroundings]:
-    """The surroundings of a command.
+def surroundings(state: Globals, own: str = "") -> Iterator[Surroundings]:
+    """The surroundings of a command; of one about the kernel that lies outside this repository at `own`, with its laws.
 
     Raises:
         KgError: If there is no law root, or a file in it cannot be used.
     """
     voice = _Voice()
     try:
-        machine = here(open_library(state), cache=cache_directory(), local=LOCAL)
+        machine = here(open_library(state, own=own), cache=cache_directory(), local=LOCAL)
         yield replace(machine, commit=_commit, say=voice.say, watch=voice.watch, doing=voice.doing)
     finally:
         voice.end()

@@ -27,6 +27,23 @@ class CompileJob:
 
 
 @dataclass(frozen=True)
+class TritonJob:
+    """One Triton kernel with everything its compiler needs.
+
+    Attributes:
+        kernel: The `triton.jit` function.
+        arguments: In the order of its parameters: arrays (`spak.kernels.cutile.Array`) and numbers.
+        options: `num_warps`, `num_stages` and so on.
+        symbol: Name of the function in the cubin.
+    """
+
+    kernel: Any
+    arguments: tuple[Any, ...]
+    options: Mapping[str, int]
+    symbol: str
+
+
+@dataclass(frozen=True)
 class Operand:
     """An input that CTAs read part by part, and which of them read the same part.
 
@@ -113,8 +130,8 @@ class KernelSpec(Protocol):
         """Files whose text identifies the kernel, for the hash in a run file."""
         ...
 
-    def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob]:
-        """The functions one launch needs, the hot one first. Needs cuda.tile, no GPU.
+    def compile_jobs(self, problem: Problem, configuration: Configuration) -> Sequence[CompileJob | TritonJob]:
+        """The functions one launch needs, the hot one first; none if no compiler here knows it. Needs no GPU.
 
         Raises:
             ValueError: If the configuration cannot run at this problem size; the message says why.

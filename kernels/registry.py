@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pkgutil
 from importlib import import_module
+from typing import cast
 
 from spak.kernels.interface import KernelSpec
 
@@ -36,3 +38,16 @@ def spec(op: str) -> KernelSpec:
     """
     found: KernelSpec = import_module(SPECS[op]).SPEC
     return found
+
+
+def resolve_spec(place: str) -> KernelSpec:
+    """The spec at `module:attribute`, or the one that `FILE.py` or `FILE.py::NAME` declares.
+
+    Raises:
+        WrongDeclarationError: If a file cannot be read or executed, or declares no such kernel.
+        ImportError: If there is no such module.
+        AttributeError: If it has no such attribute.
+    """
+    from spak.kernels.own.file import declared_in, names_file
+
+    return cast("KernelSpec", declared_in(place) if names_file(place) else pkgutil.resolve_name(place))

@@ -21,7 +21,7 @@ from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import AUTO
 from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, shuffled, stream
-from spak.tuner.engine import journal, loop, record, session, summary
+from spak.tuner.engine import journal, loop, own, record, session, summary
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
@@ -176,6 +176,7 @@ def search(request: SearchRequest, around: Surroundings) -> SearchResult:
         TunerError: For a missing compiler, an unknown strategy, or a journal that cannot be resumed.
     """
     plan = _plan(request, around)
+    around = plan.around
     for note in plan.notes:
         around.say(note)
     backend = around.open(plan.choice.backend, around.task(plan.question, plan.request.seed))
@@ -183,6 +184,22 @@ def search(request: SearchRequest, around: Surroundings) -> SearchResult:
         return plan.run(backend)
     finally:
         backend.close()
+
+
+def outside_name(kernel: str, local: Path, resume: str = "") -> str:
+    """What names a kernel outside this repository: `kernel`, or the one of the search that is resumed; empty if it is one of ours.
+
+    Args:
+        kernel: As in a `SearchRequest`.
+        local: Folder of journals.
+        resume: Run id of the journal to go on with, if any.
+
+    Raises:
+        TunerError: If there is no such journal, or several packages declare a kernel of that name.
+    """
+    if resume:
+        kernel = journal.recall(local / "journal", resume).settings(SearchRequest).kernel
+    return kernel if own.place_outside(kernel) else ""
 
 
 def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
@@ -195,19 +212,31 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
         raise TunerError(f"seed: 0 or more (got {request.seed})")
     strategy = request.strategy or registry.default(informed=request.use_laws and request.transfer)
     request = replace(request, kernel=request.kernel or session.usual(around.laws.ops, "op"), strategy=strategy)
+    outside = own.find_outside(request.kernel, around.laws)
+    around = around if outside is None else own.with_outside(around, outside)
     choice = chosen(around, request.backend)
     hw = request.hw or choice.device or session.usual(around.laws.hardware, "hardware")
-    question = session.ask(around.laws, request.kernel, hw, request.problem)
+    question = _question(request, around.laws, hw, outside)
     choice.check(around.laws, question.hw)
     where = field(around.laws, question, request, () if begun is None else _searched(begun.trials))
     notes = []
-    if choice.backend.tier != "measured":
+    if choice.backend.tier != "measured" and (outside is None or outside.spec.language):
         found = "No GPU here: " if request.backend == AUTO else ""
-        notes.append(f"{found}compiling for {hw}; times are predicted, none is measured.")
+        counted = outside is None or outside.spec.counts is not None
+        times = "times are predicted, none is measured" if counted else "it declares no counts, so no time is predicted"
+        notes.append(f"{found}compiling for {hw}; {times}.")
+        notes += [] if outside is None else own.check_simulated(outside, question.facts)
     if len(where.space) != where.feasible:
         shown = f"{len(where.space)} of {where.feasible} configurations"
         notes.append(f"{strategy} searches a part, {shown}: see tune search --help.")
     return _Plan(request, around, question, choice, where, tuple(notes), begun)
+
+
+def _question(request: SearchRequest, laws: Laws, hw: str, outside: own.OutsideKernel | None) -> session.SearchTask:
+    """What is searched, of a kernel here or outside."""
+    if outside is None:
+        return session.ask(laws, request.kernel, hw, request.problem)
+    return session.ask(laws, outside.node.id, hw, request.problem, outside.place)
 
 
 def _searched(done: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -243,7 +272,7 @@ class _Plan:
         """Search, learn, and write what may be written."""
         request, question, laws = self.request, self.question, self.around.laws
         created = self.around.now() if self.begun is None else self.begun.begun
-        source = source_of(question.op.id)
+        source = source_of(question.op.id, question.own)
         frame = record.frame(question, source, backend.provenance(), created)
         trials = None if self.most is None else max(1, self.most - self.tests)
         limited = replace(request, trials=trials)
@@ -329,6 +358,8 @@ class _Plan:
                 made = writeback.changes(run, around.laws, learned.laws, tests)
         if request.write == "nothing":
             return SearchResult(told, run, None, made, diary, self.notes)
+        if into_laws and self.question.own:
+            own.write_op(around, self.question.op)
         folder = around.evidence if into_laws else around.kept("runs")
         path, *_ = [record.write_run(one, folder) for one in (run, *tests)]
         writeback.apply(made)

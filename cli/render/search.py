@@ -62,7 +62,7 @@ def _ranking(report: SearchReport, pen: Pen, most: int) -> Iterator[str]:
     yield from (pen(line, "bold") for line in wrap(title))
     rows = report.ranked[:most]
     if not rows:
-        yield "nothing worked"
+        yield "nothing worked" if report.counts.failed == report.counts.tried else "no time is known of any"
         return
     constant, varying = _split([row.configuration for row in rows])
     if constant:

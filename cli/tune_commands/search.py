@@ -31,7 +31,10 @@ EXAMPLES: CommandExamples = (
 
 _Kernel = Annotated[
     str,
-    typer.Argument(autocompletion=completion.ops, help="Kernel to search, or a system; else the default of the laws."),
+    typer.Argument(
+        autocompletion=completion.ops,
+        help="Kernel to search, a file that declares one, or a system; else the default of the laws.",
+    ),
 ]
 _Hardware = Annotated[
     str,
@@ -114,12 +117,20 @@ def command(
         write="nothing" if dry_run else "run" if no_write else "laws",
         resume=resume,
     )
-    with surroundings(state) as around:
+    with surroundings(state, _outside(kernel, resume)) as around:
         run = _of_system if names_system(around.laws, kernel) else _of_kernel
         text, interrupted = run(request, around, _Shape(form, state.colour, verbose))
     typer.echo(text, nl=False)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _outside(kernel: str, resume: str) -> str:
+    """What names a kernel that lies outside this repository; empty for one of this repository, or a system."""
+    from spak import outside_name
+    from spak.cli.surroundings import LOCAL
+
+    return outside_name(kernel, LOCAL, resume)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _TOP = {
     ),
     "hardware": ("id", "title", "kind", "is_a", "aliases", "default", "facts", "references"),
     "op": (
-        *("id", "title", "is_a", "part_of", "aliases", "default", "einsum", "parameters", "problem"),
+        *("id", "title", "is_a", "part_of", "aliases", "default", "declared_in", "einsum", "parameters", "problem"),
         *("limits", "conditions", "flops", "bytes", "problems", "references"),
     ),
     "system": (

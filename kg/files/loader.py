@@ -17,7 +17,7 @@ from spak.kg.errors import InvalidFilesError, KgError, Problem, UnknownNameError
 from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
-from spak.kg.files.root import LAYER, layers
+from spak.kg.files.root import LAYER_FILE, layers
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import IMPLIED, Model
 from spak.kg.model.hardware import Hardware
@@ -323,7 +323,7 @@ def files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
 def file_kind(relative: str) -> str:
     """Kind of the YAML file at a path below a root: `hardware`, `op`, `system`, `law`; empty if a load reads it not."""
     top, _, rest = relative.partition("/")
-    return "" if (top in _IGNORED and rest) or relative == LAYER else _FOLDERS.get(top, "law") if rest else "law"
+    return "" if (top in _IGNORED and rest) or relative == LAYER_FILE else _FOLDERS.get(top, "law") if rest else "law"
 
 
 class _Loading:

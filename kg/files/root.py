@@ -24,13 +24,13 @@ _NAME = "laws"
 CHECKOUT = Path(__file__).resolve().parents[2] / _NAME
 """Where they lie beside this package when it is used from a checkout."""
 
-LAYER = "root.yaml"
+LAYER_FILE = "root.yaml"
 """File of a root that lies over another one."""
 
 SHIPPED = "packaged"
 """What `over` calls the laws that came with the package."""
 
-_MARKS = ("hardware", "ops", LAYER)
+_MARKS = ("hardware", "ops", LAYER_FILE)
 """A folder called `laws` is a law root if it has one of these: other projects have folders of that name too."""
 
 _OVER = re.compile(r"over:[ \t]+(?P<folder>[^#\s][^#\n]*?)[ \t]*(#.*)?")
@@ -63,10 +63,10 @@ class LawRoot:
         Raises:
             OSError: If it cannot be written.
         """
-        if self.over and not (self.path / LAYER).exists():
+        if self.over and not (self.path / LAYER_FILE).exists():
             self.path.mkdir(parents=True, exist_ok=True)
             text = f"over: {self.over} # the laws beneath these, which are read and never written\n"
-            (self.path / LAYER).write_text(text, encoding="utf-8")
+            (self.path / LAYER_FILE).write_text(text, encoding="utf-8")
 
     def locked(self) -> AbstractContextManager[None]:
         """Nobody else writes laws here as long as the context lasts."""
@@ -95,6 +95,18 @@ def find_root(given: str | Path | None, start: Path) -> LawRoot:
             f"no law root: no {_NAME}/ with a hardware/ or ops/ folder in {here} or above; name one with --laws DIR"
         )
     return LawRoot(shipped, writable=False)
+
+
+def shipped_root() -> Path:
+    """The laws that came with the package.
+
+    Raises:
+        KgError: If there are none.
+    """
+    shipped = _shipped()
+    if shipped is None:
+        raise KgError("no laws came with this package; name a law root with --laws DIR")
+    return shipped
 
 
 def own_root(given: str | Path | None, start: Path) -> LawRoot:
@@ -128,7 +140,7 @@ def layers(root: Path) -> tuple[Path, ...]:
 
 def _beneath(root: Path) -> Path | None:
     """The folder that `root` lies over, if any."""
-    path = root / LAYER
+    path = root / LAYER_FILE
     if not path.is_file():
         return None
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -149,4 +161,4 @@ def _shipped() -> Path | None:
 
 
 def _refuse(root: Path, message: str) -> NoReturn:
-    raise InvalidFilesError([Problem(str(root / LAYER), 1, 1, "", message)])
+    raise InvalidFilesError([Problem(str(root / LAYER_FILE), 1, 1, "", message)])

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 
-COMPILER = "tileiras"
-"""The component of a run's toolchain that laws are about: it makes the code of a kernel."""
+COMPILERS = ("tileiras", "triton")
+"""The components of a run's toolchain that laws are about: one of them makes the code of a kernel."""
 
 
 class ToolchainError(KgError):
@@ -58,7 +58,7 @@ def parse_toolchain(text: str) -> tuple[str, Version]:
 
 def compiler_of(components: Mapping[str, str]) -> str:
     """`name version` of the compiler among the components of a run (name -> version); empty if there is none."""
-    return f"{COMPILER} {components[COMPILER]}" if components.get(COMPILER) else ""
+    return next((f"{name} {components[name]}" for name in COMPILERS if components.get(name)), "")
 
 
 def holds_for(law: Law, toolchain: str) -> bool:
@@ -83,13 +83,16 @@ def is_stale(law: Law, toolchain: str) -> bool:
     """Whether none of the law's evidence is from `toolchain`, the same release (major.minor) of the same component.
 
     Evidence that no toolchain takes part in (reported, or computed on a CPU) does not age: a law with nothing but
-    such evidence is not stale. An empty `toolchain` asks nothing, so nothing is stale for it.
+    such evidence is not stale. An empty `toolchain` asks nothing, so nothing is stale for it; nor is a law that is about
+    another component.
 
     Raises:
         ToolchainError: If a toolchain cannot be read.
     """
     seen = [entry.toolchain for entry in law.evidence if entry.toolchain]
     if not toolchain or not seen:
+        return False
+    if law.scope.toolchain and parse_requirement(law.scope.toolchain)[0] != parse_toolchain(toolchain)[0]:
         return False
     return all(_release(entry) != _release(toolchain) for entry in seen)
 

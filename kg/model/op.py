@@ -97,6 +97,8 @@ class Op(Model, frozen=True, kw_only=True):
     """Least traffic to device memory: each input read once, each output written once."""
     open: bool = False
     """True if the values are only those seen in imported results: another import may add to them (docs/kernel-tuner-users.md)."""
+    declared_in: str = ""
+    """The file, or `module:attribute`, that declares it for a kernel outside this repository and owns it: `tune` writes this node."""
     problems: dict[str, dict[str, Scalar]] = {}
     """Named problem sizes (`d64-s1024-causal`); a name is what a run id and a table show."""
     references: tuple[Reference, ...] = ()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from spak.candidates import LeftOut as LeftOut
     from spak.candidates import Ranking as Ranking
     from spak.choice import Choice as Choice
+    from spak.kernels.cutile import Array as Array
+    from spak.kernels.own.declared import OutputCheck as OutputCheck
+    from spak.kernels.own.declared import Runs as Runs
+    from spak.kernels.own.launches import KernelLaunch as KernelLaunch
     from spak.kg.answers.citation import Citation as Citation
     from spak.kg.answers.explain import Explanation as Explanation
     from spak.kg.answers.explain import Witness as Witness
@@ -56,6 +60,9 @@ if TYPE_CHECKING:
     from spak.operators import attention as attention
     from spak.operators import cross_entropy as cross_entropy
     from spak.operators import linear_gelu as linear_gelu
+    from spak.own import KernelSpace as KernelSpace
+    from spak.own import OwnKernel as OwnKernel
+    from spak.own import kernel as kernel
     from spak.serving import client_config as client_config
     from spak.serving import serve_agents as serve_agents
     from spak.session import Session as Session
@@ -78,6 +85,7 @@ if TYPE_CHECKING:
     from spak.tuner.report import report as report
     from spak.tuner.search import SearchRequest as SearchRequest
     from spak.tuner.search import SearchResult as SearchResult
+    from spak.tuner.search import outside_name as outside_name
     from spak.tuner.search import search as search
     from spak.tuner.system import OperatorSearch as OperatorSearch
     from spak.tuner.system import SystemRequest as SystemRequest
@@ -97,6 +105,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "Answer",
+    "Array",
     "Budget",
     "Candidates",
     "Choice",
@@ -114,6 +123,8 @@ __all__ = [
     "Imported",
     "InfeasibleError",
     "InvalidFilesError",
+    "KernelLaunch",
+    "KernelSpace",
     "KgError",
     "Law",
     "LawRoot",
@@ -127,6 +138,8 @@ __all__ = [
     "Op",
     "OperatorSearch",
     "Opinion",
+    "OutputCheck",
+    "OwnKernel",
     "Problem",
     "Ranking",
     "Recording",
@@ -135,6 +148,7 @@ __all__ = [
     "Replayed",
     "Report",
     "ReportRequest",
+    "Runs",
     "SearchRequest",
     "SearchResult",
     "Session",
@@ -161,12 +175,14 @@ __all__ = [
     "format_text",
     "here",
     "import_file",
+    "kernel",
     "learn",
     "linear_gelu",
     "load",
     "names_system",
     "note",
     "op",
+    "outside_name",
     "read_recording",
     "record",
     "repeat",
@@ -185,6 +201,9 @@ _HOMES = {
     "spak.choice": ("Choice",),
     "spak.kg.answers.citation": ("Citation",),
     "spak.kg.answers.explain": ("Explanation", "Witness"),
+    "spak.kernels.cutile": ("Array",),
+    "spak.kernels.own.declared": ("OutputCheck", "Runs"),
+    "spak.kernels.own.launches": ("KernelLaunch",),
     "spak.kg.answers.lineage": ("Step",),
     "spak.kg.answers.listing": ("Listed", "ListedKind"),
     "spak.kg.answers.query": ("Answer",),
@@ -209,6 +228,7 @@ _HOMES = {
     "spak.live": ("LiveLibrary",),
     "spak.operators": ("add_norm", "attention", "cross_entropy", "linear_gelu"),
     "spak.serving": ("client_config", "serve_agents"),
+    "spak.own": ("KernelSpace", "OwnKernel", "kernel"),
     "spak.session": ("Session", "SessionResult"),
     "spak.tunable": ("Candidates", "op"),
     "spak.tuner.engine.tally": ("Finding",),
@@ -219,7 +239,7 @@ _HOMES = {
     "spak.tuner.learn.records": ("LearnRequest", "LearnedRecords"),
     "spak.tuner.replay": ("Replay", "Replayed", "replay"),
     "spak.tuner.report": ("Report", "ReportRequest", "report"),
-    "spak.tuner.search": ("SearchRequest", "SearchResult", "search"),
+    "spak.tuner.search": ("SearchRequest", "SearchResult", "outside_name", "search"),
     "spak.tuner.system": ("OperatorSearch", "SystemRequest", "SystemResult", "names_system", "search_system"),
     "spak.tuner.verify": ("Repetition", "Verification", "VerifyRequest", "note", "repeat"),
     "spak.verbs": ("here", "learn", "record", "verify"),

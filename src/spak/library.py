@@ -48,11 +48,13 @@ class Library:
         laws: The typed files: `laws.laws`, `laws.hardware`, `laws.ops`, `laws.systems` by id, `laws.run(id)`.
         toolchain: `name version` that answers are for: it decides what is stale and what may remove; empty if unknown.
         writable: Whether laws may be written back; the packaged ones may not.
+        over: What the root lies over once a search has made it; empty for one that is there.
     """
 
     laws: Laws
     toolchain: str = ""
     writable: bool = True
+    over: str = ""
 
     @property
     def root(self) -> Path:
@@ -374,21 +376,39 @@ class Library:
         return build_graph(self.laws, Conflicts(self.laws).all())
 
 
-def load(path: str | Path | None = None, *, toolchain: str | None = None, cache: Path | None = None) -> Library:
+def load(
+    path: str | Path | None = None,
+    *,
+    toolchain: str | None = None,
+    cache: Path | None = None,
+    kernel: str | Path | None = None,
+) -> Library:
     """The law root at `path`, checked and loaded. Reads no environment variable.
 
     Args:
         path: A folder of laws; None: the nearest `laws/` upwards from here, else the one that came with the package.
         toolchain: `name version` that answers are for; None: the newest that any evidence is from; empty: unknown.
         cache: Folder in which parsed roots are kept, for a start of a tenth of a second; None: every file is read.
+        kernel: File that declares a kernel of one's own, or the name that an installed package gives one: then the laws
+            that take what is learned of it, a new root over the packaged ones beside it (or here) if there is no other.
 
     Raises:
         InvalidFilesError: With every problem of every file.
         KgError: If there is no law root, or `toolchain` cannot be read.
     """
-    found = root.find_root(path, Path.cwd())
-    laws = loader.load(found.path) if cache is None else parsed.load_cached(found.path, parsed.Cache(cache))
-    return _library(laws, toolchain, writable=found.writable)
+    found = root.find_root(path, Path.cwd()) if kernel is None else root.own_root(path, _folder_of(str(kernel)))
+    folder = root.shipped_root() if found.over else found.path
+    laws = loader.load(folder) if cache is None else parsed.load_cached(folder, parsed.Cache(cache))
+    if found.over:
+        laws = laws.under(found.path)
+    return replace(_library(laws, toolchain, writable=found.writable), over=found.over)
+
+
+def _folder_of(kernel: str) -> Path:
+    """Where the file lies that `kernel` names; of an installed package's, where the person stands."""
+    from spak.kernels.own.file import file_of, names_file  # noqa: PLC0415 - only who brings a kernel needs it
+
+    return file_of(kernel).parent if names_file(kernel) else Path.cwd()
 
 
 @contextmanager

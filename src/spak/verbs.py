@@ -30,7 +30,7 @@ def here(library: Library, *, cache: Path, local: Path | None = None) -> Surroun
     """
     return Surroundings(
         laws=library.laws,
-        root=LawRoot(library.root, library.writable),
+        root=LawRoot(library.root, library.writable, library.over),
         now=lambda: datetime.now(UTC),
         clock=time.monotonic,
         cache=cache,

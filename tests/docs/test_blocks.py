@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def place(tmp_path):
     folder = tmp_path / "place"
     folder.mkdir()
     workplace.make(folder)
+    shutil.copytree(ROOT / "docs" / "examples" / "own-kernel", folder / "own-kernel")
     programs = workplace.programs(tmp_path / "bin")
     who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
     who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}

@@ -25,6 +25,7 @@ class Task:
         facts: Hardware facts without `hw.`.
         cache: Folder that keeps what is compiled from one search to the next.
         seed: Draws inputs and orders.
+        own: Place of a kernel that is declared outside this repository; empty: it is one of the registry.
     """
 
     hw: str
@@ -33,6 +34,7 @@ class Task:
     cache: Path
     workers: int
     seed: int = 0
+    own: str = ""
 
     @property
     def arch(self) -> str:

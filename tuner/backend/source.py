@@ -7,20 +7,25 @@ from pathlib import Path
 from types import ModuleType
 
 import spak.kernels as package
-from spak.kernels.registry import SPECS, spec
+from spak.kernels.registry import SPECS, resolve_spec, spec
 from spak.tuner.backend.compile.cache import source_sha256
 
 ROOT = Path(str(package.__file__)).resolve().parents[1]
 """Parent folder of the kernels: hashes have names below it, wherever it lies."""
 
 
-def spec_path(op: str) -> str:
-    """`module:attribute` of the spec of the kernel for `op`."""
-    return f"{SPECS[op]}:SPEC"
+def spec_path(op: str, own: str = "") -> str:
+    """Where the spec of the kernel for `op` is, as `resolve_spec` takes it: at `own`, or here."""
+    return own or f"{SPECS[op]}:SPEC"
 
 
-def source_of(op: str, *, with_spec: bool = False) -> str:
-    """SHA-256 of the source of the kernel for `op`; `with_spec` of all that states its launches as well."""
+def source_of(op: str, own: str = "", *, with_spec: bool = False) -> str:
+    """SHA-256 of the source of the kernel for `op`; `with_spec` of all that states its launches as well.
+
+    A kernel that is declared elsewhere (`own`) states its launches in its source.
+    """
+    if own:
+        return source_sha256(list(resolve_spec(own).source_files), ROOT)
     files = list(spec(op).source_files)
     return source_sha256([*files, *_stating(sys.modules[SPECS[op]])] if with_spec else files, ROOT)
 

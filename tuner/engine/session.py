@@ -26,6 +26,7 @@ class SearchTask:
         problem: The problem size, complete.
         problem_name: Its name in the op's list, else its values that differ from the op's defaults.
         facts: Every fact that holds for the hardware, without `hw.`.
+        own: Place of a kernel that is declared outside this repository.
     """
 
     hw: str
@@ -33,6 +34,7 @@ class SearchTask:
     problem: dict[str, Scalar]
     problem_name: str
     facts: dict[str, Scalar]
+    own: str = ""
 
     @property
     def space(self) -> Space:
@@ -52,7 +54,7 @@ def usual(nodes: Mapping[str, Hardware] | Mapping[str, Op], kind: str) -> str:
     return found[0]
 
 
-def ask(store: Store, kernel: str, hw: str, problem: str) -> SearchTask:
+def ask(store: Store, kernel: str, hw: str, problem: str, own: str = "") -> SearchTask:
     """The question that names and a problem as typed mean.
 
     Args:
@@ -60,18 +62,22 @@ def ask(store: Store, kernel: str, hw: str, problem: str) -> SearchTask:
         kernel: An op's id or alias.
         hw: Hardware id, alias or device string.
         problem: Name of one of the op's problems, `name=value,...`, or empty for the defaults.
+        own: Where the kernel is declared, if it is none of this repository.
 
     Raises:
         UnknownNameError: If a name is unknown; carries the nearest.
         TunerError: If no kernel implements the op, or the hardware is no device.
     """
     op_id = Taxonomy("op", store.ops).resolve(kernel)
-    if op_id not in SPECS:
+    if not own and store.ops[op_id].declared_in:
+        file = store.ops[op_id].declared_in
+        raise TunerError(f"kernel {kernel!r} is declared in {file}; name that: tune {file}")
+    if not own and op_id not in SPECS:
         raise UnknownNameError("kernel", kernel, alike(kernel, SPECS) or sorted(SPECS))
     node = Taxonomy("hardware", store.hardware).resolve(hw)
     op = store.ops[op_id]
     size = complete(op, stated([op], problem))
-    return SearchTask(node, op, size, name_of(op, size), hardware_facts(store, node))
+    return SearchTask(node, op, size, name_of(op, size), hardware_facts(store, node), own)
 
 
 def name_of(op: Op, problem: Mapping[str, Scalar]) -> str:

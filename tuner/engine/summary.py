@@ -254,6 +254,11 @@ def _idle(rule: Rule, restriction: Restriction) -> str:
 
 def _answer(report: SearchReport, result: Result) -> Iterator[str]:
     """Which configuration, why, how it compares, and what was not tried."""
+    if not report.ranked and any(trial.invalidity == "correct" for trial in result.trials):
+        compiled = sum(trial.invalidity == "correct" for trial in result.trials)
+        yield f"{compiled} of {report.counts.tried} configurations compile; {report.op} declares no counts, so none is ranked."
+        yield _not_tried(report.counts)
+        return
     if not report.ranked:
         yield f"No configuration of {report.op} worked on {report.hw}; every failure is in the run file."
         return

@@ -75,7 +75,7 @@ class Surroundings:
 
     def task(self, question: SearchTask, seed: int) -> Task:
         """What a backend is opened for."""
-        return Task(question.hw, question.op, question.facts, self.cache, self.workers, seed)
+        return Task(question.hw, question.op, question.facts, self.cache, self.workers, seed, question.own)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def layered(law_root):
     """A root with an op of its own over one with hardware, ops, laws and a run."""
     mine = law_root.parent / "mine" / "laws"
     (mine / "ops").mkdir(parents=True)
-    (mine / root.LAYER).write_text(f"# ours\nover: {law_root} # theirs\n")
+    (mine / root.LAYER_FILE).write_text(f"# ours\nover: {law_root} # theirs\n")
     (mine / "ops" / "mine.yaml").write_text(OP.format(beneath=next(iter(load(law_root).ops))))
     return mine
 
@@ -77,10 +77,10 @@ def test_the_cache_notices_a_change_beneath(layered, law_root, tmp_path):
     ],
 )
 def test_a_bad_layer_is_named_with_its_place(layered, text, message):
-    (layered / root.LAYER).write_text(text)
+    (layered / root.LAYER_FILE).write_text(text)
     with pytest.raises(InvalidFilesError, match=message) as raised:
         load(layered)
-    assert str(raised.value).startswith(f"{layered / root.LAYER}:1:1: ")
+    assert str(raised.value).startswith(f"{layered / root.LAYER_FILE}:1:1: ")
 
 
 def test_where_what_is_learned_of_a_kernel_goes(law_root, tmp_path, monkeypatch):

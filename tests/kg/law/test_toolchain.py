@@ -61,4 +61,5 @@ def test_the_newest_toolchain_seen_is_by_version_not_by_text():
 def test_the_compiler_of_a_run_is_one_of_its_components_or_nothing():
     """A backend that compiles with something else asks laws about no toolchain."""
     assert toolchain.compiler_of({"cuda-tile": "1.7", "tileiras": "13.4.92"}) == "tileiras 13.4.92"
-    assert toolchain.compiler_of({"triton": "3.7"}) == ""
+    assert toolchain.compiler_of({"triton": "3.7"}) == "triton 3.7"
+    assert toolchain.compiler_of({"nvcc": "13.0"}) == ""

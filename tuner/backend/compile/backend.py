@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spak.kernels.interface import KernelSpec
-from spak.kernels.registry import spec
+from spak.kernels.registry import resolve_spec
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Measurement, Times, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 from spak.tuner.backend.compile.cache import CompileCache, Identity
 from spak.tuner.backend.compile.features import resident_features, unit_of
+from spak.tuner.backend.compile.languages import toolchain_of
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
-from spak.tuner.backend.compile.toolchain import Toolchain, find_toolchain
+from spak.tuner.backend.compile.toolchain import Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.backend.source import source_of, spec_path
 from spak.tuner.knowledge.predict import PredictedMachine, predict_us
@@ -124,8 +125,7 @@ class CompileBackend(Backend):
         if features is not None and not all_fit(features):
             invalidity, failure = "runtime", Failure(type="DoesNotFit", message=_too_large(features))
         elif features is not None:
-            predicted = self._predicted(request, features)
-            measurements.append(Measurement(name="predicted_time", value=predicted, unit="us"))
+            measurements += self._predicted(request, features)
         for name, value in (features or {}).items():
             measurements.append(Measurement(name=name, value=value, unit=unit_of(name)))
         return request.trial(
@@ -135,9 +135,11 @@ class CompileBackend(Backend):
             times=Times(compilation=compiled.seconds * 1e3),
         )
 
-    def _predicted(self, request: Request, features: Mapping[str, float]) -> float:
+    def _predicted(self, request: Request, features: Mapping[str, float]) -> list[Measurement]:
+        """The predicted time; none of a kernel that declares no counts."""
         works = self._target.spec.work(request.problem, request.configuration)
-        return predict_us(works, features, self._machine)
+        predicted = [predict_us(works, features, self._machine)] if works else []
+        return [Measurement(name="predicted_time", value=value, unit="us") for value in predicted]
 
 
 def all_fit(features: Mapping[str, float]) -> bool:
@@ -156,12 +158,14 @@ def open_task(task: Task, toolchain: Toolchain | None = None) -> CompileBackend:
     """A backend that compiles for the task's hardware, with the toolchain of this environment unless another is given.
 
     Raises:
-        TunerError: If a part of the toolchain is missing, the hardware facts do not say what to compile for, or are
+        TunerError: If a part of the toolchain is missing, no compiler here knows the kernel, the hardware facts do not say what to compile for, or are
             not enough to predict a time.
     """
-    arch, toolchain = task.arch, toolchain or find_toolchain()
+    place = spec_path(task.op.id, task.own)
+    kernel = resolve_spec(place)
+    arch, toolchain = task.arch, toolchain or toolchain_of(kernel)
     specialises = [name for name, parameter in task.op.problem.items() if parameter.specialises]
-    source = source_of(task.op.id, with_spec=True)
+    source = source_of(task.op.id, task.own, with_spec=True)
     identity = Identity(task.op.id, source, arch, toolchain.versions, specialises or None)
-    target = CompileTarget(spec(task.op.id), spec_path(task.op.id), identity, task.facts)
+    target = CompileTarget(kernel, place, identity, task.facts)
     return CompileBackend(target, toolchain, CompileCache(task.cache / "compile"), workers=task.workers)

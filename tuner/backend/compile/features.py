@@ -48,6 +48,12 @@ def of_cubin(cubin: bytes, symbol: str) -> dict[str, float]:
     }
 
 
+def with_dynamic(features: Mapping[str, float], num_bytes: int) -> dict[str, float]:
+    """`features` of a kernel that is launched with so much dynamic shared memory, which its cubin does not record."""
+    whole = features["static_smem_bytes"] + num_bytes
+    return {**features, "dynamic_smem_bytes": num_bytes, "smem_bytes": whole}
+
+
 def disassemble(cubin: bytes, nvdisasm: str, *, time_limit_s: float) -> str:
     """The code of `cubin` as text.
 

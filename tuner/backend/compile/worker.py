@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import pkgutil
 import re
 import resource
 import subprocess
@@ -20,7 +19,9 @@ from typing import Any
 
 import msgspec
 
-from spak.tuner.backend.compile import features
+from spak.kernels.interface import CompileJob, TritonJob
+from spak.kernels.registry import resolve_spec
+from spak.tuner.backend.compile import features, triton_compiler
 from spak.tuner.backend.compile.cubin import CubinError
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup, disk_fault, failed
 from spak.tuner.backend.compile.sass import of_disassembly
@@ -79,22 +80,29 @@ class _ToolError(Exception):
 
 
 def _compile(setup: Setup, order: Order) -> Compiled:
-    spec = pkgutil.resolve_name(setup.spec)
+    spec = resolve_spec(setup.spec)
     try:
         jobs = spec.compile_jobs(order.problem, order.configuration)
     except ValueError as error:
         return failed("constraints", type(error).__name__, str(error))
-    hot, *beside = [_features(setup, _job(setup, job), job.symbol) for job in jobs]
+    hot, *beside = [_job_features(setup, job) for job in jobs]
     spill_bytes = max(one["spill_bytes"] for one in (hot, *beside))
     for job, other in zip(jobs[1:], beside, strict=True):
         hot |= features.others(other, job.symbol)
     return Compiled(features={**hot, "spill_bytes": spill_bytes})
 
 
+def _job_features(setup: Setup, job: CompileJob | TritonJob) -> dict[str, float]:
+    if not isinstance(job, TritonJob):
+        return _features(setup, _job(setup, job), job.symbol)
+    made = triton_compiler.compile_triton(job, setup.arch)
+    return features.with_dynamic(_features(setup, made.code, made.symbol), made.dynamic_smem_bytes)
+
+
 def _features(setup: Setup, cubin: bytes, symbol: str) -> dict[str, float]:
     """Of one function; what cannot be disassembled only lacks the features of its hot loop."""
     found = features.of_cubin(cubin, symbol)
-    with contextlib.suppress(CubinError):
+    with contextlib.suppress(CubinError, FileNotFoundError):
         text = features.disassemble(cubin, setup.nvdisasm, time_limit_s=setup.time_limit_s)
         found |= of_disassembly(text, symbol)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pkgutil
 import re
 import signal
 import sys
@@ -11,14 +10,18 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from spak.kernels.own.launches import KernelLanguage
+from spak.kernels.registry import resolve_spec
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Failure
 from spak.tuner.backend.base import exception_failure
 from spak.tuner.backend.compile.protocol import disk_fault
+from spak.tuner.backend.compile.triton_compiler import triton_toolchain
 from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.errors import TunerError
@@ -32,13 +35,14 @@ NO_COMPILER_PROCESS = (
 
 @dataclass(frozen=True)
 class CubinTarget:
-    """What all compilations of a search share; `spec` is `module:attribute` of the kernel's spec."""
+    """What all compilations of a search share; `spec` is where the kernel's spec is, as `resolve_spec` takes it."""
 
     spec: str
     arch: str
     cubins: Path
     source_sha256: str
     timeout_s: float = 120.0
+    language: KernelLanguage = "cutile"
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class AheadCompiler:
     def __init__(self, target: CubinTarget, *, workers: int) -> None:
         """Compile for `target` in `workers` processes; none starts yet."""
         self._target = target
-        self.toolchain: Mapping[str, str] = {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()}
+        self.toolchain: Mapping[str, str] = _versions(target.language)
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
         self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
@@ -100,6 +104,13 @@ def awaited(future: Future[CompiledFunctions]) -> CompiledFunctions:
         raise TunerError(NO_COMPILER_PROCESS) from None
 
 
+def _versions(language: KernelLanguage) -> dict[str, str]:
+    """Versions of what compiles kernels of a language here; of one that a callable launches nobody knows."""
+    if language == "triton":
+        return dict(triton_toolchain().versions)
+    return {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()} if language else {}
+
+
 def tileiras_version() -> str:
     """Version of the tileiras that cuTile would run, such as `13.4.92`; empty if it does not say."""
     from cuda.tile import _compile as compiler
@@ -115,14 +126,22 @@ def _begin() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
-def _compile(target: CubinTarget, problem: ProblemSize, configuration: Configuration) -> CompiledFunctions:
+def _limited(language: KernelLanguage, seconds: float) -> AbstractContextManager[object]:
+    """The compiler of cuTile ends after so long; another one ends when it ends."""
+    if language != "cutile":
+        return nullcontext()
     from cuda.tile import compiler_timeout
 
+    limit: AbstractContextManager[object] = compiler_timeout(seconds)
+    return limit
+
+
+def _compile(target: CubinTarget, problem: ProblemSize, configuration: Configuration) -> CompiledFunctions:
     started = time.perf_counter()
-    spec = pkgutil.resolve_name(target.spec)
+    spec = resolve_spec(target.spec)
     store = CubinStore(target.cubins)
     try:
-        with compiler_timeout(target.timeout_s):
+        with _limited(target.language, target.timeout_s):
             jobs = spec.compile_jobs(problem, configuration)
             keys = [compile_into(store, job, target.arch, target.source_sha256)[0] for job in jobs]
     except Exception as error:  # noqa: BLE001  # a configuration that does not compile is a trial, whatever it raises

@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spak.kernels.interface import CompileJob
+from spak.kernels.interface import CompileJob, TritonJob
 from spak.tuner.backend.compile.cache import read_entry, write_entry
+from spak.tuner.backend.compile.triton_compiler import compile_triton
 
 
 @dataclass(frozen=True)
 class Cubin:
-    """Machine code of one kernel function and the name to look it up by."""
+    """Machine code of one kernel function, the name to look it up by, and the shared memory that a launch adds to a CTA's."""
 
     symbol: str
     code: bytes
+    dynamic_smem_bytes: int = 0
 
 
 class CubinStore:
@@ -37,12 +39,14 @@ class CubinStore:
         kept = read_entry(self._path(key), key)
         if kept is None:
             return None
-        symbol, _, code = kept.partition(b"\n")
-        return Cubin(symbol.decode(), code)
+        head, _, code = kept.partition(b"\n")
+        symbol, _, dynamic = head.decode().partition(" ")
+        return Cubin(symbol, code, int(dynamic or 0))
 
     def put(self, key: str, cubin: Cubin) -> None:
         """Keep `cubin` under `key`; a full or read-only disk keeps nothing, and a launch compiles."""
-        write_entry(self._path(key), key, cubin.symbol.encode() + b"\n" + cubin.code)
+        head = f"{cubin.symbol} {cubin.dynamic_smem_bytes}" if cubin.dynamic_smem_bytes else cubin.symbol
+        write_entry(self._path(key), key, head.encode() + b"\n" + cubin.code)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.cubin"
@@ -66,12 +70,18 @@ def cubin_key(kernel: Any, signature: Any, arch: str, source_sha256: str) -> str
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
-def compile_into(store: CubinStore, job: CompileJob, arch: str, source_sha256: str) -> tuple[str, Cubin]:
-    """(key, cubin) of a job, compiled unless the store has it.
+def compile_into(store: CubinStore, job: CompileJob | TritonJob, arch: str, source_sha256: str) -> tuple[str, Cubin]:
+    """(key, cubin) of a job, compiled unless the store has it; of a Triton kernel unless Triton's own cache has it.
 
     Raises:
-        Exception: Whatever cuTile or tileiras raises for code that does not compile.
+        Exception: Whatever cuTile, tileiras or Triton raises for code that does not compile.
     """
+    if isinstance(job, TritonJob):
+        made = compile_triton(job, arch)
+        cubin = Cubin(made.symbol, made.code, made.dynamic_smem_bytes)
+        key = hashlib.sha256(made.code + source_sha256.encode()).hexdigest()[:40]
+        store.put(key, cubin)
+        return key, cubin
     from cuda.tile.compilation import export_kernel
 
     key = cubin_key(job.kernel, job.signature, arch, source_sha256)

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from spak.kernels.registry import resolve_spec
 from spak.kg.model.base import Scalar
 from spak.tuner.backend.compile.backend import TIME_LIMIT_S
 from spak.tuner.backend.compile.cubin import CubinError
-from spak.tuner.backend.compile.features import disassemble, of_cubin, others, resident_features
+from spak.tuner.backend.compile.features import disassemble, of_cubin, others, resident_features, with_dynamic
+from spak.tuner.backend.compile.languages import language_of
 from spak.tuner.backend.compile.occupancy import OccupancyLimits as SmLimits
 from spak.tuner.backend.compile.sass import of_disassembly
 from spak.tuner.backend.compile.toolchain import CompilerMissingError, find_toolchain
@@ -26,9 +28,10 @@ PREDICTING = ("loop_instructions", "loop_shared_bytes", "loop_spill_bytes", "loo
 """What `spak.tuner.knowledge.predict` takes from the hot loop; the rest of the instruction mix would triple a run file."""
 
 
-def target_of(op: str, arch: str, cubins: Path) -> CubinTarget:
+def target_of(op: str, arch: str, cubins: Path, own: str = "") -> CubinTarget:
     """The kernel for `op`, to be compiled for `arch` into the folder `cubins`, which may be kept from one search to the next."""
-    return CubinTarget(spec_path(op), arch, cubins, source_of(op))
+    place = spec_path(op, own)
+    return CubinTarget(place, arch, cubins, source_of(op, own), language=language_of(resolve_spec(place)))
 
 
 def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
@@ -58,7 +61,7 @@ def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
 
 def one_function(cubin: Cubin, limits: SmLimits) -> dict[str, float]:
     """What is kept of a compiled function, and how many CTAs of it fit on an SM."""
-    features = of_cubin(cubin.code, cubin.symbol)
+    features = with_dynamic(of_cubin(cubin.code, cubin.symbol), cubin.dynamic_smem_bytes)
     kept = {name: features[name] for name in ("registers", "smem_bytes", "threads", "spill_bytes")}
     fits = resident_features(kept, limits)["ctas_per_sm"]
     return {**kept, "ctas_per_sm": fits, **hot_loop(cubin)}
@@ -86,5 +89,5 @@ def open_task(task: Task) -> GpuBackend:
     Raises:
         TunerError: If the hardware facts do not say what to compile for.
     """
-    target = target_of(task.op.id, task.arch, task.cache / "cubins")
+    target = target_of(task.op.id, task.arch, task.cache / "cubins", task.own)
     return open_gpu(target, task.facts, TimingMethod(seed=task.seed), workers=task.workers)

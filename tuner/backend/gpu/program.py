@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spak.kernels.interface import KernelSpec
+from spak.kernels.own.declared import DeclaredSpec
+from spak.kernels.registry import resolve_spec
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import Device
 from spak.tuner.backend.gpu.ahead import CubinTarget
 from spak.tuner.backend.gpu.clocks import current_card, open_clock_log
-from spak.tuner.backend.gpu.cubins import CubinStore, load_ahead_of_time
+from spak.tuner.backend.gpu.cubins import CubinStore, Loaded, load_ahead_of_time
 from spak.tuner.backend.gpu.detect import detect, machine_of, smi
 from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
 from spak.tuner.backend.gpu.timing import CudaTimer, Launch
@@ -26,13 +27,14 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         import torch
 
         self._torch = torch
-        self._spec: KernelSpec = pkgutil.resolve_name(target.spec)
+        self._spec: KernelSpec = resolve_spec(target.spec)
         torch.cuda.init()
         self._timer = CudaTimer()
         self._clocks = open_clock_log(current_card())
         gpu = detect()
         self._driver = gpu.driver if gpu is not None else ""
-        self._loaded = load_ahead_of_time(CubinStore(target.cubins), target.source_sha256)
+        ours = target.language == "cutile"
+        self._loaded = load_ahead_of_time(CubinStore(target.cubins), target.source_sha256) if ours else Loaded()
         self._problem: ProblemSize = {}
         self._ready: dict[int, Launch] = {}
 
@@ -125,6 +127,8 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         for out in tensors(self._outputs):
             if out.is_floating_point():
                 out.fill_(float("nan"))
+            elif isinstance(self._spec, DeclaredSpec):
+                out.fill_(self._torch.iinfo(out.dtype).max)
 
     def _relative_error(self, out: Any, reference: Any) -> float:
         difference = self._torch.linalg.vector_norm(out.to(reference.dtype).reshape(reference.shape) - reference)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
+from spak.kernels.own.declared import WrongDeclarationError
 from spak.kg.model.run import Failure, Invalidity
 from spak.tuner.backend.gpu.protocol import (
     NOBODY,
@@ -110,6 +111,7 @@ class Supervisor:
         """One outcome for each contestant, failures included.
 
         Raises:
+            TunerError: If what a file declares of its kernel is wrong.
             DeviceUnusableError: If a stage fails that belongs to no contestant, twice in a row.
         """
         attempt, lost_before = _Attempt(batch), False
@@ -119,6 +121,8 @@ class Supervisor:
             if end is None:
                 return
             if end.step.index == NOBODY:
+                if end.failed.failure.type == WrongDeclarationError.__name__:
+                    raise TunerError(end.failed.failure.message)
                 if lost_before:
                     raise DeviceUnusableError(end.step.stage, end.failed.failure)
                 lost_before = True
