@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spak.kernels.sim.errors import SimulatorError, UnsupportedOperationError
+from spak.kernels.sim.errors import SimulatorError, SimulatorWarning, UnsupportedOperationError
 from spak.kernels.sim.launch import empty, launch
 
-__all__ = ["SimulatorError", "UnsupportedOperationError", "empty", "launch"]
+__all__ = ["SimulatorError", "SimulatorWarning", "UnsupportedOperationError", "empty", "launch"]

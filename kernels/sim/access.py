@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spak.kernels.sim.dtypes import is_float, poison, storage
+from spak.kernels.sim.dtypes import is_float, poison, poison_of, storage
 from spak.kernels.sim.errors import at, unsupported
 from spak.kernels.sim.frame import Frame, View
 from spak.kernels.sim.machine import Machine, handles
+from spak.kernels.sim.memory import Part
 
 Values = NDArray[Any]
 
@@ -106,43 +107,70 @@ def addresses(operation: Any, frame: Frame) -> tuple[View, Values, Values | None
     return view, pointer, inside
 
 
-def padding_of(operation: Any, view: View) -> Any:
-    """The value of elements beyond the array; poison where cuTile leaves it open."""
+def padding_of(machine: Machine, operation: Any, view: View, inside: Values) -> Any:
+    """The value of elements beyond the array; where cuTile leaves it open, what the launch says stands for it."""
     mode, dtype = view.type.padding_mode.value, view.type.array_ty.dtype
     if mode == "undetermined":
-        return poison(dtype)
+        whole_tiles(machine, operation, view, inside)
+        return machine.watch.padding(operation, dtype, storage(dtype).type(0), inside)
     if not is_float(dtype) and mode not in ("zero", "neg_zero"):
         raise at(operation, f"padding {mode} of {dtype}")
     return storage(dtype).type(PADDING[mode])
 
 
-def read(machine: Machine, pointer: Values, dtype: np.dtype[Any], inside: Values | None, other: Any) -> Values:
-    """Elements at addresses; `other` where not `inside`."""
+def whole_tiles(machine: Machine, operation: Any, view: View, inside: Values | None) -> None:
+    """Tiles by index that reach outside: of each something has to lie inside. Rows by index may be left out whole."""
+    if inside is not None and getattr(view.type, "sparse_dim", None) is None:
+        machine.watch.outside(operation, inside)
+
+
+def read(machine: Machine, operation: Any, pointer: Values, inside: Values | None, other: Any) -> Values:
+    """Elements at addresses, of the type that the operation gives; `other` where not `inside`."""
+    dtype = storage(operation.result_vars[0].get_type().dtype)
     if inside is None:
-        [*parts] = machine.memory.locate(pointer, dtype, store=False)
+        [*parts] = found(machine, operation, pointer, dtype)
         if len(parts) == 1:
-            return np.asarray(parts[0][0][parts[0][2]])
+            return np.asarray(parts[0].elements[parts[0].index])
         inside = np.ones(pointer.shape, dtype=bool)
     shape = np.broadcast_shapes(pointer.shape, inside.shape)
     pointer, inside = np.broadcast_to(pointer, shape), np.broadcast_to(inside, shape)
     result = np.array(np.broadcast_to(other, shape), dtype=dtype)
     chosen = pointer[inside]
     loaded = np.empty(chosen.shape, dtype=dtype)
-    for elements, here, index in machine.memory.locate(chosen, dtype, store=False):
-        loaded[slice(None) if here is None else here] = elements[index]
+    for part in found(machine, operation, chosen, dtype):
+        loaded[slice(None) if part.here is None else part.here] = part.elements[part.index]
     result[inside] = loaded
     return result
 
 
-def write(machine: Machine, pointer: Values, values: Values, inside: Values | None) -> None:
+def found(machine: Machine, operation: Any, pointer: Values, dtype: np.dtype[Any]) -> list[Part]:
+    """Where elements that are loaded lie."""
+    parts = machine.memory.locate(pointer, dtype, store=False)
+    if machine.watch.checks:
+        for part in parts:
+            machine.watch.load(operation, part)
+    return parts
+
+
+def write(
+    machine: Machine, operation: Any, frame: Frame, pointer: Values, values: Values, inside: Values | None
+) -> None:
     """Store elements; those not `inside` are dropped."""
     shape = np.broadcast_shapes(pointer.shape, values.shape, () if inside is None else inside.shape)
     pointer, values = np.broadcast_to(pointer, shape), np.broadcast_to(values, shape)
     if inside is not None:
         inside = np.broadcast_to(inside, shape)
         pointer, values = pointer[inside], values[inside]
-    for elements, here, index in machine.memory.locate(pointer, values.dtype, store=True):
-        elements[index] = values if here is None else values[here]
+    parts = machine.memory.locate(pointer, values.dtype, store=True)
+    if not machine.watch.checks:
+        for part in parts:
+            part.elements[part.index] = part.of(values)
+        return
+    numbers = machine.numbers(frame)[: shape[0]]  # one entry where all blocks store the same to the same place
+    blocks = np.broadcast_to(numbers.reshape((-1,) + (1,) * (len(shape) - 1)), shape)
+    blocks = blocks if inside is None else blocks[inside]
+    for part in parts:
+        machine.watch.store(operation, part, part.of(values), part.of(blocks))
 
 
 def every_block(pointer: Values, frame: Frame) -> Values:
@@ -154,15 +182,16 @@ def every_block(pointer: Values, frame: Frame) -> Values:
 def load(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
     """A tile by its index."""
     view, pointer, inside = addresses(operation, frame)
-    other = padding_of(operation, view) if inside is not None else None
-    return [read(machine, pointer, storage(view.type.array_ty.dtype), inside, other), None]
+    other = padding_of(machine, operation, view, inside) if inside is not None else None
+    return [read(machine, operation, pointer, inside, other), None]
 
 
 @handles("tile_store")
 def store(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
     """A tile by its index; elements beyond the array are dropped."""
-    _, pointer, inside = addresses(operation, frame)
-    write(machine, pointer, frame.get(operation.tile), inside)
+    view, pointer, inside = addresses(operation, frame)
+    whole_tiles(machine, operation, view, inside)
+    write(machine, operation, frame, pointer, frame.get(operation.tile), inside)
     return [None]
 
 
@@ -172,14 +201,14 @@ def gather(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
     dtype = operation.result_vars[0].get_type().dtype
     mask = None if operation.mask is None else frame.get(operation.mask)
     other = poison(dtype) if operation.padding_value is None else frame.get(operation.padding_value)
-    return [read(machine, frame.get(operation.pointer), storage(dtype), mask, other), None]
+    return [read(machine, operation, frame.get(operation.pointer), mask, other), None]
 
 
 @handles("store_pointer")
 def scatter(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
     """Elements by pointer; of two stores to one place, one wins."""
     mask = None if operation.mask is None else frame.get(operation.mask)
-    write(machine, frame.get(operation.pointer), frame.get(operation.value), mask)
+    write(machine, operation, frame, frame.get(operation.pointer), frame.get(operation.value), mask)
     return [None]
 
 
@@ -209,14 +238,15 @@ UPDATES: dict[str, Callable[[Any, Any], Any]] = {
 def modify(
     machine: Machine, pointer: Values, inputs: Sequence[Values], inside: Values | None, update: Callable[..., Any]
 ) -> Values:
-    """Each element replaced by update(old, *inputs), one after another in block order; the old values."""
+    """Each element replaced by update(old, *inputs), one after another in block order; the old values, poison where masked."""
     dtype = inputs[0].dtype
-    old = np.zeros(pointer.shape, dtype=dtype)
+    old = np.full(pointer.shape, poison_of(dtype), dtype=dtype)
     chosen = np.ones(pointer.shape, dtype=bool) if inside is None else np.broadcast_to(inside, pointer.shape)
     arguments = [np.broadcast_to(v, pointer.shape)[chosen] for v in inputs]
     before = np.empty(int(chosen.sum()), dtype=dtype)
-    for elements, here, index in machine.memory.locate(pointer[chosen], dtype, store=True):
-        places = np.flatnonzero(np.ones(len(before), dtype=bool) if here is None else here)
+    for part in updated(machine, pointer[chosen], dtype):
+        elements, index = part.elements, part.index
+        places = np.flatnonzero(np.ones(len(before), dtype=bool) if part.here is None else part.here)
         if len(np.unique(index)) == len(index):
             before[places] = elements[index]
             elements[index] = update(before[places], *(a[places] for a in arguments))
@@ -250,8 +280,17 @@ def accumulate(machine: Machine, pointer: Values, values: Values, how: tuple[Val
     if mask is not None:
         chosen = np.broadcast_to(mask, pointer.shape)
         pointer, values = pointer[chosen], values[chosen]
-    for elements, here, index in machine.memory.locate(pointer, values.dtype, store=True):
-        update.at(elements, index, values if here is None else values[here])
+    for part in updated(machine, pointer, values.dtype):
+        update.at(part.elements, part.index, part.of(values))
+
+
+def updated(machine: Machine, pointer: Values, dtype: np.dtype[Any]) -> list[Part]:
+    """Where elements that are updated atomically lie."""
+    parts = machine.memory.locate(pointer, dtype, store=True)
+    if machine.watch.checks:
+        for part in parts:
+            machine.watch.update(part)
+    return parts
 
 
 @handles("tile_atomic_red_view")
@@ -268,5 +307,7 @@ def compare_and_swap(machine: Machine, operation: Any, frame: Frame) -> Sequence
     """Atomic replacement of elements that equal what is expected."""
     pointer = every_block(frame.get(operation.pointer), frame)
     mask = None if operation.mask is None else frame.get(operation.mask)
-    inputs = [frame.get(operation.expected), frame.get(operation.desired)]
-    return [modify(machine, pointer, inputs, mask, lambda old, want, new: np.where(old == want, new, old)), None]
+    expected = frame.get(operation.expected)
+    inputs = [expected, frame.get(operation.desired)]
+    old = modify(machine, pointer, inputs, mask, lambda old, want, new: np.where(old == want, new, old))
+    return [old if mask is None else np.where(mask, old, expected), None]

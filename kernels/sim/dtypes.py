@@ -100,6 +100,13 @@ def poison_of(dtype: np.dtype[Any]) -> Any:
     return dtype.type(float("nan"))
 
 
+def is_poison(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which values are what `poison_of` gives their type; none of booleans, where it is one of two."""
+    if values.dtype.kind == "b":
+        return np.zeros(values.shape, dtype=bool)
+    return np.asarray(values == poison_of(values.dtype) if values.dtype.kind in "iu" else values != values)  # noqa: PLR0124
+
+
 def round_directed(exact: NDArray[np.float64], dtype: Any, mode: str) -> NDArray[Any]:
     """float64 results rounded to `dtype` towards zero ("zero"), up ("positive_inf") or down ("negative_inf")."""
     nearest = narrow(exact, dtype)

@@ -13,6 +13,10 @@ class UnsupportedOperationError(SimulatorError):
     """The kernel uses an operation that the simulator lacks; the message names it."""
 
 
+class SimulatorWarning(UserWarning):
+    """A kernel relies on what cuTile leaves open. One line, `path:line:col: …`."""
+
+
 def at(operation: Any, message: str) -> SimulatorError:
     """The error for `message` at the source line of an IR operation."""
     return SimulatorError(f"{place(operation)}{operation.op}: {message}")

@@ -68,6 +68,11 @@ class Frame:
         for variable, value in zip(variables, values, strict=True):
             self.values[variable.name] = value
 
+    def picked(self, values: NDArray[Any]) -> NDArray[Any]:
+        """The entries that belong to this frame's blocks, of values with one for each block at the top."""
+        above = values if self.parent is None else self.parent.picked(values)
+        return above if self.lanes is None else above[self.lanes]
+
     def nested(self) -> Frame:
         """A scope of the same blocks."""
         return Frame(self.count, self)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,17 @@ from spak.kernels.sim.frame import Frame
 from spak.kernels.sim.frontend import Program, compile_kernel, flat_values
 from spak.kernels.sim.machine import Machine
 from spak.kernels.sim.memory import Memory
+from spak.kernels.sim.watch import Undetermined, Watch
 
 BATCH_ELEMENTS = 1 << 20
 """Elements of the kernel's largest tile, over the blocks that run together: 4 MiB of float32, about what a cache holds."""
 MAX_GRID_RANK = 3
+ORDERS: dict[str, Callable[[int], NDArray[np.int64]]] = {
+    "forward": np.arange,
+    "reversed": lambda count: np.arange(count)[::-1],
+    "shuffled": lambda count: np.random.default_rng(0).permutation(count),
+}
+BlockOrder = Literal["forward", "reversed", "shuffled"]
 ATOMICS = ("tile_atomic_cas", "tile_atomic_rmw", "tile_atomic_red_view")
 
 
@@ -30,44 +37,75 @@ def launch(
     args: Sequence[Any],
     *,
     batch: int | None = None,
-    order: Callable[[int], Sequence[int] | NDArray[np.int64]] = range,
+    order: BlockOrder | Callable[[int], Sequence[int] | NDArray[np.int64]] = "forward",
     write: Callable[[str], object] = sys.stdout.write,
+    undetermined: Undetermined = "poison",
+    check: bool = False,
+    partial: Collection[str] = (),
+    programmatic_dependent_launch: bool = False,
 ) -> None:
     """Run `kernel` over `grid` on the CPU; it has run when this returns.
 
     Args:
         stream: Ignored; there is one, in order.
-        grid: One to three numbers of blocks.
+        grid: Up to three numbers of blocks; () is one block.
         kernel: A `cuda.tile.kernel`, or the plain function under one.
         args: NumPy arrays or torch tensors on the CPU (changed in place), numbers, tuples, lists of arrays.
         batch: Blocks that run together; chosen by tile size if None, 1 runs them one after another.
-        order: Number of blocks -> the order in which they run, by their numbers in launch order (x fastest).
+        order: The order in which blocks run, which a GPU does not promise: `forward` (x fastest), `reversed`,
+            `shuffled` (the same way every time), or number of blocks -> their numbers in launch order.
         write: Where the kernel's `print` and `printf` go.
+        undetermined: What stands for elements beyond an array where a load says no padding mode. `poison`: NaN, or a
+            sentinel integer; `zero`: zeros, which a GPU does not promise, with a warning that names the load.
+        check: Whether the launch is held to more than its values, by shadow memory: see `Raises`.
+        partial: Names of array parameters that are meant to be filled in part, for `check`.
+        programmatic_dependent_launch: Accepted and ignored: launches are in order.
 
     Raises:
-        SimulatorError: If the kernel reaches outside an array, breaks a promise, fails an assertion or hangs.
+        SimulatorError: If the kernel reaches outside an array, breaks a promise, fails an assertion or hangs. With
+            `check` also if two blocks store different values to one element without an atomic, a tile that is stored,
+            or loaded without a padding mode, lies wholly outside its array, elements of an output are stored by no
+            block, or elements of an array that is stored to are loaded while they hold the poison of `empty`.
         cuda.tile.TileError: If cuTile would reject its source.
     """
-    del stream
+    del stream, programmatic_dependent_launch
+    sizes = grid_sizes(grid)
     program = compile_kernel(kernel, args)
-    if not 1 <= len(grid) <= MAX_GRID_RANK or any(size < 1 for size in grid):
-        raise SimulatorError(f"grid must be one to three positive numbers (got {tuple(grid)})")
-    x, y, z = [*map(int, grid), 1, 1][:MAX_GRID_RANK]
-    sizes = (x, y, z)
     memory = Memory()
     values = flat_values(program, args, memory)
     typed = zip(program.body.params, values, strict=True)
     parameters = [narrow(np.array([value]), parameter.get_type().dtype) for parameter, value in typed]
-    total = x * y * z
+    total = sizes[0] * sizes[1] * sizes[2]
     together = batch or batch_size(program)
-    numbers = np.asarray(order(total))
+    numbers = np.asarray((ORDERS[order] if isinstance(order, str) else order)(total))
     used = frozenset(v.name for o in program.body.traverse() for v in o.all_inputs())
+    watch = Watch(undetermined, check, partial, synchronised=check and synchronises(program, used))
     with np.errstate(all="ignore"):
         for first in range(0, total, together):
             ids = block_ids(sizes, numbers[first : first + together])
             frame = Frame(len(ids))
             frame.set(program.body.params, parameters)
-            Machine(memory, sizes, ids, used, write).run_block(program.body, frame)
+            Machine(memory, sizes, ids, used, write, watch).run_block(program.body, frame)
+    watch.end(memory.regions)
+
+
+def grid_sizes(grid: Any) -> tuple[int, int, int]:
+    """The grid as three numbers.
+
+    Raises:
+        SimulatorError: If `cuda.tile.launch` would refuse it.
+    """
+    if not isinstance(grid, tuple):
+        raise SimulatorError(f"grid must be a tuple (got {type(grid).__name__})")
+    if len(grid) > MAX_GRID_RANK or any(size < 1 for size in grid):
+        raise SimulatorError(f"grid must be at most three positive numbers (got {grid})")
+    x, y, z = [*map(int, grid), 1, 1, 1][:MAX_GRID_RANK]
+    return x, y, z
+
+
+def synchronises(program: Program, used: frozenset[str]) -> bool:
+    """Whether blocks may wait for one another: an atomic update whose old value somebody looks at."""
+    return any(o.op in ATOMICS and any(v.name in used for v in o.result_vars[:1]) for o in program.body.traverse())
 
 
 def block_ids(grid: tuple[int, int, int], numbers: NDArray[np.int64]) -> NDArray[np.int32]:

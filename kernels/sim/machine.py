@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spak.kernels.sim.errors import SimulatorError, at, place, unsupported
 from spak.kernels.sim.frame import Frame, Lanes, Outcome, merge_values, take
 from spak.kernels.sim.memory import Memory
+from spak.kernels.sim.watch import Watch
 
 MAX_SPINS = 200_000
 """Turns of a loop without a bound before a kernel counts as hung; blocks that run one after another cannot wait for a later one."""
@@ -24,6 +25,7 @@ class Machine:
     Attributes:
         block_ids: (count, 3), of the frame at the top.
         used: Names of the variables that some operation reads.
+        watch: What the launch is held to.
     """
 
     memory: Memory
@@ -31,6 +33,16 @@ class Machine:
     block_ids: NDArray[np.int32]
     used: frozenset[str]
     write: Callable[[str], object]
+    watch: Watch = field(default_factory=Watch)
+
+    def ids(self, frame: Frame) -> NDArray[np.int32]:
+        """(count, 3) ids of the frame's blocks."""
+        return frame.picked(self.block_ids)
+
+    def numbers(self, frame: Frame) -> NDArray[np.int32]:
+        """Numbers of the frame's blocks in launch order, x fastest."""
+        x, y, z = self.ids(frame).T
+        return np.asarray(x + self.grid[0] * (y + self.grid[1] * z), dtype=np.int32)
 
     def run_block(self, block: Any, frame: Frame) -> list[Outcome]:
         """How each of the frame's blocks leaves `block`."""

@@ -41,12 +41,20 @@ class HostArray:
 
 
 @dataclass
-class _Region:
-    """The bytes of one array argument."""
+class MemoryRegion:
+    """The bytes of one array argument.
+
+    Attributes:
+        itemsize: Bytes of an element of the array.
+        shape, strides: Of the array, in elements.
+    """
 
     name: str
     data: NDArray[np.uint8]
     writeable: bool
+    itemsize: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
     views: dict[np.dtype[Any], NDArray[Any]] = field(default_factory=dict)
 
     def elements(self, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -56,12 +64,40 @@ class _Region:
             self.views[dtype] = self.data[:whole].view(dtype)
         return self.views[dtype]
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Indices of the array's own elements, gaps left out, in row-major order."""
+        found = np.zeros(1, dtype=np.int64)
+        for size, stride in zip(self.shape, self.strides, strict=True):
+            found = (found[:, None] + np.arange(size) * stride).reshape(-1)
+        return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """The addresses that lie in one region.
+
+    Attributes:
+        elements: The region as a flat array.
+        here: Which of the addresses these are; None for all.
+        index: Their places in `elements`.
+    """
+
+    region: MemoryRegion
+    elements: NDArray[Any]
+    here: NDArray[np.bool_] | None
+    index: NDArray[np.int64]
+
+    def of(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Those of `values`, one for each address, that belong here."""
+        return values if self.here is None else values[self.here]
+
 
 class Memory:
     """Regions by address."""
 
     def __init__(self) -> None:
-        self.regions: list[_Region] = []
+        self.regions: list[MemoryRegion] = []
         self.lists: list[list[tuple[int, HostArray]]] = []
 
     def add(self, name: str, array: HostArray) -> int:
@@ -72,7 +108,7 @@ class Memory:
             data = np.frombuffer(memoryview(raw), dtype=np.uint8)
         else:
             data = np.zeros(0, dtype=np.uint8)
-        self.regions.append(_Region(name, data, array.writeable))
+        self.regions.append(MemoryRegion(name, data, array.writeable, array.itemsize, array.shape, array.strides))
         return len(self.regions) << REGION_BITS
 
     def add_list(self, name: str, arrays: Sequence[HostArray]) -> int:
@@ -80,10 +116,8 @@ class Memory:
         self.lists.append([(self.add(f"{name}[{i}]", array), array) for i, array in enumerate(arrays)])
         return len(self.lists) - 1
 
-    def locate(
-        self, addresses: NDArray[np.int64], dtype: np.dtype[Any], *, store: bool
-    ) -> list[tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.int64]]]:
-        """For each region touched: its elements, which of the addresses lie there (None for all), and their indices.
+    def locate(self, addresses: NDArray[np.int64], dtype: np.dtype[Any], *, store: bool) -> list[Part]:
+        """The addresses by the region in which they lie.
 
         Raises:
             SimulatorError: If an address lies outside every array, is misaligned, or is stored to and must not be.
@@ -92,18 +126,18 @@ class Memory:
             return []
         numbers = addresses >> REGION_BITS
         first = int(numbers.flat[0])
-        found: list[tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.int64]]] = []
+        found: list[Part] = []
         for number in [first] if (numbers == first).all() else np.unique(numbers).tolist():
             if not 1 <= number <= len(self.regions):
                 raise SimulatorError(f"address {number << REGION_BITS:#x} lies in no array")
             region = self.regions[number - 1]
             here = None if number == first and (numbers == first).all() else numbers == number
             offsets = (addresses if here is None else addresses[here]) - (number << REGION_BITS)
-            found.append((region.elements(dtype), here, check(offsets, region, dtype, store=store)))
+            found.append(Part(region, region.elements(dtype), here, check(offsets, region, dtype, store=store)))
         return found
 
 
-def check(offsets: NDArray[np.int64], region: _Region, dtype: np.dtype[Any], *, store: bool) -> NDArray[np.int64]:
+def check(offsets: NDArray[np.int64], region: MemoryRegion, dtype: np.dtype[Any], *, store: bool) -> NDArray[np.int64]:
     """Byte offsets as element indices, each inside the region."""
     if store and not region.writeable:
         raise SimulatorError(f"store to {region.name}, which is read-only")

@@ -60,14 +60,7 @@ def assume(_: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
 @handles("tile_bid")
 def block_id(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
     """Block ids along an axis."""
-    root, chain = frame, [frame.lanes]
-    while root.parent is not None:
-        root = root.parent
-        chain.append(root.lanes)
-    ids = machine.block_ids[:, operation.axis]
-    for lanes in reversed(chain):
-        ids = ids if lanes is None else ids[lanes]
-    return [ids.astype(np.int32)]
+    return [machine.ids(frame)[:, operation.axis].astype(np.int32)]
 
 
 @handles("tile_num_blocks")

@@ -223,16 +223,19 @@ def weights(
 
 
 def simulate(
-    case: Case, x: Drawn, kernel: Any, *, lse: bool = False, scale: float | None = None, batch: int | None = None
+    case: Case, x: Drawn, kernel: Any, *, lse: bool = False, scale: float | None = None, **how: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(output, log-sum-exp) of an FMHA kernel on the simulator, both poisoned before; the second as `launch_lse` has it."""
+    """(output, log-sum-exp) of an FMHA kernel on the simulator, both poisoned before; the second as `launch_lse` has it.
+
+    `how` goes to `sim.launch`.
+    """
     [call] = SPEC.calls(case.problem, case.configuration, SIMULATED_SMS)
     if lse:
         call = SPEC.call_with_lse(case.problem, case.configuration, SIMULATED_SMS, scale)
     out = sim.empty(x.q.shape, DTYPES[case.dtype])
     sums = sim.empty(x.q.shape[:3], np.float32)
     args = (x.q, x.k, x.v, out, sums, *call.scalars, *call.constants)
-    sim.launch(None, call.grid, kernel, args, batch=batch)
+    sim.launch(None, call.grid, kernel, args, **how)
     return out, sums
 
 
