@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from spak.cli.render.query import condition_text, footer, heading, how_short, status_text
 from spak.cli.render.text import STATUS_STYLES, VERB_STYLES, WIDTH, Pen, joined, with_right, wrap
@@ -48,7 +48,7 @@ def short_table(answer: Answer, store: Store, pen: Pen) -> str:
         left -= cost
         told.append(hit)
         shown.setdefault(verb, []).append(lines)
-    body = [line for verb in _VERBS if verb in shown for line in _block(verb, shown[verb], pen)]
+    body = [line for verb in _in_order(shown) for line in _block(verb, shown[verb], pen)]
     return "\n".join([*head, *body, *_rest(answer, len(told), pen), *footer(answer, told, pen), ""])
 
 
@@ -56,9 +56,16 @@ _END = 5
 """Lines kept for what ends an answer."""
 
 
+def _in_order(verbs: Iterable[str]) -> list[str]:
+    """Each of `verbs` once; those of kinds of laws that were added come last."""
+    own = list(_VERBS)
+    return sorted(set(verbs), key=lambda verb: (own.index(verb) if verb in _VERBS else len(own), verb))
+
+
 def _in_turn(hits: Sequence[Hit]) -> Iterator[Hit]:
     """The surest of each verb in turn, so that no verb fills the screen."""
-    queues = {verb: sorted((h for h in hits if meaning(h.law).verb == verb), key=_doubt) for verb in _VERBS}
+    verbs = _in_order(meaning(hit.law).verb for hit in hits)
+    queues = {verb: sorted((h for h in hits if meaning(h.law).verb == verb), key=_doubt) for verb in verbs}
     for place in range(max(map(len, queues.values()), default=0)):
         yield from (queue[place] for queue in queues.values() if place < len(queue))
 
@@ -79,7 +86,7 @@ def _doubt(hit: Hit) -> tuple[bool, int, bool, int, int, str]:
 
 def _block(verb: str, entries: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:
     yield ""
-    yield pen(_VERBS[verb], *VERB_STYLES.get(verb, ("bold",)))
+    yield pen(_VERBS.get(verb, verb.capitalize()), *VERB_STYLES.get(verb, ("bold",)))
     for lines in entries:
         yield from lines
 
