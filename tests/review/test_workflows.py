@@ -61,6 +61,13 @@ def test_no_workflow_lets_a_stranger_write(path):
     assert all("${{" not in step["run"] for step in action["runs"]["steps"])
 
 
+@pytest.mark.parametrize("path", [*WORKFLOWS, ACTION / "action.yml"], ids=lambda path: path.stem)
+def test_every_action_of_others_is_pinned_to_a_commit(path):
+    """A tag can be moved to other code after it was looked at; the comment says which release the commit is."""
+    for used in re.findall(r"uses: *(\S.*)", path.read_text()):
+        assert used.startswith("./") or re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
+
+
 @pytest.fixture
 def history(tmp_path):
     (tmp_path / "repository").mkdir()
