@@ -28,6 +28,11 @@ class Opinion:
     verdict: Verdict
     permission: Bearing
 
+    @property
+    def is_safety(self) -> bool:
+        """Whether the law says what hangs, does not run or computes wrong numbers: nobody tries that to find out."""
+        return meaning(self.law).is_safety
+
 
 @dataclass(frozen=True)
 class Account:

@@ -11,7 +11,6 @@ Source: Kernel Tuner 1.5, `interface.py` (any object with `tune` is a strategy) 
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import spak
-
-_LOG = logging.getLogger("spak.adapters")
+from spak.adapters.advice import LOG
 
 OBJECTIVE = "time"
 """Kernel Tuner's default objective: the mean time of a launch, in milliseconds."""
@@ -99,14 +97,14 @@ class SessionStrategy:
         except spak.UnknownNameError as error:
             if error.kind != "op":
                 raise
-            _LOG.warning("%s; searched without knowledge", error)
+            LOG.warning("%s; searched without knowledge", error)
             op = spak.op(error.name, {name: _plain(values) for name, values in tuning_options.tune_params.items()})
             found = self.laws.filter(space, op=op, **place)
         counted = Counter(
             pair for left in found.left_out for pair in zip_longest(left.laws, left.reasons, fillvalue="")
         )
         for (law, reason), number in counted.items():
-            _LOG.info("%d of %d configurations left out by %s: %s", number, len(space), law or "the op", reason)
+            LOG.info("%d of %d configurations left out by %s: %s", number, len(space), law or "the op", reason)
         budget = tuning_options.budget.max_fevals
         listed = spak.Candidates(op, space)
         return self.laws.session(listed, budget=budget, strategy=self.strategy, seed=self.seed, **place)
