@@ -102,7 +102,7 @@ def _standing(knowledge: Knowledge, sources: Sequence[Source], target: SearchTar
     """By expected slowdown, which is the recorded one where this very target has been tried; those first of equals."""
     expected, is_new = knowledge.expected.copy(), np.ones(len(knowledge.codes), np.bool_)
     for source in sources:
-        if source.hw == target.hw and dict(source.problem) == dict(target.problem):
+        if source.hw == target.hw and source.problem.items() <= target.problem.items():  # or it states less
             expected[source.rows] = source.slowdown
             is_new[source.rows] = False
     places: Indices = np.unique(np.stack((expected, is_new)), axis=1, return_inverse=True)[1].ravel()

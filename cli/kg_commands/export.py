@@ -49,3 +49,7 @@ def command(
         raise KgError("--format kernel-tuner: name the search with --hw and --op")
     found = library.restrictions(op, hw=hw, problem=problem, soft=soft)
     typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    trials = sum(size.trials for size in found.recorded)
+    if trials:
+        words = f"{trials:,} recorded trials of {found.op} on {hw} are no restriction: `recorded` has the best of each"
+        typer.echo(f"note: {words}\nnote: problem size, and tune first prints the order that they give", err=True)

@@ -18,6 +18,7 @@ from spak.cli.render.text import (
     wrap,
 )
 from spak.kg.answers.query import Answer, answer_document
+from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.conflict import Dispute, Hit
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import Match, op_relations
@@ -29,6 +30,9 @@ from spak.kg.model.taxonomy import Taxonomy
 
 _VERB_WIDTH = 10
 _STATUS_ORDER: tuple[Status, ...] = ("confirmed", "contested", "proposed", "refuted", "withdrawn")
+MAX_SIZES = 3
+"""Problem sizes of which a table shows the best recorded configuration."""
+
 _TIMES = " × "  # noqa: RUF001 - the sign for a product is meant
 _SYSTEMS = "from one system to the next"
 
@@ -38,7 +42,7 @@ def table(answer: Answer, store: Store, pen: Pen) -> str:
     here = [hit for hit in answer.hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
     relatives = [hit for hit in answer.hits if hit.match.hw == "transferred" and hit.law.status != "refuted"]
     refuted = [hit for hit in answer.hits if hit.law.status == "refuted"]
-    lines = heading(answer, store, pen)
+    lines = [*heading(answer, store, pen), *_recorded(answer, store)]
     for knob, hits in group(here, parameter_order(store, answer.op)):
         lines += ["", pen(knob, "bold"), *(line for hit in hits for line in _law(hit, store, pen))]
     lines += _section("From relatives: may order a search, removes nothing", relatives, answer, store, pen)
@@ -58,6 +62,31 @@ def heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
     lines = [pen(line, "bold") for line in lines] + [pen(line, "dim") for line in wrap(" → ".join(chain))]
     summary = counted(len(answer.hits), "law") + (f": {statuses}" if statuses else "")
     return lines + wrap(joined([summary, f"toolchain {answer.toolchain}" if answer.toolchain else ""]))
+
+
+def _recorded(answer: Answer, store: Store) -> list[str]:
+    """How much was timed, and the best of the problem sizes with most trials, ready to paste."""
+    if not answer.recorded:
+        return []
+    trials, failed = (sum(getattr(size, name) for size in answer.recorded) for name in ("trials", "failures"))
+    sizes = f" at {len(answer.recorded)} problem sizes" if len(answer.recorded) > 1 else ""
+    named = f"{trials:,} recorded trials on {store.hardware[answer.hw].title}{sizes}"
+    lines = ["", *wrap(joined([named, f"{failed:,} failed" if failed else ""]))]
+    for size in answer.recorded[:MAX_SIZES]:
+        about = [size.op] if size.op != answer.op else []
+        about += [size.hw] if size.hw != answer.hw else []
+        about += [show_assignments(size.problem)] if size.problem else []
+        words = f"best {_time(size.best_us or 0.0)}{'' if size.tier == 'measured' else ', reported'}"
+        lines += wrap(joined([words, *about]), indent=2)
+        lines += wrap(show_assignments(size.best), indent=4)
+    if len(answer.recorded) > MAX_SIZES:
+        left = len(answer.recorded) - MAX_SIZES
+        lines += wrap(f"... and {left} more problem sizes: --format json has them", indent=2)
+    return lines
+
+
+def _time(microseconds: float) -> str:
+    return f"{microseconds:.4g} us" if microseconds < 1000 else f"{microseconds / 1000:.4g} ms"  # noqa: PLR2004 - us in ms
 
 
 def parameter_order(store: Store, op: str) -> list[str]:
@@ -178,6 +207,8 @@ def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
         lines.append(f"{counted(answer.num_withdrawn, 'withdrawn law')} not shown: --status withdrawn")
     if shown:
         lines.append(f"More about one: kg explain {shown[0].law.id}")
+    elif not answer.hits and answer.recorded:
+        lines.append(f"No law yet: tune learn {answer.op} looks for some in what is recorded")
     elif not answer.hits:
         lines.append("Nothing is known yet: search, and what it confirms is written as laws (tune --help)")
     return ["", *(pen(line, "dim") for text in lines for line in wrap(text))]

@@ -36,6 +36,7 @@ def command(
     """
     import msgspec
 
+    from spak.cli.render.text import wrap
     from spak.cli.roots import open_laws
     from spak.kg.expression.assignment import show_assignments
     from spak.kg.formats.nodes import HardwareName
@@ -61,4 +62,5 @@ def command(
     if len(known) > _SHOWN:
         typer.echo(f"  and {len(known) - _SHOWN} more, see --format json")
     for place, configuration in enumerate(configurations, 1):
-        typer.echo(f"  {place:3} {show_assignments(configuration)}")
+        for number, line in enumerate(wrap(show_assignments(configuration), indent=6)):
+            typer.echo(f"  {place:3} {line.lstrip()}" if not number else line)

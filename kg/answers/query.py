@@ -14,6 +14,7 @@ from spak.kg.law.scope import Question, op_relations
 from spak.kg.law.statement import claim_document
 from spak.kg.model.base import Scalar
 from spak.kg.model.op import Op
+from spak.kg.model.recorded import RecordedSize
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import check_problem
@@ -49,6 +50,7 @@ class Answer:
         conflicts: Between laws that matched, if at least one of the two is among `hits`.
         num_withdrawn: Laws left out because they were withdrawn.
         toolchain: What staleness was judged against; empty if nobody knows.
+        recorded: What was timed there, by problem size; `Library.query` reads it from the run files.
     """
 
     hw: str
@@ -57,6 +59,7 @@ class Answer:
     conflicts: tuple[Dispute, ...]
     num_withdrawn: int
     toolchain: str
+    recorded: tuple[RecordedSize, ...] = ()
 
 
 def query(store: Store, ask: Ask) -> Answer:
@@ -113,7 +116,8 @@ def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
 def answer_document(answer: Answer) -> dict[str, object]:
     """The answer in the form that `--format json` prints. Stable: keys are added, never renamed."""
     laws = [_entry(hit) for hit in answer.hits]
-    return {"hw": answer.hw, "op": answer.op, "laws": laws, "conflicts": answer.conflicts}
+    found = {"hw": answer.hw, "op": answer.op, "laws": laws, "conflicts": answer.conflicts}
+    return {**found, "recorded": answer.recorded}
 
 
 def answer_json(answer: Answer) -> str:

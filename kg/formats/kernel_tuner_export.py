@@ -20,6 +20,7 @@ from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
+from spak.kg.model.recorded import RecordedSize
 from spak.kg.model.store import Store
 
 SAYABLE = frozenset({"min", "max", "abs", "ceil_div"})
@@ -51,6 +52,8 @@ class Export(Model, frozen=True, kw_only=True, omit_defaults=False):
     restrictions: tuple[str, ...]
     sources: tuple[SourcedRestriction, ...]
     cannot_say: tuple[Unsaid, ...]
+    recorded: tuple[RecordedSize, ...] = ()
+    """What was timed there, by problem size: a best configuration to begin with, which no restriction can say."""
 
 
 class _CannotSayError(Exception):

@@ -14,6 +14,7 @@ from spak.kg.answers.query import Answer, Ask, query, related
 from spak.kg.errors import Problem
 from spak.kg.files import cache as parsed
 from spak.kg.files import loader, root
+from spak.kg.files.recorded import recorded_sizes
 from spak.kg.law.toolchain import newest_seen, parse_toolchain
 from spak.kg.model.base import Configuration
 from spak.kg.model.taxonomy import Taxonomy
@@ -86,7 +87,8 @@ class Library:
         """
         ask = self._ask(hw, op, problem)
         only = replace(ask, kinds=frozenset(kinds), statuses=frozenset(statuses), params=frozenset(params))
-        return query(self.laws, only)
+        answer = query(self.laws, only)
+        return replace(answer, recorded=recorded_sizes(self.laws, answer.hw, answer.op))
 
     def _ask(self, hw: str, op: str, problem: Size | None) -> Ask:
         if isinstance(problem, str):
@@ -174,7 +176,8 @@ class Library:
         node = self.op(op)
         size = complete(node, stated([node], problem) if isinstance(problem, str) else problem or {})
         known = Taxonomy("hardware", self.laws.hardware).resolve(hw)
-        return export(self.laws, known, node.id, size, toolchain=self.toolchain, soft=soft)
+        found = export(self.laws, known, node.id, size, toolchain=self.toolchain, soft=soft)
+        return msgspec.structs.replace(found, recorded=recorded_sizes(self.laws, known, node.id))
 
     def t4(self, run: str) -> str:
         """A recorded run as a T4 file.

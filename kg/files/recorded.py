@@ -1,0 +1,103 @@
+"""What runs recorded of an op on hardware: of a run that was read before, what it came to is remembered."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+
+import msgspec
+
+from spak.kg.expression.assignment import show_assignments
+from spak.kg.files.loader import Laws
+from spak.kg.model.base import IMPLIED, Scalar
+from spak.kg.model.recorded import RecordedSize
+from spak.kg.model.run import CONFIRM, Run, Trial
+from spak.kg.model.taxonomy import Taxonomy
+
+_HEAD_BYTES = 4096
+"""What is read of a run file to see what it is about: hardware and op come before anything long."""
+
+_FIELD = re.compile(rb'"(hw|op)"\s*:\s*"([^"]*)"')
+
+
+def recorded_sizes(laws: Laws, hw: str, op: str) -> tuple[RecordedSize, ...]:
+    """What was timed of `op` and its kinds on `hw` and what is one, ids both; the problem size with most trials first.
+
+    Raises:
+        InvalidFilesError: If a run file cannot be read.
+    """
+    devices, ops = (
+        Taxonomy(kind, nodes).descendants(name)
+        for kind, nodes, name in (("hardware", laws.hardware, hw), ("op", laws.ops, op))
+    )
+    found: dict[tuple[str, str, str], list[RecordedSize]] = {}
+    for run in laws.run_ids:
+        about = _about(laws.path("run", run))
+        if about.get("hw", hw) in devices and about.get("op", op) in ops:
+            for size in _sizes(laws, run):
+                if size.hw in devices and size.op in ops:
+                    found.setdefault((size.hw, size.op, show_assignments(size.problem)), []).append(size)
+    laws.ledger.save()
+    return tuple(sorted((reduce(_together, sizes) for sizes in found.values()), key=lambda size: -size.trials))
+
+
+def _about(path: Path) -> dict[str, str]:
+    """Hardware and op as the head of a run file names them; nothing where it does not, or cannot be read so."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            if head.startswith(b"\x1f\x8b"):
+                file.seek(0)
+                head = gzip.GzipFile(fileobj=file).read(_HEAD_BYTES)
+    except (OSError, EOFError):
+        return {}
+    found: dict[str, str] = {}
+    for name, value in _FIELD.findall(head):
+        found.setdefault(name.decode(), value.decode(errors="replace"))
+    return found
+
+
+def _sizes(laws: Laws, run: str) -> tuple[RecordedSize, ...]:
+    inputs = (b"recorded sizes", run.encode(), laws.run_digest(run))
+    return laws.ledger.remembered(inputs, lambda: tuple(_summaries(laws.run(run))), tuple[RecordedSize, ...])
+
+
+def _summaries(run: Run) -> Iterator[RecordedSize]:
+    """A line for each problem size of a run that timed; trials made to test a law were chosen for that, and are left out."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in run.trials:
+        if trial.origin != CONFIRM and trial.invalidity != "constraints":
+            groups.setdefault(show_assignments(_problem(run, trial)), []).append(trial)
+    for trials in groups.values():
+        timed = {time: trial for trial in trials if trial.invalidity == "correct" and (time := trial.value("time"))}
+        if timed:
+            yield RecordedSize(
+                hw=run.hw,
+                op=run.op,
+                problem=_problem(run, trials[0]),
+                trials=len(trials),
+                failures=sum(trial.invalidity != "correct" for trial in trials),
+                best_us=min(timed),
+                best=timed[min(timed)].configuration,
+                tier=run.tier,
+                runs=(run.id,),
+            )
+
+
+def _problem(run: Run, trial: Trial) -> dict[str, Scalar]:
+    whole = {**run.problem, **trial.problem}
+    return {name: value for name, value in whole.items() if (name, value) not in IMPLIED.items()}
+
+
+def _together(one: RecordedSize, other: RecordedSize) -> RecordedSize:
+    """Both as one; measured times stand before reported ones."""
+    first, second = sorted((one, other), key=lambda size: (size.tier != "measured", size.best_us or 0.0))
+    return msgspec.structs.replace(
+        first,
+        trials=one.trials + other.trials,
+        failures=one.failures + other.failures,
+        runs=(*first.runs, *second.runs),
+    )
