@@ -42,7 +42,7 @@ def table(answer: Answer, store: Store, pen: Pen) -> str:
     here = [hit for hit in answer.hits if hit.match.hw != "transferred" and hit.law.status != "refuted"]
     relatives = [hit for hit in answer.hits if hit.match.hw == "transferred" and hit.law.status != "refuted"]
     refuted = [hit for hit in answer.hits if hit.law.status == "refuted"]
-    lines = [*heading(answer, store, pen), *_recorded(answer, store)]
+    lines = [*heading(answer, store, pen), *recorded_lines(answer, store)]
     for knob, hits in group(here, parameter_order(store, answer.op)):
         lines += ["", pen(knob, "bold"), *(line for hit in hits for line in _law(hit, store, pen))]
     lines += _section("From relatives: may order a search, removes nothing", relatives, answer, store, pen)
@@ -64,24 +64,24 @@ def heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
     return lines + wrap(joined([summary, f"toolchain {answer.toolchain}" if answer.toolchain else ""]))
 
 
-def _recorded(answer: Answer, store: Store) -> list[str]:
-    """How much was timed, and the best of the problem sizes with most trials, ready to paste."""
+def recorded_lines(answer: Answer, store: Store, *, most: int = MAX_SIZES) -> list[str]:
+    """How much was timed, and the best of the `most` problem sizes with most trials, ready to paste."""
     if not answer.recorded:
         return []
     trials, failed = (sum(getattr(size, name) for size in answer.recorded) for name in ("trials", "failures"))
     sizes = f" at {len(answer.recorded)} problem sizes" if len(answer.recorded) > 1 else ""
     named = f"{trials:,} recorded trials on {store.hardware[answer.hw].title}{sizes}"
     lines = ["", *wrap(joined([named, f"{failed:,} failed" if failed else ""]))]
-    for size in answer.recorded[:MAX_SIZES]:
+    for size in answer.recorded[:most]:
         about = [size.op] if size.op != answer.op else []
         about += [size.hw] if size.hw != answer.hw else []
         about += [show_assignments(size.problem)] if size.problem else []
         words = f"best {_time(size.best_us or 0.0)}{'' if size.tier == 'measured' else ', reported'}"
         lines += wrap(joined([words, *about]), indent=2)
         lines += wrap(show_assignments(size.best), indent=4)
-    if len(answer.recorded) > MAX_SIZES:
-        left = len(answer.recorded) - MAX_SIZES
-        lines += wrap(f"... and {left} more problem sizes: --format json has them", indent=2)
+    if len(answer.recorded) > most:
+        left = len(answer.recorded) - most
+        lines += wrap(f"... and {counted(left, 'more problem size')}: --format json has them", indent=2)
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from spak.cli.render.query import condition_text, footer, heading, how_short, status_text
+from spak.cli.render.query import condition_text, footer, heading, how_short, recorded_lines, status_text
 from spak.cli.render.text import STATUS_STYLES, VERB_STYLES, WIDTH, Pen, joined, with_right, wrap
 from spak.kg.answers.query import Answer
 from spak.kg.law.conflict import Hit
@@ -34,7 +34,7 @@ _TIERS: tuple[Tier, ...] = ("measured", "computed", "compiled", "reported")
 
 def short_table(answer: Answer, store: Store, pen: Pen) -> str:
     """The answer as at most `LINES` lines of 80 columns: the surest of each verb, then how many more there are."""
-    head = heading(answer, store, pen)
+    head = [*heading(answer, store, pen), *recorded_lines(answer, store, most=1)]
     shown: dict[str, list[list[str]]] = {}
     left = LINES - len(head) - _END
     candidates = _in_turn([hit for hit in answer.hits if hit.law.status in _SURE])
