@@ -79,7 +79,9 @@ def recorded_lines(answer: Answer, store: Store, *, most: int = MAX_SIZES) -> li
         words = f"best {_time(size.best_us or 0.0)}{'' if size.tier == 'measured' else ', reported'}"
         lines += wrap(joined([words, *about]), indent=2)
         lines += wrap(show_assignments(size.best), indent=4)
-    if len(answer.recorded) > most:
+    if not most:
+        lines += wrap("the best of each: --all, --format json, or tune first", indent=2)
+    elif len(answer.recorded) > most:
         left = len(answer.recorded) - most
         lines += wrap(f"... and {counted(left, 'more problem size')}: --format json has them", indent=2)
     return lines

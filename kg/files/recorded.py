@@ -41,7 +41,8 @@ def recorded_sizes(laws: Laws, hw: str, op: str) -> tuple[RecordedSize, ...]:
                 if size.hw in devices and size.op in ops:
                     found.setdefault((size.hw, size.op, show_assignments(size.problem)), []).append(size)
     laws.ledger.save()
-    return tuple(sorted((reduce(_together, sizes) for sizes in found.values()), key=lambda size: -size.trials))
+    whole = (reduce(_together, sizes) for _, sizes in sorted(found.items()))
+    return tuple(sorted(whole, key=lambda size: -size.trials))
 
 
 def _about(path: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 
 import spak
 from spak.cli.render.query import table
+from spak.cli.render.short_answer import short_table
 from spak.cli.render.text import Pen
 from spak.kg.files.recorded import recorded_sizes
 
@@ -60,6 +61,7 @@ def test_query_shows_the_best_ready_to_paste_in_80_columns(tmp_path):
     assert "... and 2 more problem sizes" in text
     assert "No law yet: tune learn blur looks for some" in text
     assert max(map(len, text.splitlines())) <= 80
+    assert "  best 1.5 ms · n=1\n    x=0\n  ... and 4 more" in short_table(answer, library.laws, Pen(colour=False))
     assert library.restrictions("blur", hw="a").recorded == answer.recorded
 
 
