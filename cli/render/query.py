@@ -11,6 +11,7 @@ from spak.cli.render.text import (
     VERB_STYLES,
     WIDTH,
     Pen,
+    as_dictionary,
     column_width,
     joined,
     side_by_side,
@@ -65,7 +66,7 @@ def heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
 
 
 def recorded_lines(answer: Answer, store: Store, *, most: int = MAX_SIZES) -> list[str]:
-    """How much was timed, and the best of the `most` problem sizes with most trials, ready to paste."""
+    """How much was timed, and the best of the `most` problem sizes nearest to the question, ready to paste."""
     if not answer.recorded:
         return []
     trials, failed = (sum(getattr(size, name) for size in answer.recorded) for name in ("trials", "failures"))
@@ -78,10 +79,8 @@ def recorded_lines(answer: Answer, store: Store, *, most: int = MAX_SIZES) -> li
         about += [show_assignments(size.problem)] if size.problem else []
         words = f"best {_time(size.best_us or 0.0)}{'' if size.tier == 'measured' else ', reported'}"
         lines += wrap(joined([words, *about]), indent=2)
-        lines += wrap(show_assignments(size.best), indent=4)
-    if not most:
-        lines += wrap("the best of each: --all, --format json, or tune first", indent=2)
-    elif len(answer.recorded) > most:
+        lines += as_dictionary("best", size.best)
+    if len(answer.recorded) > most:
         left = len(answer.recorded) - most
         lines += wrap(f"... and {counted(left, 'more problem size')}: --format json has them", indent=2)
     return lines
@@ -208,7 +207,7 @@ def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
     if answer.num_withdrawn:
         lines.append(f"{counted(answer.num_withdrawn, 'withdrawn law')} not shown: --status withdrawn")
     if shown:
-        lines.append(f"More about one: kg explain {shown[0].law.id}")
+        lines.append(f"More about one: kg explain {min((hit.law.id for hit in shown), key=len)}")
     elif not answer.hits and answer.recorded:
         lines.append(f"No law yet: tune learn {answer.op} looks for some in what is recorded")
     elif not answer.hits:

@@ -34,8 +34,7 @@ _TIERS: tuple[Tier, ...] = ("measured", "computed", "compiled", "reported")
 
 def short_table(answer: Answer, store: Store, pen: Pen) -> str:
     """The answer as at most `LINES` lines of 80 columns: the surest of each verb, then how many more there are."""
-    most = 1 if len(answer.recorded) == 1 or not answer.hits else 0  # of many sizes, laws say more of one screen
-    head = [*heading(answer, store, pen), *recorded_lines(answer, store, most=most)]
+    head = [*heading(answer, store, pen), *recorded_lines(answer, store, most=1)]
     shown: dict[str, list[list[str]]] = {}
     left = LINES - len(head) - _END
     candidates = _in_turn([hit for hit in answer.hits if hit.law.status in _SURE])

@@ -50,7 +50,8 @@ class Answer:
         conflicts: Between laws that matched, if at least one of the two is among `hits`.
         num_withdrawn: Laws left out because they were withdrawn.
         toolchain: What staleness was judged against; empty if nobody knows.
-        recorded: What was timed there, by problem size; `Library.query` reads it from the run files.
+        recorded: What was timed there, by problem size, the one asked about first (`nearest_first`); `Library.query` reads
+            it from the run files.
     """
 
     hw: str
@@ -111,6 +112,24 @@ def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
     """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `hits` name."""
     parameters = {name for node in related(store, op) for name in node.parameters}
     return parameters.union(*(meaning(hit.law).names for hit in hits))
+
+
+def nearest_first(
+    recorded: Sequence[RecordedSize], op: str, problem: Mapping[str, Scalar], ops: Mapping[str, Op]
+) -> tuple[RecordedSize, ...]:
+    """What was timed, in the order of what it says of a question about `op` at `problem`.
+
+    First what agrees with the problem, as far as it is given; then the op itself before its kinds, what is nearest to the
+    op's default problem size, and what has most trials.
+    """
+
+    def remoteness(size: RecordedSize) -> tuple[int, bool, int, int]:
+        usual = {name: parameter.default for name, parameter in ops[size.op].problem.items()} if size.op in ops else {}
+        known = {**usual, **size.problem}
+        off = sum(known.get(name) != value for name, value in problem.items())
+        return off, size.op != op, sum(known[name] != value for name, value in usual.items()), -size.trials
+
+    return tuple(sorted(recorded, key=remoteness))
 
 
 def answer_document(answer: Answer) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from spak.kg.answers.query import Answer, Ask, query, related
+from spak.kg.answers.query import Answer, Ask, nearest_first, query, related
 from spak.kg.errors import Problem
 from spak.kg.files import cache as parsed
 from spak.kg.files import loader, root
@@ -88,7 +88,8 @@ class Library:
         ask = self._ask(hw, op, problem)
         only = replace(ask, kinds=frozenset(kinds), statuses=frozenset(statuses), params=frozenset(params))
         answer = query(self.laws, only)
-        return replace(answer, recorded=recorded_sizes(self.laws, answer.hw, answer.op))
+        recorded = recorded_sizes(self.laws, answer.hw, answer.op)
+        return replace(answer, recorded=nearest_first(recorded, answer.op, ask.problem, self.laws.ops))
 
     def _ask(self, hw: str, op: str, problem: Size | None) -> Ask:
         if isinstance(problem, str):

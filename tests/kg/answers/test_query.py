@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from spak.kg.answers.query import Ask, answer_json, query
+from spak.kg.answers.query import Ask, answer_json, nearest_first, query
 from spak.kg.errors import KgError, UnknownNameError
+from spak.kg.model.recorded import RecordedSize
 from tests.kg.small import ROOT
 
 
@@ -111,3 +112,33 @@ def test_a_transformation_keeps_its_keys():
     """`claim` is as in the file: `from`, not the model's name for it."""
     found = json.loads(answer_json(query(ROOT, Ask(hw="rtx5070", op="fmha", kinds=frozenset({"transformation"})))))
     assert found["laws"][0]["claim"]["from"] == "v1"
+
+
+def _size(op: str, trials: int, **problem) -> RecordedSize:
+    return RecordedSize(
+        hw="h200", op=op, problem=problem, trials=trials, failures=0, best_us=1.0, best={}, tier="measured", runs=("r",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "first"),
+    [
+        ({}, {"head_dim": 64, "causal": True}),  # the op's defaults
+        ({"head_dim": 128}, {"head_dim": 128, "causal": True}),  # as asked, else as usual
+        ({"head_dim": 128, "causal": False}, {"head_dim": 128, "causal": False}),
+        ({"head_dim": 256}, {"head_dim": 64, "causal": True}),  # nothing agrees
+    ],
+)
+def test_of_what_was_timed_the_size_asked_about_comes_first(problem, first):
+    """However many trials another size has; one that a run does not state is the op's default."""
+    recorded = (
+        _size("fmha", 900, head_dim=128, causal=False),
+        _size("attention", 950, head_dim=64, causal=True),
+        _size("fmha", 500, head_dim=128, causal=True),
+        _size("fmha", 7, head_dim=64, causal=True),
+    )
+    ordered = nearest_first(recorded, "fmha", problem, ROOT.ops)
+    assert ordered[0].problem == first
+    assert ordered[0].op == "fmha"
+    assert sorted(size.trials for size in ordered) == [7, 500, 900, 950]
+    assert nearest_first(recorded[:1], "fmha", problem, {}) == recorded[:1]

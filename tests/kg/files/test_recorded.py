@@ -57,11 +57,13 @@ def test_query_shows_the_best_ready_to_paste_in_80_columns(tmp_path):
     answer = library.query(hw="a", op="blur")
     text = table(answer, library.laws, Pen(colour=False))
     assert "15 recorded trials on a at 5 problem sizes · 5 failed" in text
-    assert "  best 1.5 ms · n=1\n    x=0\n" in text
+    assert '  best 1.5 ms · n=1\nbest = {"x": 0}\n' in text
     assert "... and 2 more problem sizes" in text
     assert "No law yet: tune learn blur looks for some" in text
     assert max(map(len, text.splitlines())) <= 80
-    assert "  best 1.5 ms · n=1\n    x=0\n  ... and 4 more" in short_table(answer, library.laws, Pen(colour=False))
+    assert '  best 1.5 ms · n=1\nbest = {"x": 0}\n  ... and 4 more' in short_table(
+        answer, library.laws, Pen(colour=False)
+    )
     assert library.restrictions("blur", hw="a").recorded == answer.recorded
 
 
