@@ -42,7 +42,7 @@ def shell(line):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    for seed, name in enumerate(("A100", "A6000", "MI250X", "A4000")):
+    for seed, name in enumerate(("A100", "A6000", "MI250X", "A4000", "W6600", "W7800")):
         (tmp_path / f"{name}_T4.json.gz").write_text(record(seed))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -55,8 +55,8 @@ def test_every_block_runs_in_order_and_the_saving_shows(folder, capsys):
         assert shell(line) == 0, (line, capsys.readouterr().err)
         outputs.append(capsys.readouterr().out)
     evaluations = [
-        int(re.search(r"to 95% of the recorded optimum: (\d+) evaluations?", text)[1]) for text in outputs[4:6]
+        int(re.search(r"to 95% of the recorded optimum: (\d+) evaluations?", text)[1]) for text in outputs[8:10]
     ]
     assert evaluations[1] < evaluations[0]
-    assert json.loads(outputs[6])["restrictions"] == []
-    assert len(outputs) == 7
+    assert json.loads(outputs[10])["restrictions"] == []
+    assert len(outputs) == 11
