@@ -111,7 +111,6 @@ def padding_of(machine: Machine, operation: Any, view: View, inside: Values) -> 
     """The value of elements beyond the array; where cuTile leaves it open, what the launch says stands for it."""
     mode, dtype = view.type.padding_mode.value, view.type.array_ty.dtype
     if mode == "undetermined":
-        whole_tiles(machine, operation, view, inside)
         return machine.watch.padding(operation, dtype, storage(dtype).type(0), inside)
     if not is_float(dtype) and mode not in ("zero", "neg_zero"):
         raise at(operation, f"padding {mode} of {dtype}")
@@ -182,6 +181,7 @@ def every_block(pointer: Values, frame: Frame) -> Values:
 def load(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]:
     """A tile by its index."""
     view, pointer, inside = addresses(operation, frame)
+    whole_tiles(machine, operation, view, inside)
     other = padding_of(machine, operation, view, inside) if inside is not None else None
     return [read(machine, operation, pointer, inside, other), None]
 

@@ -63,9 +63,9 @@ def launch(
 
     Raises:
         SimulatorError: If the kernel reaches outside an array, breaks a promise, fails an assertion or hangs. With
-            `check` also if two blocks store different values to one element without an atomic, a tile that is stored,
-            or loaded without a padding mode, lies wholly outside its array, elements of an output are stored by no
-            block, or elements of an array that is stored to are loaded while they hold the poison of `empty`.
+            `check` also if two blocks store different values to one element without an atomic, a tile lies wholly
+            outside its array, elements of an output are stored by no block, or elements of an array that is stored to
+            are loaded while they hold the poison of `empty`.
         cuda.tile.TileError: If cuTile would reject its source.
     """
     del stream, programmatic_dependent_launch

@@ -32,6 +32,7 @@ class _Shadow:
         loaded: Whether anything was loaded from it.
         stored: Whether anything was stored to it.
         tiles: Whether whole tiles are stored to it: then all of it is meant to be stored.
+        fresh: Whether all of it held poison before the launch: then it is, however it is stored to.
         where: The source line of the first store, `path:line:col: `; empty before there is one.
         unwritten: Elements that hold poison since before the launch; None if there are none.
         read_first: Source line of the first load of such an element -> an element that it read.
@@ -41,6 +42,7 @@ class _Shadow:
     loaded: bool = False
     stored: bool = False
     tiles: bool = False
+    fresh: bool = False
     where: str = ""
     unwritten: NDArray[np.bool_] | None = None
     read_first: dict[str, int] = field(default_factory=dict)
@@ -151,7 +153,7 @@ class Watch:
     def _whole(self, region: MemoryRegion, shadow: _Shadow) -> None:
         for where, element in shadow.read_first.items():
             raise SimulatorError(f"{where}element {element} of {region.name} is loaded, and nobody wrote it")
-        if shadow.loaded or not shadow.tiles or region.name in self.partial:
+        if shadow.loaded or not (shadow.tiles or shadow.fresh) or region.name in self.partial:
             return
         missing = region.places[shadow.writers[region.places] == NOBODY]
         if len(missing):
@@ -168,6 +170,7 @@ class Watch:
             if region.writeable:
                 unwritten = is_poison(part.elements)
                 shadow.unwritten = unwritten if unwritten.any() else None
+                shadow.fresh = bool(unwritten.size and unwritten.all())
             self._shadows[key] = shadow
         return self._shadows[key]
 

@@ -45,6 +45,12 @@ def scatter_by_twos(X, Y):
 
 
 @ct.kernel
+def scatter_the_first(X, Y):
+    where = ct.arange(TILE, dtype=ct.int32)
+    ct.scatter(Y, where, ct.gather(X, where))
+
+
+@ct.kernel
 def add_to(X, Y):
     i = ct.bid(0)
     ct.store(Y, (i,), ct.load(Y, (i,), (TILE,)) + ct.load(X, (i,), (TILE,)))
@@ -90,8 +96,9 @@ def line_of(error: pytest.ExceptionInfo[Any], kernel: Any) -> None:
         (copy_to_a_neighbour, (N // TILE,), N, "blocks 0 and 1 store different values to element 0 of Y"),
         (copy_the_first, (2,), N, "48 of 64 elements of Y are stored by no block"),
         (scatter_by_twos, (2,), N, "blocks 0 and 1 store different values to element 0 of Y"),
+        (scatter_the_first, (1,), N, "48 of 64 elements of Y are stored by no block, the first is element 16"),
         (copy, (N // TILE + 1,), N, "the whole tile lies outside the array"),
-        (copy_with_padding, (N // TILE + 1,), N, "tile_store: the whole tile lies outside the array"),
+        (copy_with_padding, (N // TILE + 1,), N, "tile_load: the whole tile lies outside the array"),
         (add_to, (N // TILE,), N, "element 0 of Y is loaded, and nobody wrote it"),
         (copy, (4,), 72, "the first is element 64"),
     ],
@@ -129,6 +136,11 @@ def test_what_is_right_is_not_accused(order):
     right(add_under_a_lock, (4,), (x, total, np.zeros(1, I32)), order=order)
     assert np.array_equal(total, x.reshape(4, TILE).sum(0))
     right(copy_the_first, (3,), (x, sim.empty((TILE,), F32)), order=order)
+
+
+def test_an_array_that_held_something_may_be_scattered_to_in_part():
+    """Such as a cache of keys; one that came fresh may not."""
+    right(scatter_the_first, (1,), (np.ones(N, F32), np.zeros(N, F32)))
 
 
 def test_gaps_of_a_strided_output_are_nobody_s_business():
