@@ -207,7 +207,8 @@ def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
     if answer.num_withdrawn:
         lines.append(f"{counted(answer.num_withdrawn, 'withdrawn law')} not shown: --status withdrawn")
     if shown:
-        lines.append(f"More about one: kg explain {min((hit.law.id for hit in shown), key=len)}")
+        commands = [f"More about one: kg explain {hit.law.id}" for hit in shown]
+        lines.append(next((text for text in commands if len(text) <= WIDTH), commands[0]))  # whole, to be pasted
     elif not answer.hits and answer.recorded:
         lines.append(f"No law yet: tune learn {answer.op} looks for some in what is recorded")
     elif not answer.hits:
