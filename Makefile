@@ -21,8 +21,9 @@ PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-
 	@touch $@ .venv/demo
 
 demo: .venv/demo
-	$(BIN)/kg query --hw rtx5070 --op attention
+	$(BIN)/kg query --hw rtx5070 --op fmha --problem head_dim=64,causal=true --kind negative --status confirmed --param occupancy
 	$(BIN)/tune --use-laws --no-write
+	@echo; echo 'Next: $(BIN)/kg query --hw h200 --op fmha, and docs/tutorial.md'
 
 test: lint types unit
 
