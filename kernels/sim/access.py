@@ -236,7 +236,12 @@ UPDATES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def modify(
-    machine: Machine, pointer: Values, inputs: Sequence[Values], inside: Values | None, update: Callable[..., Any]
+    machine: Machine,
+    operation: Any,
+    pointer: Values,
+    inputs: Sequence[Values],
+    inside: Values | None,
+    update: Callable[..., Any],
 ) -> Values:
     """Each element replaced by update(old, *inputs), one after another in block order; the old values, poison where masked."""
     dtype = inputs[0].dtype
@@ -244,7 +249,7 @@ def modify(
     chosen = np.ones(pointer.shape, dtype=bool) if inside is None else np.broadcast_to(inside, pointer.shape)
     arguments = [np.broadcast_to(v, pointer.shape)[chosen] for v in inputs]
     before = np.empty(int(chosen.sum()), dtype=dtype)
-    for part in updated(machine, pointer[chosen], dtype):
+    for part in updated(machine, operation, pointer[chosen], dtype):
         elements, index = part.elements, part.index
         places = np.flatnonzero(np.ones(len(before), dtype=bool) if part.here is None else part.here)
         if len(np.unique(index)) == len(index):
@@ -268,28 +273,30 @@ def atomic_update(machine: Machine, operation: Any, frame: Frame) -> Sequence[An
         raise unsupported(operation, f"atomic {operation.mode.name}")
     values = frame.get(operation.update)
     if operation.result_vars[0].name not in machine.used and isinstance(update, np.ufunc):
-        accumulate(machine, pointer, values, (mask, update))
+        accumulate(machine, operation, pointer, values, (mask, update))
         return [np.zeros(pointer.shape, dtype=values.dtype), None]
-    return [modify(machine, pointer, [values], mask, update), None]
+    return [modify(machine, operation, pointer, [values], mask, update), None]
 
 
-def accumulate(machine: Machine, pointer: Values, values: Values, how: tuple[Values | None, np.ufunc]) -> None:
+def accumulate(
+    machine: Machine, operation: Any, pointer: Values, values: Values, how: tuple[Values | None, np.ufunc]
+) -> None:
     """`modify` for when nobody reads the old values."""
     mask, update = how
     values = np.broadcast_to(values, pointer.shape)
     if mask is not None:
         chosen = np.broadcast_to(mask, pointer.shape)
         pointer, values = pointer[chosen], values[chosen]
-    for part in updated(machine, pointer, values.dtype):
+    for part in updated(machine, operation, pointer, values.dtype):
         update.at(part.elements, part.index, part.of(values))
 
 
-def updated(machine: Machine, pointer: Values, dtype: np.dtype[Any]) -> list[Part]:
+def updated(machine: Machine, operation: Any, pointer: Values, dtype: np.dtype[Any]) -> list[Part]:
     """Where elements that are updated atomically lie."""
     parts = machine.memory.locate(pointer, dtype, store=True)
     if machine.watch.checks:
         for part in parts:
-            machine.watch.update(part)
+            machine.watch.update(operation, part)
     return parts
 
 
@@ -298,7 +305,7 @@ def atomic_tile(machine: Machine, operation: Any, frame: Frame) -> Sequence[Any]
     """Atomic update of a whole tile, without old values."""
     _, pointer, inside = addresses(operation, frame)
     pointer = every_block(pointer, frame)
-    modify(machine, pointer, [frame.get(operation.update)], inside, UPDATES[operation.mode.name])
+    modify(machine, operation, pointer, [frame.get(operation.update)], inside, UPDATES[operation.mode.name])
     return [None]
 
 
@@ -309,5 +316,5 @@ def compare_and_swap(machine: Machine, operation: Any, frame: Frame) -> Sequence
     mask = None if operation.mask is None else frame.get(operation.mask)
     expected = frame.get(operation.expected)
     inputs = [expected, frame.get(operation.desired)]
-    old = modify(machine, pointer, inputs, mask, lambda old, want, new: np.where(old == want, new, old))
+    old = modify(machine, operation, pointer, inputs, mask, lambda old, want, new: np.where(old == want, new, old))
     return [old if mask is None else np.where(mask, old, expected), None]

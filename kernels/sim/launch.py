@@ -86,7 +86,7 @@ def launch(
             frame = Frame(len(ids))
             frame.set(program.body.params, parameters)
             Machine(memory, sizes, ids, used, write, watch).run_block(program.body, frame)
-    watch.end(memory.regions)
+    watch.end()
 
 
 def grid_sizes(grid: Any) -> tuple[int, int, int]:

@@ -28,6 +28,8 @@ class _Shadow:
     """What is known of one array argument.
 
     Attributes:
+        region: The array.
+        itemsize: Bytes of an element as it is accessed, which may be another type's.
         writers: Element -> number of the block that stored it last, in launch order.
         loaded: Whether anything was loaded from it.
         stored: Whether anything was stored to it.
@@ -38,6 +40,8 @@ class _Shadow:
         read_first: Source line of the first load of such an element -> an element that it read.
     """
 
+    region: MemoryRegion
+    itemsize: int
     writers: NDArray[np.int32]
     loaded: bool = False
     stored: bool = False
@@ -86,7 +90,9 @@ class Watch:
 
     def load(self, operation: Any, part: Part) -> None:
         """Elements are loaded."""
-        shadow = self._shadow(part)
+        self._read(operation, part, self._shadow(part))
+
+    def _read(self, operation: Any, part: Part, shadow: _Shadow) -> None:
         shadow.loaded = True
         if shadow.unwritten is None:
             return
@@ -128,32 +134,36 @@ class Watch:
                 f"{part.region.name}; only an atomic update may"
             )
 
-    def update(self, part: Part) -> None:
-        """Elements are updated atomically."""
+    def update(self, operation: Any, part: Part) -> None:
+        """Elements are updated atomically, which reads them first, except where they are exchanged."""
         shadow = self._shadow(part)
+        shadow.where = shadow.where or place(operation)
+        if getattr(operation, "mode", None) is None or operation.mode.name != "EXCHANGE":
+            self._read(operation, part, shadow)
         shadow.loaded = True
         shadow.writers[part.index] = ATOMIC
 
-    def end(self, regions: Collection[MemoryRegion]) -> None:
+    def end(self) -> None:
         """The launch is over.
 
         Raises:
             SimulatorError: If elements were loaded that nobody wrote, or an output was left in part.
         """
-        for region in regions if self.checks else ():
-            for (number, itemsize), shadow in self._shadows.items():
-                if number == id(region) and itemsize == region.itemsize and shadow.where:
-                    self._whole(region, shadow)
+        for shadow in self._shadows.values():
+            if shadow.where:
+                self._whole(shadow)
         if self.open_loads and (self.undetermined == "zero" or self.nan_stored):
             stands = "zeros stand" if self.undetermined == "zero" else "NaN stands"
             for where, count in self.open_loads.items():
                 text = f"{where}{count} elements beyond the array are undetermined, {stands} for them; say padding_mode"
                 warnings.warn(text, SimulatorWarning, stacklevel=4)
 
-    def _whole(self, region: MemoryRegion, shadow: _Shadow) -> None:
+    def _whole(self, shadow: _Shadow) -> None:
+        region = shadow.region
         for where, element in shadow.read_first.items():
             raise SimulatorError(f"{where}element {element} of {region.name} is loaded, and nobody wrote it")
-        if shadow.loaded or not (shadow.tiles or shadow.fresh) or region.name in self.partial:
+        whole = shadow.tiles or shadow.fresh
+        if shadow.loaded or not whole or shadow.itemsize != region.itemsize or region.name in self.partial:
             return
         missing = region.places[shadow.writers[region.places] == NOBODY]
         if len(missing):
@@ -166,7 +176,7 @@ class Watch:
         region, dtype = part.region, part.elements.dtype
         key = (id(region), dtype.itemsize)
         if key not in self._shadows:
-            shadow = _Shadow(np.full(len(part.elements), NOBODY, dtype=np.int32))
+            shadow = _Shadow(region, dtype.itemsize, np.full(len(part.elements), NOBODY, dtype=np.int32))
             if region.writeable:
                 unwritten = is_poison(part.elements)
                 shadow.unwritten = unwritten if unwritten.any() else None

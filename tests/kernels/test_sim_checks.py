@@ -63,6 +63,12 @@ def add_atomically(X, Y):
 
 
 @ct.kernel
+def exchange(X, Y):
+    where = ct.arange(TILE, dtype=ct.int32)
+    ct.atomic_xchg(Y, where, ct.load(X, (0,), (TILE,)))
+
+
+@ct.kernel
 def add_under_a_lock(X, Y, Lock):
     i = ct.bid(0)
     while ct.atomic_cas(Lock, 0, 0, 1, memory_order=ct.MemoryOrder.ACQUIRE) == 1:
@@ -99,6 +105,7 @@ def line_of(error: pytest.ExceptionInfo[Any], kernel: Any) -> None:
         (scatter_the_first, (1,), N, "48 of 64 elements of Y are stored by no block, the first is element 16"),
         (copy, (N // TILE + 1,), N, "the whole tile lies outside the array"),
         (copy_with_padding, (N // TILE + 1,), N, "tile_load: the whole tile lies outside the array"),
+        (add_atomically, (2,), N, "element 0 of Y is loaded, and nobody wrote it"),
         (add_to, (N // TILE,), N, "element 0 of Y is loaded, and nobody wrote it"),
         (copy, (4,), 72, "the first is element 64"),
     ],
@@ -141,6 +148,12 @@ def test_what_is_right_is_not_accused(order):
 def test_an_array_that_held_something_may_be_scattered_to_in_part():
     """Such as a cache of keys; one that came fresh may not."""
     right(scatter_the_first, (1,), (np.ones(N, F32), np.zeros(N, F32)))
+
+
+def test_an_exchange_may_be_the_first_to_write():
+    x, y = inputs(TILE)
+    right(exchange, (1,), (x, y))
+    assert np.array_equal(x, y)
 
 
 def test_gaps_of_a_strided_output_are_nobody_s_business():
