@@ -97,7 +97,7 @@ class TritonTuning:
 
     @contextmanager
     def listening(self) -> Iterator[TritonTuning]:
-        """Keep what is timed inside, beside who listens already; from Triton 3.7 on. Before that, `take` the autotuner.
+        """Keep what is timed inside, beside who listens already; Triton 3.9 has such listeners, 3.6 has not: `take` the autotuner there.
 
         Raises:
             RuntimeError: If this Triton tells nobody.
