@@ -329,7 +329,8 @@ class _Plan:
         laws, question = self.around.laws, self.question
         feasible = question.space
         drawn = islice(shuffled(stream(self.request.seed, Purpose.CHALLENGERS), len(feasible)), _POOL)
-        self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials")
+        if self.tests:
+            self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials")
         lesson = learn.Lesson(
             learn.subject_of(found, laws),
             question.op,

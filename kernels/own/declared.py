@@ -169,7 +169,7 @@ class DeclaredSpec:
             self.running(tensors, problem, configuration)
             return
         num_sms = sms_of(outputs[self.outputs[0]].device)  # pragma: no cover  # needs a GPU: tests/gpu
-        for one in self.launches(problem, configuration, num_sms):  # pragma: no cover
+        for one in self.launches(problem, configuration, num_sms):  # pragma: no cover  # needs a GPU: tests/gpu
             one.issue(tensors)
 
     def reference(self, inputs: Any, problem: Problem) -> Any:
