@@ -1,0 +1,96 @@
+"""The one interface between a search and the machines that work for it: named work and bytes in, bytes out, by completion.
+
+A piece of work names what is to be done, which every worker knows by itself, and carries its arguments as bytes. No
+function travels. Each piece gets exactly one outcome: what came of it, what the worker said against it, or that the worker
+which had it is lost. Local processes are one implementation (`spak.tuner.fleet.local`), Dask is the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from spak.kg.model.base import Model
+from spak.tuner.errors import TunerError
+
+CPU = "cpu"
+"""What a piece wants that needs no GPU: a core of a worker that can compile."""
+
+
+class Piece(Model, frozen=True, kw_only=True):
+    """A piece of work.
+
+    Attributes:
+        work: What is to be done, a name of `spak.tuner.fleet.workbench.WORKS`.
+        data: Its arguments as bytes; that work knows their form, nobody between does.
+        wants: The resource that it takes while it is done: `CPU`, or a GPU by its device id. One member does one piece of
+            one resource at a time.
+    """
+
+    work: str
+    data: bytes
+    wants: str = CPU
+
+
+class PieceOutcome(Model, frozen=True, kw_only=True):
+    """What became of a piece: `data`, or why there is none.
+
+    Attributes:
+        data: What the work answered.
+        member: Who had it; empty if nobody did.
+        error: What the worker said against the piece: bad input or a bug, not a failed configuration, which is data.
+        lost: How the member that had the piece ended; nobody else was given it.
+    """
+
+    data: bytes = b""
+    member: str = ""
+    error: str = ""
+    lost: str = ""
+
+
+class FleetMember(Model, frozen=True, kw_only=True):
+    """A worker process.
+
+    Attributes:
+        name: Its own, unlike any other's of the fleet.
+        host: Name of its machine; members of one host share a cache.
+        resources: What its pieces may want: `CPU`, or a device id.
+    """
+
+    name: str
+    host: str
+    resources: tuple[str, ...]
+
+
+class Executor(Protocol):
+    """Gives pieces to members. Safe to be used from several threads."""
+
+    def members(self) -> Sequence[FleetMember]:
+        """Who is there now, in the order of their names."""
+        ...
+
+    def submit(self, piece: Piece) -> Future[PieceOutcome]:
+        """Have a piece done; does not wait. The earliest given is the first done among those that want the same.
+
+        The future ends with an outcome, never with an exception; `cancel` works while nobody has the piece.
+
+        Raises:
+            TunerError: If the executor is closed, or no member offers what the piece wants.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give up whatever is under way: its outcome is that it is lost. Safe to call twice."""
+        ...
+
+
+def answered(outcome: PieceOutcome) -> bytes | None:
+    """What the work answered; None if the member that had it is lost.
+
+    Raises:
+        TunerError: If the worker refused the piece; names the worker.
+    """
+    if outcome.error:
+        raise TunerError(f"fleet: {outcome.member}: {outcome.error}")
+    return None if outcome.lost else outcome.data

@@ -1,0 +1,174 @@
+"""What travels to a worker and back: the forms of each work's bytes, as msgpack. A failed configuration is part of an answer.
+
+Machine code travels by content: an order names each cubin by the SHA-256 of its bytes, and brings the bytes along only
+where the worker's host does not have them yet. What arrives is hashed before it is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
+
+import msgspec
+
+from spak.kg.model.base import Model, Scalar
+from spak.kg.model.run import Failure, Invalidity
+from spak.tuner.backend.gpu.protocol import Batch, SeenDevice
+from spak.tuner.backend.gpu.supervisor import ContestantOutcome
+from spak.tuner.errors import TunerError
+
+Form = TypeVar("Form", bound=Model)
+
+
+class KernelIdentity(Model, frozen=True, kw_only=True):
+    """Which kernel an order is about; a worker whose own copy of it differs refuses the order.
+
+    Attributes:
+        op: Its op.
+        own: Where it is declared, if outside this repository; the file has to be at the same place on the worker's host.
+        arch: What it is compiled for, such as `sm_90`.
+        source_sha256: Of its source, as `spak.tuner.backend.source.source_of` counts it.
+    """
+
+    op: str
+    own: str = ""
+    arch: str
+    source_sha256: str
+
+
+class DescribeOrder(Model, frozen=True, kw_only=True):
+    """Asks a worker for what it is and has; nothing is done.
+
+    Attributes:
+        op: Kernel whose source and compiler are asked for, and `own` as in `KernelIdentity`.
+    """
+
+    op: str
+    own: str = ""
+
+
+class MemberDescription(Model, frozen=True, kw_only=True):
+    """What a worker is.
+
+    Attributes:
+        version: Of this package.
+        source_sha256: Of its copy of the kernel.
+        spec_sha256: The same with the files that state its launches.
+        toolchain: Compiler of the kernel and its tools -> version; empty where there is none.
+        gpu: Name of its GPU as the driver says it; empty if it has none.
+        arch: Architecture of that.
+    """
+
+    version: str
+    source_sha256: str
+    spec_sha256: str
+    toolchain: dict[str, str] = {}  # noqa: RUF012 - msgspec copies mutable defaults
+    gpu: str = ""
+    arch: str = ""
+
+
+class FeaturesOrder(Model, frozen=True, kw_only=True):
+    """One configuration to compile for its features alone; the answer is a `Compiled`."""
+
+    kernel: KernelIdentity
+    problem: dict[str, Scalar]
+    configuration: dict[str, Scalar]
+
+
+class CompileOrder(Model, frozen=True, kw_only=True):
+    """One configuration to compile for a launch; the answer is a `CompiledCubins`.
+
+    Attributes:
+        facts: Hardware facts without `hw.`: what fits on an SM.
+    """
+
+    kernel: KernelIdentity
+    problem: dict[str, Scalar]
+    configuration: dict[str, Scalar]
+    facts: dict[str, Scalar]
+
+
+class CubinReference(Model, frozen=True, kw_only=True):
+    """Machine code of one function: `key` is what a launch looks it up by, `digest` the SHA-256 of its bytes, packed."""
+
+    key: str
+    digest: str
+
+
+class CompiledCubins(Model, frozen=True, kw_only=True):
+    """What a configuration was compiled to, the hot function first; or why it was not.
+
+    Attributes:
+        features: `registers`, `spill_bytes`, ...; empty where they cannot be read.
+        blobs: Digest -> bytes.
+    """
+
+    cubins: tuple[CubinReference, ...] = ()
+    features: dict[str, float] = {}  # noqa: RUF012
+    invalidity: Invalidity = "correct"
+    failure: Failure | None = None
+    milliseconds: float = 0.0
+    blobs: dict[str, bytes] = {}  # noqa: RUF012
+
+
+class MeasureOrder(Model, frozen=True, kw_only=True):
+    """A batch to check and time on the worker's GPU; the answer is a `MeasuredBatch`.
+
+    Attributes:
+        cubins: Machine code of all its contestants.
+        blobs: Digest -> bytes, of those that the worker's host may not have.
+        compiler: What compiled them, as the compiler says it: part of the key of a cubin.
+    """
+
+    kernel: KernelIdentity
+    batch: Batch
+    cubins: tuple[CubinReference, ...] = ()
+    blobs: dict[str, bytes] = {}  # noqa: RUF012
+    compiler: str = ""
+
+
+class MeasuredBatch(Model, frozen=True, kw_only=True):
+    """What came of a batch.
+
+    Attributes:
+        outcomes: One for each contestant and baseline, as they finished; fewer if the GPU became unusable.
+        machine: The device as last reported.
+        missing: Digests that the host does not have; then nothing was done.
+        unusable: Why the GPU can do nothing more; empty if it can.
+    """
+
+    outcomes: tuple[ContestantOutcome, ...] = ()
+    machine: SeenDevice | None = None
+    missing: tuple[str, ...] = ()
+    unusable: str = ""
+
+
+def encoded(form: Model) -> bytes:
+    """A form as bytes."""
+    return msgspec.msgpack.encode(form)
+
+
+def decoded(data: bytes, form: type[Form]) -> Form:
+    """The form in `data`.
+
+    Raises:
+        TunerError: If it is none.
+    """
+    try:
+        return msgspec.msgpack.decode(data, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise TunerError(f"these bytes are no {form.__name__}: {error}") from None
+
+
+def digest_of(blob: bytes) -> str:
+    """The name of bytes: their SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(blob).hexdigest()
+
+
+def own_version() -> str:
+    """Version of this package; empty where it runs from a folder without being installed."""
+    try:
+        return version("spak")
+    except PackageNotFoundError:
+        return ""
