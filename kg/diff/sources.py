@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,9 @@ from tempfile import TemporaryDirectory
 
 from spak.kg.errors import InvalidFilesError, KgError
 from spak.kg.files.git import GIT_SECONDS, git
-from spak.kg.files.loader import Laws, load
+from spak.kg.files.loader import MAX_RUN_BYTES, Laws, load
+from spak.kg.files.root import LAYER_FILE, SHIPPED, layers, shipped_root
+from spak.kg.visible import line
 
 
 @contextmanager
@@ -40,39 +41,77 @@ def open_source(source: str, root: Path) -> Iterator[Laws]:
 
 
 def _extract(revision: str, root: Path, scratch: Path) -> Path:
-    """The law root as it was at `revision`, unpacked into `scratch`."""
+    """The law root as it was at `revision`, unpacked into `scratch`.
+
+    File by file as git keeps them: `git archive` and a checkout obey attributes, by which a revision hides its own files.
+    """
     top = Path(_git(["rev-parse", "--show-toplevel"], root, f"{root}: not in a git repository").decode().strip())
     commit = _git(
         ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"],
         root,
         f"{revision}: neither a folder nor a revision of the repository at {top}",
     )
-    inside = root.resolve().relative_to(top.resolve())
-    name = commit.decode().strip()
-    listed = _git(
-        ["ls-tree", "--name-only", name, "--", f"{inside.as_posix()}/"], top, f"{revision}: git ls-tree failed"
-    )
+    inside = root.resolve().relative_to(top.resolve()).as_posix()
+    tree = f"{commit.decode().strip()}:{'' if inside == '.' else inside}"
     folder = scratch / "laws"
     folder.mkdir()
-    if not listed.strip():
+    if not _is_tree(tree, top):
         return folder  # the revision had no laws yet: everything is new
-    packed = _git(["archive", "--format=tar", f"{name}:{inside.as_posix()}"], top, f"{revision}: git archive failed")
-    try:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
-    except tarfile.FilterError as error:
-        raise KgError(f"{revision}: {error}; a revision is read alone, so nothing in it may lead out of it") from None
+    listed = _git(["ls-tree", "-r", "-l", "-z", tree], top, f"{revision}: git ls-tree failed")
+    blobs = {path: name for name, path in _entries(listed, revision)}
+    names = "".join(f"{name}\n" for name in blobs.values()).encode()
+    given = io.BytesIO(_git(["cat-file", "--batch"], top, f"{revision}: git cat-file failed", given=names))
+    for path in blobs:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        size = int(given.readline().split()[2])
+        target.write_bytes(given.read(size))
+        given.read(1)
+    _refuse_outside(folder, revision)
     return folder
 
 
-def _git(arguments: list[str], folder: Path, failure: str) -> bytes:
+def _is_tree(name: str, top: Path) -> bool:
+    return git(top, "cat-file", "-e", name).returncode == 0
+
+
+def _entries(listed: bytes, revision: str) -> Iterator[tuple[str, str]]:
+    """Object and path of each file that `git ls-tree -r -l -z` lists.
+
+    Raises:
+        KgError: At what is no plain file, leads out of the folder, or is larger than any file that is read.
+    """
+    for record in listed.decode(errors="surrogateescape").split("\0")[:-1]:
+        about, path = record.split("\t", 1)
+        mode, _, name, size = about.split()
+        shown = line(f"{revision}: {path}")
+        if not mode.startswith("100"):
+            raise KgError(f"{shown}: a link; a revision is read alone, so nothing in it may lead out of it")
+        if any(part in {"", ".", ".."} or part.lower() == ".git" for part in path.split("/")):
+            raise KgError(f"{shown}: no path of a file; a revision is read alone, so nothing in it may lead out of it")
+        if int(size) > MAX_RUN_BYTES:
+            raise KgError(f"{shown}: has {size} bytes; at most {MAX_RUN_BYTES} are read, split it")
+        yield name, path
+
+
+def _refuse_outside(folder: Path, revision: str) -> None:
+    """Refuse a root that lies over a folder of this machine, which is no part of the revision.
+
+    Raises:
+        KgError: If it does.
+    """
+    if any(beneath.resolve() != shipped_root().resolve() for beneath in layers(folder)[1:]):
+        raise KgError(f"{revision}: {LAYER_FILE} names a folder; of a revision it can only be over: {SHIPPED}")
+
+
+def _git(arguments: list[str], folder: Path, failure: str, *, given: bytes = b"") -> bytes:
     """What a git command prints.
 
     Raises:
         KgError: With `failure` and git's own last line if it fails.
     """
     try:
-        done = git(folder, *arguments)
+        done = git(folder, *arguments, given=given)
     except FileNotFoundError:
         raise KgError("git is not installed; kg diff needs it to read revisions") from None
     except subprocess.TimeoutExpired:

@@ -9,12 +9,12 @@ GIT_SECONDS = 60
 """A command that takes longer hangs on something (a lock, a prompt) that a person must see to."""
 
 
-def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """A git command run in `folder`, whatever its exit status.
+def git(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """A git command run in `folder` that reads `given`, whatever its exit status.
 
     Raises:
         FileNotFoundError: If git is not installed.
         subprocess.TimeoutExpired: If it takes more than `GIT_SECONDS`.
     """
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, check=False, timeout=GIT_SECONDS, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, check=False, timeout=GIT_SECONDS, input=given)

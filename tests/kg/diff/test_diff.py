@@ -260,6 +260,26 @@ def test_a_revision_with_a_link_that_leads_out_is_one_clear_line(history: Histor
         pass
 
 
+def test_no_attribute_hides_or_changes_a_file_of_a_revision(history: History) -> None:
+    """`git archive` would leave out the one and write into the other."""
+    history.write(".gitattributes", "hidden.yaml export-ignore\nexpanded.yaml export-subst\n")
+    history.write("sm_90/toy/hidden.yaml", law("hidden", "latency == 3"))
+    expanded = law("expanded", "latency == 1").replace("Avoid latency", "$Format:%an$ latency")
+    history.write("sm_90/toy/expanded.yaml", expanded)
+    history.commit("attributes")
+    found = diff(history, "HEAD~1", "HEAD")
+    assert [item.change.id for item in found.items] == ["expanded", "hidden"]
+    assert found.items[0].change.after.title == "$Format:%an$ latency == 1"
+
+
+@pytest.mark.parametrize("folder", ["..", "/", "../../laws"])
+def test_a_revision_that_lies_over_a_folder_of_this_machine_is_refused(history: History, folder: str) -> None:
+    history.write("root.yaml", f"over: {folder}\n")
+    history.commit("layer")
+    with pytest.raises(KgError, match=r"root\.yaml"), open_source("HEAD", history.laws):
+        pass
+
+
 def test_outside_a_repository_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(KgError, match="not in a git repository"), open_source("HEAD", tmp_path):
         pass
