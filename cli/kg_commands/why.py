@@ -37,6 +37,9 @@ def command(
     toolchain: Annotated[
         str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
     ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="In a table, every law with its evidence, not what fits a screen.")
+    ] = False,
     form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Which laws speak for or against a configuration, which cannot tell, and what they would need."""
@@ -49,6 +52,8 @@ def command(
         typer.echo(account_json(found), nl=False)
         return
     from spak.cli.render.explain import account
+    from spak.cli.render.short_account import short_account
     from spak.cli.render.text import Pen
 
-    typer.echo(account(found, library.laws, Pen(state.colour)), nl=False)
+    show = account if everything else short_account
+    typer.echo(show(found, library.laws, Pen(state.colour)), nl=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spak.cli.render.query import condition_text, how
 from spak.cli.render.text import STATUS_STYLES, Pen, joined, with_right, wrap
 from spak.kg.answers.explain import Explanation, Side, Witness
 from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.law.kinds.base import STANCES, Power
+from spak.kg.law.kinds.base import STANCES, Power, Stance
 from spak.kg.law.statement import evidence_text
 from spak.kg.law.status import standing
 from spak.kg.model.figures import counted, number_text
@@ -17,27 +17,32 @@ from spak.kg.model.law import Evidence
 from spak.kg.model.run import Measurement, Run, Trial
 from spak.kg.model.store import Store
 
-_SIGNS = {"supports": ("+", "green"), "refutes": ("-", "red"), "inconclusive": ("~", "yellow")}
-_STANCE_TITLES = {
+SIGNS = {"supports": ("+", "green"), "refutes": ("-", "red"), "inconclusive": ("~", "yellow")}
+"""Sign and style of a verdict."""
+
+STANCE_TITLES: Mapping[Stance, tuple[str, str]] = {
     "against": ("Against it", "red"),
     "for": ("For it", "green"),
     "indifferent": ("Makes no difference", "blue"),
     "undecided": ("Cannot be decided yet", "yellow"),
     "silent": ("Does not speak about it", "dim"),
 }
+"""What each opinion of a configuration is called, and its style."""
+
 _POWERS = {
     Power.REMOVE: "may remove it",
     Power.POSTPONE: "only reorders",
     Power.PREFER: "only reorders",
     Power.NOTHING: "moves nothing",
 }
-_SIDE_TITLES = {
+SIDE_TITLES: Mapping[Stance, str] = {
     "against": "what the claim speaks against",
     "for": "what the claim speaks for",
     "indifferent": "what the claim calls equal",
     "undecided": "what the claim cannot decide",
     "silent": "outside the claim or its scope",
 }
+"""What the trials of each side are called."""
 
 
 def explanation(found: Explanation, pen: Pen) -> str:
@@ -59,7 +64,7 @@ def explanation(found: Explanation, pen: Pen) -> str:
 
 def _witness(witness: Witness, pen: Pen) -> list[str]:
     evidence = witness.evidence
-    sign, style = _SIGNS[evidence.verdict]
+    sign, style = SIGNS[evidence.verdict]
     head = f"{evidence.verdict}: {evidence.tier}, {evidence.role}"
     lines = [pen(sign, "bold", style) + " " + pen(head, "bold"), *wrap(f"run {evidence.run}", indent=2)]
     lines += [line for text in _effects(evidence) for line in wrap(text, indent=2)]
@@ -106,7 +111,7 @@ def _provenance(run: Run, evidence: Evidence) -> list[str]:
 def _side(side: Side, pen: Pen) -> list[str]:
     shown = len(side.trials)
     some = f", {shown} of {side.count} shown" if shown < side.count else f", {side.count}"
-    title = f"{_SIDE_TITLES[side.stance]}{some}:"
+    title = f"{SIDE_TITLES[side.stance]}{some}:"
     return [pen(line, "dim") for line in wrap(title, indent=2)] + [line for t in side.trials for line in _trial(t)]
 
 
@@ -143,7 +148,7 @@ def account(found: Account, store: Store, pen: Pen) -> str:
     lines = [pen(line, "bold") for line in wrap(f"{title} on {store.hardware[found.hw].title}")]
     for stance in STANCES:
         opinions = [opinion for opinion in found.opinions if opinion.verdict.stance == stance]
-        heading, style = _STANCE_TITLES[stance]
+        heading, style = STANCE_TITLES[stance]
         if opinions and stance == "silent":
             lines += ["", pen(heading, "bold", style), *wrap(", ".join(o.law.id for o in opinions), indent=2)]
         elif opinions:

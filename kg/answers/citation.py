@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spak.kg.answers.certainty import strongest_tier
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.power import followed_status
 from spak.kg.law.statement import evidence_text, sentence
 from spak.kg.model.law import Law, Status, Tier
 from spak.kg.model.store import Store
-
-TIERS: tuple[Tier, ...] = ("measured", "computed", "compiled", "reported")
-"""How a run may know, strongest first."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,9 @@ def cite(store: Store, law: Law) -> Citation:
     return Citation(
         law=law.id,
         status=followed_status(law),
-        tier=_strongest(law),
+        tier=strongest_tier(law),
         kind=kind_of(law),
         verb=meaning(law).verb,
         sentence=sentence(law, hw=hardware.title if hardware else law.scope.hw, op=op.title if op else law.scope.op),
         evidence=evidence_text(law.evidence),
     )
-
-
-def _strongest(law: Law) -> Tier | None:
-    seen = {entry.tier for entry in law.evidence if entry.verdict == "supports"}
-    return next((tier for tier in TIERS if tier in seen), None)

@@ -101,7 +101,7 @@ def test_the_other_commands_answer(capsys):
     assert "Against it" in capsys.readouterr().out
     assert kg("why", "fmha", "--hw", "rtx5070", "--config", "tile_m=128", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out)["opinions"]
-    assert kg("explain", "attention-finite-mask-floor", "--trials", "1") == 0
+    assert kg("explain", "attention-finite-mask-floor", "--all", "--trials", "1") == 0
     out = capsys.readouterr().out
     assert "repeat: " in out
     assert "Why confirmed: " in out

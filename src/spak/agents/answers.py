@@ -11,7 +11,7 @@ from msgspec import Meta
 import spak
 from spak.agents.questions import ConfigurationQuestion, LawQuestion, LawsQuestion
 from spak.agents.quoting import NOTICE, name, names, quoted, shown
-from spak.kg.answers.citation import TIERS
+from spak.kg.answers.certainty import TIERS
 
 _CERTAINTY = ("confirmed", "contested", "proposed", "refuted", "withdrawn")
 """Statuses, those that a search may go by first."""

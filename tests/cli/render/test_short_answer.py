@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from spak.cli.render.short_answer import LINES, short_table
+from spak.cli.render.screenful import LINES
+from spak.cli.render.short_answer import short_table
 from spak.cli.render.text import Pen
 from spak.kg.answers.query import Ask, query
 from tests.kg.small import ROOT, negative, positive
