@@ -71,6 +71,7 @@ class Trial(Model, frozen=True, kw_only=True):
         problem: The problem size, when a run holds several; else the run's own.
         origin: Why it was tried: `default`, `strategy`, `transfer`, `audit`, `sweep`, `confirm`.
         failure: Set if and only if `invalidity` is not `correct`.
+        whose: Whose knowledge spoke for trying it, most first: hardware id and problem size, or a law.
     """
 
     configuration: dict[str, Scalar]
@@ -80,6 +81,7 @@ class Trial(Model, frozen=True, kw_only=True):
     problem: dict[str, Scalar] = {}
     origin: str = ""
     failure: Failure | None = None
+    whose: tuple[str, ...] = ()
 
     def value(self, name: str) -> float | None:
         """The value of the measurement called `name`, or None."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from spak.kg.formats.recording import Recording
-from spak.kg.model.base import Configuration, Scalar
+from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.run import Failure, Trial
 from spak.tuner.backend.base import Backend, Provenance, Request
 
@@ -64,3 +64,32 @@ class ReplayBackend(Backend):
 
     def _key(self, configuration: Configuration) -> tuple[Scalar, ...]:
         return tuple(configuration[name] for name in self._names)
+
+
+class RecordedSizes(Backend):
+    """Answers for several problem sizes, each from its own record: what was recorded of an op on one device."""
+
+    name = "replay"
+    batch_size = 1
+
+    def __init__(self, recordings: Sequence[Recording], provenance: Provenance | None = None) -> None:
+        """Answer from `recordings`, each at the problem size that it states, all of it."""
+        self._sizes = {_size(one.problem): ReplayBackend(one, provenance) for one in recordings}
+        self._known = next(iter(self._sizes.values())).provenance()
+
+    def provenance(self) -> Provenance:
+        """What is known of the machine the records come from."""
+        return self._known
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """The compiled features that the records hold of each request, None where they hold none."""
+        return [self._sizes[_size(request.problem)].features([request])[0] for request in requests]
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
+        """The recorded trials, in the order asked for."""
+        for request in requests:
+            yield from self._sizes[_size(request.problem)].evaluate([request])
+
+
+def _size(problem: ProblemSize) -> tuple[tuple[str, Scalar], ...]:
+    return tuple(sorted(problem.items()))

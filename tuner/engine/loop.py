@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
 import numpy as np
 
 from spak.kg.law.kinds.base import Power
@@ -17,8 +18,9 @@ from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.doubt import Doubt, hidden_by, is_aside
 from spak.tuner.engine.tally import Finding
+from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
-from spak.tuner.strategy.base import Observation, SpaceView, Strategy
+from spak.tuner.strategy.base import Hearing, Observation, SpaceView, Strategy
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,23 @@ def run_search(search: RunningSearch, backend: Backend, hooks: Hooks, done: Sequ
     """
     started = hooks.clock()
     searcher = Searcher(search, backend.provenance().objective)
-    running = _Running(searcher, backend, hooks, started)
+    running = Running(searcher, backend, hooks, started)
     interrupted = False
     try:
         searcher.restore(done)
-        while running.step():
+        while running.step(*_left(search.budget, len(searcher.trials), running.elapsed_s())):
             pass
     except KeyboardInterrupt:
         interrupted = True
     return searcher.result(hooks.clock() - started, interrupted=interrupted)
 
 
+def _left(budget: Budget, spent: int, elapsed_s: float) -> tuple[int, float]:
+    return budget.left(spent, elapsed_s), budget.seconds_left(elapsed_s)
+
+
 @dataclass
-class _Running:
+class Running:
     """A search whose configurations a backend evaluates."""
 
     searcher: Searcher
@@ -104,14 +110,12 @@ class _Running:
     started: float
     waiting: list[Request] = field(default_factory=list)
 
-    def step(self) -> bool:
-        """One batch; False if there is nothing left to do.
+    def step(self, left: int, seconds_left: float) -> bool:
+        """One batch of at most `left` trials; False if there is nothing left to do.
 
         What would keep a batch waiting goes into the next one; the last one waits for all that was asked for, while
         there is time, and for the default in any case.
         """
-        budget, elapsed_s = self.searcher.search.budget, self._elapsed_s()
-        left, seconds_left = budget.left(len(self.searcher.trials), elapsed_s), budget.seconds_left(elapsed_s)
         if not seconds_left:
             self.waiting = [request for request in self.waiting if request.origin == "default"]
         fresh = self.searcher.ask(min(left, self.backend.batch_size) - len(self.waiting))
@@ -121,18 +125,20 @@ class _Running:
         late = self.backend.late(asked, self._patience(asked, seconds_left, whole=not fresh or len(asked) >= left))
         self.waiting = [asked[place] for place in late]
         for request, trial in self._evaluate([request for place, request in enumerate(asked) if place not in late]):
-            self.hooks.record(trial)
-            self.searcher.take(request.index, trial)
-            self.hooks.progress(len(self.searcher.trials), self._elapsed_s())
+            signed = self.searcher.signed(request.index, trial)
+            self.hooks.record(signed)
+            self.searcher.take(request.index, signed)
+            self.hooks.progress(len(self.searcher.trials), self.elapsed_s())
         self.searcher.reconsider()
         return True
 
-    def _elapsed_s(self) -> float:
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
         return self.hooks.clock() - self.started
 
     def _patience(self, asked: Sequence[Request], seconds_left: float, *, whole: bool) -> Patience:
         needed = [place for place, request in enumerate(asked) if request.origin == "default"]
-        return Patience(seconds_left, whole, needed, lambda what: self.hooks.doing(what, self._elapsed_s()))
+        return Patience(seconds_left, whole, needed, lambda what: self.hooks.doing(what, self.elapsed_s()))
 
     def _evaluate(self, requests: list[Request]) -> Iterator[tuple[Request, Trial]]:
         """Compile, set aside what laws about compiled features hide, then evaluate the rest, what they postpone last."""
@@ -173,6 +179,8 @@ class Searcher:
     num_proposed: int = 0
     open: dict[int, str] = field(default_factory=dict)
     best: tuple[float, int] | None = None
+    known: Knowledge | None = None
+    """What it heard while it ran."""
 
     def __post_init__(self) -> None:
         self.space = self.search.restriction.space
@@ -248,6 +256,24 @@ class Searcher:
         row = self._row(index)
         if row is not None:
             self.strategy.tell([Observation(row, value)])
+
+    def signed(self, index: int, trial: Trial) -> Trial:
+        """`trial` with whose knowledge spoke for it."""
+        row = self._row(index)
+        if row is None or trial.origin != "strategy" or not isinstance(self.strategy, Hearing):
+            return trial
+        whose = self.strategy.whose(row)
+        return msgspec.structs.replace(trial, whose=whose) if whose else trial
+
+    def hear(self, known: Knowledge) -> None:
+        """Go on from what is known elsewhere by now, as far as the strategy starts from any."""
+        self.known = known
+        if isinstance(self.strategy, Hearing):
+            self.strategy.hear(known)
+
+    def promise(self) -> float | None:
+        """What the next guess is expected to improve log time by; None if the strategy cannot tell."""
+        return self.strategy.promise() if isinstance(self.strategy, Hearing) else None
 
     def set_aside(self, index: int, trial: Trial) -> None:
         """Note that laws hide configuration `index` by what it was compiled to; to the strategy it failed."""
@@ -330,6 +356,8 @@ class Searcher:
         known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
         if known:
             self.strategy.tell(known)
+        if self.known is not None:
+            self.hear(self.known)
 
     def _row(self, index: int) -> int | None:
         """Where the strategy sees configuration `index`; None if the laws remove it."""

@@ -13,12 +13,12 @@ from spak.kg.files.loader import Laws
 from spak.kg.law.kinds.base import Power
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import HardwareKind, HardwareNodes, hardware_facts
-from spak.kg.model.run import Run
+from spak.kg.model.run import Run, Trial
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space
 from spak.tuner.knowledge.known import Advice, Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
-from spak.tuner.knowledge.source import Source, sources
+from spak.tuner.knowledge.source import Place, Source, by_place, place, sources
 
 OwnRuns = Literal["none", "other-problems", "all"]
 """Which runs of the searched hardware itself count."""
@@ -70,10 +70,38 @@ def gather(laws: Laws, space: Space, target: SearchTarget, restriction: Restrict
     Raises:
         InvalidFilesError: If a run file cannot be read.
     """
-    found = recorded(laws, space, target)
-    left = outranked(laws, restriction, found, target)
-    close = [kinship(laws, target.hw, source.hw) * _near(source, target) for source in found]
-    return left, knowledge(space.codes, space.cardinalities, found, close, advice(left, found))
+    return Gathering(laws, space, target, recorded_trials(laws, space.op, target)).known(restriction)
+
+
+class Gathering:
+    """What is known about one target, put together again as trials elsewhere come in."""
+
+    def __init__(
+        self, store: HardwareNodes, space: Space, target: SearchTarget, recorded: Mapping[Place, Sequence[Trial]]
+    ) -> None:
+        """Begin with what is `recorded`; `store` says how hardware is related."""
+        self._store, self._space, self._target = store, space, target
+        self._recorded = recorded
+        self._sources = {place(one.hw, one.problem): one for one in sources(space, recorded)}
+
+    def known(
+        self, restriction: Restriction, more: Mapping[Place, Sequence[Trial]] | None = None, objective: str = "time"
+    ) -> tuple[Restriction, Knowledge]:
+        """The restriction without laws that runs outrank, and the knowledge, with trials `more` that are in no run file.
+
+        Args:
+            restriction: The laws as they stand.
+            more: By what they are about, never the target itself; they join what is recorded of the same.
+            objective: What ranks `more`. What is recorded is ranked by time, and no prediction is heard beside it.
+        """
+        heard = {where for where in more or {} if objective == "time" or where not in self._recorded}
+        joined = {where: [*self._recorded.get(where, ()), *(more or {})[where]] for where in heard}
+        fresh = {place(one.hw, one.problem): one for one in sources(self._space, joined, objective)}
+        found = sorted({**self._sources, **fresh}.values(), key=lambda source: source.label)
+        target, space = self._target, self._space
+        left = outranked(self._store, restriction, found, target)
+        close = [kinship(self._store, target.hw, source.hw) * _near(source, target) for source in found]
+        return left, knowledge(space.codes, space.cardinalities, found, close, advice(left, found))
 
 
 def outranked(
@@ -100,10 +128,19 @@ def recorded(laws: Laws, space: Space, target: SearchTarget) -> list[Source]:
     Raises:
         InvalidFilesError: If a run file cannot be read.
     """
-    found = sources(space, _runs(laws, space.op, target))
-    if target.own_runs != "other-problems":
-        return found
-    return [s for s in found if s.hw != target.hw or dict(s.problem) != dict(target.problem)]
+    return sources(space, recorded_trials(laws, space.op, target))
+
+
+def recorded_trials(laws: Laws, op: str, target: SearchTarget) -> dict[Place, list[Trial]]:
+    """Trials of the op in run files, as far as the target counts them.
+
+    Raises:
+        InvalidFilesError: If a run file cannot be read.
+    """
+    found = by_place(_runs(laws, op, target))
+    if target.own_runs == "other-problems":
+        found.pop(place(target.hw, target.problem), None)
+    return found
 
 
 def _runs(laws: Laws, op: str, target: SearchTarget) -> Iterator[Run]:

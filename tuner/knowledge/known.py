@@ -72,6 +72,11 @@ class Knowledge:
         """(N,) permutation of the space, best first; ties in canonical order."""
         return np.argsort(self.expected, kind="stable")
 
+    @cached_property
+    def means(self) -> Floats:
+        """(S,) what each column expects of a configuration drawn at random."""
+        return np.asarray(self.columns.mean(axis=1))
+
     def rows(self, kept: npt.NDArray[np.int64]) -> Knowledge:
         """The same about the configurations `kept` alone."""
         if np.array_equal(kept, np.arange(len(self.codes))):  # of thousands of laws, a copy takes gigabytes
@@ -115,10 +120,15 @@ def knowledge(
     )
 
 
-def named(labels: Sequence[str], weights: Floats) -> str:
-    """The largest of `labels` by their share of the weight, three at most; empty if none has any."""
+def leading(labels: Sequence[str], weights: Floats) -> list[tuple[str, float]]:
+    """The largest of `labels`, each with its share of the positive weight, three at most; none if none has any."""
     positive = np.maximum(weights, 0.0)
     if not positive.sum():
-        return ""
+        return []
     shares = positive / positive.sum()
-    return ", ".join(f"{labels[s]} {shares[s]:.0%}" for s in np.argsort(-shares)[:3] if shares[s] >= NEGLIGIBLE)
+    return [(labels[s], float(shares[s])) for s in np.argsort(-shares)[:3] if shares[s] >= NEGLIGIBLE]
+
+
+def named(labels: Sequence[str], weights: Floats) -> str:
+    """The same in words."""
+    return ", ".join(f"{label} {share:.0%}" for label, share in leading(labels, weights))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,28 +40,41 @@ class Source:
         return f"{self.hw} at {sizes}" if sizes else self.hw
 
 
-def sources(space: Space, runs: Iterable[Run]) -> list[Source]:
-    """One source for each hardware and problem size among `runs` with a timed trial in `space`, in order of labels."""
-    groups: dict[tuple[str, tuple[tuple[str, Scalar], ...]], list[Trial]] = {}
+Place = tuple[str, tuple[tuple[str, Scalar], ...]]
+"""Hardware id and problem size, its parameters by name: what one source is about."""
+
+
+def place(hw: str, problem: ProblemSize) -> Place:
+    """What trials of this problem size on this hardware are about."""
+    return hw, tuple(sorted(problem.items()))
+
+
+def by_place(runs: Iterable[Run]) -> dict[Place, list[Trial]]:
+    """The trials of `runs` by what they are about."""
+    groups: dict[Place, list[Trial]] = {}
     for run in runs:
         for trial in run.trials:
-            problem = tuple(sorted((trial.problem or run.problem).items()))
-            groups.setdefault((run.hw, problem), []).append(trial)
-    found = [_source(space, hw, dict(problem), trials) for (hw, problem), trials in groups.items()]
+            groups.setdefault(place(run.hw, trial.problem or run.problem), []).append(trial)
+    return groups
+
+
+def sources(space: Space, groups: Mapping[Place, Sequence[Trial]], objective: str = "time") -> list[Source]:
+    """One source for each of `groups` with a value of `objective` in `space`, in order of labels."""
+    found = [_source(space, where, trials, objective) for where, trials in groups.items()]
     return sorted((source for source in found if source is not None), key=lambda source: source.label)
 
 
-def _source(space: Space, hw: str, problem: ProblemSize, trials: Sequence[Trial]) -> Source | None:
-    measured = [trial.value("time") if trial.invalidity == "correct" else None for trial in trials]
+def _source(space: Space, where: Place, trials: Sequence[Trial], objective: str) -> Source | None:
+    measured = [trial.value(objective) if trial.invalidity == "correct" else None for trial in trials]
     if all(time is None for time in measured):
         return None
     rows = space.indices([trial.configuration for trial in trials])
     times = np.array([math.inf if time is None else time for time in measured])
-    of, place = np.unique(rows[rows >= 0], return_inverse=True)
+    of, row = np.unique(rows[rows >= 0], return_inverse=True)
     found = np.full(len(of), math.inf)
-    np.minimum.at(found, place, times[rows >= 0])
+    np.minimum.at(found, row, times[rows >= 0])
     if not np.isfinite(found).any():
         return None
     with np.errstate(divide="ignore"):
         slowdown = np.minimum(np.log(found / found.min()), WORST)
-    return Source(hw, problem, of, slowdown)
+    return Source(where[0], dict(where[1]), of, slowdown)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from spak.kg.space.factors import Codes
 from spak.tuner.chance import Indices
+
+if TYPE_CHECKING:
+    from spak.tuner.knowledge.known import Knowledge
 
 
 @dataclass(frozen=True)
@@ -63,4 +66,24 @@ class Strategy(Protocol):
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """Report finished trials, also those that were not asked for (default, audit)."""
+        ...
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """What a strategy that starts from what is known elsewhere can do besides: hear more of it while it runs."""
+
+    def hear(self, known: Knowledge) -> None:
+        """Go on from `known`, about the same configurations, and every trial so far."""
+        ...
+
+    def promise(self) -> float:
+        """Logarithm of the time over which the best configuration so far is expected to be improved by the next guess.
+
+        Infinite before there is a best one, 0 where nothing is left to guess.
+        """
+        ...
+
+    def whose(self, index: int) -> tuple[str, ...]:
+        """Labels of the knowledge that spoke for the configuration `index`, most first; none if chance proposed it."""
         ...

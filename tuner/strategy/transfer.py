@@ -13,9 +13,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spak.kg.space.factors import Floats
 from spak.kg.space.space import mixed_radix
 from spak.tuner.knowledge.belief import Belief, log_expected_improvement
-from spak.tuner.knowledge.known import Knowledge, knowledge, named
+from spak.tuner.knowledge.known import Knowledge, knowledge, leading, named
 from spak.tuner.knowledge.source import WORST
 from spak.tuner.strategy.asking import Asking, Explain
 from spak.tuner.strategy.base import Observation, SpaceView
@@ -44,11 +45,14 @@ class Transfer(Asking):
     def start(self, space: SpaceView, rng: np.random.Generator) -> None:
         """Begin a search of `space`, all or part of what the knowledge is about."""
         known = self._given or knowledge(space.codes, space.cardinalities, [], [])
+        self._rng = rng
         self._belief = Belief(known.rows(_places(known, space)), rng)
+        self._believed: list[tuple[int, float | None]] = []  # row, log time or failed: what the belief was told
         super().start(space, rng)
         own = rng.spawn(1)[0]  # chance and the belief's pool stay as they are whatever is bred
         self._population, self._credit = Population(space, own), Credit(2, own)
         self._proposed: dict[int, int] = {}  # row -> BELIEF or BREEDING
+        self._whose: dict[int, tuple[str, ...]] = {}
         self._best = math.inf
         self._num_asked = self._num_random = self._earned = 0
 
@@ -58,7 +62,7 @@ class Transfer(Asking):
         for seen in observations:
             good = False
             if seen.objective is None:
-                self._belief.fail(seen.index)
+                self._believe(seen.index, None)
             else:
                 good = self._population.add(seen.index, seen.objective) < GOOD
                 self._succeeded(seen.index, math.log(seen.objective))
@@ -69,7 +73,28 @@ class Transfer(Asking):
         if log_time < self._best:
             self._earned += EARNED if row in self._proposed and math.isfinite(self._best) else 0
             self._best = log_time
-        self._belief.update(row, min(log_time, self._best + WORST))
+        self._believe(row, min(log_time, self._best + WORST))
+
+    def _believe(self, row: int, log_time: float | None) -> None:
+        self._believed.append((row, log_time))
+        _tell(self._belief, row, log_time)
+
+    def hear(self, known: Knowledge) -> None:
+        """Believe what `known` says and every trial so far; what was earned, bred and drawn stays as it is."""
+        self._belief = Belief(known.rows(_places(known, self._space)), self._rng)
+        for row, log_time in self._believed:
+            _tell(self._belief, row, log_time)
+
+    def promise(self) -> float:
+        """Expected improvement of log time by what the belief expects most of."""
+        if not math.isfinite(self._best):
+            return math.inf
+        score = self._scores()
+        return float(np.exp(score.max())) if len(score) else 0.0
+
+    def whose(self, index: int) -> tuple[str, ...]:
+        """The columns that the belief took this configuration for faster by, than one drawn at random."""
+        return self._whose.get(index, ())
 
     def _random_is_due(self) -> bool:
         """Whenever random proposals so far are fewer than half of those not earned; never first."""
@@ -94,20 +119,37 @@ class Transfer(Asking):
 
     def _by_belief(self) -> int | None:
         """What it expects most of; None if all that the belief is about was asked."""
+        belief, score = self._belief, self._scores()
+        place = int(np.argmax(score))
+        if not np.isfinite(score[place]):
+            return None
+        row = int(belief.pool[place])
+        known = belief.known
+        faster = belief.weights() * (known.means - known.columns[:, row])
+        self._whose[row] = tuple(label for label, _ in leading(known.labels, faster))
+        return row
+
+    def _scores(self) -> Floats:
+        """(pool,) log of what is expected of each configuration that was not asked for; minus infinity of the others."""
         belief = self._belief
         if math.isfinite(self._best):
             score = log_expected_improvement(belief.mean, belief.variance, self._best)
         else:
             score = -belief.mean
-        score = np.where(self._asked[belief.pool], -np.inf, score + np.log(belief.runs))
-        place = int(np.argmax(score))
-        return int(belief.pool[place]) if np.isfinite(score[place]) else None
+        return np.where(self._asked[belief.pool], -np.inf, score + np.log(belief.runs))
 
     def _reason(self) -> str:
         """What spoke for it: the columns by their share of the weight, and how many trials corrected them."""
         belief = self._belief
         trials = f"{belief.num_trials} trials here" if belief.num_trials else ""
         return "; ".join(filter(None, (named(belief.known.labels, belief.weights()), trials)))
+
+
+def _tell(belief: Belief, row: int, log_time: float | None) -> None:
+    if log_time is None:
+        belief.fail(row)
+    else:
+        belief.update(row, log_time)
 
 
 def _places(known: Knowledge, space: SpaceView) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

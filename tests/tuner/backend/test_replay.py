@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from spak.kg.formats.recording import Recording
 from spak.kg.model.run import Failure, Measurement, Times, Trial
 from spak.tuner.backend.base import Request
-from spak.tuner.backend.replay import MISS, ReplayBackend
+from spak.tuner.backend.replay import MISS, RecordedSizes, ReplayBackend
 
 
 def _recording():
@@ -63,3 +65,12 @@ def test_it_says_what_tier_it_replays_and_closes_twice():
     assert backend.provenance().tier == "measured"
     backend.close()
     backend.close()
+
+
+def test_each_problem_size_is_answered_from_its_own_record():
+    other = replace(_recording(), problem={"n": 8}, trials=_recording().trials[1:])
+    device = RecordedSizes([replace(_recording(), problem={"n": 4}), other])
+    one, two = _request(x=1, y=0), replace(_request(x=1, y=0), problem={"n": 8})
+    assert [trial.value("time") for _, trial in device.evaluate([one, two, one])] == [5.0, None, 5.0]
+    assert device.features([two, one]) == [None, {"spill_bytes": 64.0}]
+    assert device.provenance().objective == "time"

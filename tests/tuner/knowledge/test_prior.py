@@ -18,7 +18,7 @@ from spak.tuner.knowledge.filling import filled
 from spak.tuner.knowledge.gather import kinship
 from spak.tuner.knowledge.known import Advice, knowledge
 from spak.tuner.knowledge.likeness import Likeness
-from spak.tuner.knowledge.source import WORST, Source, sources
+from spak.tuner.knowledge.source import WORST, Source, by_place, sources
 
 ROUNDING = 0.01
 """Of a log time: single precision under an offset variance of 25, a fifth of the noise."""
@@ -55,7 +55,9 @@ def _run(hw, times, **changes):
 
 
 def test_sources_are_log_slowdowns_over_the_best_there_and_failures_are_the_worst():
-    (found,) = sources(_space(), [_run("a", {(1, 0): 2.0, (2, 1): 4.0, (1, 1): None, (2, 0): 2000.0, (9, 9): 1.0})])
+    (found,) = sources(
+        _space(), by_place([_run("a", {(1, 0): 2.0, (2, 1): 4.0, (1, 1): None, (2, 0): 2000.0, (9, 9): 1.0})])
+    )
     assert dict(zip(found.rows.tolist(), found.slowdown, strict=True)) == pytest.approx(
         {0: 0.0, 3: math.log(2), 1: WORST, 2: WORST}
     )
@@ -68,7 +70,7 @@ def test_runs_of_one_hardware_and_problem_are_one_source_and_problems_are_kept_a
         _run("a", {(1, 1): 7.0}, problem={"n": 4}),
         _run("b", {(1, 0): None}),
     ]
-    found = sources(_space(), runs)
+    found = sources(_space(), by_place(runs))
     assert [(s.label, s.rows.tolist()) for s in found] == [("a", [0, 1]), ("a at n=4", [1])]
     assert found[0].slowdown.tolist() == pytest.approx([0.0, math.log(2)])
 
