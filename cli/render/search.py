@@ -204,6 +204,10 @@ def _budget(report: SearchReport, pen: Pen, *, verbose: bool) -> Iterator[str]:
     """What the trials were spent on, and what the laws had to do with it, in a few lines."""
     counts = report.counts
     yield pen(f"{counts.tried} trials ({counts.failed} failed) in {report.seconds:.1f} s", "bold")
+    if counts.unsteady:
+        yield from wrap(
+            f"{counted(counts.unsteady, 'time')} of them do not count: the GPU was not as fast as when the search began."
+        )
     if counts.kept:
         yield from wrap(f"{counts.kept} more of the budget were kept for testing what they suggest (--confirm).")
     acting = [law for law in report.laws if law.power != "no effect"]

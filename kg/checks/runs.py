@@ -15,7 +15,7 @@ from spak.kg.expression.assignment import show_assignments, show_scalar
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
 from spak.kg.model.hardware import device_node, hardware_facts
 from spak.kg.model.op import Op
-from spak.kg.model.run import IMPORTED, Measurement, Run, Trial, utc
+from spak.kg.model.run import DRIFT, IMPORTED, UNSTEADY_TIME, Measurement, Run, Trial, utc
 from spak.kg.model.taxonomy import alike
 from spak.kg.space.completion import complete
 
@@ -212,7 +212,14 @@ def _outcome(run: Run, trial: Trial) -> _Found:
         yield "measurements", f"a {run.tier} run has no time; a model's is called predicted_time"
     elif timed is not None and trial.invalidity != "correct":
         yield "measurements", f"it has a time though it failed ({trial.invalidity}); correctness comes before timing"
-    elif run.tier == "measured" and trial.invalidity == "correct":
+    elif (UNSTEADY_TIME in names) != (DRIFT in names):
+        yield (
+            "measurements",
+            f"an {UNSTEADY_TIME} has a {DRIFT} beside it that says why it does not count, and no other",
+        )
+    elif timed is not None and UNSTEADY_TIME in names:
+        yield "measurements", f"a time that counts and an {UNSTEADY_TIME}: a device is steady or it is not"
+    elif run.tier == "measured" and trial.invalidity == "correct" and UNSTEADY_TIME not in names:
         yield from _timing(timed, imported=run.strategy == IMPORTED)
 
 
@@ -230,7 +237,11 @@ def _is_sound(measurement: Measurement) -> bool:
     if (low is None) != (high is None):
         return False
     low, high = (value, value) if low is None or high is None else (low, high)
-    return low <= value <= high and math.isfinite(high - low) and (low > 0 or measurement.name != "time")
+    return (
+        low <= value <= high
+        and math.isfinite(high - low)
+        and (low > 0 or measurement.name not in {"time", UNSTEADY_TIME})
+    )
 
 
 def _exhaustive(one: OneRun) -> _Found:

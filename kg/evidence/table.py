@@ -13,11 +13,14 @@ from spak.kg.expression import Expression
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
 from spak.kg.model.base import IMPLIED, Configuration, ProblemSize, Scalar, canonical
-from spak.kg.model.run import Measurement, Run, Trial
+from spak.kg.model.run import DRIFT, UNSTEADY_TIME, Measurement, Run, Trial
 from spak.kg.space.factors import Codes, Floats, holds
 from spak.kg.space.space import Setting, Space
 
 Bools = npt.NDArray[np.bool_]
+
+_TIMES = frozenset({"time", UNSTEADY_TIME, DRIFT})
+"""What is no feature of a configuration but of when and where it was timed."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,7 @@ def _enter(table: TrialTable, features: dict[str, Floats], cell: tuple[int, int]
                 table.time[cell] = found.value
                 table.low[cell] = found.value if found.low is None else found.low
                 table.high[cell] = found.value if found.high is None else found.high
-        elif found.name != "time":
+        elif found.name not in _TIMES:
             if found.name not in features:
                 features[found.name] = np.full(table.time.shape, np.nan)
             features[found.name][cell] = found.value

@@ -20,6 +20,15 @@ Invalidity = Literal["correct", "timeout", "compile", "runtime", "correctness", 
 CONFIRM = "confirm"
 """`Trial.origin` of a trial made to test a law."""
 
+UNSTEADY_TIME = "unsteady_time"
+"""`Measurement.name` of a time that was taken while the device was not as it had been: kept, but never `time`.
+
+So nothing ranks it and no law is judged by it. `DRIFT` stands beside it.
+"""
+
+DRIFT = "drift"
+"""`Measurement.name` of how much slower a device's reference kernel was than when it was first timed: 0.05 is 5 %."""
+
 IMPORTED = "imported"
 """`Run.strategy` of what another program measured: how it searched and timed is its word, not ours."""
 
@@ -28,7 +37,7 @@ class Measurement(Model, frozen=True, kw_only=True):
     """One observed quantity of one trial.
 
     Attributes:
-        name: `time`, `registers`, `spill_bytes`, ...; `predicted_time` is never `time`.
+        name: `time`, `registers`, `spill_bytes`, ...; `predicted_time` and `unsteady_time` are never `time`.
         value: Median for measured times.
         unit: `us`, `bytes`, `1`.
         low: Lower end of the 95 % interval, when measured repeatedly.

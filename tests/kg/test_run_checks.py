@@ -55,6 +55,13 @@ def found(root, name=None):
     ]
 
 
+def test_a_time_marked_with_how_far_the_device_had_drifted_is_sound(law_root):
+    run = sound()
+    run["trials"][0]["measurements"] = [MARKED, DRIFTED]
+    write(law_root, run)
+    assert found(law_root) == []
+
+
 def test_a_sound_run_has_no_findings(law_root):
     """The one that every lie below is told in."""
     write(law_root, sound())
@@ -94,6 +101,8 @@ def _without_a_failed_one(run):
 
 
 TIMED = ("trials", 0, "measurements", 0)
+MARKED = {"name": "unsteady_time", "value": 3.0, "unit": "us", "low": 2.0, "high": 4.0}
+DRIFTED = {"name": "drift", "value": 0.1, "low": 0.05, "high": 0.15}
 LIES = {
     "another card": (_set("device", "name", "NVIDIA GeForce RTX 3060"), "device.name: no hardware node is called"),
     "no card": (_drop("device"), "device: it was measured, and does not say on what device"),
@@ -130,6 +139,15 @@ LIES = {
     "a time of nowhere": (_set("created", "2026-01-02T03:04:05"), "created: no ISO 8601 time"),
     "an unknown op": (_set("op", "fmhaa"), "op: unknown op 'fmhaa'; nearest: fmha"),
     "unknown hardware": (_set("hw", "rtx5071"), "hw: unknown hw 'rtx5071'; nearest: rtx5070"),
+    "a time marked and not": (
+        _set("trials", 0, "measurements", [*sound()["trials"][0]["measurements"], MARKED, DRIFTED]),
+        "trials[0].measurements: a time that counts and an unsteady_time",
+    ),
+    "a mark without its reason": (_set("trials", 0, "measurements", [MARKED]), "an unsteady_time has a drift beside"),
+    "an unsteady time of nothing": (
+        _set("trials", 0, "measurements", [{**MARKED, "value": 0.0, "low": 0.0}]),
+        "trials[0].measurements[0]: a finite value inside its interval, a time above 0",
+    ),
     "no time": (_set("trials", 0, "measurements", []), "trials[0].measurements: it is correct and has no time"),
     "a time without an interval": (
         _set(*TIMED, {"name": "time", "value": 3.0, "unit": "us"}),

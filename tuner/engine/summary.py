@@ -11,6 +11,7 @@ from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import Power
 from spak.kg.law.statement import evidence_text
 from spak.kg.model.base import Model, Scalar
+from spak.kg.model.run import UNSTEADY_TIME
 from spak.tuner.backend.base import Backend
 from spak.tuner.engine.doubt import ALL_TRIED, HOPELESS, is_aside
 from spak.tuner.engine.loop import Result
@@ -99,6 +100,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
         failed: Trials without a result.
         audited: Trials where laws say not to look.
         removed_after_compiling: Configurations that were compiled and, by a law about compiled features, not tried.
+        unsteady: Trials whose time does not count, since the device had drifted meanwhile.
         kept: Trials of the budget that were kept for testing what the search suggests; not among `tried`.
     """
 
@@ -111,6 +113,7 @@ class Counts(Model, frozen=True, kw_only=True, omit_defaults=False):
     audited: int
     removed_after_compiling: int
     kept: int = 0
+    unsteady: int = 0
 
 
 class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -219,6 +222,7 @@ def _counts(feasible: int, result: Result, kept: int) -> Counts:
         audited=result.audited,
         removed_after_compiling=len(by_law),
         kept=kept,
+        unsteady=sum(trial.value(UNSTEADY_TIME) is not None for trial in result.trials),
     )
 
 

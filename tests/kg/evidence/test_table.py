@@ -44,3 +44,22 @@ def test_problem_text_is_sorted_and_writes_flags_as_yaml_does() -> None:
 def test_inputs_nobody_names_are_standard_normal_and_named_only_where_they_are_not():
     assert problem_text({"seq": 8, "inputs": "normal"}) == problem_text({"seq": 8}) == "seq=8"
     assert problem_text({"seq": 8, "inputs": "sink"}) == "inputs=sink,seq=8"
+
+
+def test_a_time_of_a_device_that_had_drifted_is_no_time_and_no_feature_of_what_was_timed() -> None:
+    run = sweep((1,))
+    marked = Trial(
+        configuration=configurations()[0],
+        problem={"size": 1},
+        measurements=(
+            Measurement(name="unsteady_time", value=0.5, unit="us"),
+            Measurement(name="drift", value=0.1),
+            Measurement(name="registers", value=96.0),
+        ),
+    )
+    alone = from_runs([Run(**{**_fields(run), "trials": (marked,)})])
+    assert not alone.observed.any()
+    assert not alone.failed.any()
+    assert set(alone.features) == {"registers"}
+    beside = from_runs([run, Run(**{**_fields(run), "trials": (marked,)})])
+    assert (beside.time == from_runs([run]).time).all(), "it is faster than any other, and does not count"

@@ -17,7 +17,7 @@ from spak.tuner.backend.base import Backend, Patience, Provenance, Request
 from spak.tuner.backend.compile.features import unit_of
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, awaited
 from spak.tuner.backend.gpu.protocol import Batch, Contestant
-from spak.tuner.backend.gpu.statistics import summarise
+from spak.tuner.backend.gpu.steady import SteadyWatch, measured_time
 from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor
 from spak.tuner.backend.gpu.timing import Plan
 
@@ -77,6 +77,7 @@ class GpuBackend(Backend):
         self._best_us: dict[tuple[object, ...], float] = {}
         self._references: dict[tuple[object, ...], dict[str, list[float]]] = {}
         self._num_batches = 0
+        self._watch = SteadyWatch()
 
     def provenance(self) -> Provenance:
         """Machine and method; the machine is known once the first batch has run."""
@@ -145,7 +146,7 @@ class GpuBackend(Backend):
 
     def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of the library baselines at `problem`, from the same rounds as the trials so far."""
-        return {name: _time(samples) for name, samples in self._references.get(_key(problem), {}).items()}
+        return {name: measured_time(samples)[0] for name, samples in self._references.get(_key(problem), {}).items()}
 
     def close(self) -> None:
         """End the worker and the compiling processes; safe to call twice."""
@@ -188,7 +189,8 @@ class GpuBackend(Backend):
         if outcome.failure is not None:
             self.failed_baselines[name] = f"{outcome.failure.type}: {outcome.failure.message}"
             return
-        self._references.setdefault(_key(problem), {}).setdefault(name, []).extend(outcome.samples)
+        if self._watch.judge(outcome.readings) is None:
+            self._references.setdefault(_key(problem), {}).setdefault(name, []).extend(outcome.samples)
 
     def _trial(
         self, request: Request, code: CompiledFunctions, outcome: ContestantOutcome, features: Mapping[str, float]
@@ -198,10 +200,12 @@ class GpuBackend(Backend):
             measurements.append(Measurement(name="relative_error", value=outcome.error))
         runtimes: tuple[float, ...] = ()
         if outcome.samples:
-            time = _time(outcome.samples)
-            measurements.insert(0, time)
-            key = _key(request.problem)
-            self._best_us[key] = min(self._best_us.get(key, math.inf), time.value)
+            drifted = self._watch.judge(outcome.readings)
+            times = measured_time(outcome.samples, drifted)
+            measurements[:0] = times
+            if drifted is None:
+                key = _key(request.problem)
+                self._best_us[key] = min(self._best_us.get(key, math.inf), times[0].value)
             runtimes = tuple(us / 1e3 for us in outcome.samples) if self._method.keep_samples else ()
         return request.trial(
             invalidity=outcome.invalidity,
@@ -221,8 +225,3 @@ class GpuBackend(Backend):
 
 def _key(problem: ProblemSize) -> tuple[object, ...]:
     return tuple(sorted(problem.items()))
-
-
-def _time(samples: Sequence[float]) -> Measurement:
-    interval = summarise(samples)
-    return Measurement(name="time", value=interval.median, unit="us", low=interval.low, high=interval.high)

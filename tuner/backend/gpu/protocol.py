@@ -8,9 +8,10 @@ from typing import Literal, Protocol
 
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Device, Failure, Invalidity
+from spak.tuner.backend.gpu.steady import Reading
 from spak.tuner.backend.gpu.timing import Plan
 
-TaskStage = Literal["open", "prepare", "check", "ready", "time", "close"]
+TaskStage = Literal["open", "prepare", "check", "ready", "reference", "time", "close"]
 """What the worker is doing: each has its own time limit."""
 
 FIRST_BASELINE = 1_000_000
@@ -90,6 +91,13 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Read:
+    """The reference kernels before and after the rounds whose times follow."""
+
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True)
 class TimedContestant:
     """All samples of contestant `index`, in microseconds."""
 
@@ -104,7 +112,7 @@ class Done:
     machine: SeenDevice
 
 
-Message = Opened | TaskStep | Prepared | Checked | Failed | TimedContestant | Done
+Message = Opened | TaskStep | Prepared | Checked | Failed | Read | TimedContestant | Done
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,10 @@ class DeviceProgram(Protocol):
 
     def sample(self, contestant: Contestant) -> float:
         """Microseconds of one launch."""
+        ...
+
+    def reference(self) -> Reading:
+        """Time the kernels that tell whether the device still is what it was, whatever the problem; see steady.py."""
         ...
 
     def observe(self) -> None:

@@ -29,11 +29,13 @@ from spak.tuner.backend.gpu.protocol import (
     Opened,
     Opener,
     Prepared,
+    Read,
     SeenDevice,
     TaskStage,
     TaskStep,
     TimedContestant,
 )
+from spak.tuner.backend.gpu.steady import Reading
 from spak.tuner.backend.gpu.worker import serve
 from spak.tuner.errors import TunerError
 
@@ -56,6 +58,7 @@ class WorkerLimits:
     prepare_s: float = 180.0
     check_s: float = 60.0
     ready_s: float = 60.0
+    reference_s: float = 60.0
     time_s: float = 10.0
     close_s: float = 30.0
 
@@ -72,6 +75,7 @@ class ContestantOutcome:
     Attributes:
         error: Relative error of the check; None if there was none.
         invalidity: `correct`, or the stage that failed.
+        readings: Of the device, before and after its rounds.
     """
 
     contestant: Contestant
@@ -80,6 +84,7 @@ class ContestantOutcome:
     check_ms: float = 0.0
     invalidity: Invalidity = "correct"
     failure: Failure | None = None
+    readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -230,6 +235,7 @@ class _Attempt:
         self.batch = batch
         self.waiting = {contestant.index: contestant for contestant in batch.contestants}
         self._checks: dict[int, Checked] = {}
+        self._readings: tuple[Reading, ...] = ()
         self._finished: list[ContestantOutcome] = []
 
     def rest(self) -> Batch:
@@ -242,12 +248,14 @@ class _Attempt:
         if isinstance(message, Prepared):
             self.waiting |= {contestant.index: contestant for contestant in message.baselines}
             self.batch = replace(self.batch, with_baselines=False)
+        elif isinstance(message, Read):
+            self._readings = message.readings
         elif isinstance(message, Checked):
             self._checks[message.index] = message
         elif isinstance(message, TimedContestant):
-            check = self._checks[message.index]
-            outcome = ContestantOutcome(self.waiting.pop(message.index), message.samples, check.error, check.wall_ms)
-            self._finished.append(outcome)
+            check, contestant = self._checks[message.index], self.waiting.pop(message.index)
+            timed = ContestantOutcome(contestant, message.samples, check.error, check.wall_ms, readings=self._readings)
+            self._finished.append(timed)
         elif isinstance(message, Failed):
             contestant = self.waiting.pop(message.index)
             self._finished.append(ContestantOutcome(contestant, invalidity=message.invalidity, failure=message.failure))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spak.tuner.backend.gpu.statistics import MIN_SAMPLES
+from spak.tuner.backend.gpu.steady import Reading
 
 Key = TypeVar("Key", bound=Hashable)
 Launch = Callable[[], object]
@@ -26,6 +27,11 @@ FLUSH_L2_SIZES = 4
 """Bytes read before a sample, in L2 sizes: enough that nothing of the last launch is left."""
 RAMP_FLUSHES = 1000
 """Reads before the first round of a short comparison: some 0.1 s in which an idle card raises its clocks."""
+
+READING_LAUNCHES = 25
+"""Launches of each reference kernel in a reading."""
+REFERENCE_SIZE = 2048
+"""Rows and columns of the float32 product that tells the SM clock: 17 GFLOP, some 0.3 ms on a large GPU."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,10 @@ class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
         self.flush_bytes = FLUSH_L2_SIZES * int(properties.L2_cache_size)
         self._buffer = torch.ones(self.flush_bytes // 4, dtype=torch.float32, device="cuda")
         self._sum = torch.empty((), dtype=torch.float32, device="cuda")
+        self._square = torch.ones(REFERENCE_SIZE, REFERENCE_SIZE, dtype=torch.float32, device="cuda")
+        self._product = torch.empty_like(self._square)
         self._events = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+        self._references: dict[str, Launch] = {}
 
     def describe(self) -> tuple[str, str]:
         """(L2 handling, timer) in words, for a run file's noise."""
@@ -115,6 +124,20 @@ class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
         end.record()
         end.synchronize()
         return float(start.elapsed_time(end)) * 1e3
+
+    def reference(self) -> Reading:
+        """`clock`: a float32 product, on the plain units. `memory`: the read that flushes L2. After a light load each time.
+
+        That load raises the clocks of an idle card and lets a power cap pass that the last rounds had reached.
+        """
+        if not self._references:
+            product = self.prepare(lambda: self._torch.mm(self._square, self._square, out=self._product))
+            self._references = {"clock": product, "memory": self.prepare(self._flush)}
+        self.ramp()
+        return {
+            kernel: tuple(self.sample(launch) for _ in range(READING_LAUNCHES))
+            for kernel, launch in self._references.items()
+        }
 
     def ramp(self) -> None:
         """Keep the device busy until its clocks have left idle."""

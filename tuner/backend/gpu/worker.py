@@ -29,10 +29,12 @@ from spak.tuner.backend.gpu.protocol import (
     Opened,
     Opener,
     Prepared,
+    Read,
     TaskStep,
     TimedContestant,
     WrongOutputError,
 )
+from spak.tuner.backend.gpu.steady import Reading
 from spak.tuner.backend.gpu.timing import interleave
 
 
@@ -81,7 +83,8 @@ class _Round:
                 self._check(contestant)
         for contestant in self._remaining(batch):
             self._guard(TaskStep("ready", contestant.index), partial(self._ready, contestant, batch))
-        self._time(batch)
+        if self._remaining(batch):
+            self._time(batch)
         if not self._lost:
             self._send(Done(self._device.machine()))
         return not self._lost
@@ -115,9 +118,25 @@ class _Round:
 
         by_index = {contestant.index: contestant for contestant in contestants}
         rng = random.Random(batch.seed)  # noqa: S311  # orders, not secrets
+        before = self._reference()
         samples = interleave(list(by_index), lambda i: sample(by_index[i]), batch.plan, rng, best_us=batch.best_us)
+        after = self._reference()
+        if not self._lost:
+            self._send(Read(tuple(reading for reading in (before, after) if reading)))
         for contestant in self._remaining(batch):
             self._send(TimedContestant(contestant.index, tuple(samples[contestant.index])))
+
+    def _reference(self) -> Reading:
+        """A reading of the device; what fails there is nobody's fault but the device's, and it is lost."""
+        if self._lost:
+            return {}
+        self._send(TaskStep("reference"))
+        try:
+            return self._device.reference()
+        except Exception as error:  # noqa: BLE001  # whatever it raises, no configuration ran
+            self._lost = True
+            self._send(_failed(NOBODY, error, fatal=True))
+            return {}
 
     def _guard(self, step: TaskStep, action: Callable[[], float]) -> float | None:
         """Announce a step and take it; an exception ends its contestant, or the worker if the device is gone."""

@@ -22,6 +22,9 @@ class FakeProgram:
     log: Path
     opens: bool = True
     prepares: bool = True
+    reads: bool = True
+    slows_after: int | None = None
+    """Readings after which the device is a tenth slower."""
 
     @property
     def hangs(self) -> Hangs:
@@ -36,7 +39,7 @@ class FakeProgram:
 
 class FakeDevice:
     def __init__(self, program):
-        self._program, self._poisoned, self._observed = program, False, 0
+        self._program, self._poisoned, self._observed, self._readings = program, False, 0, 0
         self._note("open")
 
     def prepare(self, problem, seed):
@@ -59,7 +62,17 @@ class FakeDevice:
 
     def sample(self, contestant: Contestant) -> float:
         self._act(contestant, "time")
-        return float(contestant.configuration.get("us", 50.0))
+        return self._slowed(float(contestant.configuration.get("us", 50.0)))
+
+    def reference(self):
+        if not self._program.reads:
+            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        self._readings += 1
+        return {"clock": (self._slowed(100.0),) * 8, "memory": (50.0,) * 8}
+
+    def _slowed(self, us):
+        after = self._program.slows_after
+        return us if after is None or self._readings <= after else us * 1.1
 
     def observe(self):
         self._observed += 1

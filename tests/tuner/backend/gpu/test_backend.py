@@ -273,3 +273,24 @@ def test_a_batch_in_which_nothing_compiles_starts_no_worker(make):
     [(_, trial)] = backend.evaluate(requests({"kind": "refused"}))
     assert trial.failure == Failure(type="ValueError", message="no")
     assert log.read_text() == ""
+
+
+def test_times_of_a_device_that_has_slowed_down_are_marked_and_rank_nothing(make, tmp_path):
+    steady, _ = make(batch_size=1)
+    log = tmp_path / "slowing"
+    log.write_text("")
+    supervisor = Supervisor(FakeProgram(log, slows_after=3), WorkerLimits())
+    slowing = GpuBackend(supervisor, FakeCompiler(), lambda code: {}, TimingMethod(plan=PLAN, batch_size=1))
+    asked = requests({"us": 40.0}, {"us": 10.0}, {"us": 39.0})
+    try:
+        trials = [trial for _, trial in slowing.evaluate(asked)]
+        assert [trial.value("time") for trial in trials] == [40.0, None, None], "slow after the second batch's rounds"
+        assert trials[1].value("unsteady_time") == 10.0
+        assert trials[2].value("unsteady_time") == pytest.approx(42.9)
+        assert trials[1].value("drift") == pytest.approx(0.1)
+        assert [trial.invalidity for trial in trials] == ["correct"] * 3
+        assert len(trials[2].times.runtimes) == 8, "a marked time does not make others slow"
+        assert slowing.references({"seq": 64})["cudnn"].high == 50.0, "no baseline's time is of a slowed device"
+    finally:
+        slowing.close()
+    assert [trial.value("time") for _, trial in steady.evaluate(asked)] == [40.0, 10.0, 39.0]

@@ -126,3 +126,17 @@ def test_closing_twice_and_closing_before_the_start_do_no_harm(log):
     list(supervisor.run(batch({})))
     supervisor.close()
     supervisor.close()
+
+
+def test_a_reference_kernel_that_fails_is_the_device_s_fault_and_nobody_else_s(log):
+    supervisor = Supervisor(FakeProgram(log, reads=False), LIMITS)
+    with pytest.raises(DeviceUnusableError, match=r"reference failed .*uncorrectable ECC"):
+        list(supervisor.run(batch({"us": 10.0}, {"us": 20.0})))
+    assert log.read_text().count("check 0") == 1, "what passed its check keeps it while the device is tried again"
+    supervisor.close()
+
+
+def test_every_timed_outcome_has_the_readings_around_its_rounds(supervisor):
+    outcomes = by_index(supervisor.run(batch({"us": 10.0}, {"kind": "wrong"})))
+    assert [reading["clock"] for reading in outcomes[0].readings] == [(100.0,) * 8] * 2
+    assert outcomes[1].readings == ()
