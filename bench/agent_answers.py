@@ -25,7 +25,7 @@ QUESTIONS = {
     "why": WHERE | {"config": {"tile_m": 32, "tile_n": 128}},
     "filter": WHERE | {"grid": {"tile_m": [32, 64, 128], "tile_n": [32, 64, 128]}},
     "rank": WHERE | {"grid": {"tile_m": [32, 64, 128], "tile_n": [32, 64, 128]}},
-    "explain": {"law": "sm90-fmha-slow-tile-m-32-head-dim-in-64-128"},
+    "explain": {"law": "sm90-fmha-32-rows-slow"},
     "names": {"op": "fmha"},
 }
 

@@ -25,10 +25,12 @@ import msgspec
 
 import spak
 from bench.cold_gpu import ROOT, Target, on_evidence_of, same_size
+from spak.kg.answers.explain import law_called
 from spak.kg.files.loader import Laws
 from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.base import Model
 from spak.kg.model.run import Run
+from spak.kg.model.store import Store
 
 WITHIN = 1.02
 TRIALS = 80
@@ -178,6 +180,15 @@ def saved(result: Inheritance, op: str, sweeps: Sequence[str]) -> list[dict[str,
         about = {one.sweep for one in less}
         rows.append(_row(op, result, [law], (less, [one for one in whole if one.sweep in about])))
     return rows
+
+
+def by_present_names(result: Inheritance, store: Store) -> Inheritance:
+    """A kept result with each law under the name it has now."""
+    names = {law for known in result.laws.values() for law in known}
+    now = {name: law_called(store, name).id for name in names}
+    laws = {sweep: tuple(now[law] for law in known) for sweep, known in result.laws.items()}
+    searches = (msgspec.structs.replace(one, without=now.get(one.without, one.without)) for one in result.searches)
+    return msgspec.structs.replace(result, laws=laws, searches=tuple(searches))
 
 
 def _of(searches: Sequence[Reached], arm: str) -> list[Reached]:

@@ -180,6 +180,8 @@ def _op(world: _World, op: Op) -> Found:
     names = op.parameters.keys() | op.problem.keys() | world.facts
     for index, condition in enumerate(op.conditions):
         yield from expression(f"conditions[{index}].require", condition.require, names, "name")
+    for key in op.phrases:
+        yield from expression(f"phrases.{key}", key, op.parameters.keys() | op.problem.keys(), "name")
     sizes = {f"limits[{index}].require": limit.require for index, limit in enumerate(op.limits)}
     sizes |= {f"flops.{name}.expression": formula.expression for name, formula in op.flops.items()}
     sizes |= {"bytes.expression": op.bytes.expression} if op.bytes is not None else {}

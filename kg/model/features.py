@@ -10,3 +10,12 @@ COMPILED_FEATURES: dict[str, str] = {
     "ctas_per_sm": "CTAs resident on one SM at the same time",
 }
 """Feature -> what it is. The one list: expressions, status and checks read it from here."""
+
+FEATURE_PHRASES: dict[str, str] = {
+    "spill_bytes": "{} spilled bytes",
+    "registers": "{} registers a thread",
+    "smem_bytes": "{} bytes of shared memory",
+    "threads": "{} threads",
+    "ctas_per_sm": "{} resident CTAs",
+}
+"""Feature -> how a title says that it has a value; `{}` is the value, such as "at least 168"."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from spak.kg.model.base import Model, Reference, Scalar
 from spak.kg.model.law import ExpressionText, Id
 
 ParameterRole = Literal["tile", "hint", "variant", "schedule"]
+
+PhraseTemplate = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^{}]*(\{\}[^{}]*)?$")]
+"""Words with at most one `{}`, where a value goes."""
 
 
 PROBLEM_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
@@ -99,6 +104,8 @@ class Op(Model, frozen=True, kw_only=True):
     """True if the values are only those seen in imported results: another import may add to them (docs/kernel-tuner-users.md)."""
     declared_in: str = ""
     """The file, or `module:attribute`, that declares it for a kernel outside this repository and owns it: `tune` writes this node."""
+    phrases: dict[str, PhraseTemplate] = {}
+    """Parameter, problem parameter, or `a * b` of two -> how a title says its value: `{} query rows`; without `{}`, of a flag, `TMA`."""
     problems: dict[str, dict[str, Scalar]] = {}
     """Named problem sizes (`d64-s1024-causal`); a name is what a run id and a table show."""
     references: tuple[Reference, ...] = ()

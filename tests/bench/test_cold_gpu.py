@@ -38,7 +38,7 @@ def test_every_law_stands_on_readable_runs_and_has_the_status_that_they_give():
 
 def test_a_law_found_on_another_device_is_not_known():
     """Even if the source supports it: nobody would have looked."""
-    name = "sm90-matmul-slow-use-tma-false"
+    name = "sm90-matmul-no-tma-slow"
     law = ALL.laws[name]
     (foreign, *_) = (entry for entry in law.evidence if entry.run.startswith("measured-h100"))
     entries = tuple(msgspec.structs.replace(e, role="suggested") if e is foreign else e for e in law.evidence)

@@ -10,7 +10,17 @@ import msgspec
 import pytest
 
 import spak
-from bench.inheritance import Inheritance, Reached, held_out, main, only_laws, own_code, saved, sweeps_of
+from bench.inheritance import (
+    Inheritance,
+    Reached,
+    by_present_names,
+    held_out,
+    main,
+    only_laws,
+    own_code,
+    saved,
+    sweeps_of,
+)
 from spak.kg.model.system import Saving
 
 LIBRARY = spak.load(Path(__file__).parents[2] / "laws")
@@ -77,7 +87,7 @@ def test_what_a_system_file_says_is_what_its_source_holds():
     for system in LIBRARY.laws.systems.values():
         for source in {saving.source for saving in system.saved}:
             content = gzip.decompress((Path(__file__).parents[2] / source).read_bytes())
-            result = msgspec.json.decode(content, type=Inheritance)
+            result = by_present_names(msgspec.json.decode(content, type=Inheritance), LIBRARY.laws.contents)
             ops = dict.fromkeys(saving.op for saving in system.saved if saving.source == source)
             of = {op: [sweep for sweep in result.laws if LIBRARY.laws.run(sweep).op == op] for op in ops}
             rows = [{**row, "source": source} for op in ops for row in saved(result, op, of[op])]

@@ -16,7 +16,7 @@ from spak.kg.files.edit import LawFile
 from spak.kg.law.status import status
 
 LAWS = Path(__file__).parents[2] / "laws"
-LAW = "sm_90/matmul/sm90-matmul-slow-use-tma-false.yaml"
+LAW = "sm_90/matmul/sm90-matmul-no-tma-slow.yaml"
 FOUND = "measured-h200-matmul-m2048-20261121t040002"
 RUNS = (
     FOUND,

@@ -14,8 +14,8 @@ from spak.kg.law.status import status
 
 LAWS = load(Path(__file__).parents[2] / "laws")
 FIRST = "sm90-fmha-first-maximum"
-MINED = "sm90-fmha-slow-tile-m-32-head-dim-in-64-128"
-LISTED = "sm90-fmha-slow-use-tma-false-head-dim-in-64-128"
+MINED = "sm90-fmha-32-rows-slow"
+LISTED = "sm90-fmha-no-tma-slow"
 REPORTED = "rtx5070-fmha-64x64-as-reported"
 COMPILED = "sm120-fmha-128x128-spills"
 

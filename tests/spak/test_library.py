@@ -59,7 +59,7 @@ def test_a_changed_law_is_a_difference(laws, tmp_path):
     """Formatting is none."""
     changed = tmp_path / "laws"
     shutil.copytree(LAWS, changed)
-    law = changed / "sm_90/matmul/sm90-matmul-slow-use-tma-false.yaml"
+    law = changed / "sm_90/matmul/sm90-matmul-no-tma-slow.yaml"
     law.write_text(law.read_text().replace("title: ", "title:   "))
     same = spak.load(changed)
     assert not spak.diff(laws, same)

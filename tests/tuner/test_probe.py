@@ -109,7 +109,7 @@ def test_a_probe_breaks_it_on_purpose_and_writes_what_came_of_it(root, card, fat
 @pytest.mark.parametrize(
     ("law", "backend", "probe", "message"),
     [
-        ("sm90-matmul-slow-use-tma-false", "gpu", True, "every search tries what it names; leave out --probe"),
+        ("sm90-matmul-no-tma-slow", "gpu", True, "every search tries what it names; leave out --probe"),
         (SHARP, "gpu", True, "on a CPU; leave out --backend"),
         ("hangs", "replay", True, "it names no check, and replay makes no trials; use --backend gpu"),
     ],

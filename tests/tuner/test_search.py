@@ -119,7 +119,7 @@ def test_trials_of_another_device_are_never_recorded(tmp_path, name, words):
 
 def test_a_verification_is_never_recorded_for_another_device(tmp_path):
     """`kg verify --backend gpu` obeys the same check."""
-    law = "sm90-matmul-slow-use-tma-false"
+    law = "sm90-matmul-no-tma-slow"
     for changes in ({"device": lambda: H100}, {}):
         backend = Card(time=time_us)
         backend.ran_on = H100

@@ -22,7 +22,7 @@ from spak.kg.law.status import status
 from spak.kg.law.toolchain import compiler_of, parse_toolchain
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import compute_capability
-from spak.kg.model.law import Evidence, EvidenceVerdict, Law, Scope
+from spak.kg.model.law import Evidence, EvidenceVerdict, Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import CONFIRM, Candidate, Run, Trial
 from spak.kg.model.store import Store
@@ -30,9 +30,8 @@ from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
-from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of
+from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of, with_name
 from spak.tuner.learn.mining.predicates import numeric
-from spak.tuner.learn.mining.words import slug
 
 MAX_HELD_OUT = 4
 """Problem sizes candidates are tested on: two are needed, more make a law wider at the same cost each."""
@@ -210,18 +209,11 @@ def scopes_of(law: Law, table: TrialTable, held_out: Sequence[ProblemSize], subj
         scope = scope_of([*own, *others], subject.naming(meaning(law).names), narrowing(law, own))
         if repr(scope) not in seen:
             seen.add(repr(scope))
-            yield _in(law, scope)
+            yield with_name(msgspec.structs.replace(law, scope=scope), subject)
 
 
 def _same(first: Mapping[str, Scalar], second: Mapping[str, Scalar], names: Sequence[str]) -> bool:
     return all(first.get(name) == second.get(name) for name in names)
-
-
-def _in(law: Law, scope: Scope) -> Law:
-    """The law with another scope, and an id that tells the scopes apart."""
-    stem = law.id if not law.scope.when else law.id.removesuffix("-" + slug("", law.scope.when))
-    identifier = slug(stem, scope.when) if scope.when else stem
-    return msgspec.structs.replace(law, scope=scope, id=identifier)
 
 
 def _evaluate(asked: Sequence[Request], backend: Backend, notebook: Notebook) -> Iterator[Trial]:

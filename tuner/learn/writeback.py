@@ -24,6 +24,7 @@ from spak.kg.law.status import bounds, say, status
 from spak.kg.model.law import Evidence, Law, Related
 from spak.kg.model.run import Run
 from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
+from spak.tuner.learn.mining.naming import distinct
 
 
 @dataclass(frozen=True)
@@ -177,14 +178,19 @@ def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
 def _new(laws: Laws, new: Sequence[Law]) -> Iterator[LawEdit]:
     known = dict(laws.laws)
     for suggested in new:
-        if suggested.id in known or any(covers(old, suggested, laws) for old in known.values()):
+        if any(_is_same(old, suggested) or covers(old, suggested, laws) for old in known.values()):
             continue
-        law = _superseding(suggested, laws)
+        law = _superseding(distinct(suggested, known), laws)
         known[law.id] = law
         relative = f"{law.scope.hw}/{law.scope.op}/{law.id}.yaml"
         text = law_text(law)
         check_with(laws, relative, text)
         yield LawEdit(law.id, laws.root, laws.root / relative, "", text, f"new, {law.status}", law.evidence)
+
+
+def _is_same(old: Law, new: Law) -> bool:
+    """Whether the file of `new` is there already, whatever became of the law."""
+    return (old.scope, old.claim) == (new.scope, new.claim) and type(old) is type(new)
 
 
 def _superseding(law: Law, laws: Laws) -> Law:

@@ -20,7 +20,7 @@ def test_the_glossary_prints_the_list():
 
 def test_what_the_tuner_writes_is_in_the_list():
     """A learned law passes the check."""
-    source = (ROOT / "tuner/learn/mining/words.py").read_text()
+    source = (ROOT / "tuner/learn/mining/mechanism.py").read_text()
     terms = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"\)', source))
     assert terms
     assert terms <= MECHANISMS.keys()

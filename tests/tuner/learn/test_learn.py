@@ -139,7 +139,7 @@ def test_a_law_that_fails_for_one_kind_is_kept_for_the_kind_where_it_holds() -> 
     assert outcomes == [("", "refuted"), ("causal == True", "confirmed")]
     law = next(law for law in learned.laws if "spill" in getattr(law.claim, "avoid", ""))
     assert law.scope.when == "causal == True"
-    assert law.id.endswith("causal-true")
+    assert law.id.endswith("-causal")
 
 
 def test_what_fails_everywhere_is_recorded_as_refuted_and_is_no_law() -> None:

@@ -14,6 +14,8 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.law import Bound, Evidence, Examples, Law, Scope
 from spak.kg.model.op import Op
 from spak.tuner.learn.mining.indifferent import WITHIN, Tie, ties
+from spak.tuner.learn.mining.mechanism import mechanism
+from spak.tuner.learn.mining.naming import name_law
 from spak.tuner.learn.mining.negative import (
     COMPILED_FAULTS,
     FAILS,
@@ -25,10 +27,12 @@ from spak.tuner.learn.mining.negative import (
 )
 from spak.tuner.learn.mining.positive import PreferredSetting, settings
 from spak.tuner.learn.mining.predicates import Literal, literals
-from spak.tuner.learn.mining.words import in_words, mechanism, slug
 
 SPOKEN_FEATURES = ("spill_bytes", "registers", "smem_bytes", "ctas_per_sm")
 """Compiled features a law may speak of (the expression language knows them by these names)."""
+
+UNNAMED = "unnamed"
+"""Until `with_name`: what a law is called follows from all the rest of it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Topic:
         kinds: Problem parameters that specialise the compiled code; a law says at which of their values it was seen.
         depends: Tunable parameter -> problem parameters that decide how it fares; a law that names it says so of them too.
         tiles: Parameters whose products are looked at; None where the op gives its parameters no roles: any number.
+        called: What the op calls parameters and products in words (`Op.phrases`).
         toolchain: Specifier such as `tileiras >=13.4,<14`.
         run: Id of the run that suggests the laws, of that tier.
         toolchain_seen: `name version` that made the trials.
@@ -57,6 +62,7 @@ class Topic:
     occasion: str = ""
     tiles: tuple[str, ...] | None = None
     depends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, op: Op, hw: str, run: str) -> Topic:
@@ -64,7 +70,8 @@ class Topic:
         kinds = tuple(name for name, parameter in op.problem.items() if parameter.specialises)
         tiles = tuple(name for name, parameter in op.parameters.items() if parameter.role == "tile")
         depends = {name: parameter.depends_on for name, parameter in op.parameters.items() if parameter.depends_on}
-        return cls(hw, op.id, op.title, kinds, run, tiles=tiles if op.parameters else None, depends=depends)
+        every = tiles if op.parameters else None
+        return cls(hw, op.id, op.title, kinds, run, tiles=every, depends=depends, called=op.phrases)
 
     def naming(self, names: Iterable[str]) -> Topic:
         """The same for a law that names these parameters: it says of more problem parameters where it was seen."""
@@ -80,11 +87,12 @@ def mine(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     if not table.observed.any():
         return ()
     every = literals(table, features=SPOKEN_FEATURES, tiles=subject.tiles)
-    return (
+    laws: tuple[Law, ...] = (
         *(_slow(table, subject, region) for region in slow_regions(table, every)),
         *(_positive(table, subject, setting) for setting in settings(table)),
         *(_indifferent(table, subject, tie) for tie in ties(table)),
     )
+    return tuple(with_name(law, subject) for law in laws)
 
 
 def mine_compiled(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
@@ -93,10 +101,15 @@ def mine_compiled(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
     Times play no part; the subject's tier is `compiled`.
     """
     return tuple(
-        _negative(table, subject, region, fault)
+        with_name(_negative(table, subject, region, fault), subject)
         for fault in COMPILED_FAULTS
         for region in compiled_regions(table, fault, subject.tiles)
     )
+
+
+def with_name(law: Law, subject: Topic) -> Law:
+    """The law under the name and the title that it has in this scope."""
+    return name_law(law, subject.op_title, subject.called)
 
 
 def scope_of(
@@ -169,8 +182,8 @@ def _negative(table: TrialTable, subject: Topic, region: FarRegion, fault: Fault
     # examples are evaluated without compiled features, so a law about those carries none
     examples = Examples() if spoken & set(SPOKEN_FEATURES) else _examples(table, region)
     return NegativeLaw(
-        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-{fault.tag}", f"{expression} {scope.when}".strip()),
-        title=f"{subject.op_title} on {subject.hw} {fault.words} where {in_words(expression)}"[:200],
+        id=UNNAMED,
+        title=UNNAMED,
         scope=scope,
         claim=AvoidClaim(
             avoid=expression, because=fault.because, effect={fault.effect: Bound(at_least=fault.at_least)}
@@ -190,12 +203,10 @@ def _examples(table: TrialTable, region: FarRegion) -> Examples:
 
 
 def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> PositiveLaw:
-    words = " and ".join(f"{name} = {value}" for name, value in setting.prefer.items())
-    scope = _scope(table, subject.naming(setting.prefer))
     return PositiveLaw(
-        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-prefer", f"{words} {scope.when}".replace("=", " ")),
-        title=f"{subject.op_title} on {subject.hw} reaches its best with {words}"[:200],
-        scope=scope,
+        id=UNNAMED,
+        title=UNNAMED,
+        scope=_scope(table, subject.naming(setting.prefer)),
         claim=PreferClaim(prefer=setting.prefer, effect={"cost": Bound(at_most=WITHIN)}),
         status="proposed",
         evidence=(_evidence(table, subject, {"cost": setting.cost, "loss": setting.loss}, {}),),
@@ -203,13 +214,11 @@ def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> P
 
 
 def _indifferent(table: TrialTable, subject: Topic, tie: Tie) -> IndifferentLaw:
-    listed = ", ".join(str(value) for value in tie.values)
-    scope = _scope(table, subject.naming([tie.parameter]))
     evidence = _evidence(table, subject, {"change": tie.change, "cost": tie.cost}, {})
     return IndifferentLaw(
-        id=slug(f"{subject.hw.replace('_', '')}-{subject.op}-any", f"{tie.parameter} {listed} {scope.when}"),
-        title=f"{subject.op_title} on {subject.hw} does not care which {tie.parameter} of {listed}"[:200],
-        scope=scope,
+        id=UNNAMED,
+        title=UNNAMED,
+        scope=_scope(table, subject.naming([tie.parameter])),
         claim=IndifferentClaim(
             over=tie.parameter, values=tie.values, within=f"{WITHIN * 100:g}%", effect={"change": Bound(at_most=WITHIN)}
         ),

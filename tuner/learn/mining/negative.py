@@ -60,15 +60,11 @@ class Fault:
         effect: Effect name; a compiled feature, `failure_rate` or `slowdown`.
         at_least: The bound the law states.
         because: Glossary term.
-        words: For the title, between the hardware and "where".
-        tag: For the law's id.
     """
 
     effect: str
     at_least: float
     because: str
-    words: str
-    tag: str
 
     def shows(self, table: TrialTable) -> tuple[Bools, Bools]:
         """(S, N) cells that say something about it, and those that show it."""
@@ -85,12 +81,9 @@ class Fault:
         return float(np.nanmin(values[mask]))  # of cells that failed no slowdown is known
 
 
-SLOW = Fault("slowdown", MIN_SLOWDOWN, "", f"is at least {MIN_SLOWDOWN:g}x slower than its best", "slow")
-FAILS = Fault("failure_rate", 1.0, "", "does not run", "fails")
-COMPILED_FAULTS = (
-    Fault("spill_bytes", 1.0, "register-spill", "spills registers", "spills"),
-    Fault("failure_rate", 1.0, "compile-failure", "does not compile", "no-code"),
-)
+SLOW = Fault("slowdown", MIN_SLOWDOWN, "")
+FAILS = Fault("failure_rate", 1.0, "")
+COMPILED_FAULTS = (Fault("spill_bytes", 1.0, "register-spill"), Fault("failure_rate", 1.0, "launch-failure"))
 
 
 def compiled_regions(table: TrialTable, fault: Fault, tiles: tuple[str, ...] | None = None) -> list[FarRegion]:
