@@ -28,6 +28,9 @@ def command(
     toolchain: Annotated[
         str, typer.Option(metavar="'NAME VERSION'", help="Decides which laws may remove; else the installed one.")
     ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="As text: every change with its evidence, not what fits a screen.")
+    ] = False,
     form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
     """What changed in meaning from A to B: claims, evidence, verdicts, and what a search does differently.
@@ -36,6 +39,7 @@ def command(
     """
     from spak import diff, revision
     from spak.cli.render import diff as render_diff
+    from spak.cli.render.short_diff import short_diff
     from spak.cli.render.text import Pen
     from spak.cli.roots import root_of
     from spak.cli.terminal import obeyed
@@ -53,6 +57,7 @@ def command(
             paths = {name: (folder / path).as_posix() for name, path in new.laws.paths.get("law", {}).items()}
             typer.echo(obeyed(render_diff.github(found, paths)), nl=False)
         else:
-            typer.echo(render_diff.diff_text(found, Pen(state.colour)), nl=False)
+            show = render_diff.diff_text if everything else short_diff
+            typer.echo(show(found, Pen(state.colour)), nl=False)
     if found:
         raise typer.Exit(EXIT_DIFFERS)

@@ -47,6 +47,7 @@ def command(
         bool, typer.Option("--note", help="With replay: add what recorded runs say and the law's file lacks.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show how the laws would change.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Every judgement, not the most telling.")] = False,
 ) -> None:
     """Repeat a law's experiment; exit 0 if trials support it, 1 if they refute it, differ or cannot tell.
 
@@ -67,11 +68,11 @@ def command(
         _every(library, seed, note=note)
     library.laws.path("law", law)  # names the nearest if there is none
     if backend == "replay" and not probe:
-        _replayed(state, library, law, seed, note=note)
+        _replayed(state, library, law, seed, note=note, verbose=verbose)
     else:
         from spak import VerifyRequest
 
-        _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run, probe))
+        _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run, probe), verbose=verbose)
 
 
 def _every(library: Library, seed: int, *, note: bool) -> None:
@@ -86,13 +87,13 @@ def _every(library: Library, seed: int, *, note: bool) -> None:
     raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))
 
 
-def _replayed(state: Globals, library: Library, law: str, seed: int, *, note: bool) -> None:
+def _replayed(state: Globals, library: Library, law: str, seed: int, *, note: bool, verbose: bool) -> None:
     from spak import verify
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
 
     (found,) = verify(library, [law], seed=seed)
-    typer.echo(verification(found, Pen(state.colour)), nl=False)
+    typer.echo(verification(found, Pen(state.colour), verbose=verbose), nl=False)
     if note:
         _note(library, found)
     raise typer.Exit(not found.holds)
@@ -105,7 +106,7 @@ def _note(library: Library, found: Verification) -> None:
         typer.echo(f"{found.law}: noted {count} run{'s' if count > 1 else ''}")
 
 
-def _repeated(state: Globals, request: VerifyRequest) -> None:
+def _repeated(state: Globals, request: VerifyRequest, *, verbose: bool) -> None:
     from spak import repeat
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
@@ -114,7 +115,7 @@ def _repeated(state: Globals, request: VerifyRequest) -> None:
 
     with surroundings(state) as around:
         done = repeat(request, around)
-    typer.echo(verification(done.found, Pen(state.colour)), nl=False)
+    typer.echo(verification(done.found, Pen(state.colour), verbose=verbose), nl=False)
     if request.write:
         for change in done.changes:
             typer.echo(f"law: {change.law}: {change.words}")

@@ -75,7 +75,7 @@ def diff_markdown(difference: Difference) -> str:
         size += len(block)
         shown += 1
     if shown < len(difference.items):
-        out += ["", f"Details of {len(difference.items) - shown} more laws: `kg diff` prints them."]
+        out += ["", f"Details of {len(difference.items) - shown} more laws: `kg diff --all` prints them."]
     return "\n".join(out)[: MAX_COMMENT + 4000] + "\n"
 
 

@@ -6,12 +6,16 @@ from typing import Any
 
 import msgspec
 
-from spak.kg.expression.assignment import show_assignments
+from spak.cli.render.text import as_dictionary, wrap
+from spak.kg.model.figures import counted
 from spak.kg.model.run import Trial
 from spak.tuner.knowledge.gather import described
 from spak.tuner.replay import FRACTIONS, Replay, Replayed, cost_s
 
 _SHOWN = 10
+
+_KNOWN = 5
+"""Sources named, the weightiest."""
 
 
 def as_json(done: Replayed, what: Replay) -> str:
@@ -44,7 +48,11 @@ def as_json(done: Replayed, what: Replay) -> str:
 def as_text(done: Replayed) -> str:
     """A few lines: what was known, the first trials and where they came from, the best, the evaluations."""
     lines = [f"{done.op} on {done.hw}: {len(done.space)} recorded configurations, strategy {done.strategy}"]
-    lines += [f"  known: {label}, weight {weight:.2f}" for label, weight in _knowledge(done)]
+    known = _knowledge(done)
+    lines += [
+        line for label, weight in known[:_KNOWN] for line in wrap(f"known: {label}, weight {weight:.2f}", indent=2)
+    ]
+    lines += [f"  and {counted(len(known) - _KNOWN, 'more source')}: --format json"] if len(known) > _KNOWN else []
     for place, trial in enumerate(done.trials[:_SHOWN]):
         time = trial.value("time")
         shown = f"{time:.4g} us" if time is not None else trial.invalidity
@@ -52,8 +60,8 @@ def as_text(done: Replayed) -> str:
     best, optimum = done.best, done.optimum
     if best is not None:
         share = (optimum.value("time") or 0.0) / (best.value("time") or 1.0)
-        settings = show_assignments(best.configuration)
-        lines.append(f"best of {len(done.trials)}: {best.value('time'):.4g} us, {share:.1%} of the optimum: {settings}")
+        lines.append(f"best of {len(done.trials)}: {best.value('time'):.4g} us, {share:.1%} of the optimum")
+        lines += as_dictionary("best", best.configuration)
     for fraction in FRACTIONS:
         count = done.evaluations_to(fraction)
         seconds = done.seconds_to(count)

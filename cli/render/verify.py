@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
+from spak.cli.render.screenful import in_turn
 from spak.cli.render.text import Pen, wrap
 from spak.tuner.verify import Line, Verification
 
 _COLOURS = {"supports": "green", "refutes": "red", "inconclusive": "yellow"}
 
 
-def verification(found: Verification, pen: Pen) -> str:
-    """The whole of one law's: a line for each run and problem size, what differs, and the status that gives."""
+SHOWN = 6
+"""Judgements told one by one; the rest are counted unless all are asked for."""
+
+_TELLING = ("refutes", "supports", "inconclusive")
+"""What is told first."""
+
+
+def verification(found: Verification, pen: Pen, *, verbose: bool = False) -> str:
+    """One law's: what runs say at which problem sizes, what differs, and the status that gives; all of it if `verbose`."""
     lines = [pen(found.law, "bold")]
-    for line in found.lines:
+    judged = found.lines if verbose else _telling(found.lines)
+    for line in judged:
         lines += _line(line, pen)
+    left = Counter(line.said.verdict for line in found.lines) - Counter(line.said.verdict for line in judged)
+    if left:
+        lines.append(
+            f"  and more: {', '.join(f'{count} {verdict}' for verdict, count in left.items())}; --verbose has them"
+        )
     if not found.lines:
         lines.append("  no recorded trial speaks of it")
     for run, what in found.differing:
         lines += wrap(f"DIFFERS: {run}: {what}", indent=2)
     lines += wrap(f"verdict: {found.verdict}; status: {_status(found)} ({_short(found.reason)})")
     return "\n".join(lines) + "\n"
+
+
+def _telling(lines: Sequence[Line]) -> list[Line]:
+    """Some of each verdict, what speaks against the law first, and of each what the law's evidence lacks."""
+    first = sorted(lines, key=lambda line: line.is_noted)
+    return list(in_turn([[line for line in first if line.said.verdict == word] for word in _TELLING]))[:SHOWN]
 
 
 def summary(found: Verification) -> str:

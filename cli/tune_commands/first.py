@@ -15,8 +15,6 @@ EXAMPLES: CommandExamples = (
     ),
 )
 
-_SHOWN = 5
-
 
 def command(
     ctx: typer.Context,
@@ -36,9 +34,8 @@ def command(
     """
     import msgspec
 
-    from spak.cli.render.text import wrap
+    from spak.cli.render.first import first_text
     from spak.cli.roots import open_laws
-    from spak.kg.expression.assignment import show_assignments
     from spak.kg.formats.nodes import HardwareName
     from spak.tuner.first import first
 
@@ -55,12 +52,4 @@ def command(
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
         return
-    typer.echo(f"{found.space.op} on {found.hw}: first of {len(found.order)} configurations")
-    known = found.sources
-    for label, weight in known[:_SHOWN]:
-        typer.echo(f"  known: {label}, weight {weight:.2f}")
-    if len(known) > _SHOWN:
-        typer.echo(f"  and {len(known) - _SHOWN} more, see --format json")
-    for place, configuration in enumerate(configurations, 1):
-        for number, line in enumerate(wrap(show_assignments(configuration), indent=6)):
-            typer.echo(f"  {place:3} {line.lstrip()}" if not number else line)
+    typer.echo(first_text(found, configurations), nl=False)

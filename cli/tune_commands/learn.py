@@ -9,7 +9,7 @@ import typer
 from spak.cli.app import CommandExamples, globals_of
 
 EXAMPLES: CommandExamples = (
-    ("tune learn matmul --dry-run", "what the recorded runs of matmul teach, as a diff; nothing is written"),
+    ("tune learn matmul --dry-run", "what the recorded runs of matmul teach; nothing is written"),
     ("tune learn matmul --suggest h100 --dry-run", "runs on one GPU suggest, those on all others test"),
 )
 
@@ -21,7 +21,11 @@ def command(
         str, typer.Option(metavar="HW,...", help="Hardware whose runs suggest laws; else drawn. The others test.")
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws what suggests.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the law files as a diff.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would be written.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="Every suggestion with its reason, and with --dry-run the files as a diff."),
+    ] = False,
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
     """Look for laws in recorded runs, imported ones included; nothing is measured.
@@ -50,6 +54,6 @@ def command(
         }
         typer.echo(msgspec.json.format(msgspec.json.encode(content), indent=1).decode())
         return
-    typer.echo(learned_text(found, is_dry=dry_run), nl=False)
-    if dry_run:
+    typer.echo(learned_text(found, is_dry=dry_run, verbose=verbose), nl=False)
+    if dry_run and verbose:
         typer.echo(found.diff, nl=False)

@@ -44,7 +44,7 @@ def kg(capsys, laws):
 
 
 def test_replay_prints_each_problem_size_and_the_status(kg):
-    code, out, _ = kg(SPILLS)
+    code, out, _ = kg(SPILLS, "--verbose")
     assert code == 0
     assert re.search(r"supports: spill_bytes \d+\n    compiled-sm_120-fmha-d64-fp16-causal\n    at batch=8, ", out)
     assert "verdict: supports; status: confirmed (" in " ".join(out.split())

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spak.cli.render import diff as render_diff
+from spak.cli.render.screenful import LINES
+from spak.cli.render.short_diff import short_diff
 from spak.cli.render.text import Pen
 from spak.kg.diff import words
 from spak.kg.diff.compare import compare_laws
@@ -327,7 +329,26 @@ def test_three_hundred_changed_laws_stay_readable(history: History) -> None:
     assert len(found.items) == 300
     assert len(text) < 65_000
     assert text.count("\n| ") >= 300
-    assert "more laws: `kg diff` prints them" in text
+    assert "more laws: `kg diff --all` prints them" in text
+    lines = short_diff(found, Pen(colour=False)).splitlines()
+    assert len(lines) <= LINES
+    told = sum(line.startswith(("! law-", "  law-")) for line in lines)
+    assert lines[-1] == f"{300 - told} more laws: --all has claims, evidence and effects whole"
+    assert told > 1
+
+
+def test_the_short_difference_shows_what_to_look_at_first_and_whole(history: History) -> None:
+    """A harmless change before it in the alphabet waits."""
+    history.write("sm_90/toy/a-harmless.yaml", law("a-harmless", "tile_m > 4096"))
+    history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]"))
+    text = short_diff(diff(history), Pen(colour=False))
+    assert text.index("! latency-four") < text.index("  a-harmless")
+    assert "speaks against a recorded best" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    assert (
+        short_diff(diff(history, after="HEAD"), Pen(colour=False))
+        == "No law, hardware, op or system changed in meaning.\n"
+    )
 
 
 def test_json_has_stable_keys(history: History) -> None:
