@@ -1,0 +1,212 @@
+"""The fleet on Dask, with real processes and real certificates: who may speak to it, what it reads, what a death costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import time
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from spak.tuner.errors import TunerError
+from spak.tuner.fleet.access import FleetAccess, make_keys
+from spak.tuner.fleet.executor import CPU, FleetMember, Piece
+from spak.tuner.fleet.host import FleetHost, HostSetup
+from tests.tuner.fleet.odd_works import WORKS
+
+pytest.importorskip("distributed", reason="the fleet needs Dask: pip install 'spak[fleet]'")
+
+GPU = "0123456789ab"
+MEMBERS = [
+    FleetMember(name="one", host="here", resources=(CPU,)),
+    FleetMember(name="gpu", host="here", resources=(GPU,)),
+]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A fleet of a scheduler and two workers, over TLS on this machine."""
+    folder = tmp_path_factory.mktemp("fleet")
+    make_keys(folder)
+    made = FleetHost(HostSetup(folder / "cache", "127.0.0.1", WORKS))
+    try:
+        made.access = made.start_scheduler(FleetAccess("tls://127.0.0.1:0", folder))
+        made.start_workers(made.access, MEMBERS)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def fleet(host):
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    made = DaskExecutor(host.access)
+    until(lambda: len(made.members()) == 2)
+    yield made
+    made.close()
+
+
+def until(condition):
+    """Wait for what another process does; the test's own time limit ends it if that never happens."""
+    while not condition():
+        time.sleep(0.02)
+
+
+def odd(deed: str) -> Piece:
+    return Piece(work="odd", data=deed.encode())
+
+
+def test_pieces_reach_who_offers_what_they_want_and_bytes_come_back(fleet):
+    """Also several millions of them."""
+    assert [(one.name, one.resources) for one in fleet.members()] == [("gpu", (GPU,)), ("one", (CPU,))]
+    large = os.urandom(5_000_000)
+    futures = [fleet.submit(Piece(work="echo", data=large if n == 2 else b"small", wants=GPU)) for n in range(4)]
+    parts = [future.result().data.rpartition(b"|gpu|0123456789ab|") for future in futures]
+    assert [data for data, _, _ in parts] == [b"small", b"small", large, b"small"]
+    counts = [int(count) for _, _, count in parts]
+    assert counts == list(range(counts[0], counts[0] + 4)), "one after the other, in the order given"
+    assert (
+        fleet.submit(Piece(work="os:system", data=b"true")).result().error.startswith("os:system: this worker knows no")
+    )
+    with pytest.raises(TunerError, match="no member of the fleet offers ffff; there is 0123456789ab, cpu"):
+        fleet.submit(Piece(work="echo", data=b"", wants="ffff"))
+
+
+def test_who_is_killed_costs_the_piece_it_had_and_nobody_else_pays(host, fleet, tmp_path):
+    """Pieces that wait for the same worker are done by its successor, each once."""
+    begun = tmp_path / "begun"
+    had = fleet.submit(odd(f"wait {begun}"))
+    behind = [fleet.submit(Piece(work="echo", data=b"behind")) for _ in range(3)]
+    beside = fleet.submit(Piece(work="echo", data=b"beside", wants=GPU))
+    until(lambda: begun.exists() and begun.read_text())
+    assert int(begun.read_text()) == host.processes["one"]
+    os.kill(host.processes["one"], signal.SIGKILL)
+    assert had.result().lost.startswith("it did not answer")
+    assert had.result().member == "one"
+    assert [future.result().data for future in behind] == [b"behind|one||1", b"behind|one||2", b"behind|one||3"]
+    assert beside.result().data.startswith(b"beside|gpu")
+
+
+def test_a_search_that_leaves_gives_its_pieces_up_and_the_fleet_serves_the_next(host, fleet):
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    other = DaskExecutor(host.access)
+    until(lambda: len(other.members()) == 2)
+    futures = [other.submit(Piece(work="echo", data=b"x")) for _ in range(50)]
+    other.close()
+    other.close()
+    assert not wait(futures, timeout=60).not_done
+    assert all(future.result().lost or future.result().data for future in futures)
+    with pytest.raises(TunerError, match="closed"):
+        other.submit(Piece(work="echo", data=b"x"))
+    assert fleet.submit(Piece(work="echo", data=b"next")).result().data.startswith(b"next|one")
+
+
+class Payload:
+    """A pickle that leaves a file behind when it is read."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def __reduce__(self):
+        return (Path.touch, (Path(self._path),))
+
+
+async def _send(access, address, message):
+    """What a server answers to a raw message of somebody who holds the certificate; None if it hangs up."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    arguments = Security(**access.connection(), require_encryption=True).get_connection_args("client")
+    comm = await connect(address, **arguments)
+    try:
+        await comm.write(message)
+        return await asyncio.wait_for(comm.read(), 20)
+    except (OSError, EOFError):
+        return None
+    finally:
+        comm.abort()
+
+
+def workers(host):
+    """Address of each worker, by its name."""
+    known = asyncio.run(_send(host.access, host.access.address, {"op": "identity"}))
+    return {said["name"]: address for address, said in known["workers"].items()}
+
+
+def test_nobody_runs_a_function_of_his_own_by_a_pickle(host, fleet, tmp_path):
+    """A pickle is not read, wherever in a message it stands and whoever gets it, and the server lives on."""
+    from distributed.protocol import Serialize, to_serialize
+    from distributed.protocol.serialize import ToPickle
+
+    marker = tmp_path / "pickled"
+    body = pickle.dumps(Payload(marker))
+    addresses = [host.access.address, *workers(host).values()]
+    messages = [
+        {"op": "identity", "n_workers": ToPickle(Payload(marker))},
+        {"op": "echo", "data": to_serialize(Payload(marker))},
+        {"op": "fleet-perform", "piece": Serialize(Payload(marker)), "ticket": "1"},
+        {"op": "run", "function": body, "args": body, "kwargs": {}, "wait": True},
+        {"op": "run_coroutine", "function": body},
+        {"op": "run_function", "function": body, "args": (), "kwargs": {}},
+        {"op": "feed", "function": body, "setup": body, "interval": "1s"},
+        {"op": "plugin-add", "plugin": body, "name": "x"},
+        {"op": "register_scheduler_plugin", "plugin": body, "name": "x"},
+        {"op": "register_worker_plugin", "comm": None, "plugin": body, "name": "x"},
+        {"op": "upload_file", "filename": "evil.py", "data": b"import pathlib; pathlib.Path('%s').touch()" % str(marker).encode()},
+        {"op": "broadcast", "msg": {"op": "run", "function": body}},
+    ]  # fmt: skip
+    for address in addresses:
+        for message in messages:
+            asyncio.run(_send(host.access, address, dict(message)))
+    assert not marker.exists()
+    assert fleet.submit(Piece(work="echo", data=b"alive", wants=GPU)).result().data.startswith(b"alive")
+    pickle.loads(body)  # noqa: S301 - it is ours
+    assert marker.exists(), "the payload works where it is read"
+
+
+def test_a_client_of_dask_that_submits_a_function_gets_nowhere(host, fleet, tmp_path):
+    """The ordinary way to use Dask: even with the certificate there is nobody who would take a task."""
+    import subprocess
+    import sys
+
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom distributed import Client\nfrom distributed.security import Security\n"
+        f"security = Security(**{host.access.connection()!r}, require_encryption=True)\n"
+        f"client = Client({host.access.address!r}, security=security, timeout=3)\n"
+        f"print(client.submit(Path.touch, Path({str(tmp_path / 'ran')!r})).result(timeout=3))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert not (tmp_path / "ran").exists()
+    assert fleet.submit(Piece(work="echo", data=b"alive")).result().data.startswith(b"alive")
+
+
+def test_without_the_fleets_certificate_nobody_is_let_in(host, tmp_path):
+    """Neither with another certificate nor without one."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    make_keys(tmp_path / "other")
+    for access in (
+        FleetAccess(host.access.address, tmp_path / "other"),
+        FleetAccess(host.access.address.replace("tls", "tcp"), None),
+    ):
+        with pytest.raises(TunerError, match=r"^fleet t"):
+            DaskExecutor(access)
+
+
+def test_garbage_does_not_bring_a_worker_down(host, fleet):
+    """Bytes that are no piece are refused in words; frames that are no message end their connection and nothing else."""
+    address = workers(host)["one"]
+    for data in (b"", b"\xc1garbage", b"\x80"):
+        answer = asyncio.run(_send(host.access, address, {"op": "fleet-perform", "piece": data, "ticket": "t"}))
+        assert b"this is no piece of work" in answer["outcome"]
+    asyncio.run(_send(host.access, address, {"op": "fleet-perform", "piece": 7, "ticket": "t"}))
+    asyncio.run(_send(host.access, address, ["no", "dictionary"]))
+    asyncio.run(_send(host.access, address, {"op": "no such"}))
+    assert fleet.submit(Piece(work="echo", data=b"alive")).result().data.startswith(b"alive")

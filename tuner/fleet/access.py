@@ -1,0 +1,126 @@
+"""Who may speak to a fleet: whoever holds its key. One certificate, made on the first machine, is everybody's proof."""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from spak.tuner.errors import TunerError
+
+CERTIFICATE, KEY, ADDRESS = "certificate.pem", "key.pem", "address"
+"""Files of a fleet's folder: its certificate, the key of it, and where its scheduler listens."""
+
+DAYS = 365
+"""A certificate's life; a fleet of a year is started anew."""
+
+
+@dataclass(frozen=True)
+class FleetAccess:
+    """How to reach a fleet.
+
+    Attributes:
+        address: Of its scheduler, such as `tls://10.0.0.1:8786`.
+        keys: Folder with its certificate and key; None without TLS.
+    """
+
+    address: str
+    keys: Path | None
+
+    def connection(self) -> dict[str, str]:
+        """What Dask's `Security` takes: the same certificate proves each role, and is the authority that each is held to.
+
+        Raises:
+            TunerError: If a file is missing, or others than its owner can read the key.
+        """
+        if self.keys is None:
+            return {}
+        certificate, key = self.keys / CERTIFICATE, self.keys / KEY
+        for file in (certificate, key):
+            if not file.is_file():
+                raise TunerError(f"{file}: not found; copy the folder from where `spak fleet up` made it")
+        if key.stat().st_mode & 0o077:
+            raise TunerError(f"{key}: others than its owner can read it; chmod 600, or make another fleet")
+        roles = ("client", "scheduler", "worker")
+        files = {f"tls_{role}_cert": str(certificate) for role in roles} | {
+            f"tls_{role}_key": str(key) for role in roles
+        }
+        return {"tls_ca_file": str(certificate), **files}
+
+
+def find_fleet(named: str, keys: Path) -> FleetAccess:
+    """The fleet that a person names: by an address, whose keys are in `keys`, or by the folder that `spak fleet up` wrote.
+
+    Raises:
+        TunerError: If it is neither.
+    """
+    folder = Path(named)
+    if "://" not in named:
+        if not (folder / ADDRESS).is_file():
+            raise TunerError(f"--fleet {named}: neither an address such as tls://host:8786 nor a folder with one")
+        return find_fleet((folder / ADDRESS).read_text(encoding="utf-8").strip(), folder)
+    protocol, _, rest = named.partition("://")
+    if protocol not in {"tls", "tcp"} or not rest.rpartition(":")[2].isdigit():
+        raise TunerError(f"--fleet {named}: an address is tls://HOST:PORT, or tcp://127.0.0.1:PORT on this machine")
+    check_bind(rest.rpartition(":")[0], named)
+    return FleetAccess(named, keys if protocol == "tls" else None)
+
+
+def check_bind(host: str, address: str) -> None:
+    """Refuse to speak without TLS to other machines.
+
+    Args:
+        host: Where a server is to listen, or what is to be reached.
+        address: With the protocol; the host too, if `host` is empty.
+
+    Raises:
+        TunerError: If it is not this machine's own and there is no TLS.
+    """
+    protocol, _, rest = address.partition("://")
+    host = host or rest.rpartition(":")[0]
+    if protocol != "tls" and not is_loopback(host):
+        raise TunerError(
+            f"a fleet speaks to other machines over TLS only, and {host or 'every address'} is not loopback"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def make_keys(folder: Path) -> None:
+    """A new certificate that is its own authority, and its key, which only their owner can read; kept if they are there.
+
+    Raises:
+        TunerError: If openssl is not there or fails.
+    """
+    if (folder / CERTIFICATE).is_file() and (folder / KEY).is_file():
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:3072",
+        "-nodes",
+        "-days",
+        str(DAYS),
+        "-subj",
+        "/CN=spak-fleet",
+    ]
+    command += ["-keyout", str(folder / KEY), "-out", str(folder / CERTIFICATE)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, umask=0o077)
+    except FileNotFoundError:
+        raise TunerError(
+            "openssl was not found, which makes the fleet's certificate; install it, or copy a folder of keys"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["no message"])[-1]
+        raise TunerError(f"openssl could not make a certificate in {folder}: {last}") from None

@@ -1,0 +1,123 @@
+"""Scheduler and workers of a fleet on Dask: who is there, TLS and the tools that start workers are Dask's; the work is not.
+
+Dask's tasks are functions that travel as pickles. These servers know no tasks: of Dask's operations they keep those by
+which workers join, are seen and leave, and a worker has one of its own, which takes a named piece of work as bytes.
+Start them by `spak fleet up` and `spak fleet join`, or name the classes to Dask's tools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from distributed import Scheduler, Worker
+
+from spak.tuner.fleet.access import check_bind
+from spak.tuner.fleet.dask_guard import refuse_pickles
+from spak.tuner.fleet.devices import see_only, visible_device
+from spak.tuner.fleet.executor import CPU, Piece, PieceOutcome
+from spak.tuner.fleet.workbench import WORKS, Workbench, Workplace
+
+PERFORM = "fleet-perform"
+"""The operation of a worker that does a piece."""
+
+GPU = "GPU"
+"""Resource of a worker started by Dask's tools on a GPU that it has to find out for itself: the first that it sees."""
+
+_SCHEDULER = frozenset(
+    {"identity", "connection_stream", "register-worker", "unregister", "heartbeat_worker", "terminate"}
+)
+_SCHEDULER_STREAM = frozenset({"keep-alive", "worker-status-change", "log-event"})
+_WORKER = frozenset({"identity", "connection_stream", "terminate", "ping"})
+_WORKER_STREAM = frozenset({"close", "remove-worker"})
+
+
+class FleetScheduler(Scheduler):  # type: ignore[misc]  # distributed has no types
+    """Knows who is there. It is given no task, and a pickle that reaches it is not read."""
+
+    def __init__(self, **options: Any) -> None:
+        """Take Dask's options.
+
+        Raises:
+            TunerError: If it was to listen to other machines without TLS.
+        """
+        refuse_pickles()
+        check_bind(options.get("host") or "", options.get("protocol") or "tcp://")
+        super().__init__(**{**options, "extensions": {}, "dashboard": False, "allowed_failures": 0})
+        _keep(self, _SCHEDULER, _SCHEDULER_STREAM)
+
+    def start_http_server(self, *_: object, **__: object) -> None:
+        """No second door: Dask's pages and their API ask nobody who they are."""
+
+
+class FleetWorker(Worker):  # type: ignore[misc]
+    """Does pieces of named work, one at a time, for whoever the fleet's certificate lets in."""
+
+    def __init__(self, scheduler_ip: str, *, cache: str = "", works: Mapping[str, str] = WORKS, **options: Any) -> None:
+        """Take Dask's options.
+
+        Args:
+            scheduler_ip: Address of the scheduler, as Dask's tools name the first of their arguments.
+            cache: Folder that keeps what is compiled; empty: the one of this user.
+            works: See `Workbench`.
+            options: As Dask has them. Of `resources` one named `GPU` becomes the id of the GPU that this process sees.
+
+        Raises:
+            TunerError: If it was to listen to other machines without TLS, or has no GPU that it should have.
+        """
+        refuse_pickles()
+        check_bind(options.get("host") or "", options.get("protocol") or scheduler_ip or "")
+        resources = dict.fromkeys(options.get("resources") or {CPU: 1}, 1)
+        if resources.pop(GPU, None):
+            resources[visible_device()] = 1
+        device = next((name for name in resources if name != CPU), "")
+        if device:
+            see_only(device)
+        name = str(options.get("name") or f"{socket.gethostname()}-{device or CPU}-{id(self):x}")
+        fixed = {"name": name, "resources": resources, "extensions": {}, "nthreads": 1, "dashboard": False}
+        super().__init__(scheduler_ip, **{**options, **fixed})
+        self._offered = frozenset(resources)
+        place = Workplace(name, Path(cache) if cache else default_cache(), device)
+        self._bench = Workbench(place, works)
+        self._hand = ThreadPoolExecutor(1, thread_name_prefix="fleet-work")
+        _keep(self, _WORKER, _WORKER_STREAM)
+        self.handlers[PERFORM] = self.perform
+
+    def start_http_server(self, *_: object, **__: object) -> None:
+        """No second door."""
+
+    async def perform(self, piece: bytes, ticket: str) -> dict[str, object]:
+        """Do a piece after those that came before it; the answer carries the ticket of its question."""
+        outcome = await asyncio.get_running_loop().run_in_executor(self._hand, self._perform, piece)
+        return {"ticket": ticket, "outcome": msgspec.msgpack.encode(outcome)}
+
+    async def close(self, *arguments: Any, **named: Any) -> Any:
+        """Leave the fleet and end what the works started."""
+        self._hand.shutdown(wait=False, cancel_futures=True)
+        self._bench.close()
+        return await super().close(*arguments, **named)
+
+    def _perform(self, data: bytes) -> PieceOutcome:
+        try:
+            piece = msgspec.msgpack.decode(data, type=Piece)
+        except (msgspec.DecodeError, TypeError) as error:
+            return PieceOutcome(member=str(self.name), error=f"this is no piece of work: {error}")
+        if piece.wants not in self._offered:
+            return PieceOutcome(member=str(self.name), error=f"{piece.work}: {piece.wants} is not here")
+        return self._bench.perform(piece)
+
+
+def default_cache() -> Path:
+    """Where this user's compiled code is kept."""
+    return Path("~/.cache/spak").expanduser()
+
+
+def _keep(server: Any, handlers: frozenset[str], stream: frozenset[str]) -> None:
+    """Of what a server does when asked, keep these."""
+    server.handlers = {name: handler for name, handler in server.handlers.items() if name in handlers}
+    server.stream_handlers = {name: handler for name, handler in server.stream_handlers.items() if name in stream}
