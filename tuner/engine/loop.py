@@ -148,12 +148,11 @@ class Running:
         first: list[Request] = []
         last: list[Request] = []
         for request, features in zip(requests, self.backend.features(requests), strict=True):
-            rules = self.searcher.doubt.hiding(request.configuration, features or {})
-            hiding = next((rule for rule in rules if _hides(rule, request.origin)), None)
-            if hiding is None:
-                (last if rules else first).append(request)
+            aside = self.searcher.hidden(request, features or {})
+            if aside is None:
+                is_last = self.searcher.doubt.hiding(request.configuration, features or {})
+                (last if is_last else first).append(request)
             else:
-                aside = _aside(request, hiding, features or {})
                 self.hooks.record(aside)
                 self.searcher.set_aside(request.index, aside)
         for part in (first, last):
@@ -274,6 +273,12 @@ class Searcher:
     def promise(self) -> float | None:
         """What the next guess is expected to improve log time by; None if the strategy cannot tell."""
         return self.strategy.promise() if isinstance(self.strategy, Hearing) else None
+
+    def hidden(self, request: Request, features: dict[str, float]) -> Trial | None:
+        """What a journal keeps of a request that laws hide by what it was compiled to; None: it is to be evaluated."""
+        rules = self.doubt.hiding(request.configuration, features)
+        hiding = next((rule for rule in rules if _hides(rule, request.origin)), None)
+        return None if hiding is None else _aside(request, hiding, features)
 
     def set_aside(self, index: int, trial: Trial) -> None:
         """Note that laws hide configuration `index` by what it was compiled to; to the strategy it failed."""
