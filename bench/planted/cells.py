@@ -15,6 +15,7 @@ from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
+from spak.kg.model.store import SupersededLaw
 from spak.kg.model.system import System
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
@@ -41,6 +42,11 @@ class Root:
     hardware: Mapping[str, Hardware]
     ops: Mapping[str, Op]
     systems: Mapping[str, System] = field(default_factory=dict)
+    superseded: Sequence[SupersededLaw] = ()
+
+    def layer_of(self, _law: str, /) -> str:
+        """It is one folder."""
+        return ""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def command(
     try:
         library = load(root, cache=cache_directory())
         laws, problems = library.laws, list(library.check())
-        summary = f"{len(laws.laws)} laws, {len(laws.hardware)} hardware nodes, {len(laws.ops)} ops, {len(laws.systems)} systems"
+        gone = f" ({len(laws.superseded)} more superseded)" if laws.superseded else ""
+        summary = f"{len(laws.laws)} laws{gone}, {len(laws.hardware)} hardware nodes, {len(laws.ops)} ops, {len(laws.systems)} systems"
     except InvalidFilesError as error:
         problems, summary = error.problems, "not every file can be used"
     problems = [problem for problem in problems if is_chosen(Path(problem.path), root, wanted)]

@@ -142,6 +142,7 @@ def _document(item: Item) -> dict[str, object]:
         "id": change.id,
         "renamed_from": change.renamed_from,
         "aspects": list(change.aspects),
+        "superseded": change.note,
         "red_flag": item.red_flag,
         "before": None if change.before is None else msgspec.to_builtins(change.before),
         "after": None if change.after is None else msgspec.to_builtins(change.after),

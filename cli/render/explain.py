@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from spak.cli.render.query import condition_text, how
+from spak.cli.render.query import condition_text, how, superseded_lines
 from spak.cli.render.text import STATUS_STYLES, Pen, joined, with_right, wrap
 from spak.kg.answers.explain import Explanation, Side, Witness
 from spak.kg.answers.why import Account, Opinion
@@ -135,6 +135,8 @@ def _links(found: Explanation, pen: Pen) -> list[str]:
     law = found.law
     texts = [f"{link.type.replace('-', ' ')} {link.id}" for link in law.related]
     texts += [f"{other} {kind.replace('-', ' ')} this" for other, kind in found.referred_by.items()]
+    texts += [f"in {found.layer}"] if found.layer else []
+    texts += [one.words for one in found.supersedes]
     if found.used_by:
         texts.append(f"inherited by {', '.join(found.used_by)}")
     texts += [f"acknowledges {text}" for text in law.acknowledges]
@@ -155,6 +157,8 @@ def account(found: Account, store: Store, pen: Pen) -> str:
             lines += ["", pen(heading, "bold", style), *(line for o in opinions for line in _opinion(o, store, pen))]
     if not found.opinions:
         lines += ["", "No law speaks about it."]
+    said = superseded_lines(found.superseded)
+    lines += ["", *(pen(line, "dim") for text in said for line in wrap(text))] if said else []
     return "\n".join([*lines, ""])
 
 
@@ -169,4 +173,5 @@ def _opinion(opinion: Opinion, store: Store, pen: Pen) -> list[str]:
         f"{_POWERS[opinion.permission.power]}: {opinion.permission.reason}",
     ]
     lines += [line for text in texts if text for line in wrap(text, indent=4)]
-    return lines + [pen(line, "dim") for line in wrap(joined([law.id, *how(opinion.match, store)]), indent=4)]
+    origin = joined([law.id, *how(opinion.match, store), opinion.layer])
+    return lines + [pen(line, "dim") for line in wrap(origin, indent=4)]

@@ -26,13 +26,16 @@ from spak.kg.law.scope import Match, op_relations
 from spak.kg.law.statement import evidence_text, observed_text
 from spak.kg.model.figures import counted
 from spak.kg.model.law import Law, Status
-from spak.kg.model.store import Store
+from spak.kg.model.store import Store, SupersededLaw
 from spak.kg.model.taxonomy import Taxonomy
 
 _VERB_WIDTH = 10
 _STATUS_ORDER: tuple[Status, ...] = ("confirmed", "contested", "proposed", "refuted", "withdrawn")
 MAX_SIZES = 3
 """Problem sizes of which a table shows the best recorded configuration."""
+
+MAX_SUPERSEDED = 3
+"""Superseded laws named one by one where an answer has to fit a screen."""
 
 _TIMES = " × "  # noqa: RUF001 - the sign for a product is meant
 _SYSTEMS = "from one system to the next"
@@ -127,7 +130,8 @@ def _law(hit: Hit, store: Store, pen: Pen) -> list[str]:
     lines[0] = "  " + pen(verb, *VERB_STYLES.get(verb, ("bold",))) + lines[0][2 + len(verb) :]
     details = [*condition_text(match), law.title, _evidence(law)]
     lines += [line for text in details for line in wrap(text, indent=_VERB_WIDTH)]
-    return lines + [pen(line, "dim") for line in wrap(joined([law.id, *how(match, store)]), indent=_VERB_WIDTH)]
+    origin = joined([law.id, *how(match, store), hit.layer])
+    return lines + [pen(line, "dim") for line in wrap(origin, indent=_VERB_WIDTH)]
 
 
 def status_text(hit: Hit) -> str:
@@ -202,8 +206,8 @@ def _column(law: Law) -> list[str]:
 
 
 def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
-    """What to do next."""
-    lines = []
+    """What lies beneath and has no power here, and what to do next."""
+    lines = superseded_lines(answer.superseded)
     if answer.num_withdrawn:
         lines.append(f"{counted(answer.num_withdrawn, 'withdrawn law')} not shown: --status withdrawn")
     if shown:
@@ -216,6 +220,14 @@ def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
     return ["", *(pen(line, "dim") for text in lines for line in wrap(text))]
 
 
+def superseded_lines(laws: Sequence[SupersededLaw]) -> list[str]:
+    """A sentence for each law beneath that has no power here, the first `MAX_SUPERSEDED` by name; those about safety first."""
+    ordered = sorted(laws, key=lambda one: not meaning(one.law).is_safety)
+    said = [f"{'SAFETY: ' * meaning(one.law).is_safety}{one.words}" for one in ordered[:MAX_SUPERSEDED]]
+    more = len(laws) - len(said)
+    return said + [f"{counted(more, 'more law')} superseded: kg check names them"] * bool(more)
+
+
 def answer_markdown(answer: Answer, store: Store) -> str:
     """The answer as a Markdown table, one row a law."""
     hw, op = store.hardware[answer.hw], store.ops[answer.op]
@@ -226,7 +238,7 @@ def answer_markdown(answer: Answer, store: Store) -> str:
             " ".join(condition_text(hit.match)),
             status_text(hit),
             _evidence(hit.law),
-            joined(how(hit.match, store)),
+            joined([*how(hit.match, store), hit.layer]),
             f"`{hit.law.id}`: {hit.law.title}",
         )
         for knob, hits in group(answer.hits, parameter_order(store, answer.op))
@@ -239,6 +251,8 @@ def answer_markdown(answer: Answer, store: Store) -> str:
     for c in answer.conflicts:
         verdict = f"`{c.nearer}` is nearer and wins" if c.nearer else "neither overrides the other"
         lines.append(f"- `{c.laws[0]}` and `{c.laws[1]}`: {c.reason}; {verdict}")
+    if answer.superseded:
+        lines += ["", "Superseded:", "", *(f"- {one.words}" for one in answer.superseded)]
     return "\n".join([*lines, ""])
 
 

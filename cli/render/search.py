@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -146,7 +147,8 @@ def _laws(report: SearchReport, pen: Pen) -> Iterator[str]:
     yield pen("What each law did", "bold")
     acting = [law for law in report.laws if law.power != "no effect"]
     for law in acting:
-        yield from wrap(f"{law.id}: {_did(law)}; {law.status}, {law.match}; {law.reason}; {law.evidence}")
+        place = f"{law.match}, {law.layer}" if law.layer else law.match
+        yield from wrap(f"{law.id}: {_did(law)}; {law.status}, {place}; {law.reason}; {law.evidence}")
     rest = len(report.laws) - len(acting)
     if rest:
         yield from wrap(f"{rest} more laws speak of {report.op} on {report.hw} but had no effect here.")
@@ -214,5 +216,10 @@ def _budget(report: SearchReport, pen: Pen, *, verbose: bool) -> Iterator[str]:
     if acting:
         audit = f"the audit tried {counts.audited} where they say not to look and contradicts"
         yield from wrap(f"{counted(len(acting), 'law')} had a say; {audit} {', '.join(report.contradicted) or 'none'}.")
+    beneath = Counter(law.layer for law in acting if law.layer)
+    if beneath:
+        yield from wrap("of them " + ", ".join(f"{count} in {layer}" for layer, count in beneath.items()) + ".")
+    for words in report.superseded:
+        yield from wrap(f"{words}.")
     if report.laws and not verbose:
         yield "Law by law: --verbose"

@@ -65,7 +65,7 @@ def _entry(hit: Hit, pen: Pen) -> list[str]:
     right = ", ".join(filter(None, (status_text(hit), strongest_tier(law))))
     text = " ".join([meaning(law).text, *condition_text(hit.match)])
     lines = with_right(pen, wrap(text, indent=2, width=WIDTH - len(right) - 2), right, *STATUS_STYLES[law.status])
-    origin = joined([law.id, law.claim.because, how_short(hit.match)])
+    origin = joined([law.id, law.claim.because, how_short(hit.match), hit.layer])
     return lines + [pen(line, "dim") for line in wrap(origin, indent=4)]
 
 

@@ -10,11 +10,12 @@ from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Stance
 from spak.kg.law.scope import inside
 from spak.kg.law.statement import sentence
+from spak.kg.law.superseding import in_force
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import Run, Trial
-from spak.kg.model.store import Store
+from spak.kg.model.store import Store, SupersededLaw
 from spak.kg.model.taxonomy import plain_name, resolved
 
 _OBJECTIVES = ("time", "predicted_time")
@@ -48,13 +49,20 @@ class Witness:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A law whole, with the ids of laws that relate to it and how (`refines`, ...)."""
+    """A law whole, with the ids of laws that relate to it and how (`refines`, ...).
+
+    Attributes:
+        layer: What the layer is called that it lies in; empty for the root itself.
+        supersedes: Laws beneath that have no power because of it, or of one that it supersedes.
+    """
 
     law: Law
     sentence: str
     witnesses: tuple[Witness, ...]
     used_by: tuple[str, ...]
     referred_by: Mapping[str, str]
+    layer: str = ""
+    supersedes: tuple[SupersededLaw, ...] = ()
 
 
 def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], num_trials: int = 3) -> Explanation:
@@ -72,13 +80,18 @@ def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], n
         witnesses=tuple(_witness(law, e, load_run(e.run), facts, num_trials) for e in law.evidence),
         used_by=tuple(system.id for system in store.systems.values() if law.id in system.inherits),
         referred_by={
-            other.id: link.type for other in store.laws.values() for link in other.related if link.id == law.id
+            other.id: link.type
+            for other in store.laws.values()
+            for link in other.related
+            if link.id == law.id and other is not law
         },
+        layer=store.layer_of(law.id),
+        supersedes=tuple(one for one in store.superseded if in_force(store)[one.law.id] == law.id),
     )
 
 
 def law_called(store: Store, name: str) -> Law:
-    """The law called `name`, now or before a rename.
+    """The law called `name`, now or before a rename; for one that another supersedes, that one, which says so.
 
     Raises:
         UnknownNameError: If there is none; carries the nearest ids.
@@ -86,6 +99,8 @@ def law_called(store: Store, name: str) -> Law:
     if name in store.laws:
         return store.laws[name]
     names = {plain_name(law.id): law.id for law in store.laws.values()}
+    for gone, by in in_force(store).items():
+        names.setdefault(plain_name(gone), by)
     for law in store.laws.values():
         for link in law.related:
             if link.type == "renamed-from":

@@ -101,7 +101,7 @@ def _add_law(graph: Graph, law: Law, store: Store) -> None:
     for evidence in law.evidence:
         _add_evidence(graph, node, evidence)
     for related in law.related:
-        if related.type != "renamed-from":
+        if related.type != "renamed-from" and related.id != law.id:  # its own id: the law beneath, which has no node
             _connect(graph, node, related.type.replace("-", "_"), [key("law", related.id)])
 
 

@@ -12,10 +12,11 @@ from spak.kg.law.conflict import Dispute, Hit, answering
 from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.scope import Question, op_relations
 from spak.kg.law.statement import claim_document
+from spak.kg.law.superseding import silenced
 from spak.kg.model.base import Scalar
 from spak.kg.model.op import Op
 from spak.kg.model.recorded import RecordedSize
-from spak.kg.model.store import Store
+from spak.kg.model.store import Store, SupersededLaw
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import check_problem
 
@@ -50,6 +51,7 @@ class Answer:
         conflicts: Between laws that matched, if at least one of the two is among `hits`.
         num_withdrawn: Laws left out because they were withdrawn.
         toolchain: What staleness was judged against; empty if nobody knows.
+        superseded: Laws beneath that would be among `hits` if none above superseded them.
         recorded: What was timed there, by problem size, the one asked about first (`nearest_first`); `Library.query` reads
             it from the run files.
     """
@@ -60,6 +62,7 @@ class Answer:
     conflicts: tuple[Dispute, ...]
     num_withdrawn: int
     toolchain: str
+    superseded: tuple[SupersededLaw, ...] = ()
     recorded: tuple[RecordedSize, ...] = ()
 
 
@@ -84,6 +87,7 @@ def query(store: Store, ask: Ask) -> Answer:
         conflicts=tuple(c for c in disputes if shown.intersection(c.laws)),
         num_withdrawn=0 if "withdrawn" in ask.statuses else withdrawn,
         toolchain=ask.toolchain,
+        superseded=silenced(store, question),
     )
 
 
@@ -136,7 +140,8 @@ def answer_document(answer: Answer) -> dict[str, object]:
     """The answer in the form that `--format json` prints. Stable: keys are added, never renamed."""
     laws = [_entry(hit) for hit in answer.hits]
     found = {"hw": answer.hw, "op": answer.op, "laws": laws, "conflicts": answer.conflicts}
-    return {**found, "recorded": answer.recorded}
+    gone = [{"id": one.law.id, "layer": one.layer, "status": one.law.status, "by": one.by} for one in answer.superseded]
+    return {**found, "superseded": gone, "recorded": answer.recorded}
 
 
 def answer_json(answer: Answer) -> str:
@@ -151,6 +156,7 @@ def _entry(hit: Hit) -> dict[str, object]:
         "id": law.id,
         "kind": kind_of(law),
         "status": law.status,
+        "layer": hit.layer,
         "title": law.title,
         "claim": claim_document(law),
         "match": hit.match,

@@ -15,7 +15,7 @@ from spak.kg.law.scope import Match
 from spak.kg.model.base import Configuration
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
-from spak.kg.model.store import Store
+from spak.kg.model.store import Store, SupersededLaw
 from spak.kg.space.completion import check_configuration
 
 
@@ -27,6 +27,7 @@ class Opinion:
     match: Match
     verdict: Verdict
     permission: Bearing
+    layer: str = ""
 
     @property
     def is_safety(self) -> bool:
@@ -36,12 +37,17 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Account:
-    """The opinion of every law that matches and somebody may follow, `against` first, nearest first within a stance."""
+    """The opinion of every law that matches and somebody may follow, `against` first, nearest first within a stance.
+
+    Attributes:
+        superseded: Laws beneath that would match if none above superseded them.
+    """
 
     hw: str
     op: str
     configuration: Configuration
     opinions: tuple[Opinion, ...]
+    superseded: tuple[SupersededLaw, ...] = ()
 
 
 def why(store: Store, ask: Ask, configuration: Configuration) -> Account:
@@ -59,13 +65,13 @@ def why(store: Store, ask: Ask, configuration: Configuration) -> Account:
     facts = hardware_facts(store, answer.hw)
     known = {f"hw.{name}": value for name, value in facts.items()} | {**ask.problem, **configuration}
     search = SearchPlace(store, answer.hw, ask.toolchain)
+    followed = [hit for hit in answer.hits if hit.law.status not in DEAD]
     opinions = [
-        Opinion(hit.law, hit.match, meaning(hit.law).verdict(known), bearing(hit.law, search, hit.match, granted=True))
-        for hit in answer.hits
-        if hit.law.status not in DEAD
+        Opinion(h.law, h.match, meaning(h.law).verdict(known), bearing(h.law, search, h.match, granted=True), h.layer)
+        for h in followed
     ]
     opinions.sort(key=lambda opinion: (STANCES.index(opinion.verdict.stance), opinion.match.distance))
-    return Account(hw=answer.hw, op=answer.op, configuration=configuration, opinions=tuple(opinions))
+    return Account(answer.hw, answer.op, configuration, tuple(opinions), answer.superseded)
 
 
 def account_json(account: Account) -> str:
@@ -80,9 +86,11 @@ def account_json(account: Account) -> str:
             "needs": opinion.verdict.needs,
             "may_remove": opinion.permission.removes,
             "may_remove_reason": opinion.permission.reason,
+            "layer": opinion.layer,
             "match": opinion.match,
         }
         for opinion in account.opinions
     ]
     found = {"hw": account.hw, "op": account.op, "configuration": dict(account.configuration), "opinions": opinions}
+    found["superseded"] = [{"id": one.law.id, "layer": one.layer, "by": one.by} for one in account.superseded]
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"

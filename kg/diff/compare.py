@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -12,9 +12,23 @@ from spak.kg.law.kinds import meaning
 from spak.kg.model.law import Evidence, Law
 
 Aspect = Literal[
-    "added", "removed", "renamed", "strengthened", "weakened", "claim", "re-scoped", "re-judged", "evidence", "wording"
+    "added",
+    "removed",
+    "superseded",
+    "restored",
+    "renamed",
+    "strengthened",
+    "weakened",
+    "claim",
+    "re-scoped",
+    "re-judged",
+    "evidence",
+    "wording",
 ]
-"""What changed about a law; one law may have several. `claim`: changed in a way that is neither stronger nor weaker."""
+"""What changed about a law; one law may have several. `claim`: changed in a way that is neither stronger nor weaker.
+
+`superseded`: a law above has taken its power; `restored`: none has it any more.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,7 @@ class Change:
         aspects: What changed, most important first.
         before: None if it was added.
         after: None if it was removed.
+        note: Which law of which layer is, or was, superseded by which; empty where nothing about that changed.
     """
 
     id: str
@@ -34,6 +49,7 @@ class Change:
     after: Law | None
     gained: tuple[Evidence, ...] = ()
     lost: tuple[Evidence, ...] = ()
+    note: str = ""
 
     @property
     def renamed_from(self) -> str | None:
@@ -42,22 +58,48 @@ class Change:
         return self.before.id if renamed and self.before is not None else None
 
 
-def compare_laws(before: Mapping[str, Law], after: Mapping[str, Law]) -> tuple[Change, ...]:
-    """Every law that differs, by id. `compare(a, a)` is empty."""
-    pairs = _pairs(before, after)
-    changes = [_change(old, new) for old, new in pairs if old != new]
+def compare_laws(
+    before: Mapping[str, Law],
+    after: Mapping[str, Law],
+    superseded: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+) -> tuple[Change, ...]:
+    """Every law that differs, by id. `compare(a, a)` is empty.
+
+    Args:
+        before: Those that had power.
+        after: Those that have.
+        superseded: Before and after, id of each law that one above supersedes -> which does, in words.
+    """
+    was, now = superseded
+    pairs = _pairs(before, after, now.keys() | was.keys())
+    changes = [_layered(_change(old, new), was, now) for old, new in pairs if old != new]
     return tuple(sorted((change for change in changes if change.aspects), key=lambda change: change.id))
 
 
-def _pairs(before: Mapping[str, Law], after: Mapping[str, Law]) -> list[tuple[Law | None, Law | None]]:
-    """Old and new of each law: by id, then by a stated rename, then by an unchanged claim in an unchanged scope."""
+def _layered(change: Change, was: Mapping[str, str], now: Mapping[str, str]) -> Change:
+    """`change` with what it has to do with a law above taking its power, or giving it back."""
+    note = now.get(change.id, "")
+    if was.get(change.id, "") == note:
+        return change
+    rest = tuple(aspect for aspect in change.aspects if aspect not in {"added", "removed"})
+    aspect: Aspect = "superseded" if note else "restored"
+    return replace(change, aspects=(aspect, *rest), note=note or f"no longer: {was[change.id]}")
+
+
+def _pairs(
+    before: Mapping[str, Law], after: Mapping[str, Law], superseded: Collection[str]
+) -> list[tuple[Law | None, Law | None]]:
+    """Old and new of each law: by id, then by a stated rename, then by an unchanged claim in an unchanged scope.
+
+    What another law supersedes was not renamed, whatever that one claims.
+    """
     pairs: list[tuple[Law | None, Law | None]] = [(before[i], after[i]) for i in before.keys() & after.keys()]
     gone = {i: before[i] for i in before.keys() - after.keys()}
     new = {i: after[i] for i in after.keys() - before.keys()}
     for identifier, law in sorted(new.items()):
         stated = [link.id for link in law.related if link.type == "renamed-from" and link.id in gone]
         same = [i for i, old in sorted(gone.items()) if (old.claim, old.scope) == (law.claim, law.scope)]
-        for old in [*stated, *same][:1]:
+        for old in [i for i in (*stated, *same) if not {i, identifier} & set(superseded)][:1]:
             pairs.append((gone.pop(old), law))
             del new[identifier]
     pairs += [(law, None) for law in gone.values()]

@@ -9,6 +9,7 @@ from spak.kg.diff.compare import Aspect, Change, compare_laws
 from spak.kg.diff.effect import Effect, Root, effects
 from spak.kg.diff.total import SpaceChange, space_changes
 from spak.kg.law.conflict import Conflict, Conflicts
+from spak.kg.law.kinds import meaning
 from spak.kg.law.power import may_ever_remove
 from spak.kg.space.shared import Spaces
 
@@ -18,6 +19,7 @@ class Item:
     """One changed law with its effects, and the conflicts it is part of now and was not before.
 
     Attributes:
+        unguards: Whether a law about safety loses its power to one above.
         hides: Whether a search may now leave out, because of it, what it tried before: whatever its kind.
     """
 
@@ -25,11 +27,12 @@ class Item:
     effects: tuple[Effect, ...]
     conflicts: tuple[Conflict, ...]
     hides: bool = False
+    unguards: bool = False
 
     @property
     def red_flag(self) -> bool:
         """Whether a reviewer must look: something is hidden from searches, a recorded best is lost, or a conflict appears."""
-        return self.hides or self.costs
+        return self.hides or self.costs or self.unguards
 
     @property
     def costs(self) -> bool:
@@ -60,7 +63,7 @@ class Difference:
 def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
     """What changed from the first law root to the second; `toolchain` (`name version`) decides what may remove."""
     old, new = roots
-    changes = compare_laws(old.laws, new.laws)
+    changes = compare_laws(old.laws, new.laws, (_superseded(old), _superseded(new)))
     spaces = Spaces()
     before, after = ({tuple(sorted(c.laws)): c for c in Conflicts(root).all()} for root in roots)
     appeared = tuple(conflict for key, conflict in after.items() if key not in before)
@@ -70,10 +73,11 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
             effects=effects(change, roots, toolchain, spaces),
             conflicts=tuple(c for c in appeared if change.id in c.laws),
             hides=_hides(change, roots),
+            unguards="superseded" in change.aspects and change.before is not None and meaning(change.before).is_safety,
         )
         for change in changes
     ]
-    items.sort(key=lambda item: (not item.costs, not item.red_flag, item.change.id))
+    items.sort(key=lambda item: (not item.unguards, not item.costs, not item.red_flag, item.change.id))
     return Difference(
         items=tuple(items),
         spaces=space_changes(changes, roots, toolchain, spaces),
@@ -81,6 +85,14 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
         new_conflicts=appeared,
         gone_conflicts=tuple(conflict for key, conflict in before.items() if key not in after),
     )
+
+
+def _superseded(root: Root) -> dict[str, str]:
+    """Id of each law that one above supersedes -> which does; by one id there may be several layers' laws."""
+    found: dict[str, list[str]] = {}
+    for one in root.superseded:
+        found.setdefault(one.law.id, []).append(one.words)
+    return {law: "; ".join(words) for law, words in found.items()}
 
 
 _SAME_REACH: frozenset[Aspect] = frozenset({"wording", "renamed", "evidence", "strengthened", "weakened"})

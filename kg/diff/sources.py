@@ -100,7 +100,7 @@ def _refuse_outside(folder: Path, revision: str) -> None:
     Raises:
         KgError: If it does.
     """
-    if any(beneath.resolve() != shipped_root().resolve() for beneath in layers(folder)[1:]):
+    if any(layer.folder.resolve() != shipped_root().resolve() for layer in layers(folder)[1:]):
         raise KgError(f"{revision}: {LAYER_FILE} names a folder; of a revision it can only be over: {SHIPPED}")
 
 

@@ -52,6 +52,9 @@ def headline(difference: Difference) -> str:
     if hiding:
         what = "may hide configurations that searches tried"
         reasons.append(counted(hiding, f"law {what}", f"laws {what}"))
+    unguarded = sum(item.unguards for item in flagged)
+    if unguarded:
+        reasons.append(counted(unguarded, "law about SAFETY is superseded", "laws about SAFETY are superseded"))
     if difference.new_conflicts:
         reasons.append(counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
     return f"{first}; look at {len(flagged)}: {', '.join(reasons)}" if flagged else first
@@ -126,6 +129,8 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found.append(("in all", evidence_text(change.after.evidence)))
     if change.after is not None and change.before is None and not change.gained:
         found.append(("evidence", "none"))
+    if change.note:
+        found.append(("ALERT" if item.unguards else "layer", change.note))
     if item.hides:
         found.append(
             ("ALERT", "a search may now leave out what it names; what was tried before may never be tried again")

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,9 @@ from spak.kg.errors import InvalidFilesError, KgError, Problem, UnknownNameError
 from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
-from spak.kg.files.root import LAYER_FILE, layers
+from spak.kg.files.root import LAYER_FILE, layer_name, layers
 from spak.kg.law.kinds import AnyLaw
+from spak.kg.law.superseding import LayerOrder, Placed, Superseded, settle
 from spak.kg.model.base import IMPLIED, Model
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
@@ -52,6 +53,8 @@ class Contents(Model, frozen=True, kw_only=True):
 
     Attributes:
         files: Kind -> id -> path relative to the root, absolute in a root beneath it; of runs too.
+        layers: What it lies over: folder -> what that layer is called.
+        superseded: Laws beneath that have no power, because one above supersedes them. `laws` has none of them.
         misplaced: Kind -> id -> field of the first key that is not in canonical order, of the files that have one.
     """
 
@@ -61,6 +64,14 @@ class Contents(Model, frozen=True, kw_only=True):
     systems: dict[str, System]
     files: dict[str, dict[str, str]]
     misplaced: dict[str, dict[str, str]]
+    layers: dict[str, str]
+    superseded: tuple[Superseded, ...]
+
+    def layer_of(self, law: str, /) -> str:
+        """What the layer is called that a law of `laws` lies in; empty for the root itself."""
+        path = self.files["law"].get(law, "")
+        beneath = self.layers.items() if path.startswith("/") else ()
+        return next((name for folder, name in beneath if path.startswith(f"{folder}/")), "")
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,17 @@ class Laws:
 
     @property
     def laws(self) -> Mapping[str, Law]:
-        """Every law by id, withdrawn ones included."""
+        """Every law by id, withdrawn ones included, without those that one above supersedes."""
         return self.contents.laws
+
+    @property
+    def superseded(self) -> Sequence[Superseded]:
+        """Laws beneath that have no power, because one above supersedes them."""
+        return self.contents.superseded
+
+    def layer_of(self, law: str, /) -> str:
+        """What the layer is called that a law of `laws` lies in; empty for the root itself."""
+        return self.contents.layer_of(law)
 
     @property
     def hardware(self) -> Mapping[str, Hardware]:
@@ -126,9 +146,12 @@ class Laws:
 
     def under(self, root: Path) -> Laws:
         """The same laws beneath a root that is still to be made."""
-        folder = self.root.resolve()
+        folder, own = self.root.resolve(), layer_name(self.root)
         found = {kind: {name: str(folder / path) for name, path in paths.items()} for kind, paths in self.paths.items()}
-        return replace(self, root=root, contents=msgspec.structs.replace(self.contents, files=found))
+        beneath = {str(folder): own, **self.contents.layers}
+        gone = tuple(msgspec.structs.replace(one, by_layer=one.by_layer or own) for one in self.superseded)
+        contents = msgspec.structs.replace(self.contents, files=found, layers=beneath, superseded=gone)
+        return replace(self, root=root, contents=contents)
 
     def path(self, kind: str, identifier: str) -> Path:
         """The file of a law, hardware, op, system or run.
@@ -207,9 +230,9 @@ def load(root: Path) -> Laws:
 
     loading = _Loading(root)
     with no_collection():
-        for folder in layers(root):
-            loading.begin(folder)
-            for relative in sorted(path for path, _ in files(os.fspath(folder))):
+        for number, layer in enumerate(loading.layers):
+            loading.begin(number)
+            for relative in sorted(path for path, _ in files(os.fspath(layer.folder))):
                 loading.take(relative)
         laws = Laws(root, loading.contents())
         problems = [*loading.problems, *references.problems(laws.contents, loading.stems, laws.document)]
@@ -296,7 +319,7 @@ def all_files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     Raises:
         InvalidFilesError: If what it lies over cannot be told.
     """
-    own, *beneath = layers(root)
+    own, *beneath = (layer.folder for layer in layers(root))
     yield from files(os.fspath(own))
     for folder in map(Path.resolve, beneath):
         yield from ((str(folder / relative), entry) for relative, entry in files(os.fspath(folder)))
@@ -331,15 +354,18 @@ class _Loading:
 
     def __init__(self, root: Path) -> None:
         self.root = self.folder = root
+        self.layers = layers(root)
+        self.number = 0
         self.problems: list[Problem] = []
+        self.placed: dict[str, list[Placed]] = {}
         self.found: dict[str, dict[str, Any]] = {kind: {} for kind in _COLLECTIONS}
         self.files: dict[str, dict[str, str]] = {kind: {} for kind in (*_COLLECTIONS, "run")}
         self.misplaced: dict[str, dict[str, str]] = {}
         self.stems: dict[str, set[str]] = {kind: set() for kind in self.files}
 
-    def begin(self, folder: Path) -> None:
-        """Read files of `folder` from now on: the root, or one beneath it."""
-        self.folder = folder if folder == self.root else folder.resolve()
+    def begin(self, number: int) -> None:
+        """Read files of that layer from now on: 0 is the root, the others lie beneath it."""
+        self.number, self.folder = number, self.layers[number].folder
 
     def take(self, relative: str) -> None:
         """Read the file at `relative` to the folder if it is of a kind that a law root holds."""
@@ -375,15 +401,31 @@ class _Loading:
         if model.id != stem:
             message = f"the id is the file's stem {stem!r} (got {model.id!r}); rename one"
             self.problems.append(document.problem("id", message))
-        if self._is_new(kind, model.id, relative):
-            self.found[kind][model.id] = model
-            self.files[kind][model.id] = self._named(relative)
+        if self._place(model, relative) if kind == "law" else self._keep(kind, model, relative):
             field = fmt.misplaced(document.value, kind)
             if field is not None:
                 self.misplaced.setdefault(kind, {})[model.id] = field
 
+    def _place(self, law: AnyLaw, relative: str) -> bool:
+        """Keep a law; two of one id in one layer are a problem, in two layers `settle` decides."""
+        same = self.placed.setdefault(law.id, [])
+        placed = Placed(law, self.folder, relative, self.number)
+        if same and same[-1].layer == self.number:
+            self._note(relative, "id", f"law {law.id} is in {same[-1].file} already; ids are unique, rename one")
+            return False
+        same.append(placed)
+        return len(same) == 1
+
+    def _keep(self, kind: str, model: Any, relative: str) -> bool:
+        """Keep what is no law, unless there is one of its id."""
+        is_new = self._is_new(kind, model.id, relative)
+        if is_new:
+            self.found[kind][model.id] = model
+            self.files[kind][model.id] = self._named(relative)
+        return is_new
+
     def _named(self, relative: str) -> str:
-        return relative if self.folder == self.root else str(self.folder / relative)
+        return str(self.folder / relative) if self.number else relative
 
     def _is_new(self, kind: str, identifier: str, relative: str) -> bool:
         first = self.files[kind].get(identifier)
@@ -396,9 +438,19 @@ class _Loading:
         self.problems.append(Problem(str(self.folder / relative), 0, 0, where, message))
 
     def contents(self) -> Contents:
-        """What was right."""
+        """What was right; what is wrong between the layers is noted."""
+        from spak.kg.files import yaml_reader  # noqa: PLC0415 - what a cache answers parses nothing
+
+        settled = settle(self.placed, [LayerOrder(layer.name, layer.beneath) for layer in self.layers])
+        for one, where, message in settled.flaws:
+            document = yaml_reader.read(reading.content(one.file, reading.MAX_YAML_BYTES), str(one.file))
+            self.problems.append(document.problem(where, message))
+        self.found["law"] = {name: one.law for name, one in settled.laws.items()}
+        self.files["law"] = {name: one.path for name, one in settled.laws.items()}
         return Contents(
             files=self.files,
             misplaced=self.misplaced,
+            layers={str(layer.folder): layer.name for layer in self.layers[1:]},
+            superseded=settled.superseded,
             **{name: self.found[kind] for kind, name in _COLLECTIONS.items()},
         )

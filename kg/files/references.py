@@ -18,7 +18,7 @@ from spak.kg.law.toolchain import ToolchainError, parse_requirement, parse_toolc
 from spak.kg.model.base import IMPLIED
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 from spak.kg.model.op import PROBLEM_TYPES, Op
 from spak.kg.model.store import Store
 from spak.kg.model.system import System
@@ -255,7 +255,7 @@ def _cycles(contents: Store) -> Iterator[tuple[str, str, Flaw]]:
         ("op", "part_of"): {name: node.part_of for name, node in contents.ops.items()},
         ("system", "derived_from"): {name: node.derived_from for name, node in contents.systems.items()},
         ("law", "related"): {
-            name: tuple(link.id for link in law.related if link.type != "renamed-from")
+            name: tuple(link.id for link in law.related if link.type != "renamed-from" and not _replaces(link, name))
             for name, law in contents.laws.items()
         },
     }
@@ -263,6 +263,11 @@ def _cycles(contents: Store) -> Iterator[tuple[str, str, Flaw]]:
         for circle in circles(graph):
             shown = " -> ".join([*circle, circle[0]])
             yield kind, circle[0], Flaw(field, f"goes in a circle: {shown}; remove one link", at_key=True)
+
+
+def _replaces(link: Related, law: str) -> bool:
+    """Whether a link of a law is to the one beneath whose id it has; `settle` looks whether there is one."""
+    return link.type == "supersedes" and link.id == law
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:

@@ -1,13 +1,16 @@
 """Which folder of laws is meant: the one given, the nearest `laws/` upwards, or the one that came with the package.
 
-A root may lie over another one: it holds a file `root.yaml` with one line, `over: packaged` or `over: FOLDER`. What is in
-the root beneath then counts as if it lay in the upper one, and is never written; an id is in one of them only.
+A root may lie over others: it holds a file `root.yaml` with one line, `over: packaged`, `over: FOLDER` or
+`over: [FOLDER, FOLDER]`. What is in the roots beneath then counts as if it lay in the upper one, and is never written; an id
+is in one of them only, but for laws that say that they supersede others (`spak.kg.law.superseding`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +36,7 @@ SHIPPED = "packaged"
 _MARKS = ("hardware", "ops", LAYER_FILE)
 """A folder called `laws` is a law root if it has one of these: other projects have folders of that name too."""
 
+_LIST = re.compile(r"\[(.*)\]")
 _OVER = re.compile(r"over:[ \t]+(?P<folder>[^#\s][^#\n]*?)[ \t]*(#.*)?")
 
 
@@ -109,6 +113,12 @@ def shipped_root() -> Path:
     return shipped
 
 
+def layer_name(folder: Path) -> str:
+    """What the layer in `folder` is called where no other is."""
+    real = folder.resolve()
+    return _names([real])[real]
+
+
 def own_root(given: str | Path | None, start: Path) -> LawRoot:
     """The law root that takes what is learned of a kernel that lies in the folder `start`.
 
@@ -124,32 +134,89 @@ def own_root(given: str | Path | None, start: Path) -> LawRoot:
     return LawRoot(start / _NAME, over=SHIPPED)
 
 
-def layers(root: Path) -> tuple[Path, ...]:
-    """The folders that a law root consists of: itself, the one beneath it, and so on.
+@dataclass(frozen=True)
+class Layer:
+    """A folder that a law root consists of.
+
+    Attributes:
+        name: What people call it: `packaged`, else the last two names of its path, or all of them where two share these.
+        beneath: Numbers of the layers beneath it, however far.
+    """
+
+    folder: Path
+    name: str
+    beneath: frozenset[int]
+
+
+def layers(root: Path) -> tuple[Layer, ...]:
+    """The folders that a law root consists of: itself, and what it lies over, each once and above all beneath it.
 
     Raises:
-        InvalidFilesError: If a `root.yaml` cannot be read, or names no folder or one above it.
+        InvalidFilesError: If a `root.yaml` cannot be read, or names no folder, one twice, one above it or inside another.
     """
-    found = [root]
-    while (beneath := _beneath(found[-1])) is not None:
-        if any(beneath.resolve() == folder.resolve() for folder in found):
-            _refuse(found[-1], f"{beneath} lies over this root already; end the circle")
-        found.append(beneath)
-    return tuple(found)
+    over: dict[Path, list[Path]] = {}
+    _descend(root, over, ())
+    found = list(reversed(over))
+    number = {folder: place for place, folder in enumerate(found)}
+    beneath: dict[Path, frozenset[int]] = {}
+    for folder in reversed(found):
+        direct = over[folder]
+        beneath[folder] = frozenset(map(number.__getitem__, direct)).union(*(beneath[other] for other in direct))
+    _require_apart(root, found)
+    names = _names(found)
+    return tuple(Layer(f if number[f] else root, names[f], beneath[f]) for f in found)
 
 
-def _beneath(root: Path) -> Path | None:
-    """The folder that `root` lies over, if any."""
+def _descend(root: Path, over: dict[Path, list[Path]], above: tuple[Path, ...]) -> Path:
+    """Note in `over` what `root` lies over, after all that lies beneath it; gives its real path."""
+    real = root.resolve()
+    if real not in over:
+        beneath = _beneath(root)
+        for folder in reversed(beneath):
+            if folder.resolve() in {*above, real}:
+                _refuse(root, f"{folder} lies over this root already; end the circle")
+            _descend(folder, over, (*above, real))
+        over[real] = [folder.resolve() for folder in beneath]
+    return real
+
+
+def _require_apart(root: Path, folders: Sequence[Path]) -> None:
+    for folder in folders:
+        outer = next((other for other in folders if other != folder and folder.is_relative_to(other)), None)
+        if outer is not None:
+            _refuse(root, f"{folder} lies inside {outer}, which would read its files as its own; move it out")
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    shipped = _shipped()
+    short = {f: SHIPPED if shipped and f == shipped.resolve() else "/".join(f.parts[-2:]) for f in folders}
+    seen = Counter(short.values())
+    return {folder: name if seen[name] == 1 else str(folder) for folder, name in short.items()}
+
+
+def _beneath(root: Path) -> list[Path]:
+    """The folders that `root` lies over itself."""
     path = root / LAYER_FILE
     if not path.is_file():
-        return None
+        return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     said = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     named = _OVER.fullmatch(said[0]) if len(said) == 1 else None
     if named is None:
-        _refuse(root, f"one line, `over: {SHIPPED}` or `over: FOLDER` (got {said[0]!r})" if said else "is empty")
-    name = named["folder"].strip("'\"")
-    folder = _shipped() if name == SHIPPED else root / Path(name).expanduser()
+        form = f"one line, `over: {SHIPPED}`, `over: FOLDER` or `over: [FOLDER, FOLDER]`"
+        _refuse(root, f"{form} (got {said[0]!r})" if said else "is empty")
+    listed = _LIST.fullmatch(named["folder"])
+    found = [
+        _named(root, name.strip().strip("'\"")) for name in (listed[1].split(",") if listed else [named["folder"]])
+    ]
+    twice = next((f for place, f in enumerate(found) if f.resolve() in {one.resolve() for one in found[:place]}), None)
+    if twice is not None:
+        _refuse(root, f"over: {twice} is named twice")
+    return found
+
+
+def _named(root: Path, name: str) -> Path:
+    folder = _shipped() if name == SHIPPED else root / Path(name).expanduser() if name else None
     if folder is None or not folder.is_dir():
         _refuse(root, f"over: no such folder of laws (got {name!r})")
     return folder

@@ -101,6 +101,9 @@ def drafted(laws: Laws, draft: Draft) -> tuple[str, str]:
     name = _identifier(draft)
     if name in laws.laws:
         raise KgError(f"law {name!r} exists already, in {laws.path('law', name)}; give another with --id")
+    gone = next((one for one in laws.superseded if one.law.id == name), None)
+    if gone is not None:
+        raise KgError(f"law {name!r} exists already, in {gone.path}, superseded by {gone.by}; give another with --id")
     relative = f"{draft.scope['hw']}/{draft.scope['op']}/{name}.yaml"
     check_with(laws, relative, text)
     return relative, text

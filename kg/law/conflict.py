@@ -52,10 +52,11 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Hit:
-    """One law and how it matched."""
+    """One law, how it matched, and what the layer is called that it lies in; empty for the root itself."""
 
     law: Law
     match: Match
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ def answering(store: Store, question: Question) -> tuple[list[Hit], tuple[Disput
         ToolchainError: If a toolchain cannot be read.
     """
     matcher = Matcher(store, question)
-    hits = [Hit(law, match) for law in store.laws.values() if (match := matcher.match(law)) is not None]
+    matched = ((law, matcher.match(law)) for law in store.laws.values())
+    hits = [Hit(law, match, store.layer_of(law.id)) for law, match in matched if match is not None]
     here = {hit.law.id: hit for hit in hits if hit.match.hw != "transferred" and hit.law.status not in DEAD}
     found = Conflicts(store, matcher.known).contradictions([hit.law for hit in here.values()])
     disputes = tuple(Dispute(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
     losers = {law: one.nearer for one in disputes if one.nearer is not None for law in one.laws if law != one.nearer}
     return [
-        Hit(hit.law, replace(hit.match, overridden_by=losers[hit.law.id])) if hit.law.id in losers else hit
+        Hit(hit.law, replace(hit.match, overridden_by=losers[hit.law.id]), hit.layer) if hit.law.id in losers else hit
         for hit in hits
     ], disputes
 

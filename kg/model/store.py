@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from spak.kg.model.hardware import Hardware
@@ -27,9 +27,36 @@ class NodeStore(Protocol):
         """Every system node."""
 
 
+class SupersededLaw(Protocol):
+    """A law beneath that has no power, because one above supersedes it (`spak.kg.law.superseding.Superseded` is one)."""
+
+    @property
+    def law(self) -> Law:
+        """The law."""
+
+    @property
+    def layer(self) -> str:
+        """What the layer is called that it lies in."""
+
+    @property
+    def by(self) -> str:
+        """Id of the law that supersedes it."""
+
+    @property
+    def words(self) -> str:
+        """Which law, of which layer, is superseded by which."""
+
+
 class Store(NodeStore, Protocol):
     """The collections of one law root by id (`spak.kg.files.loader.Laws` is one)."""
 
     @property
     def laws(self) -> Mapping[str, Law]:
         """Every law, withdrawn ones included."""
+
+    @property
+    def superseded(self) -> Sequence[SupersededLaw]:
+        """Laws beneath that have no power; none of them is among `laws`."""
+
+    def layer_of(self, law: str, /) -> str:
+        """What the layer is called that a law of `laws` lies in; empty for the root itself."""

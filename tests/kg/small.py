@@ -15,6 +15,7 @@ from spak.kg.law.kinds.transform import TransformationLaw, TransformClaim
 from spak.kg.model.hardware import Fact, Hardware
 from spak.kg.model.law import Bound, Evidence, Law, Related, Scope, Withdrawn
 from spak.kg.model.op import Op, Parameter, ProblemParameter
+from spak.kg.model.store import SupersededLaw
 from spak.kg.model.system import System
 from tests.shown import shown
 
@@ -27,6 +28,11 @@ class SmallRoot:
     hardware: dict[str, Hardware] = field(default_factory=dict)
     ops: dict[str, Op] = field(default_factory=dict)
     systems: dict[str, System] = field(default_factory=dict)
+    superseded: tuple[SupersededLaw, ...] = ()
+
+    def layer_of(self, _law: str, /) -> str:
+        """It is one folder."""
+        return ""
 
     def with_laws(self, *laws: Law) -> SmallRoot:
         """The same root with other laws."""

@@ -13,6 +13,7 @@ from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
+from spak.kg.model.store import SupersededLaw
 from spak.kg.model.system import System
 from spak.tuner.backend.base import Patience, Provenance, Request
 from tests.shown import shown
@@ -69,6 +70,11 @@ class Laws:
     hardware: Mapping[str, Hardware] = field(default_factory=lambda: HARDWARE)
     ops: Mapping[str, Op] = field(default_factory=lambda: {"toy": OP})
     systems: Mapping[str, System] = field(default_factory=dict)
+    superseded: Sequence[SupersededLaw] = ()
+
+    def layer_of(self, _law: str, /) -> str:
+        """It is one folder."""
+        return ""
 
 
 def law(name: str, kind: str, claim: dict[str, object], **more: object) -> Law:

@@ -59,6 +59,7 @@ class LawEffect(Model, frozen=True, kw_only=True, omit_defaults=False):
         tried: How many of those it names were tried all the same.
         agreed, contradicted: How many trials bear it out, and how many do not.
         evidence: What it rests on, in words.
+        layer: What the layer is called that it lies in; empty for the law root itself.
     """
 
     id: str
@@ -74,6 +75,7 @@ class LawEffect(Model, frozen=True, kw_only=True, omit_defaults=False):
     agreed: int
     contradicted: int
     evidence: str
+    layer: str = ""
 
 
 class BaselineRow(Model, frozen=True, kw_only=True, omit_defaults=False):
@@ -125,6 +127,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
         baselines: Library implementations timed in the same rounds, the fastest first; empty where nothing was timed.
         contradicted: Laws that this run contradicts.
         suspended: Laws that it went on without although nothing contradicts them -> why, in words.
+        superseded: Laws beneath that would speak of the op if none above superseded them, and which does, in words.
         answer: The last screen: which configuration, why, what was not tried and on whose evidence.
         run: Path of the run file; empty if none was written.
     """
@@ -144,6 +147,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     seconds: float
     interrupted: bool
     run: str = ""
+    superseded: tuple[str, ...] = ()
     baselines: tuple[BaselineRow, ...] = ()
 
 
@@ -171,6 +175,7 @@ def search_report(task: SearchTask, backend: Backend, feasible: int, result: Res
         laws=tuple(_law_line(rule, result) for rule in result.restriction.rules),
         contradicted=tuple(contradicted(result.findings)),
         suspended=dict(result.restriction.suspended),
+        superseded=result.restriction.superseded,
         answer=(),
         seconds=result.elapsed_s,
         interrupted=result.interrupted,
@@ -245,6 +250,7 @@ def _law_line(rule: Rule, result: Result) -> LawEffect:
         agreed=sum(finding.outcome == "agrees" for finding in own),
         contradicted=sum(finding.outcome == "contradicts" for finding in own),
         evidence=evidence_text(rule.law.evidence),
+        layer=rule.layer,
     )
 
 

@@ -19,6 +19,7 @@ from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power, Region
 from spak.kg.law.power import SearchPlace, bearing
 from spak.kg.law.scope import Match, Question
+from spak.kg.law.superseding import silenced
 from spak.kg.model.base import Scalar
 from spak.kg.model.features import COMPILED_FEATURES
 from spak.kg.model.law import Law
@@ -59,6 +60,7 @@ class Rule:
         named: The configurations it speaks of; None if that takes compiled features.
         worse: Those it ranks below `named`; None if it compares nothing.
         after: What it says of compiled features; None if it says nothing of them.
+        layer: What the layer is called that it lies in; empty for the law root itself.
     """
 
     law: Law
@@ -69,6 +71,7 @@ class Rule:
     named: FactoredMask | None = None
     worse: FactoredMask | None = None
     after: Expression | None = None
+    layer: str = ""
 
     @property
     def id(self) -> str:
@@ -114,12 +117,14 @@ class Restriction:
         rules: One for each law that speaks of the op on the hardware, those without effect included.
         contested: Laws the search itself found contradicted: they neither remove nor postpone any more.
         suspended: Laws that have no effect here although nothing contradicts them -> why, in words.
+        superseded: Laws beneath that would speak of the op if none above superseded them, and which does, in words.
     """
 
     space: Space
     rules: tuple[Rule, ...] = ()
     contested: frozenset[str] = field(default_factory=frozenset)
     suspended: Mapping[str, str] = field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
 
     @cached_property
     def live(self) -> tuple[Rule, ...]:
@@ -213,8 +218,10 @@ def restrict(space: Space, store: Store, context: Context) -> Restriction:
             continue
         if hit.match.hw == "transferred" and not context.transfer:
             continue
-        rules.append(_rule(hit.law, hit.match, SearchPlace(store, context.hw, context.toolchain), space))
-    return Restriction(space, tuple(sorted(rules, key=lambda rule: (rule.match.distance, rule.id))))
+        rule = _rule(hit.law, hit.match, SearchPlace(store, context.hw, context.toolchain), space)
+        rules.append(replace(rule, layer=hit.layer))
+    ordered = tuple(sorted(rules, key=lambda rule: (rule.match.distance, rule.id)))
+    return Restriction(space, ordered, superseded=tuple(one.words for one in silenced(store, question)))
 
 
 def _rule(law: Law, match: Match, search: SearchPlace, space: Space) -> Rule:

@@ -176,7 +176,7 @@ def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
 
 
 def _new(laws: Laws, new: Sequence[Law]) -> Iterator[LawEdit]:
-    known = dict(laws.laws)
+    known = {one.law.id: one.law for one in laws.superseded} | dict(laws.laws)
     for suggested in new:
         if any(_is_same(old, suggested) or covers(old, suggested, laws) for old in known.values()):
             continue
@@ -194,8 +194,12 @@ def _is_same(old: Law, new: Law) -> bool:
 
 
 def _superseding(law: Law, laws: Laws) -> Law:
-    """The law with a link to each law of the root that says less than it."""
-    less = [old.id for old in laws.laws.values() if old.withdrawn is None and old.status not in UNSETTLED]
+    """The law with a link to each law of the root that says less than it.
+
+    Not to one in a layer beneath: whose power that would take, and a person decides that.
+    """
+    own = (old for old in laws.laws.values() if not laws.is_beneath("law", old.id))
+    less = [old.id for old in own if old.withdrawn is None and old.status not in UNSETTLED]
     links = tuple(Related(type="supersedes", id=old) for old in less if implies(law, laws.laws[old], laws))
     return msgspec.structs.replace(law, related=(*law.related, *links))
 

@@ -16,6 +16,7 @@ from spak.kg.law.conflict import Conflict
 from spak.kg.law.kinds import KINDS, kind_of, meaning
 from spak.kg.law.statement import knobs, sentence
 from spak.kg.law.status import bounds, standing
+from spak.kg.law.superseding import in_force
 from spak.kg.model.base import Model, Reference
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Evidence, Law, Status, Tier, Withdrawn
@@ -78,6 +79,8 @@ class LawLine(Model, frozen=True, kw_only=True):
         bounds: Effect -> (least, most) that the claim states; None where it is open.
         former: Ids it had before.
         path: File, relative to the law root.
+        layer: What the layer is called that it lies in; empty for the root itself.
+        superseded: Laws beneath that have no power because of it, or of one that it supersedes, in words.
     """
 
     id: str
@@ -105,6 +108,8 @@ class LawLine(Model, frozen=True, kw_only=True):
     withdrawn: Withdrawn | None = None
     references: tuple[Reference, ...] = ()
     acknowledges: tuple[str, ...] = ()
+    layer: str = ""
+    superseded: tuple[str, ...] = ()
 
 
 class Page(Model, frozen=True, kw_only=True):
@@ -127,14 +132,14 @@ def view_document(
     conflicts: Iterable[Conflict] = (),
 ) -> Page:
     """The document of the page that shows `store`; `paths` are the files of laws by id, relative to the root."""
-    graph = build_graph(store, conflicts)
+    graph, heirs = build_graph(store, conflicts), in_force(store)
     return Page(
         verbs={kind: means.verb for kind, means in sorted(KINDS.items(), key=lambda item: item[1].rank)},
         statuses=_STATUSES,
         hardware=tuple(store.hardware.values()),
         ops=msgspec.convert(tuple(store.ops.values()), tuple[OpLine, ...], from_attributes=True),
         systems=msgspec.convert(tuple(store.systems.values()), tuple[SystemLine, ...], from_attributes=True),
-        laws=tuple(_law(law, store, graph, paths.get(law.id, "")) for law in store.laws.values()),
+        laws=tuple(_law(law, store, graph, paths.get(law.id, ""), heirs) for law in store.laws.values()),
         runs=tuple(_run(run) for run in map(load_run, ids(graph, "run")) if run is not None),
     )
 
@@ -144,7 +149,8 @@ def view_json(page: Page) -> str:
     return msgspec.json.encode(page).decode()
 
 
-def _law(law: Law, store: Store, graph: Graph, path: str) -> LawLine:
+def _law(law: Law, store: Store, graph: Graph, path: str, heirs: Mapping[str, str]) -> LawLine:
+    """One line; `heirs`: superseded law -> the one that has its place."""
     hardware, op = store.hardware.get(law.scope.hw), store.ops.get(law.scope.op)
     return LawLine(
         id=law.id,
@@ -167,6 +173,8 @@ def _law(law: Law, store: Store, graph: Graph, path: str) -> LawLine:
         withdrawn=law.withdrawn,
         references=law.references,
         acknowledges=law.acknowledges,
+        layer=store.layer_of(law.id),
+        superseded=tuple(one.words for one in store.superseded if heirs[one.law.id] == law.id),
         **msgspec.structs.asdict(law.scope),
     )
 

@@ -90,10 +90,10 @@ def test_a_problem_size_that_no_op_has_is_refused(problem, message):
 def test_json_has_exactly_the_documented_form():
     """The keys that other programs read."""
     found = json.loads(answer_json(query(ROOT, Ask(hw="rtx5070", op="attention", problem={"head_dim": 64}))))
-    assert list(found) == ["hw", "op", "laws", "conflicts", "recorded"]
+    assert list(found) == ["hw", "op", "laws", "conflicts", "superseded", "recorded"]
     assert (found["hw"], found["op"]) == ("rtx5070", "attention")
     law = next(law for law in found["laws"] if law["id"] == "spills")
-    assert list(law) == ["id", "kind", "status", "title", "claim", "match", "evidence"]
+    assert list(law) == ["id", "kind", "status", "layer", "title", "claim", "match", "evidence"]
     assert law["claim"] == {
         "avoid": "tile_m >= 128",
         "because": "register-spill",

@@ -39,6 +39,8 @@ function lawDetail(law, state, close) {
     law.references ? section("References", make("ul", {}, law.references.map((one) => make("li", {}, outward(one))))) : "",
     section("File", facts([
       ["Path", [code(law.path)]],
+      ["Layer", law.layer],
+      ["Supersedes", (law.superseded || []).map((text) => make("div", {}, text))],
       ["In a terminal", [code(`kg explain ${law.id}`)]],
       ["Formerly", (law.former || []).join(", ")],
       ["Withdrawn", law.withdrawn && `${law.withdrawn.date}: ${law.withdrawn.reason}`],
