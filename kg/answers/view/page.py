@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 from string import Template
@@ -20,9 +21,13 @@ SCRIPTS = ("data.js", "address.js", "dom.js", "map.js", "list.js", "figures.js",
 """Script files in the order in which they are joined; each only uses names of those before it when it is loaded."""
 
 
+_APART = re.compile(r"\s*([{},;>])\s*|(?<=:)\s+")
+"""Signs with the spaces around them, and spaces after a colon; before one they would be part of a selector."""
+
+
 def html(document_json: str) -> str:
     """The page that shows the document (`spak.kg.answers.view.document.to_json`)."""
-    style, script = _asset("page.css"), _script()
+    style, script = _style_as_sent(_asset("page.css")), _script()
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -52,6 +57,11 @@ def _as_sent(script: str) -> str:
     """`script` without indentation and lines of comment, an eighth of it; no text there goes on in another line."""
     lines = (line.strip() for line in script.splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith(("//", "/**")))
+
+
+def _style_as_sent(style: str) -> str:
+    """`style` without the spaces that mean nothing in CSS, an eighth of it; no text there has a sign of `_APART` inside."""
+    return _APART.sub(lambda found: found[1] or "", style.strip()).replace(";}", "}") + "\n"
 
 
 def _hash(text: str) -> str:

@@ -174,6 +174,15 @@ def test_a_script_is_sent_without_indentation_and_comments(name):
     assert "\n".join(kept) + "\n" in Reader(html("{}")).inside["script"]
 
 
+def test_the_style_is_sent_whole_without_spaces_that_mean_nothing():
+    """No text of it has a sign whose spaces go; words of a value stay apart."""
+    style, sent = (ASSETS / "page.css").read_text(), Reader(html("{}")).inside["style"]
+    assert not any(set("{},;>:") & set(text) for text in re.findall(r'"[^"]*"', style))
+    assert re.sub(r"\s+", "", sent) == re.sub(r"\s+", "", style).replace(";}", "}")
+    assert "1px solid var(--line)" in sent
+    assert len(sent) < 0.9 * len(style)
+
+
 @pytest.mark.parametrize("name", [*SCRIPTS, "page.css", "page.html"])
 def test_assets_stay_short(name):
     """Files of the page keep to the limit of every file here."""
