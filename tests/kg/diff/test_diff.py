@@ -339,7 +339,7 @@ def test_three_hundred_changed_laws_stay_readable(history: History) -> None:
 
 def test_the_short_difference_shows_what_to_look_at_first_and_whole(history: History) -> None:
     """A harmless change before it in the alphabet waits."""
-    history.write("sm_90/toy/a-harmless.yaml", law("a-harmless", "tile_m > 4096"))
+    history.write("sm_90/toy/a-harmless.yaml", law("a-harmless", "latency == 3", status="proposed", evidence=FOUND))
     history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]"))
     text = short_diff(diff(history), Pen(colour=False))
     assert text.index("! latency-four") < text.index("  a-harmless")
