@@ -127,6 +127,16 @@ class CutileSpec:
         }
         return self.inputs(**drawn)
 
+    def given_inputs(self, arrays: Mapping[str, Any], problem: Problem) -> Any:
+        """Tensors of somebody else as inputs.
+
+        Raises:
+            ValueError: If one lacks, is none of them, or has another shape or type; names it.
+        """
+        written = self.written(problem)
+        wanted = {name: array for name, array in self.arrays(problem).items() if name not in written}
+        return self.inputs(**checked_arrays(arrays, wanted))
+
     def make_outputs(self, problem: Problem, *, device: str) -> Any:
         """The output, or all of them, filled with NaN."""
         import torch
@@ -165,6 +175,35 @@ class CutileSpec:
     def tolerance(self, problem: Problem) -> float:
         """1e-3 for fp16, 8e-3 for bf16."""
         return TOLERANCES[str(problem["dtype"])]
+
+
+def checked_arrays(given: Mapping[str, Any], wanted: Mapping[str, Array]) -> dict[str, Any]:
+    """`given`, in the order of `wanted`.
+
+    Raises:
+        ValueError: If one lacks, is not wanted, or has another shape or type; names it, and says what all are.
+    """
+    said = ", ".join(f"{name} ({DTYPES[array.dtype]} {tuple(array.shape)})" for name, array in wanted.items())
+    for name in (*given, *wanted):
+        if name not in wanted or name not in given:
+            raise ValueError(f"{name}: {'no input' if name in given else 'is missing'}; the inputs are {said}")
+    for name, array in wanted.items():
+        require_array(name, given[name], array)
+    return {name: given[name] for name in wanted}
+
+
+def require_array(name: str, tensor: Any, array: Array) -> None:
+    """Nothing if `tensor` is as `array` says.
+
+    Raises:
+        ValueError: If it is None, or of another shape or type.
+    """
+    if tensor is None:
+        raise ValueError(f"{name}: is not made")
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tuple(tensor.shape) != tuple(array.shape) or kind != DTYPES[array.dtype]:
+        wanted = f"{DTYPES[array.dtype]} {tuple(array.shape)}"
+        raise ValueError(f"{name}: {wanted} (got {kind} {tuple(tensor.shape)})")
 
 
 def _launcher(device: Any) -> Callable[..., object]:

@@ -146,6 +146,14 @@ class KernelSpec(Protocol):
         """Fresh random torch inputs on `device`."""
         ...
 
+    def given_inputs(self, arrays: Mapping[str, Any], problem: Problem) -> Any:
+        """Torch tensors of somebody else, by name, as inputs.
+
+        Raises:
+            ValueError: If one lacks, is none of them, or has another shape or type; names it.
+        """
+        ...
+
     def make_outputs(self, problem: Problem, *, device: str) -> Any:
         """Torch outputs filled with NaN, so that what a kernel does not write cannot pass."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +36,9 @@ MARKS = {"d": "d: the default", "a": "a: audit", "*": "*: a law speaks against i
 
 
 def from_here(found: SearchResult, here: Path) -> SearchResult:
-    """`found` with its run file as seen from the folder `here`, if it lies below it."""
+    """`found` with its run file, and a kernel's own, as seen from the folder `here`, if it lies below it."""
+    launch = found.report.launch.replace(f'"{here}{os.sep}', '"')
+    found = replace(found, report=msgspec.structs.replace(found.report, launch=launch))
     if found.run_file is None or not found.run_file.is_relative_to(here):
         return found
     path = found.run_file.relative_to(here)
@@ -180,6 +183,7 @@ def _best(report: SearchReport, pen: Pen) -> Iterator[str]:
     """The configuration as it can be pasted, then how it compares."""
     if report.ranked:
         yield from (pen(line, "bold") for line in as_dictionary("best", report.ranked[0].configuration))
+        yield from report.launch.splitlines()
     for sentence in report.answer[1 if report.ranked else 0 :]:
         yield from wrap(sentence)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spak.kernels.cutile import DTYPES, Array, sms_of
+from spak.kernels.cutile import DTYPES, Array, require_array, checked_arrays, sms_of
 from spak.kernels.interface import CompileJob, Configuration, Problem, TritonJob, Work
 from spak.kernels.own.launches import KernelLanguage, KernelLaunch
 
@@ -139,7 +139,7 @@ class DeclaredSpec:
         """
         import torch
 
-        wanted = {name: array for name, array in self.arrays(problem).items() if name not in self.outputs}
+        wanted = self._wanted(problem)
         if self.check.inputs is not None:
             made = dict(self.check.inputs(problem, seed, device))
         else:
@@ -147,8 +147,19 @@ class DeclaredSpec:
             drawn = {name: torch.randn(a.shape, generator=generator, device=device) for name, a in wanted.items()}
             made = {name: tensor.to(getattr(torch, DTYPES[wanted[name].dtype])) for name, tensor in drawn.items()}
         for name, array in wanted.items():
-            _check_tensor(f"inputs: {name}", made.get(name), array)
+            require_array(f"inputs: {name}", made.get(name), array)
         return made
+
+    def given_inputs(self, arrays: Tensors, problem: Problem) -> Any:
+        """Tensors of somebody else as inputs.
+
+        Raises:
+            ValueError: If one lacks, is none of them, or has another shape or type; names it.
+        """
+        return checked_arrays(arrays, self._wanted(problem))
+
+    def _wanted(self, problem: Problem) -> dict[str, Array]:
+        return {name: array for name, array in self.arrays(problem).items() if name not in self.outputs}
 
     def make_outputs(self, problem: Problem, *, device: str) -> Any:
         """Filled with NaN, whole numbers with the largest there is, so that what is not written cannot pass."""
@@ -163,14 +174,21 @@ class DeclaredSpec:
         return found
 
     def launch(self, inputs: Any, outputs: Any, problem: Problem, configuration: Configuration) -> None:
-        """Every launch, on torch's current stream."""
+        """Every launch, on torch's current stream; on tensors of a CPU the simulator runs what is cuTile.
+
+        Raises:
+            ValueError: If it is Triton's, and on a CPU; or if the configuration cannot run.
+        """
         tensors = {**inputs, **outputs}
         if self.running is not None:
             self.running(tensors, problem, configuration)
             return
-        num_sms = sms_of(outputs[self.outputs[0]].device)  # pragma: no cover  # needs a GPU: tests/gpu
-        for one in self.launches(problem, configuration, num_sms):  # pragma: no cover  # needs a GPU: tests/gpu
-            one.issue(tensors)
+        device = outputs[self.outputs[0]].device
+        for one in self.launches(problem, configuration, sms_of(device)):
+            if device.type == "cpu":
+                one.simulate(tensors)
+            else:  # pragma: no cover  # needs a GPU: tests/gpu
+                one.issue(tensors)
 
     def reference(self, inputs: Any, problem: Problem) -> Any:
         """The outputs by name, in float64.
@@ -203,12 +221,3 @@ class DeclaredSpec:
     def baselines(self, inputs: Any, problem: Problem) -> Mapping[str, Callable[[], Any]]:
         """Libraries that the file names, each a callable of no arguments that runs on the inputs."""
         return {name: partial(run, inputs, problem) for name, run in self.check.libraries.items()}
-
-
-def _check_tensor(name: str, tensor: Any, array: Array) -> None:
-    if tensor is None:
-        raise ValueError(f"{name}: is not made")
-    kind = str(tensor.dtype).removeprefix("torch.")
-    if tuple(tensor.shape) != tuple(array.shape) or kind != DTYPES[array.dtype]:
-        wanted = f"{DTYPES[array.dtype]} {tuple(array.shape)}"
-        raise ValueError(f"{name}: {wanted} (got {kind} {tuple(tensor.shape)})")

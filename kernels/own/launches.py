@@ -100,6 +100,18 @@ class KernelLaunch:
             raise ValueError(f"arguments: {name} has {len(marked)} parameters (got {len(self.arguments)} arguments)")
         return marked
 
+    def simulate(self, tensors: Mapping[str, Any]) -> None:
+        """Run a cuTile kernel on the simulator, on tensors of a CPU.
+
+        Raises:
+            ValueError: If it is another one's.
+        """
+        if self.language != "cutile":
+            raise ValueError(f"{self.language} kernels run on a GPU; there is a simulator of cuTile alone")
+        from spak.kernels import sim
+
+        sim.launch(None, tuple(self.grid), self.kernel, self.named(tensors))
+
     def issue(self, tensors: Mapping[str, Any]) -> None:  # pragma: no cover  # needs a GPU: tests/gpu
         """Launch on torch's current stream."""
         if self.language == "triton":

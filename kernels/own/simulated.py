@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from spak.kernels import sim
-from spak.kernels.cutile import SIMULATED_SMS
 from spak.kernels.interface import Configuration, Problem
 from spak.kernels.own.declared import DeclaredSpec
 
@@ -20,8 +18,7 @@ def simulated_error(spec: DeclaredSpec, problem: Problem, configuration: Configu
     inputs = spec.make_inputs(problem, seed=seed, device="cpu")
     outputs = spec.make_outputs(problem, device="cpu")
     reference = spec.reference({name: tensor.clone() for name, tensor in inputs.items()}, problem)
-    for one in spec.launches(problem, configuration, SIMULATED_SMS):
-        sim.launch(None, one.grid, one.kernel, one.named({**inputs, **outputs}))
+    spec.launch(inputs, outputs, problem, configuration)
     errors = [
         float(torch.linalg.vector_norm(outputs[name].double() - wanted) / torch.linalg.vector_norm(wanted))
         for name, wanted in reference.items()

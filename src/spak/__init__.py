@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spak.candidates import Ranking as Ranking
     from spak.choice import Choice as Choice
     from spak.kernels.cutile import Array as Array
+    from spak.kernels.launched import Launched as Launched
     from spak.kernels.own.declared import OutputCheck as OutputCheck
     from spak.kernels.own.declared import Runs as Runs
     from spak.kernels.own.launches import KernelLaunch as KernelLaunch
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from spak.kg.model.law import Law as Law
     from spak.kg.model.op import Op as Op
     from spak.kg.model.run import Trial as Trial
+    from spak.launching import launch as launch
     from spak.library import Library as Library
     from spak.library import diff as diff
     from spak.library import load as load
@@ -126,6 +128,7 @@ __all__ = [
     "KernelLaunch",
     "KernelSpace",
     "KgError",
+    "Launched",
     "Law",
     "LawRoot",
     "LearnRequest",
@@ -176,6 +179,7 @@ __all__ = [
     "here",
     "import_file",
     "kernel",
+    "launch",
     "learn",
     "linear_gelu",
     "load",
@@ -224,6 +228,8 @@ _HOMES = {
     "spak.kg.model.law": ("Law",),
     "spak.kg.model.op": ("Op",),
     "spak.kg.model.run": ("Trial",),
+    "spak.kernels.launched": ("Launched",),
+    "spak.launching": ("launch",),
     "spak.library": ("Library", "diff", "load", "revision"),
     "spak.live": ("LiveLibrary",),
     "spak.operators": ("add_norm", "attention", "cross_entropy", "linear_gelu"),

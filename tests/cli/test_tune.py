@@ -89,6 +89,8 @@ def test_without_a_gpu_it_says_so_and_ends_with_the_answer(place, capsys):
     pasted = ast.literal_eval(best[len("best = ") : best.index("}") + 1])
     assert pasted.keys() >= {"tile_m", "use_tma"}
     assert pasted["use_tma"] in {True, False}
+    after = best[best.index("}") + 1 :].splitlines()
+    assert after[1].startswith('import spak; ran = spak.launch("fmha", best, "')
 
 
 def test_verbose_says_what_each_law_did_and_what_the_audit_saw(place, capsys):
@@ -116,7 +118,7 @@ def test_json_is_stable(place, capsys):
     report = json.loads(capsys.readouterr().out)
     assert list(report) == [
         "hw", "op", "problem", "backend", "objective", "counts", "ranked", "default", "laws", "contradicted", "suspended",
-        "answer", "seconds", "interrupted", "run", "baselines",
+        "answer", "seconds", "interrupted", "run", "baselines", "launch",
     ]  # fmt: skip
     assert (report["hw"], report["op"], report["backend"], report["objective"]) == (
         "rtx5070",

@@ -93,6 +93,9 @@ def test_triton_is_described_without_being_compiled():
     (job,) = kernel.compile_jobs(*kernel.default)
     assert isinstance(job, TritonJob)
     assert (kernel.language, job.symbol, job.options) == ("triton", "softmax_rows", {"num_warps": 4})
+    problem, configuration = kernel.default
+    with pytest.raises(ValueError, match="triton kernels run on a GPU; there is a simulator of cuTile alone"):
+        kernel.launch({}, {name: torch.zeros(1) for name in kernel.outputs}, problem, configuration)
     assert kernel.work(*kernel.default) == ()
 
 

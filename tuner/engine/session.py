@@ -41,6 +41,15 @@ class SearchTask:
         """The feasible space."""
         return build(self.op, self.problem, self.facts)
 
+    @property
+    def problem_text(self) -> str:
+        """The problem size as commands and functions take it: its name, else `name=value,...` of what is no default."""
+        if self.problem_name in self.op.problems:
+            return self.problem_name
+        defaults = {name: parameter.default for name, parameter in self.op.problem.items()}
+        other = {name: value for name, value in self.problem.items() if value != defaults[name]}
+        return show_assignments(other, separator=",")
+
 
 def usual(nodes: Mapping[str, Hardware] | Mapping[str, Op], kind: str) -> str:
     """Id of the hardware or op (`kind`) to take where none is found and none is named.

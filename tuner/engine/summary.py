@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Iterator
 
 import msgspec
@@ -130,6 +132,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
         superseded: Laws beneath that would speak of the op if none above superseded them, and which does, in words.
         answer: The last screen: which configuration, why, what was not tried and on whose evidence.
         run: Path of the run file; empty if none was written.
+        launch: Python that launches the kernel with `best`, the first configuration of `ranked`; empty if nothing worked.
     """
 
     hw: str
@@ -149,6 +152,7 @@ class SearchReport(Model, frozen=True, kw_only=True, omit_defaults=False):
     run: str = ""
     superseded: tuple[str, ...] = ()
     baselines: tuple[BaselineRow, ...] = ()
+    launch: str = ""
 
 
 def search_report(task: SearchTask, backend: Backend, feasible: int, result: Result, *, kept: int = 0) -> SearchReport:
@@ -180,8 +184,24 @@ def search_report(task: SearchTask, backend: Backend, feasible: int, result: Res
         seconds=result.elapsed_s,
         interrupted=result.interrupted,
         baselines=tuple(_baselines(backend, result)),
+        launch=launch_text(task) if ranked else "",
     )
     return msgspec.structs.replace(report, answer=tuple(_answer(report, result)))
+
+
+def launch_text(task: SearchTask) -> str:
+    """`import spak; ran = spak.launch("matmul", best, "m2048")`: a line, or with a long size a few."""
+    kernel, size = json.dumps(task.own or task.op.id), task.problem_text
+    line = f"import spak; ran = spak.launch({kernel}, best, {json.dumps(size)})"
+    if len(line) <= _COLUMNS:
+        return line
+    parts = textwrap.wrap(size.replace(",", ", "), _COLUMNS - 8, break_on_hyphens=False, break_long_words=False)
+    words = "\n    ".join(json.dumps(part.replace(", ", ",")) for part in parts)
+    return f"import spak; ran = spak.launch({kernel}, best,\n    {words})"
+
+
+_COLUMNS = 80
+"""Of a line that is printed."""
 
 
 def _baselines(backend: Backend, result: Result) -> Iterator[BaselineRow]:
