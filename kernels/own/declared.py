@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spak.kernels.cutile import DTYPES, Array, require_array, checked_arrays, sms_of
+from spak.kernels.cutile import DTYPES, Array, checked_arrays, require_array, sms_of
 from spak.kernels.interface import CompileJob, Configuration, Problem, TritonJob, Work
 from spak.kernels.own.launches import KernelLanguage, KernelLaunch
 
