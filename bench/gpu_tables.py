@@ -1,5 +1,7 @@
 """Writes docs/benchmarks-h200.md from what the benchmarks of attention and of the matrix product measured; no number is typed by hand.
 
+The recorded searches stand beside them, as `tune report` tells them.
+
 python -m bench.gpu_tables
 """
 
@@ -9,15 +11,21 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench import attention_tables as attention
 from bench.attention_judging import BOTH_PASSES, NORMAL
 from bench.attention_tables import machine, span, table, told_line
+from spak import ReportRequest, load
+from spak.tuner.report import library_race
+from spak.tuner.report.timing import LibraryRace
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "benchmarks-h200.md"
+SEARCHED = ("fmha", "fmha-backward", "matmul")
+"""Ops whose recorded searches stand beside the benchmarks."""
 
 
 def differing(configuration: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -151,13 +159,59 @@ def backward_parts(result: Mapping[str, Any] | None) -> list[list[str]]:
     ]
 
 
-def page(results: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """The whole page, of results by name; the backward pass may be missing."""
+def searched() -> dict[str, LibraryRace]:
+    """Op -> its recorded searches against the libraries of their rounds: the numbers of `tune report`."""
+    laws = load(ROOT / "laws").laws
+    found = {op: library_race(ReportRequest(op=op, hw="h200"), laws) for op in SEARCHED}
+    return {op: race for op, race in found.items() if race is not None}
+
+
+def search_parts(races: Mapping[str, LibraryRace]) -> list[list[str]]:
+    """The best recorded configurations against the libraries of their own rounds, as reports have them."""
+    if not races:
+        return []
+    header = ["search", "libraries of its rounds", "sizes", "faster", "slower", "geometric mean", "worst"]
+    lines = [
+        [
+            f"`{op}`",
+            ", ".join(race.libraries),
+            str(len(race.ratios)),
+            str(race.faster),
+            str(race.slower),
+            f"{race.geometric_mean:.3f}",
+            f"{race.worst:.2f}",
+        ]
+        for op, race in races.items()
+    ]
+    return [
+        ["## The best of each search"],
+        [
+            "What `tune report --op OP --hw h200` says of the recorded runs, and a kinder comparison than those above:",
+            "each size has the fastest of many configurations, attention's on standard normal inputs alone, and FlashAttention-4 took no part.",
+            "Faster and slower: the whole 95 % interval is.",
+        ],
+        table(header, lines),
+    ]
+
+
+def search_lines(races: Mapping[str, LibraryRace]) -> list[str]:
+    """Lines of the README's table: what the reports say, beside what is judged."""
+    return [
+        f"| best of each search, `tune report --op {op}`, against {', '.join(race.libraries)} "
+        f"| {race.geometric_mean:.3f} (worst {race.worst:.2f}, {len(race.ratios)} comparisons) |"
+        for op, race in races.items()
+    ]
+
+
+def page(
+    results: Mapping[str, Mapping[str, Any] | None], races: Mapping[str, LibraryRace] = MappingProxyType({})
+) -> str:
+    """The whole page, of results by name, and of searches by op; the backward pass may be missing."""
     names = ("attention", "attention-versions", "matmul", "attention-model")
     forward, versions, matmul, model = (results[name] or {} for name in names)
     parts = [
         ["# Measured on an H200"],
-        ["Written by `python -m bench.gpu_tables` from `bench/results/*.json`.", "Do not edit."],
+        ["Written by `python -m bench.gpu_tables` from `bench/results/*.json` and `laws/evidence`.", "Do not edit."],
         *forward_parts(forward),
         *model_parts(model),
         *backward_parts(results.get("attention-backward")),
@@ -171,6 +225,7 @@ def page(results: Mapping[str, Mapping[str, Any] | None]) -> str:
         chosen(matmul),
         evolved(matmul),
         machine(matmul),
+        *search_parts(races),
     ]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -184,7 +239,7 @@ def recorded(name: str) -> Mapping[str, Any] | None:
 def main() -> int:
     """Write the page."""
     names = ("attention", "attention-versions", "attention-backward", "attention-model", "matmul")
-    PAGE.write_text(page({name: recorded(name) for name in names}))
+    PAGE.write_text(page({name: recorded(name) for name in names}, searched()))
     print(PAGE.relative_to(ROOT))
     return 0
 

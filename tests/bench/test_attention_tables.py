@@ -169,9 +169,21 @@ def test_scores_of_a_trained_model_are_told_from_least_to_most_layer():
     ]
 
 
-def test_the_page_in_the_repository_is_what_the_recorded_results_give(results):
+@pytest.fixture(scope="module")
+def races():
+    return gpu_tables.searched()
+
+
+def test_the_searches_and_the_benchmarks_race_other_libraries(races):
+    """Which is why their numbers differ, and what the page says of them."""
+    assert races.keys() == {"fmha", "fmha-backward", "matmul"}
+    assert all("fa4" not in race.libraries for race in races.values())
+    assert any("fa4" in row["contestants"] for row in gpu_tables.recorded("attention")["rows"])
+
+
+def test_the_page_in_the_repository_is_what_the_recorded_results_and_the_reports_give(results, races):
     results["attention-backward"] = gpu_tables.recorded("attention-backward")
-    assert gpu_tables.PAGE.read_text() == gpu_tables.page(results)
+    assert gpu_tables.PAGE.read_text() == gpu_tables.page(results, races)
 
 
 def twelve_digits(summary_):
@@ -217,7 +229,8 @@ def test_the_readmes_lines_put_all_inputs_first_and_tell_the_worst():
     ]
 
 
-def test_the_readme_says_what_the_results_say():
+def test_the_readme_says_what_the_results_and_the_reports_say(races):
     lines = tables.headline(recorded("attention"), recorded("attention-backward"))
+    lines += gpu_tables.search_lines(races)
     readme = (ROOT / "README.md").read_text().splitlines()
     assert [line for line in lines if line not in readme] == []

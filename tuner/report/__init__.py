@@ -16,17 +16,23 @@ from spak.tuner.report.document import Document
 from spak.tuner.report.html import page
 from spak.tuner.report.markdown import markdown
 from spak.tuner.report.tell import tell
+from spak.tuner.report.timing import KernelRuns, LibraryRace
 
-__all__ = ["Report", "ReportRequest", "report"]
+__all__ = ["Report", "ReportRequest", "library_race", "report"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report of an op on hardware, not yet rendered."""
+    """A report of an op on hardware, not yet rendered.
+
+    Attributes:
+        race: The best recorded configurations against libraries, as figures; None where no library was timed.
+    """
 
     op: str
     hw: str
     document: Document
+    race: LibraryRace | None = None
 
     @property
     def html(self) -> str:
@@ -48,4 +54,10 @@ def report(request: ReportRequest, laws: Laws) -> Report:
         TunerError: If the runs do not belong together, or nothing is measured.
     """
     subject = choose_runs(laws, request)
-    return Report(subject.op.id, subject.hw, tell(subject))
+    return Report(subject.op.id, subject.hw, tell(subject), KernelRuns(subject.op, subject.runs).race)
+
+
+def library_race(request: ReportRequest, laws: Laws) -> LibraryRace | None:
+    """`Report.race` of what `request` names, without the rest; raises as `report` does."""
+    subject = choose_runs(laws, request)
+    return KernelRuns(subject.op, subject.runs).race

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from spak.kg.expression.assignment import show_assignments
@@ -11,7 +10,7 @@ from spak.kg.model.hardware import hardware_facts
 from spak.tuner.report import bounds, drawing, effects, known, provenance, steps, tiles
 from spak.tuner.report.choose import Subject
 from spak.tuner.report.document import Bullets, Document, Paragraph, Section, Table
-from spak.tuner.report.timing import KernelRuns, Size
+from spak.tuner.report.timing import KernelRuns, LibraryRace, Size
 from spak.tuner.report.words import APART, NOTHING, against, span, times
 
 
@@ -53,7 +52,7 @@ def _summary(subject: Subject, kernel: KernelRuns, own: Sequence[bounds.Roofline
     if not timed:
         text = "No configuration gave a result; the run files hold every failure with its message."
         return Section("Summary", "summary", (Paragraph(text),))
-    items = [*_best(kernel, walked), *_over_sizes(timed)]
+    items = [*_best(kernel, walked), *_over_sizes(timed), *_race(kernel.race)]
     words = bounds.bounds_in_words(own, subject.state)
     items += [f"The kernel {words}."] if words else []
     missing = [row.label for row in walked.rows if row.timed is None]
@@ -92,14 +91,23 @@ def _over_sizes(timed: Sequence[Size]) -> Iterator[str]:
     told = [extent(rates, " TFLOPS")] if rates else []
     told += [f"{extent(gains, 'x')} the speed of the default configuration"] if gains else []
     yield f"Over {counted(len(timed), 'problem size')}: {'; '.join(told)}."
-    races = [size.library.ratio for size in timed if size.library]
-    if races:
-        won, lost = sum(race.low > 1 for race in races), sum(race.high < 1 for race in races)
-        mean = math.exp(sum(math.log(race.value) for race in races) / len(races))
-        yield (
-            f"Against the fastest library: faster at {won}, slower at {lost}, undecided at {len(races) - won - lost} of "
-            f"{counted(len(races), 'size')}, {extent([race.value for race in races], 'x')} its speed, geometric mean {mean:.2f}x."
-        )
+
+
+def _race(race: LibraryRace | None) -> Iterator[str]:
+    """Against libraries: which, and what the comparison does not say."""
+    if race is None:
+        return
+    count, values = len(race.ratios), [ratio.value for ratio in race.ratios]
+    open_ = count - race.faster - race.slower
+    yield (
+        f"Against the fastest of the libraries that these runs timed ({', '.join(race.libraries)}): faster at {race.faster}, "
+        f"slower at {race.slower}, undecided at {open_} of {counted(count, 'size')}, {extent(values, 'x')} its speed, "
+        f"geometric mean {race.geometric_mean:.3f}x."
+    )
+    rule = "No other library took part, and each size has the fastest of many"
+    if race.depending:
+        rule += f", by settings that fare by the inputs ({', '.join(race.depending)}) on inputs `{', '.join(race.inputs)}` alone"
+    yield f"{rule}: one configuration for every use, against other libraries, is another comparison."
 
 
 def _every_size(kernel: KernelRuns) -> Section:

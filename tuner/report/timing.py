@@ -171,6 +171,42 @@ class Size:
 
 
 @dataclass(frozen=True)
+class LibraryRace:
+    """The best recorded configurations against the fastest libraries that these runs timed, size by size.
+
+    Attributes:
+        ratios: Time of the fastest library over the best's, above 1 is faster; one for each size that has a library.
+        libraries: Every library that took part.
+        depending: Settings whose time depends on the inputs; `inputs` are those that they were timed on.
+    """
+
+    ratios: tuple[Span, ...]
+    libraries: tuple[str, ...]
+    depending: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+    @property
+    def faster(self) -> int:
+        """Sizes at which the interval is above 1."""
+        return sum(ratio.low > 1 for ratio in self.ratios)
+
+    @property
+    def slower(self) -> int:
+        """Sizes at which the interval is below 1."""
+        return sum(ratio.high < 1 for ratio in self.ratios)
+
+    @property
+    def worst(self) -> float:
+        """The least ratio."""
+        return min(ratio.value for ratio in self.ratios)
+
+    @property
+    def geometric_mean(self) -> float:
+        """Over the sizes."""
+        return math.exp(sum(math.log(ratio.value) for ratio in self.ratios) / len(self.ratios))
+
+
+@dataclass(frozen=True)
 class KernelRuns:
     """The runs of one op on one piece of hardware, at least one, as tables and by problem size."""
 
@@ -210,6 +246,20 @@ class KernelRuns:
         problem = complete(self.op, rounds[0].table.problems[rounds[0].row])
         rule = self.op.flops.get(self.runs[0].flop_rule or "useful") or self.op.flops.get("useful")
         return Size(name_of(self.op, problem), problem, _count(rule, problem), _count(self.op.bytes, problem), rounds)
+
+    @cached_property
+    def race(self) -> LibraryRace | None:
+        """The best of each size against the libraries; None where no library was timed."""
+        raced = [(size, size.library) for size in self.sizes if size.library is not None]
+        if not raced:
+            return None
+        named = {name for size, _ in raced for rounds in size.rounds for name in rounds.references}
+        deciding = {
+            name: parameter.depends_on for name, parameter in self.op.parameters.items() if parameter.depends_on
+        }
+        seen = {str(size.problem[on]) for size, _ in raced for names in deciding.values() for on in names}
+        ratios = tuple(library.ratio for _, library in raced)
+        return LibraryRace(ratios, tuple(sorted(named)), tuple(deciding), tuple(sorted(seen)))
 
     def size_like(self, other: Size) -> Size | None:
         """The size that does the work of `other`: equal in every parameter both ops have, and in operations.

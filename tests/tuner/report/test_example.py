@@ -35,3 +35,14 @@ def test_markdown_tables_fit_a_terminal(fresh):
     """No line of a table is wider than 80 columns."""
     wide = [line for line in fresh.markdown.splitlines() if line.startswith("|") and len(line) > 80]
     assert wide == []
+
+
+def test_the_figures_of_the_race_are_those_of_the_text(fresh):
+    """README and docs/benchmarks-h200.md are written from the figures; nobody reads two numbers for one thing."""
+    race = fresh.race
+    assert f"geometric mean {race.geometric_mean:.3f}x" in fresh.markdown
+    assert f"({', '.join(race.libraries)}): faster at {race.faster}, slower at {race.slower}," in fresh.markdown
+    assert 0 < race.slower < race.faster < len(race.ratios)
+    assert race.worst == min(ratio.value for ratio in race.ratios) < race.geometric_mean
+    assert "running_max" in race.depending
+    assert race.inputs == ("normal",)
