@@ -19,7 +19,7 @@ import msgspec
 
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess
-from spak.tuner.fleet.executor import Executor, FleetMember, Piece, PieceOutcome
+from spak.tuner.fleet.executor import Executor, FleetMember, Piece, PieceOutcome, check_offered
 
 MEMBERS_EVERY_S = 0.5
 """How often the scheduler is asked who is there."""
@@ -74,11 +74,7 @@ class DaskExecutor(Executor):
         Raises:
             TunerError: If the executor is closed, or no member offers what the piece wants.
         """
-        offered = {name for remote in self._present() for name in remote.member.resources}
-        if piece.wants not in offered:
-            raise TunerError(
-                f"no member of the fleet offers {piece.wants}; there is {', '.join(sorted(offered)) or 'nobody'}"
-            )
+        check_offered(piece, self.members())
         future: Future[PieceOutcome] = Future()
         with self._lock:
             if self._closed:
@@ -169,7 +165,7 @@ class DaskExecutor(Executor):
 
     def _give_up(self, since: dict[str, float]) -> None:
         """Say of pieces that nobody can take, once they have waited long enough, that they are lost."""
-        offered = {name for remote in self._present() for name in remote.member.resources}
+        offered = {name for remote in self._present() for name in remote.member.offers}
         for wants, line in self._lines.items():
             if wants in offered or not line:
                 since.pop(wants, None)
@@ -190,7 +186,7 @@ class DaskExecutor(Executor):
             self._remotes.pop(address).gone = True
         for address in [one for one in seen if one not in self._remotes]:
             remote = self._remotes[address] = _Remote(address, seen[address])
-            remote.hands = [asyncio.create_task(self._serve(remote, name)) for name in remote.member.resources]
+            remote.hands = [asyncio.create_task(self._serve(remote, name)) for name in remote.member.offers]
 
     async def _connect(self, address: str) -> Any:
         from distributed.comm import connect

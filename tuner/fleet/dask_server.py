@@ -81,7 +81,7 @@ class FleetWorker(Worker):  # type: ignore[misc]
         name = str(options.get("name") or f"{socket.gethostname()}-{device or CPU}-{id(self):x}")
         fixed = {"name": name, "resources": resources, "extensions": {}, "nthreads": 1, "dashboard": False}
         super().__init__(scheduler_ip, **{**options, **fixed})
-        self._offered = frozenset(resources)
+        self._offered = frozenset((*resources, name))
         place = Workplace(name, Path(cache) if cache else default_cache(), device)
         self._bench = Workbench(place, works)
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="fleet-work")

@@ -24,8 +24,8 @@ class Piece(Model, frozen=True, kw_only=True):
     Attributes:
         work: What is to be done, a name of `spak.tuner.fleet.workbench.WORKS`.
         data: Its arguments as bytes; that work knows their form, nobody between does.
-        wants: The resource that it takes while it is done: `CPU`, or a GPU by its device id. One member does one piece of
-            one resource at a time.
+        wants: Who is to do it: whoever offers the resource `CPU`, or that GPU, by its device id; or one member, by its
+            name. A member does one piece at a time.
     """
 
     work: str
@@ -62,6 +62,11 @@ class FleetMember(Model, frozen=True, kw_only=True):
     host: str
     resources: tuple[str, ...]
 
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """What a piece that it can do may want: its resources, or itself."""
+        return (*self.resources, self.name)
+
 
 class Executor(Protocol):
     """Gives pieces to members. Safe to be used from several threads."""
@@ -94,3 +99,14 @@ def answered(outcome: PieceOutcome) -> bytes | None:
     if outcome.error:
         raise TunerError(f"fleet: {outcome.member}: {outcome.error}")
     return None if outcome.lost else outcome.data
+
+
+def check_offered(piece: Piece, members: Sequence[FleetMember]) -> None:
+    """Refuse a piece that none of `members` could do.
+
+    Raises:
+        TunerError: Says what they offer.
+    """
+    if not any(piece.wants in member.offers for member in members):
+        resources = sorted({name for member in members for name in member.resources})
+        raise TunerError(f"no member of the fleet offers {piece.wants}; there is {', '.join(resources) or 'nobody'}")

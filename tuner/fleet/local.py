@@ -18,7 +18,7 @@ from typing import IO
 import msgspec
 
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.executor import CPU, Executor, FleetMember, Piece, PieceOutcome
+from spak.tuner.fleet.executor import CPU, Executor, FleetMember, Piece, PieceOutcome, check_offered
 from spak.tuner.fleet.serving import ServingSetup, read_frame, write_frame
 from spak.tuner.fleet.workbench import WORKS
 
@@ -39,7 +39,7 @@ class LocalExecutor(Executor):
             works: See `Workbench`.
         """
         self._members = sorted(members, key=lambda member: member.name)
-        self._queues: dict[str, _Waiting] = {name: queue.SimpleQueue() for one in members for name in one.resources}
+        self._queues: dict[str, _Waiting] = {name: queue.SimpleQueue() for one in members for name in one.offers}
         self._closing = threading.Lock()
         self._closed = False
         self._hands = [_Hand(member, cache, works, self._queues) for member in self._members]
@@ -54,8 +54,7 @@ class LocalExecutor(Executor):
         Raises:
             TunerError: If the executor is closed, or no member offers what the piece wants.
         """
-        if piece.wants not in self._queues:
-            raise TunerError(f"no member of the fleet offers {piece.wants}; there is {', '.join(sorted(self._queues))}")
+        check_offered(piece, self._members)
         future: Future[PieceOutcome] = Future()
         with self._closing:
             if self._closed:
@@ -87,36 +86,31 @@ def local_members(compilers: int, devices: Sequence[str] = ()) -> list[FleetMemb
 
 
 class _Hand:
-    """Gives pieces to one member: a thread for each of its resources, a process for each thread."""
+    """Gives pieces to one member: a process, and a thread for each thing that a piece may want of it."""
 
     def __init__(
         self, member: FleetMember, cache: Path, works: Mapping[str, str], queues: Mapping[str, _Waiting]
     ) -> None:
-        self._queues = {name: queues[name] for name in member.resources}
-        self._name = member.name
-        self._processes = {}
-        self._threads = []
-        for resource in member.resources:
-            device = "" if resource == CPU else resource
-            setup = ServingSetup(member=member.name, cache=str(cache), device=device, works=dict(works))
-            self._processes[resource] = _Process(setup)
-            self._threads.append(threading.Thread(target=self._serve, args=(resource,), daemon=True))
+        device = next((name for name in member.resources if name != CPU), "")
+        setup = ServingSetup(member=member.name, cache=str(cache), device=device, works=dict(works))
+        self._process = _Process(setup)
+        self._queues = [queues[name] for name in member.offers]
+        self._threads = [threading.Thread(target=self._serve, args=(line,), daemon=True) for line in self._queues]
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        for resource, process in self._processes.items():
-            self._queues[resource].put(None)
-            process.stop()
+        self._process.stop()
+        for waiting in self._queues:
+            waiting.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _serve(self, resource: str) -> None:
-        waiting, process = self._queues[resource], self._processes[resource]
-        while (taken := waiting.get()) is not None and not process.stopped:
+    def _serve(self, waiting: _Waiting) -> None:
+        while (taken := waiting.get()) is not None and not self._process.stopped:
             piece, future = taken
             if future.set_running_or_notify_cancel():
-                future.set_result(process.perform(piece))
+                future.set_result(self._process.perform(piece))
         if taken is not None:
             waiting.put(taken)  # `close` says of it that it is lost
 
@@ -126,12 +120,16 @@ class _Process:
 
     def __init__(self, setup: ServingSetup) -> None:
         self._setup = setup
-        self._changing = threading.Lock()
+        self._changing, self._busy = threading.Lock(), threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self.stopped = False
 
     def perform(self, piece: Piece) -> PieceOutcome:
-        """Do a piece; what is no outcome is a process that is lost."""
+        """Do a piece after those that came before; what is no outcome is a process that is lost."""
+        with self._busy:
+            return self._perform(piece)
+
+    def _perform(self, piece: Piece) -> PieceOutcome:
         process = self._running()
         if process is None:
             return PieceOutcome(member=self._setup.member, lost="the fleet was closed")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.run import Failure, Invalidity
@@ -26,14 +27,14 @@ class KernelIdentity(Model, frozen=True, kw_only=True):
 
     Attributes:
         op: Its op.
-        own: Where it is declared, if outside this repository; the file has to be at the same place on the worker's host.
+        own: Where it is declared, if outside this repository: a worker refuses it, as it imports no file that a peer names.
         arch: What it is compiled for, such as `sm_90`.
         source_sha256: Of its source, as `spak.tuner.backend.source.source_of` counts it.
     """
 
     op: str
     own: str = ""
-    arch: str
+    arch: Annotated[str, Meta(pattern=r"^sm_[0-9]+[a-z]?\Z")]
     source_sha256: str
 
 
@@ -41,11 +42,10 @@ class DescribeOrder(Model, frozen=True, kw_only=True):
     """Asks a worker for what it is and has; nothing is done.
 
     Attributes:
-        op: Kernel whose source and compiler are asked for, and `own` as in `KernelIdentity`.
+        op: Kernel whose source and compiler are asked for; empty: none.
     """
 
-    op: str
-    own: str = ""
+    op: str = ""
 
 
 class MemberDescription(Model, frozen=True, kw_only=True):
@@ -55,15 +55,19 @@ class MemberDescription(Model, frozen=True, kw_only=True):
         version: Of this package.
         source_sha256: Of its copy of the kernel.
         spec_sha256: The same with the files that state its launches.
-        toolchain: Compiler of the kernel and its tools -> version; empty where there is none.
+        features_toolchain: What compiles the kernel for its features -> version; empty where it is not installed.
+        toolchain: What compiles the kernel for a launch -> version; likewise.
+        compiler: The latter as it says it itself: part of the key of a cubin.
         gpu: Name of its GPU as the driver says it; empty if it has none.
         arch: Architecture of that.
     """
 
     version: str
-    source_sha256: str
-    spec_sha256: str
-    toolchain: dict[str, str] = {}  # noqa: RUF012 - msgspec copies mutable defaults
+    source_sha256: str = ""
+    spec_sha256: str = ""
+    features_toolchain: dict[str, str] = {}  # noqa: RUF012 - msgspec copies mutable defaults
+    toolchain: dict[str, str] = {}  # noqa: RUF012
+    compiler: str = ""
     gpu: str = ""
     arch: str = ""
 
@@ -92,8 +96,8 @@ class CompileOrder(Model, frozen=True, kw_only=True):
 class CubinReference(Model, frozen=True, kw_only=True):
     """Machine code of one function: `key` is what a launch looks it up by, `digest` the SHA-256 of its bytes, packed."""
 
-    key: str
-    digest: str
+    key: Annotated[str, Meta(pattern=r"^[0-9a-f]{40}\Z")]
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class CompiledCubins(Model, frozen=True, kw_only=True):

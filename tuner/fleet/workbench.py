@@ -44,7 +44,12 @@ class Work(Protocol):
         ...
 
 
-WORKS: Mapping[str, str] = {}
+WORKS: Mapping[str, str] = {
+    "describe": "spak.tuner.fleet.works:DescribeWork",
+    "features": "spak.tuner.fleet.works:FeaturesWork",
+    "compile": "spak.tuner.fleet.works:CompileWork",
+    "measure": "spak.tuner.fleet.works:MeasureWork",
+}
 """Name of a work -> `module:function` that takes a `Workplace` and makes it. A worker does these, whoever asks."""
 
 

@@ -34,7 +34,7 @@ def batch(best_us: float) -> Batch:
 
 def test_orders_and_answers_come_back_as_they_were_sent():
     """Also the types of the values: a configuration's 1 is not its `true`."""
-    order = MeasureOrder(kernel=KERNEL, batch=batch(math.inf), cubins=(CubinReference(key="k", digest="d"),))
+    order = MeasureOrder(kernel=KERNEL, batch=batch(math.inf), cubins=(CubinReference(key="a" * 40, digest="d" * 64),))
     again = decoded(encoded(order), MeasureOrder)
     assert again == order
     assert [type(v) for v in again.batch.contestants[0].configuration.values()] == [int, bool, float, str]
@@ -72,3 +72,10 @@ def test_a_field_that_nobody_knows_is_refused():
     """A newer worker's form is not read by halves."""
     with pytest.raises(TunerError, match="unknown field"):
         decoded(encoded(KERNEL), CompiledCubins)
+
+
+@pytest.mark.parametrize("key", ["../../../etc/passwd", "A" * 40, "a" * 39, "a" * 41, "a" * 40 + "\n", ""])
+def test_a_cubin_has_no_name_that_leads_elsewhere(key):
+    """Keys are names of files: a peer cannot make a worker write beside its cache."""
+    with pytest.raises(TunerError, match="regex"):
+        decoded(encoded(CompiledCubins(cubins=(CubinReference(key=key, digest="d" * 64),))), CompiledCubins)

@@ -14,7 +14,7 @@ from spak.tuner.backend.compile.cache import CompileCache, Identity
 from spak.tuner.backend.compile.features import resident_features, unit_of
 from spak.tuner.backend.compile.languages import toolchain_of
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
-from spak.tuner.backend.compile.pool import Pool
+from spak.tuner.backend.compile.pool import CompilesOrders, Pool
 from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
 from spak.tuner.backend.compile.toolchain import Toolchain
 from spak.tuner.backend.registry import Task
@@ -52,8 +52,16 @@ class CompileBackend(Backend):
 
     name = "compile"
 
-    def __init__(self, target: CompileTarget, toolchain: Toolchain, cache: CompileCache, *, workers: int) -> None:
-        """Start no process yet.
+    def __init__(
+        self,
+        target: CompileTarget,
+        toolchain: Toolchain,
+        cache: CompileCache,
+        *,
+        workers: int,
+        pool: CompilesOrders | None = None,
+    ) -> None:
+        """Start no process yet; compile through `pool` if it is given, else in `workers` processes of this machine.
 
         Raises:
             TunerError: If the hardware facts are not enough to say what fits on an SM, or how fast it is.
@@ -69,7 +77,7 @@ class CompileBackend(Backend):
             time_limit_s=TIME_LIMIT_S,
             memory_limit_bytes=MEMORY_LIMIT_BYTES,
         )
-        self._pool = Pool(setup, workers=workers)
+        self._pool: CompilesOrders = pool or Pool(setup, workers=workers)
         self._known: dict[str, Compiled] = {}
         self.batch_size = 2 * workers  # so that none waits while a batch ends
         self.compiled = 0
@@ -154,8 +162,13 @@ def _too_large(features: Mapping[str, float]) -> str:
     )
 
 
-def open_task(task: Task, toolchain: Toolchain | None = None) -> CompileBackend:
+def open_task(task: Task, toolchain: Toolchain | None = None, pool: CompilesOrders | None = None) -> CompileBackend:
     """A backend that compiles for the task's hardware, with the toolchain of this environment unless another is given.
+
+    Args:
+        task: What for.
+        toolchain: What `pool` compiles with.
+        pool: What compiles; None: processes of this machine.
 
     Raises:
         TunerError: If a part of the toolchain is missing, no compiler here knows the kernel, the hardware facts do not say what to compile for, or are
@@ -168,4 +181,4 @@ def open_task(task: Task, toolchain: Toolchain | None = None) -> CompileBackend:
     source = source_of(task.op.id, task.own, with_spec=True)
     identity = Identity(task.op.id, source, arch, toolchain.versions, specialises or None)
     target = CompileTarget(kernel, place, identity, task.facts)
-    return CompileBackend(target, toolchain, CompileCache(task.cache / "compile"), workers=task.workers)
+    return CompileBackend(target, toolchain, CompileCache(task.cache / "compile"), workers=task.workers, pool=pool)

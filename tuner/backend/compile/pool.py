@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 import msgspec
 
@@ -53,6 +53,18 @@ class _Worker:
                 with contextlib.suppress(OSError):  # what was not sent has no reader any more
                     pipe.close()
         return code
+
+
+class CompilesOrders(Protocol):
+    """Compiles in parallel: in processes of this machine (`Pool`), or on those of a fleet."""
+
+    def compile(self, orders: Iterable[Order]) -> Iterator[tuple[int, Compiled]]:
+        """(place in `orders`, result) as they finish; every order gets exactly one result."""
+        ...
+
+    def close(self) -> None:
+        """End what was started; safe to call twice."""
+        ...
 
 
 class Pool:

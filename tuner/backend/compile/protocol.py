@@ -31,10 +31,11 @@ class Setup(Model, frozen=True, kw_only=True):
 
 
 class Order(Model, frozen=True, kw_only=True):
-    """One configuration to compile."""
+    """One configuration to compile, for `arch` if it is not that of the setup."""
 
     problem: dict[str, Scalar]
     configuration: dict[str, Scalar]
+    arch: str = ""
 
 
 class Compiled(Model, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ def serve(setup: Setup, order: Order) -> Compiled:
     """Compile one configuration; every failure becomes part of the answer."""
     start = time.perf_counter()
     try:
-        compiled = _compile(setup, order)
+        compiled = _compile(msgspec.structs.replace(setup, arch=order.arch or setup.arch), order)
     except MemoryError as error:
         compiled = failed("compile", "MemoryError", str(error) or "out of memory", lasting=False)
     except subprocess.TimeoutExpired as error:

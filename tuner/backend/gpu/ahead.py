@@ -22,7 +22,7 @@ from spak.kg.model.run import Failure
 from spak.tuner.backend.base import exception_failure
 from spak.tuner.backend.compile.protocol import disk_fault
 from spak.tuner.backend.compile.triton_compiler import triton_toolchain
-from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
+from spak.tuner.backend.gpu.cubins import CubinStore, compile_into, compiler_string
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.errors import TunerError
 
@@ -35,7 +35,11 @@ NO_COMPILER_PROCESS = (
 
 @dataclass(frozen=True)
 class CubinTarget:
-    """What all compilations of a search share; `spec` is where the kernel's spec is, as `resolve_spec` takes it."""
+    """What all compilations of a search share; `spec` is where the kernel's spec is, as `resolve_spec` takes it.
+
+    Attributes:
+        compiler: What compiled the cubins, as `compiler_string` says there; empty: the compiler here.
+    """
 
     spec: str
     arch: str
@@ -43,6 +47,7 @@ class CubinTarget:
     source_sha256: str
     timeout_s: float = 120.0
     language: KernelLanguage = "cutile"
+    compiler: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class AheadCompiler:
     def __init__(self, target: CubinTarget, *, workers: int) -> None:
         """Compile for `target` in `workers` processes; none starts yet."""
         self._target = target
-        self.toolchain: Mapping[str, str] = _versions(target.language)
+        self.toolchain: Mapping[str, str] = versions_of(target.language)
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
         self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
@@ -104,7 +109,7 @@ def awaited(future: Future[CompiledFunctions]) -> CompiledFunctions:
         raise TunerError(NO_COMPILER_PROCESS) from None
 
 
-def _versions(language: KernelLanguage) -> dict[str, str]:
+def versions_of(language: KernelLanguage) -> dict[str, str]:
     """Versions of what compiles kernels of a language here; of one that a callable launches nobody knows."""
     if language == "triton":
         return dict(triton_toolchain().versions)
@@ -113,10 +118,7 @@ def _versions(language: KernelLanguage) -> dict[str, str]:
 
 def tileiras_version() -> str:
     """Version of the tileiras that cuTile would run, such as `13.4.92`; empty if it does not say."""
-    from cuda.tile import _compile as compiler
-
-    text = str(compiler._get_compiler_version_string())  # noqa: SLF001  # no public way; pinned to 1.7
-    found = re.search(r"V(\d+(?:\.\d+)+)", text)
+    found = re.search(r"V(\d+(?:\.\d+)+)", compiler_string())
     return found[1] if found else ""
 
 

@@ -6,19 +6,20 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 
-from spak.kg.model.base import ProblemSize
+from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Patience, Provenance, Request
 from spak.tuner.backend.compile.features import unit_of
-from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, awaited
-from spak.tuner.backend.gpu.protocol import Batch, Contestant
+from spak.tuner.backend.gpu.ahead import CompiledFunctions, awaited
+from spak.tuner.backend.gpu.protocol import Batch, Contestant, SeenDevice
 from spak.tuner.backend.gpu.steady import SteadyWatch, measured_time
-from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor
+from spak.tuner.backend.gpu.supervisor import ContestantOutcome
 from spak.tuner.backend.gpu.timing import Plan
 
 Inspect = Callable[[CompiledFunctions], Mapping[str, float]]
@@ -29,6 +30,40 @@ MOST = 0.75
 
 LOOK_S = 1.0
 """How often a search that waits for compilations says how many there are."""
+
+
+class CompilesAhead(Protocol):
+    """Compiles while others measure: on this machine (`AheadCompiler`), or on those of a fleet."""
+
+    @property
+    def toolchain(self) -> Mapping[str, str]:
+        """Component -> version."""
+        ...
+
+    def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
+        """Compile, or join the same request under way; does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Drop what has not compiled; safe to call twice."""
+        ...
+
+
+class MeasuresBatches(Protocol):
+    """Checks and times batches on one device: of this machine (`Supervisor`), or of a fleet."""
+
+    @property
+    def machine(self) -> SeenDevice | None:
+        """The device as last reported; None before the first batch."""
+        ...
+
+    def run(self, batch: Batch) -> Iterator[ContestantOutcome]:
+        """One outcome for each contestant, failures included."""
+        ...
+
+    def close(self) -> None:
+        """Release the device; safe to call twice."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,8 +98,8 @@ class GpuBackend(Backend):
 
     def __init__(
         self,
-        supervisor: Supervisor,
-        compiler: AheadCompiler,
+        supervisor: MeasuresBatches,
+        compiler: CompilesAhead,
         inspect: Inspect,
         method: TimingMethod,
         clock: Callable[[], float] = time.monotonic,

@@ -26,6 +26,22 @@ class Cubin:
     code: bytes
     dynamic_smem_bytes: int = 0
 
+    def packed(self) -> bytes:
+        """All of it as bytes: a line of words, then the code."""
+        head = f"{self.symbol} {self.dynamic_smem_bytes}" if self.dynamic_smem_bytes else self.symbol
+        return head.encode() + b"\n" + self.code
+
+    @classmethod
+    def of(cls, packed: bytes) -> Cubin:
+        """The cubin that was packed.
+
+        Raises:
+            ValueError: If these bytes are none.
+        """
+        head, _, code = packed.partition(b"\n")
+        symbol, _, dynamic = head.decode().partition(" ")
+        return cls(symbol, code, int(dynamic or 0))
+
 
 class CubinStore:
     """A folder of cubins by key. Writes are atomic, so that many processes can fill it at once."""
@@ -37,24 +53,29 @@ class CubinStore:
     def get(self, key: str) -> Cubin | None:
         """The cubin under `key`; None if there is none, a damaged one, or one of another key."""
         kept = read_entry(self._path(key), key)
-        if kept is None:
-            return None
-        head, _, code = kept.partition(b"\n")
-        symbol, _, dynamic = head.decode().partition(" ")
-        return Cubin(symbol, code, int(dynamic or 0))
+        return None if kept is None else Cubin.of(kept)
 
     def put(self, key: str, cubin: Cubin) -> None:
         """Keep `cubin` under `key`; a full or read-only disk keeps nothing, and a launch compiles."""
-        head = f"{cubin.symbol} {cubin.dynamic_smem_bytes}" if cubin.dynamic_smem_bytes else cubin.symbol
-        write_entry(self._path(key), key, head.encode() + b"\n" + cubin.code)
+        write_entry(self._path(key), key, cubin.packed())
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.cubin"
 
 
-def cubin_key(kernel: Any, signature: Any, arch: str, source_sha256: str) -> str:
-    """What a cubin depends on: function, signature, hints, architecture, source, compiler."""
+def compiler_string() -> str:
+    """What the tileiras that cuTile would run says of itself, which is part of the key of what it compiles.
+
+    Raises:
+        Exception: Whatever cuTile raises where there is none.
+    """
     from cuda.tile import _compile
+
+    return str(_compile._get_compiler_version_string())  # noqa: SLF001  # no public way; pinned to 1.7
+
+
+def cubin_key(kernel: Any, signature: Any, arch: str, source_sha256: str, compiler: str = "") -> str:
+    """What a cubin depends on: function, signature, hints, architecture, source, and the compiler, if not the one here."""
     from cuda.tile.compilation import mangle_kernel_name
 
     function = kernel._annotated_function.pyfunc  # noqa: SLF001  # cuTile has no public way; pinned to 1.7
@@ -65,7 +86,7 @@ def cubin_key(kernel: Any, signature: Any, arch: str, source_sha256: str) -> str
         repr(sorted(kernel._compiler_options.hints_by_target().items())),  # noqa: SLF001
         arch,
         source_sha256,
-        str(_compile._get_compiler_version_string()),  # noqa: SLF001
+        compiler or compiler_string(),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
@@ -103,8 +124,14 @@ class Loaded:
     misses: int = 0
 
 
-def load_ahead_of_time(store: CubinStore, source_sha256: str) -> Loaded:
-    """Let cuTile launches of this process take their code from `store`; the result counts on."""
+def load_ahead_of_time(store: CubinStore, source_sha256: str, compiler: str = "") -> Loaded:
+    """Let cuTile launches of this process take their code from `store`; the result counts on.
+
+    Args:
+        store: Where what was compiled is kept.
+        source_sha256: Of the kernel's source.
+        compiler: What compiled it, as `compiler_string` says there; empty: the compiler here.
+    """
     import cuda.tile as ct
 
     compile_now = ct.kernel._compile  # noqa: SLF001
@@ -113,7 +140,7 @@ def load_ahead_of_time(store: CubinStore, source_sha256: str) -> Loaded:
     def load(kernel: Any, signature: Any, context: Any, compute_capability: tuple[int, int] | None = None) -> Any:
         if compute_capability is not None:
             arch = f"sm_{compute_capability[0]}{compute_capability[1]}"
-            found = store.get(cubin_key(kernel, signature, arch, source_sha256))
+            found = store.get(cubin_key(kernel, signature, arch, source_sha256, compiler))
             if found is not None:
                 loaded.hits += 1
                 return found.code, found.symbol, None, ()

@@ -35,7 +35,8 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         gpu = detect()
         self._driver = gpu.driver if gpu is not None else ""
         ours = target.language == "cutile"
-        self._loaded = load_ahead_of_time(CubinStore(target.cubins), target.source_sha256) if ours else Loaded()
+        store = CubinStore(target.cubins)
+        self._loaded = load_ahead_of_time(store, target.source_sha256, target.compiler) if ours else Loaded()
         self._problem: ProblemSize = {}
         self._ready: dict[int, Launch] = {}
 

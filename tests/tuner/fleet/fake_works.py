@@ -1,0 +1,70 @@
+"""Works without compiler and GPU for whole searches: machine code is made up, the device is the fake one of the GPU tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from spak.kg.model.run import Failure
+from spak.tuner.backend.gpu.cubins import Cubin
+from spak.tuner.fleet.orders import CompiledCubins, CompileOrder, CubinReference, decoded, digest_of, encoded
+from spak.tuner.fleet.works import MeasureWork
+from tests.tuner.backend.gpu.fake_device import FakeDevice, FakeProgram
+
+WORKS = {
+    "compile": f"{__name__}:Compile",
+    "measure": f"{__name__}:measure",
+    "describe": "spak.tuner.fleet.works:DescribeWork",
+}
+
+
+class Compile:
+    """`kind` refused does not compile, fell ends the worker, damaged sends other bytes than it says."""
+
+    def __init__(self, place):
+        self._place = place
+
+    def perform(self, data):
+        order = decoded(data, CompileOrder)
+        kind = order.configuration.get("kind")
+        if kind == "refused":
+            return encoded(CompiledCubins(invalidity="compile", failure=Failure(type="ValueError", message="no")))
+        if kind == "fell" and order.configuration.get("when") == "compile":
+            os.kill(os.getpid(), signal.SIGKILL)
+        blob = Cubin("kernel", repr(sorted(order.configuration.items())).encode()).packed()
+        digest = digest_of(blob)
+        sent = blob[:-1] if kind == "damaged" else blob
+        return encoded(
+            CompiledCubins(
+                cubins=(CubinReference(key=digest[:40], digest=digest),),
+                features={"spill_bytes": 8.0},
+                milliseconds=3.0,
+                blobs={digest: sent},
+            )
+        )
+
+    def close(self):
+        pass
+
+
+class FallingDevice(FakeDevice):
+    """`kind` fell takes the worker down, process and all."""
+
+    def check(self, contestant):
+        if contestant.configuration.get("kind") == "fell":
+            os.kill(os.getppid(), signal.SIGKILL)
+        return super().check(contestant)
+
+
+class FallingProgram(FakeProgram):
+    def __call__(self):
+        return FallingDevice(self)
+
+
+def measure(place):
+    """Each device keeps a log of its own; a file named `broken` beside it says that it prepares nothing."""
+    place.cache.mkdir(parents=True, exist_ok=True)
+    log = place.cache / f"steps-{place.device}"
+    log.touch()
+    works = not (place.cache / f"broken-{place.device}").exists()
+    return MeasureWork(place, lambda _: FallingProgram(log, prepares=works))

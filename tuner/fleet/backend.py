@@ -1,0 +1,234 @@
+"""The backends of a search over a fleet: the same two as on one machine, with others' processors and GPUs in their places."""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+
+import msgspec
+
+from spak.kg.model.base import Configuration, ProblemSize
+from spak.kg.model.run import Measurement, Trial
+from spak.tuner.backend.base import Backend, Patience, Provenance, Request
+from spak.tuner.backend.compile.pool import CompilesOrders
+from spak.tuner.backend.compile.protocol import Compiled, Order, failed
+from spak.tuner.backend.gpu.ahead import CompiledFunctions
+from spak.tuner.backend.gpu.backend import GpuBackend, MeasuresBatches, TimingMethod
+from spak.tuner.errors import TunerError
+from spak.tuner.fleet.executor import Executor, Piece, PieceOutcome, answered
+from spak.tuner.fleet.measuring import CubinLedger, worker_lost
+from spak.tuner.fleet.orders import CompiledCubins, CompileOrder, FeaturesOrder, KernelIdentity, decoded, encoded
+
+_Finished = queue.SimpleQueue["tuple[Request, Trial] | None"]
+"""Trials of all GPUs, and None from each that does no more."""
+
+
+class FleetPool(CompilesOrders):
+    """Compiles for features on the fleet's processors."""
+
+    def __init__(self, executor: Executor, kernel: KernelIdentity) -> None:
+        """Compile `kernel`; start nothing yet."""
+        self._executor, self._kernel = executor, kernel
+
+    def compile(self, orders: Iterable[Order]) -> Iterator[tuple[int, Compiled]]:
+        """(place in `orders`, result) as they finish; a worker that is lost costs the order it had.
+
+        Raises:
+            TunerError: If a worker refuses, or nothing can be compiled on it now, as where its disk is full.
+        """
+        pending = {self._submit(order): place for place, order in enumerate(orders)}
+        try:
+            for future in as_completed(pending):
+                outcome = future.result()
+                data = answered(outcome)
+                if data is None:
+                    yield pending[future], failed("compile", "WorkerLost", outcome.lost, lasting=False)
+                    continue
+                compiled = decoded(data, Compiled)
+                if compiled.broken:
+                    raise TunerError(f"fleet: {outcome.member}: nothing can be compiled there: {compiled.broken}")
+                yield pending[future], compiled
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def close(self) -> None:
+        """Nothing is its own: the fleet stays."""
+
+    def _submit(self, order: Order) -> Future[PieceOutcome]:
+        wanted = FeaturesOrder(kernel=self._kernel, problem=order.problem, configuration=order.configuration)
+        return self._executor.submit(Piece(work="features", data=encoded(wanted)))
+
+
+class FleetCompiler:
+    """Compiles ahead for launches on the fleet's processors; what they compiled is kept here until a GPU asks for it.
+
+    Attributes:
+        toolchain: Component -> version, on the workers that compile.
+    """
+
+    def __init__(self, executor: Executor, ledger: CubinLedger, facts: Mapping[str, bool | float | str]) -> None:
+        """Compile the kernel of `ledger`, whose features are counted with the hardware `facts`; start nothing yet."""
+        self._executor, self._ledger, self._facts = executor, ledger, dict(facts)
+        self.toolchain: Mapping[str, str] = ledger.toolchain
+        self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
+        self._features: dict[tuple[str, ...], Mapping[str, float]] = {}
+
+    def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
+        """Compile, or join the same request under way; does not wait."""
+        identity = (*sorted(problem.items()), None, *sorted(configuration.items()))
+        if identity not in self._asked:
+            order = CompileOrder(
+                kernel=self._ledger.kernel,
+                problem=dict(problem),
+                configuration=dict(configuration),
+                facts=self._facts,
+            )
+            made: Future[CompiledFunctions] = Future()
+            self._asked[identity] = made
+            piece = self._executor.submit(Piece(work="compile", data=encoded(order)))
+            piece.add_done_callback(lambda done: self._finish(made, done.result(), order))
+        return self._asked[identity]
+
+    def inspect(self, code: CompiledFunctions) -> Mapping[str, float]:
+        """The features of what was compiled, as the worker read them."""
+        return self._features.get(code.keys, {})
+
+    def close(self) -> None:
+        """Wait for nothing any more; the fleet stays."""
+
+    def _finish(self, made: Future[CompiledFunctions], outcome: PieceOutcome, order: CompileOrder) -> None:
+        try:
+            made.set_result(self._taken(outcome, order))
+        except TunerError as error:  # whoever waits for it is told
+            made.set_exception(error)
+
+    def _taken(self, outcome: PieceOutcome, order: CompileOrder) -> CompiledFunctions:
+        data = answered(outcome)
+        if data is None:
+            return CompiledFunctions(failure=worker_lost(outcome))
+        found = decoded(data, CompiledCubins)
+        if found.failure is not None:
+            return CompiledFunctions(failure=found.failure)
+        self._ledger.note(order.problem, order.configuration, found)
+        keys = tuple(one.key for one in found.cubins)
+        self._features[keys] = found.features
+        return CompiledFunctions(keys, None, found.milliseconds)
+
+
+class FleetLane(GpuBackend):
+    """One GPU of a fleet, and the processors that compile for it."""
+
+    def __init__(
+        self, device: MeasuresBatches, compiler: FleetCompiler, method: TimingMethod, at_once: int = 0
+    ) -> None:
+        """Measure on `device`; of a batch `at_once` configurations, compiled, are enough to begin with, if it is not 0."""
+        super().__init__(device, compiler, compiler.inspect, method)
+        self._at_once = at_once
+
+    def _is_enough(self, num_done: int, count: int, waited_s: float, patience: Patience) -> bool:
+        full = self._at_once and num_done >= self._at_once and not patience.whole
+        return bool(full) or super()._is_enough(num_done, count, waited_s, patience)
+
+
+class FleetBackend(Backend):
+    """Measures on several GPUs of one kind: twice as many configurations compile as are measured, so that neither waits."""
+
+    name = "gpu"
+
+    def __init__(self, lanes: Sequence[FleetLane]) -> None:
+        """Measure on `lanes`, one at least; each batch is measured whole on one of them."""
+        self._lanes, self._usable = tuple(lanes), list(lanes)
+        self._per_lane = lanes[0].batch_size
+        self.batch_size = 2 * self._per_lane * len(lanes)
+        self.unusable: dict[int, str] = {}
+
+    def provenance(self) -> Provenance:
+        """Machine and method of the first GPU that measured; of several no one's own identity."""
+        known = [found for lane in self._lanes if (found := lane.provenance()).device is not None]
+        found = known[0] if known else self._lanes[0].provenance()
+        if len(known) > 1 and found.device is not None:
+            device = msgspec.structs.replace(found.device, machine="")
+            return Provenance(found.tier, found.toolchain, device, found.noise, found.objective)
+        return found
+
+    def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
+        """What the compiler did with each request; None where it did not compile."""
+        return self._lanes[0].features(requests)
+
+    def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
+        """What still compiles once there is enough for all GPUs; it goes on meanwhile."""
+        return self._lanes[0].late(requests, patience)
+
+    def references(self, problem: ProblemSize) -> dict[str, Measurement]:
+        """Times of the library baselines, of the first GPU that timed them."""
+        return next((found for lane in self._lanes if (found := lane.references(problem))), {})
+
+    def evaluate(self, requests: Sequence[Request]) -> Iterator[tuple[Request, Trial]]:
+        """Each request with its trial, as the GPUs finish batches. What a GPU leaves that fails goes to the others.
+
+        Raises:
+            TunerError: If none is left.
+        """
+        self._lanes[0].start(requests)
+        waiting = deque(self._batches(requests))
+        finished = _Finished()
+        threads = ThreadPoolExecutor(len(self._usable))
+        try:
+            running = len([threads.submit(self._work, lane, waiting, finished) for lane in list(self._usable)])
+            while running:
+                item = finished.get()
+                if item is None:
+                    running -= 1
+                else:
+                    yield item
+        except BaseException:
+            waiting.clear()
+            raise
+        finally:
+            threads.shutdown(wait=False)  # what a GPU measures for nobody ends with its executor
+        if waiting:
+            yield from self._rest(waiting)
+
+    def close(self) -> None:
+        """Release the GPUs; safe to call twice."""
+        for lane in self._lanes:
+            lane.close()
+
+    def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
+        """As equal as they can be, each of one problem size, no fewer than GPUs and none larger than a batch."""
+        groups: dict[tuple[object, ...], list[Request]] = {}
+        for request in requests:
+            groups.setdefault(tuple(sorted(request.problem.items())), []).append(request)
+        for group in groups.values():
+            count = max(-(-len(group) // self._per_lane), min(len(self._usable), len(group)))
+            for number in range(count):
+                yield group[number::count]
+
+    def _work(self, lane: FleetLane, waiting: deque[list[Request]], finished: _Finished) -> None:
+        """Measure batches on one GPU until none waits, or the GPU fails."""
+        while True:
+            try:
+                batch = waiting.popleft()
+            except IndexError:
+                finished.put(None)
+                return
+            done: set[int] = set()
+            try:
+                for request, trial in lane.evaluate(batch):
+                    done.add(id(request))
+                    finished.put((request, trial))
+            except TunerError as error:
+                waiting.append([request for request in batch if id(request) not in done])
+                self.unusable[self._lanes.index(lane)] = str(error)
+                self._usable.remove(lane)
+                finished.put(None)
+                return
+
+    def _rest(self, waiting: deque[list[Request]]) -> Iterator[tuple[Request, Trial]]:
+        """What failed GPUs left."""
+        if not self._usable:
+            raise TunerError(next(reversed(self.unusable.values())))
+        yield from self.evaluate([request for batch in waiting for request in batch])

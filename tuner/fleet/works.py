@@ -1,0 +1,264 @@
+"""What the workers of a fleet can do: say what they are, compile for features, compile for launches, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from spak.kernels.interface import KernelSpec
+from spak.kernels.registry import SPECS, resolve_spec
+from spak.kg.model.run import Failure, Invalidity
+from spak.tuner.backend.compile.backend import MEMORY_LIMIT_BYTES, TIME_LIMIT_S
+from spak.tuner.backend.compile.languages import language_of, toolchain_of
+from spak.tuner.backend.compile.pool import Pool
+from spak.tuner.backend.compile.protocol import Order, Setup
+from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget, versions_of
+from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compiler_string
+from spak.tuner.backend.gpu.open import inspector
+from spak.tuner.backend.gpu.program import CudaDevice
+from spak.tuner.backend.gpu.protocol import Opener
+from spak.tuner.backend.gpu.supervisor import ContestantOutcome, DeviceUnusableError, Supervisor
+from spak.tuner.backend.source import source_of, spec_path
+from spak.tuner.errors import TunerError
+from spak.tuner.fleet.devices import gpu_of
+from spak.tuner.fleet.orders import (
+    CompiledCubins,
+    CompileOrder,
+    CubinReference,
+    DescribeOrder,
+    FeaturesOrder,
+    KernelIdentity,
+    MeasuredBatch,
+    MeasureOrder,
+    MemberDescription,
+    decoded,
+    digest_of,
+    encoded,
+    own_version,
+)
+from spak.tuner.fleet.workbench import Work, Workplace
+
+COMPILE_LIMIT_S = 600.0
+"""Seconds one configuration may take: five of its functions at the compiler's own limit."""
+
+
+class DescribeWork(Work):
+    """Says what this worker is."""
+
+    def __init__(self, place: Workplace) -> None:
+        """Know where."""
+        self._device = place.device
+
+    def perform(self, data: bytes) -> bytes:
+        """Describe: a compiler that is not installed is no failure."""
+        order = decoded(data, DescribeOrder)
+        gpu = gpu_of(self._device) if self._device else None
+        said = MemberDescription(
+            version=own_version(),
+            gpu=gpu.name if gpu is not None else "",
+            arch=gpu.arch if gpu is not None else "",
+        )
+        return encoded(_with_kernel(said, order.op) if order.op else said)
+
+    def close(self) -> None:
+        """Nothing was kept."""
+
+
+def _with_kernel(said: MemberDescription, op: str) -> MemberDescription:
+    """The same with what there is of the kernel for `op`."""
+    kernel = _spec_of(op)
+    return msgspec.structs.replace(
+        said,
+        source_sha256=source_of(op),
+        spec_sha256=source_of(op, with_spec=True),
+        features_toolchain=_installed(lambda: dict(toolchain_of(kernel).versions)),
+        toolchain=_installed(lambda: versions_of(language_of(kernel))),
+        compiler=next(iter(_installed(lambda: {compiler_string(): ""})), ""),
+    )
+
+
+class FeaturesWork(Work):
+    """Compiles in a process of its own, which may crash, hang or run out of memory."""
+
+    def __init__(self, place: Workplace) -> None:
+        """Start nothing yet."""
+        del place
+        self._pools: dict[str, Pool] = {}
+
+    def perform(self, data: bytes) -> bytes:
+        """Compile one configuration; the answer says too if nothing can be compiled here."""
+        order = decoded(data, FeaturesOrder)
+        pool = self._pool(order.kernel)
+        wanted = Order(problem=order.problem, configuration=order.configuration, arch=order.kernel.arch)
+        return encoded(next(compiled for _, compiled in pool.compile([wanted])))
+
+    def close(self) -> None:
+        """End the processes; safe to call twice."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+
+    def _pool(self, kernel: KernelIdentity) -> Pool:
+        """The process of a kernel, whichever architecture it compiles for."""
+        spec = _own_copy(kernel, with_spec=True)
+        if kernel.op not in self._pools:
+            self.close()
+            toolchain = toolchain_of(spec)
+            setup = Setup(
+                spec=spec_path(kernel.op),
+                arch=kernel.arch,
+                tileiras=toolchain.tileiras,
+                nvdisasm=toolchain.nvdisasm,
+                time_limit_s=TIME_LIMIT_S,
+                memory_limit_bytes=MEMORY_LIMIT_BYTES,
+            )
+            self._pools[kernel.op] = Pool(setup, workers=1)
+        return self._pools[kernel.op]
+
+
+class CompileWork(Work):
+    """Compiles into the cache of this host, in a process of its own, and sends what it compiled."""
+
+    def __init__(self, place: Workplace) -> None:
+        """Start nothing yet."""
+        self._cubins = place.cache / "cubins"
+        self._compilers: dict[KernelIdentity, AheadCompiler] = {}
+
+    def perform(self, data: bytes) -> bytes:
+        """Compile one configuration, or take what this host compiled before."""
+        order = decoded(data, CompileOrder)
+        compiler = self._compiler(order.kernel)
+        try:
+            code = compiler.start(order.problem, order.configuration).result(COMPILE_LIMIT_S)
+        except TimeoutError:
+            return self._ended("timeout", "TimeLimit", f"compiling took more than {COMPILE_LIMIT_S:g} s")
+        except BrokenProcessPool:
+            return self._ended("compile", "WorkerDied", "the compiling process died")
+        return encoded(self._answer(code, order))
+
+    def close(self) -> None:
+        """End the processes; safe to call twice."""
+        while self._compilers:
+            self._compilers.popitem()[1].close()
+
+    def _compiler(self, kernel: KernelIdentity) -> AheadCompiler:
+        if kernel not in self._compilers:
+            spec = _own_copy(kernel)
+            self.close()
+            self._compilers[kernel] = AheadCompiler(_target(kernel, spec, self._cubins), workers=1)
+        return self._compilers[kernel]
+
+    def _ended(self, invalidity: Invalidity, kind: str, message: str) -> bytes:
+        self.close()
+        return encoded(CompiledCubins(invalidity=invalidity, failure=Failure(type=kind, message=message)))
+
+    def _answer(self, code: CompiledFunctions, order: CompileOrder) -> CompiledCubins:
+        if code.failure is not None:
+            return CompiledCubins(invalidity="compile", failure=code.failure)
+        store = CubinStore(self._cubins)
+        blobs = {key: cubin.packed() for key in code.keys if (cubin := store.get(key)) is not None}
+        return CompiledCubins(
+            cubins=tuple(CubinReference(key=key, digest=digest_of(blob)) for key, blob in blobs.items()),
+            features=dict(inspector(self._cubins, order.facts)(code)),
+            milliseconds=code.milliseconds,
+            blobs={digest_of(blob): blob for blob in blobs.values()},
+        )
+
+
+class MeasureWork(Work):
+    """Checks and times batches on this worker's GPU, through a process that may be lost to a launch."""
+
+    def __init__(
+        self, place: Workplace, opener: Callable[[CubinTarget], Opener] = lambda target: partial(CudaDevice, target)
+    ) -> None:
+        """Open nothing yet; `opener` opens the device for a kernel."""
+        self._cubins, self._opener = place.cache / "cubins", opener
+        self._supervisors: dict[tuple[KernelIdentity, str], Supervisor] = {}
+
+    def perform(self, data: bytes) -> bytes:
+        """Keep what came along, then measure; or name what is missing."""
+        order = decoded(data, MeasureOrder)
+        supervisor = self._supervisor(order.kernel, order.compiler)
+        missing = keep(CubinStore(self._cubins), order.cubins, order.blobs)
+        if missing:
+            return encoded(MeasuredBatch(missing=missing))
+        outcomes: list[ContestantOutcome] = []
+        unusable = ""
+        try:
+            outcomes.extend(supervisor.run(order.batch))
+        except DeviceUnusableError as error:
+            unusable = str(error)
+        return encoded(MeasuredBatch(outcomes=tuple(outcomes), machine=supervisor.machine, unusable=unusable))
+
+    def close(self) -> None:
+        """End the measuring process; safe to call twice."""
+        while self._supervisors:
+            self._supervisors.popitem()[1].close()
+
+    def _supervisor(self, kernel: KernelIdentity, compiler: str) -> Supervisor:
+        if (kernel, compiler) not in self._supervisors:
+            spec = _own_copy(kernel)
+            self.close()  # one process at a time has the device
+            target = _target(kernel, spec, self._cubins, compiler)
+            self._supervisors[kernel, compiler] = Supervisor(self._opener(target))
+        return self._supervisors[kernel, compiler]
+
+
+def keep(store: CubinStore, cubins: Sequence[CubinReference], blobs: dict[str, bytes]) -> tuple[str, ...]:
+    """Digests of what `store` has not, once it has kept what came along and is what its digest says."""
+    missing = []
+    for one in cubins:
+        kept = store.get(one.key)
+        if kept is not None and digest_of(kept.packed()) == one.digest:
+            continue
+        blob = blobs.get(one.digest)
+        if blob is None or digest_of(blob) != one.digest or not _is_cubin(blob):
+            missing.append(one.digest)
+        else:
+            store.put(one.key, Cubin.of(blob))
+    return tuple(missing)
+
+
+def _is_cubin(blob: bytes) -> bool:
+    try:
+        return Cubin.of(blob).packed() == blob
+    except ValueError:
+        return False
+
+
+def _target(kernel: KernelIdentity, spec: KernelSpec, cubins: Path, compiler: str = "") -> CubinTarget:
+    place, language = spec_path(kernel.op), language_of(spec)
+    return CubinTarget(place, kernel.arch, cubins, kernel.source_sha256, language=language, compiler=compiler)
+
+
+def _own_copy(kernel: KernelIdentity, *, with_spec: bool = False) -> KernelSpec:
+    """This worker's copy of a kernel.
+
+    Raises:
+        TunerError: If it has none, or another one than the search.
+    """
+    if kernel.own:
+        raise TunerError(f"{kernel.own}: a fleet takes no kernel from a file; search it where the file is")
+    spec, own = _spec_of(kernel.op), source_of(kernel.op, with_spec=with_spec)
+    if own != kernel.source_sha256:
+        raise TunerError(
+            f"its source of {kernel.op} is {own[:12]}, that of the search {kernel.source_sha256[:12]}; install the same spak on both"
+        )
+    return spec
+
+
+def _spec_of(op: str) -> KernelSpec:
+    if op not in SPECS:
+        raise TunerError(f"it has no kernel {op}; it has {', '.join(sorted(SPECS))}")
+    return resolve_spec(spec_path(op))
+
+
+def _installed(asked: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Versions, or none where what is asked for is not installed."""
+    try:
+        return asked()
+    except Exception:  # noqa: BLE001 - cuTile has exceptions of its own for a tool that is missing
+        return {}
