@@ -8,6 +8,7 @@ import sys
 from spak.cli.app import CommandEntry, build_app, run_app
 
 COMMANDS: dict[str, CommandEntry] = {
+    "fleet": CommandEntry("spak.cli.spak_commands.fleet", "Machines that work for a search: start them, see them."),
     "mcp": CommandEntry("spak.cli.spak_commands.mcp", "Laws for coding agents and editors: an MCP server."),
 }
 

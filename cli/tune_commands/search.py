@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from spak.cli import completion
-from spak.cli.app import EXIT_INTERRUPTED, CommandExamples, globals_of
+from spak.cli.app import EXIT_INTERRUPTED, CommandExamples, Globals, globals_of
 from spak.tuner.backend.registry import AUTO, making
 from spak.tuner.strategy import registry
 
@@ -85,11 +87,16 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
+    fleet: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Compile and measure on a fleet: its address, or the folder of its keys."),
+    ] = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="More rows, and what each law did.")] = False,
     form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Search a kernel's space: compile, check, measure or predict, rank, and write back what was learned.
 
+    With --fleet other machines do it, and this one needs neither GPU nor compiler: see spak fleet --help.
     Without a GPU it searches by the compiler alone: the times are predicted, and nothing is called measured.
     The default configuration is always tried, and a share of the trials goes where the laws say not to look.
     Of a space above 65,536 configurations a strategy that starts from recorded runs searches a part: what was recorded
@@ -98,7 +105,6 @@ def command(
     that of each, --seconds that of all. Where a kernel has the name too, the kernel is searched.
     """
     from spak import SearchRequest, names_system
-    from spak.cli.surroundings import surroundings
 
     state = globals_of(ctx)
     request = SearchRequest(
@@ -117,12 +123,27 @@ def command(
         write="nothing" if dry_run else "run" if no_write else "laws",
         resume=resume,
     )
-    with surroundings(state, _outside(kernel, resume)) as around:
+    with _around(state, _outside(kernel, resume), fleet, hw) as around:
         run = _of_system if names_system(around.laws, kernel) else _of_kernel
         text, interrupted = run(request, around, _Shape(form, state.colour, verbose))
     typer.echo(text, nl=False)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def _around(state: Globals, own: str, fleet: str, hw: str) -> Iterator[Surroundings]:
+    """This machine, or a fleet where one is named."""
+    from spak.cli.surroundings import LOCAL, surroundings
+
+    with surroundings(state, own) as around:
+        if not fleet:
+            yield around
+            return
+        from spak import open_fleet
+
+        with open_fleet(fleet, LOCAL / "fleet") as machines:
+            yield machines.surroundings(around, hw)
 
 
 def _outside(kernel: str, resume: str) -> str:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from spak.candidates import LeftOut as LeftOut
     from spak.candidates import Ranking as Ranking
     from spak.choice import Choice as Choice
+    from spak.fleet import Fleet as Fleet
+    from spak.fleet import FleetProcesses as FleetProcesses
+    from spak.fleet import FleetRequest as FleetRequest
+    from spak.fleet import join_fleet as join_fleet
+    from spak.fleet import open_fleet as open_fleet
+    from spak.fleet import start_fleet as start_fleet
     from spak.kernels.cutile import Array as Array
     from spak.kernels.launched import Launched as Launched
     from spak.kernels.own.declared import OutputCheck as OutputCheck
@@ -119,6 +125,9 @@ __all__ = [
     "Filtered",
     "Finding",
     "First",
+    "Fleet",
+    "FleetProcesses",
+    "FleetRequest",
     "HardwareName",
     "Hit",
     "Import",
@@ -178,6 +187,7 @@ __all__ = [
     "format_text",
     "here",
     "import_file",
+    "join_fleet",
     "kernel",
     "launch",
     "learn",
@@ -186,6 +196,7 @@ __all__ = [
     "names_system",
     "note",
     "op",
+    "open_fleet",
     "outside_name",
     "read_recording",
     "record",
@@ -197,6 +208,7 @@ __all__ = [
     "search",
     "search_system",
     "serve_agents",
+    "start_fleet",
     "verify",
 ]
 
@@ -205,6 +217,7 @@ _HOMES = {
     "spak.choice": ("Choice",),
     "spak.kg.answers.citation": ("Citation",),
     "spak.kg.answers.explain": ("Explanation", "Witness"),
+    "spak.fleet": ("Fleet", "FleetProcesses", "FleetRequest", "join_fleet", "open_fleet", "start_fleet"),
     "spak.kernels.cutile": ("Array",),
     "spak.kernels.own.declared": ("OutputCheck", "Runs"),
     "spak.kernels.own.launches": ("KernelLaunch",),

@@ -47,22 +47,37 @@ def see_only(device: str) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu.uuid
 
 
+def visible_gpus(shown: str | None = None) -> tuple[FleetGpu, ...]:
+    """The GPUs that this process is shown, in that order.
+
+    Args:
+        shown: `CUDA_VISIBLE_DEVICES`; None: that of this process, if any.
+    """
+    there = gpus()
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES") if shown is None else shown
+    if shown is None:
+        return there
+    found: list[FleetGpu] = []
+    for part in (part.strip() for part in shown.split(",")):
+        fitting = (
+            there[int(part) : int(part) + 1]
+            if part.isdigit()
+            else [g for g in there if part and g.uuid.startswith(part)]
+        )
+        found += fitting[:1]
+    return tuple(found)
+
+
 def visible_device(shown: str | None = None) -> str:
     """The id of the first GPU that this process is shown.
 
     Args:
-        shown: `CUDA_VISIBLE_DEVICES`; None: that of this process.
+        shown: As `visible_gpus` has it.
 
     Raises:
         TunerError: If there is none.
     """
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES") if shown is None else shown
-    there = gpus()
-    first = (shown or "").split(",")[0].strip()
-    if first.isdigit():
-        there = there[int(first) :]
-    elif first:
-        there = tuple(gpu for gpu in there if gpu.uuid.startswith(first))
-    if not there or shown == "":
+    found = visible_gpus(shown)
+    if not found:
         raise TunerError("this worker was to have a GPU, and no NVIDIA GPU with a driver is to be seen")
-    return there[0].device
+    return found[0].device

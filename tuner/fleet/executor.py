@@ -94,10 +94,12 @@ def answered(outcome: PieceOutcome) -> bytes | None:
     """What the work answered; None if the member that had it is lost.
 
     Raises:
-        TunerError: If the worker refused the piece; names the worker.
+        TunerError: If the worker refused the piece, whose name it says, or nobody ever had it.
     """
     if outcome.error:
         raise TunerError(f"fleet: {outcome.member}: {outcome.error}")
+    if outcome.lost and not outcome.member:
+        raise TunerError(f"fleet: {outcome.lost}")
     return None if outcome.lost else outcome.data
 
 

@@ -81,8 +81,9 @@ class LocalExecutor(Executor):
 def local_members(compilers: int, devices: Sequence[str] = ()) -> list[FleetMember]:
     """The members of this machine: so many that compile, and one for each device id."""
     host = socket.gethostname()
-    cores = [FleetMember(name=f"{host}-cpu-{number}", host=host, resources=(CPU,)) for number in range(compilers)]
-    return cores + [FleetMember(name=f"{host}-{device}", host=host, resources=(device,)) for device in devices]
+    own = f"{host}-{os.getpid()}"
+    cores = [FleetMember(name=f"{own}-cpu-{number}", host=host, resources=(CPU,)) for number in range(compilers)]
+    return cores + [FleetMember(name=f"{own}-gpu-{device}", host=host, resources=(device,)) for device in devices]
 
 
 class _Hand:
@@ -132,7 +133,7 @@ class _Process:
     def _perform(self, piece: Piece) -> PieceOutcome:
         process = self._running()
         if process is None:
-            return PieceOutcome(member=self._setup.member, lost="the fleet was closed")
+            return PieceOutcome(lost="the fleet was closed before anybody had it")
         with contextlib.suppress(OSError, msgspec.DecodeError):
             write_frame(_pipe(process.stdin), msgspec.msgpack.encode(piece))
             data = read_frame(_pipe(process.stdout))

@@ -1,0 +1,242 @@
+"""What a fleet gains where there are GPUs: many cores that compile for one GPU, and two or four GPUs against one.
+
+    python -m bench.fleet_gpu compile --out results      # one GPU: all cores and the GPU against one process that does both
+    python -m bench.fleet_gpu gpus --out results         # several GPUs: 1, 2 and 4 of them, as many as there are
+
+Each part evaluates the same configurations of one op, drawn with a fixed seed, and counts seconds from the first request
+to the last trial; the processes of the fleet have started by then, and their start is given beside it. `compile` begins
+with empty caches every time. `gpus` compiles all configurations first, so that what is compared is measuring. Results are
+written after each part; one that runs out of time says how far it came.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from spak.kg.files.loader import load
+from spak.kg.model.hardware import device_node
+from spak.kg.model.run import Trial
+from spak.tuner.backend.base import Backend, Patience, Request
+from spak.tuner.backend.gpu.backend import TimingMethod
+from spak.tuner.backend.gpu.open import open_gpu, target_of
+from spak.tuner.backend.registry import BACKENDS, Task
+from spak.tuner.chance import Purpose, shuffled, stream
+from spak.tuner.engine import session
+from spak.tuner.errors import TunerError
+from spak.tuner.fleet.access import FleetAccess, make_keys
+from spak.tuner.fleet.devices import FleetGpu, visible_gpus
+from spak.tuner.fleet.executor import Executor
+from spak.tuner.fleet.host import FleetHost, HostSetup
+from spak.tuner.fleet.local import local_members
+from spak.tuner.fleet.open import open_on_fleet
+
+BATCH = 16
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is evaluated, on what."""
+
+    question: session.SearchTask
+    gpus: tuple[FleetGpu, ...]
+    requests: tuple[Request, ...]
+    folder: Path
+    cores: int
+
+    def task(self, cache: str) -> Task:
+        """The task, with a folder of its own for what is compiled."""
+        return Task(self.question.hw, self.question.op, self.question.facts, self.folder / cache, self.cores, SEED)
+
+    @property
+    def method(self) -> TimingMethod:
+        """How all parts measure."""
+        return TimingMethod(batch_size=BATCH, seed=SEED, keep_samples=False)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of one way to evaluate them.
+
+    Attributes:
+        start_s: From the first process to the last member that has joined.
+        interval: Median width of the 95 % intervals, as a share of the times: whether compiling beside disturbs them.
+    """
+
+    name: str
+    gpus: int
+    compilers: int
+    trials: int
+    of: int
+    correct: int
+    seconds: float
+    start_s: float = 0.0
+    best_us: float = 0.0
+    interval: float = 0.0
+
+
+def setting(arguments: argparse.Namespace, folder: Path) -> Setting:
+    laws, gpus = load(arguments.laws), visible_gpus()
+    if not gpus:
+        raise SystemExit("no NVIDIA GPU with a driver was found")
+    hw = device_node(laws.hardware, gpus[0].name)
+    if hw is None:
+        raise SystemExit(f"{gpus[0].name} is no hardware node of {arguments.laws}")
+    question = session.ask(laws, arguments.op, hw, arguments.problem)
+    space = question.space
+    order = list(shuffled(stream(SEED, Purpose.CHALLENGERS), len(space)))[: arguments.trials]
+    requests = tuple(Request(space.config(i), question.problem, "sweep", i) for i in order)
+    cores = len(os.sched_getaffinity(0))
+    same = tuple(gpu for gpu in gpus if gpu.name == gpus[0].name)
+    return Setting(question, same, requests, folder, cores)
+
+
+def evaluated(backend: Backend, requests: Sequence[Request], until: float) -> list[Trial]:
+    """All trials, asked for as a search asks: what is late goes into the next batch. Ends early when time is over."""
+    left, waiting, trials = list(requests), [], []
+    while (left or waiting) and time.monotonic() < until:
+        count = max(0, backend.batch_size - len(waiting))
+        asked, left = [*waiting, *left[:count]], left[count:]
+        late = set(backend.late(asked, Patience(max(1.0, until - time.monotonic()), whole=not left)))
+        waiting = [request for place, request in enumerate(asked) if place in late]
+        trials += [t for _, t in backend.evaluate([r for place, r in enumerate(asked) if place not in late])]
+        print(f"  {len(trials)} of {len(requests)}", file=sys.stderr, flush=True)
+    return trials
+
+
+def part(name: str, backend: Backend, here: Setting, until: float, **more: float) -> Part:
+    """Evaluate everything, and close the backend."""
+    begun = time.monotonic()
+    try:
+        trials = evaluated(backend, here.requests, until)
+        seconds = time.monotonic() - begun
+    finally:
+        backend.close()
+    times = [m for trial in trials for m in trial.measurements if m.name == "time" and m.low is not None]
+    widths = [(m.high - m.low) / m.value for m in times if m.high is not None and m.low is not None]
+    return Part(
+        name=name,
+        trials=len(trials),
+        of=len(here.requests),
+        correct=sum(trial.invalidity == "correct" for trial in trials),
+        seconds=round(seconds, 2),
+        best_us=round(min((m.value for m in times), default=0.0), 3),
+        interval=round(statistics.median(widths), 5) if widths else 0.0,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@contextlib.contextmanager
+def fleet(here: Setting, gpus: int, cache: str) -> Iterator[tuple[Executor, float]]:
+    """A fleet of all cores and so many GPUs on this machine, and the seconds it took to start."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    begun, keys = time.monotonic(), here.folder / "keys"
+    try:
+        make_keys(keys)
+        wanted = FleetAccess("tls://127.0.0.1:0", keys)
+    except TunerError as error:
+        print(f"  without TLS: {error}", file=sys.stderr)
+        wanted = FleetAccess("tcp://127.0.0.1:0", None)
+    members = local_members(here.cores, [gpu.device for gpu in here.gpus[:gpus]])
+    host = FleetHost(HostSetup(here.folder / cache, "127.0.0.1", say=lambda said: print(f"  {said}", file=sys.stderr)))
+    try:
+        access = host.start_scheduler(wanted)
+        host.start_workers(access, members)
+        executor = DaskExecutor(access)
+        try:
+            while len(executor.members()) < len(members):
+                if time.monotonic() - begun > 120:
+                    raise SystemExit(f"only {len(executor.members())} of {len(members)} workers joined within 120 s")
+                time.sleep(0.1)
+            yield executor, round(time.monotonic() - begun, 2)
+        finally:
+            executor.close()
+    finally:
+        host.close()
+
+
+def on_fleet(name: str, here: Setting, gpus: int, cache: str, seconds: float) -> Part:
+    with fleet(here, gpus, cache) as (executor, start_s):
+        task = here.task(f"{cache}-search")
+        backend = open_on_fleet(executor, BACKENDS["gpu"], task, fits=lambda _: True, method=here.method)
+        return part(name, backend, here, time.monotonic() + seconds, gpus=gpus, compilers=here.cores, start_s=start_s)
+
+
+def alone(here: Setting, cache: str, seconds: float, workers: int = 1) -> Part:
+    """One process that compiles, and the GPU: what a single machine did before it compiled ahead on all cores."""
+    task = here.task(cache)
+    target = target_of(task.op.id, task.arch, task.cache / "cubins")
+    backend = open_gpu(target, task.facts, here.method, workers=workers)
+    name = "one process compiles" if workers == 1 else f"{workers} processes of one search compile"
+    return part(name, backend, here, time.monotonic() + seconds, gpus=1, compilers=workers)
+
+
+def compile_parts(here: Setting, seconds: float) -> Iterator[tuple[str, Part]]:
+    yield "fleet", on_fleet("fleet, caches empty", here, 1, "cold-fleet", seconds)
+    yield "ahead", alone(here, "cold-ahead", seconds, here.cores)
+    yield "alone", alone(here, "cold-alone", seconds)
+
+
+def gpu_parts(here: Setting, seconds: float) -> Iterator[tuple[str, Part]]:
+    most = len(here.gpus)
+    yield "cold", on_fleet("fleet, caches empty", here, most, "warm", seconds)
+    for count in (n for n in (1, 2, 4, 8) if n <= most):
+        yield f"gpus-{count}", on_fleet("fleet, all compiled", here, count, "warm", seconds)
+
+
+def table(parts: Sequence[Part]) -> str:
+    rows = [
+        "| part | GPUs | compile | trials | seconds | start s | best us | interval |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    rows += [
+        f"| {p.name} | {p.gpus} | {p.compilers} | {p.trials} of {p.of} | {p.seconds} | {p.start_s} | {p.best_us} | {p.interval:.2%} |"
+        for p in parts
+    ]
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("which", choices=["compile", "gpus"])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--op", default="matmul")
+    parser.add_argument("--problem", default="")
+    parser.add_argument("--trials", type=int, default=0, help="0: 24 for compile, 128 for gpus")
+    parser.add_argument("--part-s", type=float, default=150.0, help="time limit of each part")
+    parser.add_argument("--laws", type=Path, default=Path("laws"))
+    arguments = parser.parse_args()
+    arguments.trials = arguments.trials or {"compile": 24, "gpus": 128}[arguments.which]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="fleet-gpu-"))
+    here = setting(arguments, folder)
+    about = {"gpu": here.gpus[0].name, "gpus": len(here.gpus), "cores": here.cores, "op": here.question.op.id}
+    about |= {"problem": dict(here.question.problem), "trials": len(here.requests), "batch": BATCH, "seed": SEED}
+    print(json.dumps(about), flush=True)
+    kept = arguments.out / f"fleet-{arguments.which}-{here.question.hw}.json"
+    parts: dict[str, Part] = {}
+    try:
+        makers = compile_parts if arguments.which == "compile" else gpu_parts
+        for key, found in makers(here, arguments.part_s):
+            parts[key] = found
+            kept.write_text(json.dumps({**about, "parts": {k: asdict(p) for k, p in parts.items()}}, indent=1) + "\n")
+            print(table([found]).splitlines()[-1], flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(table(list(parts.values())))
+
+
+if __name__ == "__main__":
+    main()
