@@ -58,6 +58,9 @@ _NoTransfer = Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of
 _Problem = Annotated[
     str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")
 ]
+_Fleet = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Compile and measure on a fleet: its address, or the folder of its keys.")
+]
 _Audit = Annotated[float, typer.Option(min=0, max=1, help="Share of the trials spent where the laws say not to look.")]
 _StrategyName = Annotated[
     str,
@@ -87,10 +90,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
-    fleet: Annotated[
-        str,
-        typer.Option(metavar="ADDRESS", help="Compile and measure on a fleet: its address, or the folder of its keys."),
-    ] = "",
+    fleet: _Fleet = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="More rows, and what each law did.")] = False,
     form: Annotated[_Format, typer.Option("--format", help="How to print.")] = "table",
 ) -> None:

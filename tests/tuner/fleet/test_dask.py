@@ -12,10 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from spak.kernels.registry import SPECS
+from spak.kg.files.loader import load
+from spak.kg.space.completion import complete, completed
+from spak.tuner.backend.compile.protocol import Order
+from spak.tuner.backend.source import source_of
 from spak.tuner.errors import TunerError
+from spak.tuner.fleet import workbench
 from spak.tuner.fleet.access import FleetAccess, make_keys
+from spak.tuner.fleet.backend import FleetPool
 from spak.tuner.fleet.executor import CPU, FleetMember, Piece
 from spak.tuner.fleet.host import FleetHost, HostSetup
+from spak.tuner.fleet.open import describe
+from spak.tuner.fleet.orders import KernelIdentity
 from tests.tuner.fleet.odd_works import WORKS
 
 pytest.importorskip("distributed", reason="the fleet needs Dask: pip install 'spak[fleet]'")
@@ -32,7 +41,7 @@ def host(tmp_path_factory):
     """A fleet of a scheduler and two workers, over TLS on this machine."""
     folder = tmp_path_factory.mktemp("fleet")
     make_keys(folder)
-    made = FleetHost(HostSetup(folder / "cache", "127.0.0.1", WORKS))
+    made = FleetHost(HostSetup(folder / "cache", "127.0.0.1", {**workbench.WORKS, **WORKS}))
     try:
         made.access = made.start_scheduler(FleetAccess("tls://127.0.0.1:0", folder))
         made.start_workers(made.access, MEMBERS)
@@ -210,3 +219,30 @@ def test_garbage_does_not_bring_a_worker_down(host, fleet):
     asyncio.run(_send(host.access, address, ["no", "dictionary"]))
     asyncio.run(_send(host.access, address, {"op": "no such"}))
     assert fleet.submit(Piece(work="echo", data=b"alive")).result().data.startswith(b"alive")
+
+
+OP = "linear"
+ARCHS = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+
+
+@pytest.mark.compiler
+@pytest.mark.slow
+def test_a_fleet_compiles_for_six_architectures_without_a_gpu(fleet):
+    """What the compiler says of one configuration differs with the architecture, and comes back for each."""
+    op = load(Path(__file__).parents[3] / "laws").ops[OP]
+    problem, configuration = complete(op, {}), completed(op, {})
+    source = source_of(OP, with_spec=True)
+    found = {}
+    for arch in ARCHS:
+        pool = FleetPool(fleet, KernelIdentity(op=OP, arch=arch, source_sha256=source))
+        [(place, compiled)] = pool.compile([Order(problem=problem, configuration=configuration)])
+        assert (place, compiled.failure) == (0, None), arch
+        found[arch] = compiled.features
+    assert all(features["registers"] > 0 for features in found.values())
+    assert len({tuple(sorted(features.items())) for features in found.values()}) > 1
+
+
+def test_every_worker_says_what_it_is(fleet):
+    said = {one.member.name: one.said for one in describe(fleet, next(iter(SPECS)))}
+    assert set(said) == {"one", "gpu"}
+    assert {one.source_sha256 for one in said.values()} == {source_of(next(iter(SPECS)))}
