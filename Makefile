@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile
 
-.PHONY: demo test lint types unit fuzz docs clean
+.PHONY: demo test lint types unit fuzz docs evidence-set clean
 .DEFAULT_GOAL := test
 
 .venv/demo: pyproject.toml
@@ -52,6 +52,10 @@ fuzz: .venv/dev
 docs: .venv/dev
 	$(BIN)/python -m spak.cli.reference > docs/cli.md.new
 	mv docs/cli.md.new docs/cli.md
+
+# Every timed run of fmha (forward and backward) and matmul on H100 and H200 as T4 files with a datasheet: docs/evidence-sets.md
+evidence-set: .venv/dev
+	$(BIN)/kg export --format t4 --set evidence-set --op fmha,fmha-backward,matmul --hw h100,h200 --licence 'Apache-2.0, as the repository they are from'
 
 clean:
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .spak

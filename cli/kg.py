@@ -32,7 +32,9 @@ COMMANDS = {
     "import": CommandEntry(
         "spak.cli.kg_commands.import_", "Measurements of other tools (T4, Kernel Tuner) into run files."
     ),
-    "export": CommandEntry("spak.cli.kg_commands.export", "Laws as restrictions for Kernel Tuner, or a run as T4."),
+    "export": CommandEntry(
+        "spak.cli.kg_commands.export", "Laws as restrictions for Kernel Tuner, or recorded runs as T4."
+    ),
 }
 
 HELP = "What is known about kernels on GPUs, why, and how sure."

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spak.kg.diff.report import Difference
     from spak.kg.files.loader import Laws
     from spak.kg.files.scaffold import Draft
+    from spak.kg.formats.evidence_set import EvidenceSet
     from spak.kg.formats.kernel_tuner_export import Export
     from spak.kg.formats.nodes import HardwareName
     from spak.kg.model.op import Op
@@ -190,6 +191,24 @@ class Library:
         from spak.kg.formats.t4_writer import write_t4  # noqa: PLC0415
 
         return write_t4(self.laws.run(run)).decode()
+
+    def evidence_set(
+        self, *, ops: Collection[str] = (), hardware: Collection[str] = (), licence: str = "not stated"
+    ) -> EvidenceSet:
+        """Every run timed here of some ops on some hardware as T4 files with a datasheet; `write` of it makes the folder.
+
+        Args:
+            ops: Ids, aliases or titles, their kinds included; empty: all.
+            hardware: The same.
+            licence: Under which the set is passed on, in words.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+            KgError: If there is no such run, or one cannot be read.
+        """
+        from spak.kg.formats.evidence_set import evidence_set  # noqa: PLC0415
+
+        return evidence_set(self.laws, ops=ops, hardware=hardware, licence=licence)
 
     def _run(self, run: str) -> Run | None:
         return self.laws.run(run) if run in self.laws.paths["run"] else None

@@ -58,6 +58,7 @@ SIGNATURES = {
     "Library.check": ["self"],
     "Library.choose": ["self", "op", "hw", "problem", "where"],
     "Library.explain": ["self", "law", "num_trials"],
+    "Library.evidence_set": ["self", "ops", "hardware", "licence"],
     "Library.filter": ["self", "configurations", "op", "hw", "problem"],
     "Library.graph": ["self"],
     "Library.lineage": ["self", "system"],
