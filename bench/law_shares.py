@@ -13,11 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spak.kg.evidence.shares import Explainable, Explained, Sweep, explained_by
-from spak.kg.evidence.table import from_runs
 from spak.kg.files.loader import Laws, load
-from spak.kg.model.hardware import compute_capability, hardware_facts
-from spak.kg.model.law import Law
-from spak.kg.model.taxonomy import Taxonomy
+from spak.kg.model.hardware import compute_capability
 
 ROOT = Path(__file__).parent.parent / "laws"
 EXPLAINABLE: tuple[Explainable, ...] = ("time", "compiled code")
@@ -31,18 +28,9 @@ def sweeps_by_kernel(laws: Laws, aspect: Explainable) -> dict[tuple[str, str], l
     for name in laws.run_ids:
         run = laws.run(name)
         if run.exhaustive_over and run.tier in (("measured",) if aspect == "time" else ("measured", "compiled")):
-            facts = hardware_facts(laws.contents, run.hw)
             kernel = run.op, compute_capability(laws.contents, run.hw) or run.hw
-            found.setdefault(kernel, []).append(Sweep(from_runs([run]), facts))
+            found.setdefault(kernel, []).append(Sweep.of(run, laws))
     return dict(sorted(found.items()))
-
-
-def about(laws: Laws, op: str, hw: str, statuses: Sequence[str]) -> Iterator[Law]:
-    """Laws of these statuses that speak of the kernel on this compute capability."""
-    ops, nodes = Taxonomy("op", laws.ops).ancestors(op), Taxonomy("hardware", laws.hardware).ancestors(hw)
-    for law in laws.laws.values():
-        if law.scope.op in ops and law.scope.hw in nodes and law.status in statuses:
-            yield law
 
 
 def every(laws: Laws, statuses: Sequence[str], op: str = "", hw: str = "") -> Iterator[tuple[str, str, Explained]]:
@@ -50,7 +38,8 @@ def every(laws: Laws, statuses: Sequence[str], op: str = "", hw: str = "") -> It
     for aspect in EXPLAINABLE:
         for (name, capability), sweeps in sweeps_by_kernel(laws, aspect).items():
             if op in ("", name) and hw in ("", capability):
-                found = explained_by(about(laws, name, capability, statuses), sweeps, aspect)
+                trusted = (law for law in laws.laws.values() if law.status in statuses)
+                found = explained_by(trusted, sweeps, aspect)
                 if found.laws:
                     yield name, capability, found
 

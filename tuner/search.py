@@ -30,7 +30,7 @@ from spak.tuner.knowledge.gather import SearchTarget
 from spak.tuner.knowledge.part import part
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn import lesson as learn
-from spak.tuner.learn import writeback
+from spak.tuner.learn import worth, writeback
 from spak.tuner.strategy import registry
 
 _POOL = 512
@@ -352,11 +352,13 @@ class _Plan:
         made: tuple[writeback.LawEdit, ...] = ()
         tests: tuple[Run, ...] = ()
         if learned is not None:
-            run = msgspec.structs.replace(run, suggested=learned.candidates)
             if learned.trials:
                 tests = (learn.confirmation_run(run, learned, f"{run.id[:_STEM]}-confirm"),)
+            idle = worth.idle_laws(learned.laws, around.laws, (run, *tests))
+            run = msgspec.structs.replace(run, suggested=worth.noted(learned.candidates, idle))
             if into_laws or request.write == "nothing":
-                made = writeback.changes(run, around.laws, learned.laws, tests)
+                new = [law for law in learned.laws if law.id not in idle]
+                made = writeback.changes(run, around.laws, new, tests)
         if request.write == "nothing":
             return SearchResult(told, run, None, made, diary, self.notes)
         if into_laws and self.question.own:

@@ -10,7 +10,7 @@ from spak.cli.app import CommandExamples, globals_of
 
 EXAMPLES: CommandExamples = (
     ("tune learn matmul --dry-run", "what the recorded runs of matmul teach; nothing is written"),
-    ("tune learn matmul --suggest h100 --dry-run", "runs on one GPU suggest, those on all others test"),
+    ("tune learn matmul --suggest h200 --slowdown 1.1 --dry-run", "runs on one GPU suggest, the others test"),
 )
 
 
@@ -20,6 +20,9 @@ def command(
     suggest: Annotated[
         str, typer.Option(metavar="HW,...", help="Hardware whose runs suggest laws; else drawn. The others test.")
     ] = "",
+    slowdown: Annotated[
+        float, typer.Option(min=1.05, help="Times the best that a law about what is slow states at least.")
+    ] = 1.2,
     seed: Annotated[int, typer.Option(min=0, help="Draws what suggests.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would be written.")] = False,
     verbose: Annotated[
@@ -32,8 +35,9 @@ def command(
 
     One in three problem sizes, or where there are fewer than three one in three
     devices of a family, suggests; all others test, by the statistics of a search.
-    What is confirmed there becomes a law. What was suggested is noted in the runs
-    that suggested it: they never test it, whoever asks again.
+    What is confirmed there, and adds something to what laws explain, becomes a law.
+    What was suggested is noted in the runs that suggested it: they never test it,
+    whoever asks again.
     """
     import msgspec
 
@@ -42,7 +46,7 @@ def command(
     from spak.cli.roots import open_library
 
     named = tuple(filter(None, map(str.strip, suggest.split(","))))
-    found = learn(open_library(globals_of(ctx)), LearnRequest(op, named, seed, write=not dry_run))
+    found = learn(open_library(globals_of(ctx)), LearnRequest(op, named, seed, write=not dry_run, slowdown=slowdown))
     if form == "json":
         content = {
             "op": found.op,

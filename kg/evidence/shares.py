@@ -22,12 +22,16 @@ import numpy as np
 
 from spak.kg.evidence.judge import in_scope
 from spak.kg.evidence.rows import region_effects
-from spak.kg.evidence.table import Bools, TrialTable
+from spak.kg.evidence.table import Bools, TrialTable, from_runs
 from spak.kg.law.effects import EFFECTS, TIME_NOISE
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import EffectTest
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Bound, Law
+from spak.kg.model.run import Run
+from spak.kg.model.store import Store
+from spak.kg.model.taxonomy import Taxonomy
 
 Explainable = Literal["time", "compiled code"]
 """What a law speaks of: how long a configuration takes or that it does not run, or what the compiler made of it."""
@@ -93,10 +97,30 @@ class Explained:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep: its trials, and the facts of the hardware it ran on (without `hw.`)."""
+    """Trials of one run.
+
+    Attributes:
+        nodes: Its hardware and its op, and what they are kinds of: a law is about the run if both its nodes are here.
+        facts: Of the hardware, without `hw.`.
+    """
 
     table: TrialTable
+    nodes: frozenset[tuple[str, str]]
     facts: Mapping[str, Scalar]
+
+    @classmethod
+    def of(cls, run: Run, store: Store) -> Sweep:
+        """The trials of `run`, whose hardware and op are nodes of `store`."""
+        above = {"hw": Taxonomy("hardware", store.hardware), "op": Taxonomy("op", store.ops)}
+        own = {"hw": run.hw, "op": run.op}
+        nodes = frozenset((kind, node) for kind, tree in above.items() for node in tree.ancestors(own[kind]))
+        return cls(from_runs([run]), nodes, hardware_facts(store, run.hw))
+
+    def in_scope(self, law: Law) -> Bools:
+        """(S,) problem sizes that `law` is about."""
+        if not {("hw", law.scope.hw), ("op", law.scope.op)} <= self.nodes:
+            return np.zeros(len(self.table.problems), dtype=bool)
+        return np.array(in_scope(law, self.table.problems, self.facts))
 
 
 def aspect_of(law: Law) -> Explainable:
@@ -104,42 +128,81 @@ def aspect_of(law: Law) -> Explainable:
     return "compiled code" if all(EFFECTS[name].about == "code" for name in region_effects(law)) else "time"
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """Flat over the cells of some sweeps, for one law: those it names, those of them it is right about and that are far."""
+
+    named: Bools
+    right: Bools
+    chance: float = 0.0
+
+
 def explained_by(laws: Iterable[Law], sweeps: Sequence[Sweep], aspect: Explainable) -> Explained:
     """What those of `laws` that speak of `aspect` explain of `sweeps`."""
-    cells, far = (np.concatenate([one(s.table, aspect).ravel() for s in sweeps]) for one in (_seen, _far))
-    found = {law.id: _named(law, sweeps) for law in laws if _is_about(law, aspect)}
-    said = {name: (named & cells, right & cells & far, scope) for name, (named, right, scope) in found.items()}
-    said = {name: one for name, one in said.items() if one[0].any()}
-    order = _greedy({name: right for name, (_, right, _) in said.items()})
-    every = _any((named for named, _, _ in said.values()), cells)
-    right = _any((right for _, right, _ in said.values()), cells)
-    wrong = _any((named & ~right for named, right, _ in said.values()), cells)
-    counts = np.sum([right for _, right, _ in said.values()], axis=0) if said else np.zeros(len(cells))
+    cells, far = _to_explain(sweeps, aspect)
+    said = {name: one for name, one in _said(laws, sweeps, aspect).items() if one.named.any()}
+    every = _any((one.named for one in said.values()), cells)
+    right = _any((one.right for one in said.values()), cells)
+    times = np.sum([one.right for one in said.values()], axis=0) if said else np.zeros(len(cells))
     shares, covered = [], np.zeros_like(cells)
-    for name in order:
-        named, own, chance = said[name]
+    for name in _greedy(said, covered):
+        one = said[name]
         shares.append(
             LawShare(
                 law=name,
-                named=int(named.sum()),
-                right=int(own.sum()),
-                near=int((named & ~far).sum()),
-                own=int((own & ~covered).sum()),
-                last=int((own & (counts == 1)).sum()),
-                chance=chance,
+                named=int(one.named.sum()),
+                right=int(one.right.sum()),
+                near=int((one.named & ~far).sum()),
+                own=int((one.right & ~covered).sum()),
+                last=int((one.right & (times == 1)).sum()),
+                chance=one.chance,
             )
         )
-        covered |= own
+        covered = covered | one.right
     return Explained(
         aspect=aspect,
         cells=int(cells.sum()),
         far=int(far.sum()),
         right=int(right.sum()),
-        wrong=int(wrong.sum()),
+        wrong=int(_any((one.named & ~one.right for one in said.values()), cells).sum()),
         near=int((cells & ~far).sum()),
-        near_named=int((every & cells & ~far).sum()),
+        near_named=int((every & ~far).sum()),
         laws=tuple(shares),
     )
+
+
+def additions(
+    new: Iterable[Law], known: Iterable[Law], sweeps: Sequence[Sweep], aspect: Explainable
+) -> dict[str, tuple[int, int]]:
+    """Of each new law about `aspect`: cells it explains that neither `known` nor a new law before it does, and all cells.
+
+    The new laws come in the order in which each adds the most. Of `known`, one that explains nothing but what the new law
+    does takes nothing from it: the new one says more.
+    """
+    cells, _ = _to_explain(sweeps, aspect)
+    there = [one.right for one in _said(known, sweeps, aspect).values()]
+    said, added, found = _said(new, sweeps, aspect), {}, np.zeros_like(cells)
+    for name in _greedy(said, _any(there, cells)):
+        own = said[name].right
+        covered = _any((right for right in there if (right & ~own).any()), cells) | found
+        added[name] = int((own & ~covered).sum()), int(cells.sum())
+        found = found | own
+    return added
+
+
+def _to_explain(sweeps: Sequence[Sweep], aspect: Explainable) -> tuple[Bools, Bools]:
+    """Flat: cells that say anything of the aspect, and those of them that are to be explained."""
+    seen, far = (np.concatenate([one(sweep.table, aspect).ravel() for sweep in sweeps]) for one in (_seen, _far))
+    return seen, far
+
+
+def _said(laws: Iterable[Law], sweeps: Sequence[Sweep], aspect: Explainable) -> dict[str, _Cells]:
+    cells, far = _to_explain(sweeps, aspect)
+    found = {law.id: _named(law, sweeps) for law in laws if _is_about(law, aspect)}
+    return {
+        name: _Cells(named & cells, right & far, shown / seen if seen else 0.0)
+        for name, (named, right, shown, seen) in found.items()
+    }
 
 
 def _is_about(law: Law, aspect: Explainable) -> bool:
@@ -150,13 +213,12 @@ def _any(masks: Iterable[Bools], like: Bools) -> Bools:
     return np.asarray(np.logical_or.reduce([np.zeros_like(like), *masks]))
 
 
-def _greedy(right: Mapping[str, Bools]) -> list[str]:
-    """The laws, each the one that adds the most to those before it; of equals the first by name."""
-    left, order = dict(sorted(right.items())), []
-    covered = np.zeros_like(next(iter(left.values()))) if left else np.zeros(0, dtype=bool)
+def _greedy(said: Mapping[str, _Cells], covered: Bools) -> list[str]:
+    """The laws, each the one that adds the most to `covered` and those before it; of equals the first by name."""
+    left, order = dict(sorted(said.items())), []
     while left:
-        best = max(left, key=lambda name: int((left[name] & ~covered).sum()))
-        covered = covered | left.pop(best)
+        best = max(left, key=lambda name: int((left[name].right & ~covered).sum()))
+        covered = covered | left.pop(best).right
         order.append(best)
     return order
 
@@ -183,20 +245,20 @@ def _slowdown(table: TrialTable) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     return np.asarray(table.time / best)
 
 
-def _named(law: Law, sweeps: Sequence[Sweep]) -> tuple[Bools, Bools, float]:
-    """Flat over the cells of all sweeps: what the law names, what it is right about; and what shows its effect anyway."""
+def _named(law: Law, sweeps: Sequence[Sweep]) -> tuple[Bools, Bools, int, int]:
+    """Flat: what the law names, what it is right about; and how much in its scope shows its effect, of how much."""
     test = meaning(law).test
     assert isinstance(test, EffectTest)  # noqa: S101 - `_is_about` lets no other law through
     named, right, shown, seen = [], [], 0, 0
     for sweep in sweeps:
-        scope = np.array(in_scope(law, sweep.table.problems, sweep.facts))
+        scope = sweep.in_scope(law)
         region = np.array([sweep.table.holds(test.region, row, sweep.facts) for row in range(len(scope))])
         shows = _shows(law, sweep.table)
         cells = _seen(sweep.table, aspect_of(law)) & scope[:, None]
         named.append((region & scope[:, None]).ravel())
         right.append((region & shows & scope[:, None]).ravel())
         shown, seen = shown + int((cells & shows).sum()), seen + int(cells.sum())
-    return np.concatenate(named), np.concatenate(right), shown / seen if seen else 0.0
+    return np.concatenate(named), np.concatenate(right), shown, seen
 
 
 def _shows(law: Law, table: TrialTable) -> Bools:

@@ -14,7 +14,7 @@ from spak.kg.law.status import status
 
 LAWS = load(Path(__file__).parents[2] / "laws")
 FIRST = "sm90-fmha-first-maximum"
-MINED = "sm90-fmha-32-rows-slow"
+MINED = "sm90-fmha-backward-64-keys-need-two-ctas"
 LISTED = "sm90-fmha-no-tma-slow"
 REPORTED = "rtx5070-fmha-64x64-as-reported"
 COMPILED = "sm120-fmha-128x128-spills"

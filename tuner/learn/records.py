@@ -19,6 +19,7 @@ from spak.kg.files import atomic
 from spak.kg.files.loader import Laws, load, read_run
 from spak.kg.files.lock import locked
 from spak.kg.files.seal import run_content
+from spak.kg.law.effects import EFFECTS
 from spak.kg.law.independence import grade
 from spak.kg.law.status import MIN_NEW_PROBLEMS, standing
 from spak.kg.model.hardware import compute_capability
@@ -27,10 +28,11 @@ from spak.kg.model.run import CONFIRM, Candidate
 from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.errors import TunerError
-from spak.tuner.learn import writeback
-from spak.tuner.learn.confirm.cover import implies
+from spak.tuner.learn import worth, writeback
+from spak.tuner.learn.confirm.cover import covers, implies
 from spak.tuner.learn.lesson import law_families, subject_of
 from spak.tuner.learn.mining.candidates import Topic
+from spak.tuner.learn.mining.negative import MIN_SLOWDOWN
 
 SUGGESTING_SHARE = 3
 """One in so many problem sizes, or devices of a family, suggests where nobody names who does; the others test."""
@@ -45,7 +47,9 @@ class LearnRequest:
 
     Attributes:
         op: An id or an alias.
-        suggest: Hardware whose runs suggest, ids or what it is a kind of; empty: drawn.
+        suggest: Hardware whose runs suggest, ids or what it is a kind of; empty: drawn. Only one in three of its problem
+            sizes where the others are at too few further ones.
+        slowdown: At least how much slower than the best what laws avoid is, 1.05 or more.
         seed: Draws what suggests.
         write: Whether laws are written, and what was suggested into the runs that suggested it.
     """
@@ -54,6 +58,7 @@ class LearnRequest:
     suggest: tuple[str, ...] = ()
     seed: int = 0
     write: bool = False
+    slowdown: float = MIN_SLOWDOWN
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,13 @@ def learn_records(laws: Laws, request: LearnRequest) -> LearnedRecords:
 
     Raises:
         UnknownNameError: If op or hardware is unknown; carries the nearest.
-        TunerError: If too little is recorded to suggest something and to test it.
+        TunerError: If too little is recorded to suggest something and to test it, or `slowdown` is within noise.
         KgError: If a file cannot be read, or written where it is to be.
     """
     op = Taxonomy("op", laws.ops).resolve(request.op)
+    possible = EFFECTS["slowdown"].at_least
+    if possible is not None and not possible.holds(request.slowdown):
+        raise TunerError(f"slowdown: expected {possible} times the best (got {request.slowdown:g})")
     runs = [witness for witness in map(laws.witness, laws.run_ids) if witness is not None and _tells(witness, op)]
     if not runs:
         raise TunerError(f"nothing measured is recorded of op {op!r}; import records of it with kg import")
@@ -104,21 +112,28 @@ def learn_records(laws: Laws, request: LearnRequest) -> LearnedRecords:
     found: list[tuple[Candidate, _Witnesses]] = []
     kept: list[Law] = []
     for hw, mine, others in groups:
-        families = _families(laws, hw, mine, others)
-        news = [family for family in families if not any(implies(wider, family[0], laws) for wider in kept)]
+        families = _families(laws, hw, (mine, others), request.slowdown)
+        news = [family for family in families if not _is_said(family[0], kept, laws)]
         for candidate, law in _judged(news, mine, others):
             found.append((candidate, mine))
             kept += [] if law is None else [law]
     first, *rest = [witness.run for witness in (*suggesting, *testing)]
-    candidates = tuple(candidate for candidate, _ in found)
-    done = LearnedRecords(op, _ids(suggesting), _ids(testing), candidates, tuple(kept), ())
+    idle = worth.idle_laws(kept, laws, (first, *rest))
+    candidates = worth.noted((candidate for candidate, _ in found), idle)
+    new = tuple(law for law in kept if law.id not in idle)
+    done = LearnedRecords(op, _ids(suggesting), _ids(testing), candidates, new, ())
     if request.write:
-        _note(laws, found)
+        _note(laws, list(zip(candidates, (mine for _, mine in found), strict=True)))
         laws = load(laws.root)
-    changes = writeback.changes(first, laws, kept, rest)
+    changes = writeback.changes(first, laws, new, rest)
     if request.write:
         writeback.apply(changes)
     return replace(done, changes=changes)
+
+
+def _is_said(law: Law, kept: Sequence[Law], laws: Laws) -> bool:
+    """Whether what was found here or stands in the root says it: then it is no suggestion."""
+    return any(implies(wider, law, laws) for wider in kept) or any(covers(old, law, laws) for old in laws.laws.values())
 
 
 def _ids(witnesses: _Witnesses) -> tuple[str, ...]:
@@ -140,16 +155,20 @@ def suggesting_runs(laws: Laws, runs: _Witnesses, request: LearnRequest) -> list
         found = [one for one in free if one.run.hw in named]
         if not found:
             raise TunerError(f"suggest: no run of op {request.op!r} on {', '.join(request.suggest)}")
-        return found
-    sizes = sorted({one.problems for one in free})
-    if len(sizes) >= MIN_SPLIT_SIZES:
-        drawn = set(_third(sizes, request.seed, 0))
-        return [one for one in free if one.problems in drawn]
+        return found if _can_confirm(found, [one for one in runs if one not in found]) else _of_a_third(found, request)
+    if len({one.problems for one in free}) >= MIN_SPLIT_SIZES:
+        return _of_a_third(free, request)
     families: dict[str, list[str]] = {}
     for hw in sorted({one.run.hw for one in free}):
         families.setdefault(list(tree.ancestors(hw))[-1], []).append(hw)
     chosen = {hw for place, (_, family) in enumerate(families.items()) for hw in _third(family, request.seed, place)}
     return [one for one in free if one.run.hw in chosen]
+
+
+def _of_a_third(runs: _Witnesses, request: LearnRequest) -> list[RunWitness]:
+    """Those at one in three of the problem sizes."""
+    drawn = set(_third(sorted({one.problems for one in runs}), request.seed, 0))
+    return [one for one in runs if one.problems in drawn]
 
 
 def _third(of: Sequence[_Drawn], seed: int, again: int) -> list[_Drawn]:
@@ -203,11 +222,13 @@ def _too_little(op: str, runs: _Witnesses) -> str:
     )
 
 
-def _families(laws: Laws, hw: str, mine: _Witnesses, others: _Witnesses) -> list[tuple[Law, ...]]:
-    """What `mine` suggest for `hw`, each law in the scopes that `others` can test."""
+def _families(laws: Laws, hw: str, sides: tuple[_Witnesses, _Witnesses], slowdown: float) -> list[tuple[Law, ...]]:
+    """What the first of `sides` suggest for `hw`, each law in the scopes that the others can test."""
+    mine, others = sides
     table = from_runs([one.run for one in mine])
     tested = from_runs([one.run for one in others]).problems
-    return law_families(table, "measured", tested, _topic(laws, hw, mine, table, tested))
+    topic = replace(_topic(laws, hw, mine, table, tested), slowdown=slowdown)
+    return law_families(table, "measured", tested, topic)
 
 
 def _topic(laws: Laws, hw: str, mine: _Witnesses, table: TrialTable, tested: Sequence[object]) -> Topic:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -19,7 +20,7 @@ from spak.kg.law.toolchain import compiler_of
 from spak.kg.model.base import Scalar
 from spak.kg.model.figures import counted, digits
 from spak.kg.model.law import EvidenceVerdict
-from spak.kg.model.run import Run
+from spak.kg.model.run import Candidate, Run
 from spak.kg.space.space import build
 from spak.tuner.knowledge.restriction import Context, Rule, restrict
 from spak.tuner.report.choose import Subject
@@ -76,7 +77,7 @@ def _judged(rule: Rule, tables: Sequence[TrialTable], facts: Mapping[str, Scalar
 
 def section(subject: Subject, found: tuple[LawAccount, ...]) -> Section:
     """What audits contradicted, what was suggested, and what the runs say of each law."""
-    news = [line for run in subject.runs for line in _news(run)]
+    news = [*(line for run in subject.runs for line in _audited(run)), *_suggested(subject.runs)]
     told = "What audits contradicted, and what was suggested:"
     blocks: list[Block] = [Paragraph(told), Bullets(tuple(news))] if news else []
     if found:
@@ -99,16 +100,31 @@ def section(subject: Subject, found: tuple[LawAccount, ...]) -> Section:
     return Section("The laws", "laws", tuple(blocks))
 
 
-def _news(run: Run) -> Iterator[str]:
-    """What a run's audit contradicted, and what the run suggested."""
+def _audited(run: Run) -> Iterator[str]:
+    """What a run's audit contradicted."""
     if run.audit is not None and run.audit.contradicted:
         against = ", ".join(f"`{law}`" for law in run.audit.contradicted)
         tried = counted(run.audit.trials, "removed configuration")
         yield f"`{run.id}`: the audit tried {tried} and contradicted {against}."
-    for candidate in run.suggested:
-        reason = f" ({candidate.reason})" if candidate.reason else ""
-        claim = f"`{candidate.law.id}`: `{meaning(candidate.law).text}`"
-        yield f"Suggested, {claim}; {candidate.outcome}{reason}, from `{run.id}`."
+
+
+def _suggested(runs: Iterable[Run]) -> Iterator[str]:
+    """What runs suggested, each claim once with the first run that did; what its tests did not confirm is counted."""
+    found: dict[tuple[str, str], tuple[Candidate, list[str]]] = {}
+    for run in runs:
+        for candidate in run.suggested:
+            key = f"{meaning(candidate.law).text} {candidate.law.scope}", candidate.outcome
+            found.setdefault(key, (candidate, []))[1].append(run.id)
+    for candidate, sources in found.values():
+        if candidate.outcome == "confirmed":
+            reason = f" ({candidate.reason})" if candidate.reason else ""
+            more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+            claim = f"`{candidate.law.id}`: `{meaning(candidate.law).text}`"
+            yield f"Suggested, {claim}; confirmed{reason}, from `{sources[0]}`{more}."
+    rest = Counter(candidate.outcome for candidate, _ in found.values() if candidate.outcome != "confirmed")
+    if rest:
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(rest.items()))
+        yield f"Of other suggestions: {told}; the run files list them."
 
 
 def _effect_text(effect: Mapping[str, float], interval: Mapping[str, tuple[float, float]]) -> str:

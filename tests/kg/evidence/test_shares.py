@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spak.kg.evidence.shares import Explained, Sweep, explained_by
@@ -30,7 +32,7 @@ def sweep(size: int = 1, **facts: int) -> Sweep:
     run = Run(
         id="r", tier="measured", created="2026-01-01", hw="h", op="o", problem={"size": size}, trials=(*trials, broken)
     )
-    return Sweep(from_runs([run]), facts)
+    return Sweep(from_runs([run]), frozenset({("hw", "h"), ("op", "o")}), facts)
 
 
 def avoid(identifier: str, region: str, *, effect: str = "slowdown", least: float = 1.2, when: str = "") -> NegativeLaw:
@@ -72,6 +74,8 @@ def test_outside_its_scope_a_law_explains_nothing():
     assert found.laws == ()
     found = explained_by([avoid("two", "tile >= 8", when="size == 2 and hw.most == 3")], [sweep(2, most=3)], "time")
     assert found.laws[0].right == 3
+    elsewhere = replace(sweep(2, most=3), nodes=frozenset({("hw", "other"), ("op", "o")}))
+    assert explained_by([avoid("two", "tile >= 8")], [elsewhere], "time").laws == ()
 
 
 def test_compiled_code_is_explained_by_laws_about_compiled_code():

@@ -129,6 +129,32 @@ def learn_split(laws: Laws, seed: int) -> list[str]:
     return [one.run.id for one in suggesting_runs(laws, runs, LearnRequest("", seed=seed))]
 
 
+def test_hardware_that_is_alone_at_most_sizes_suggests_at_one_in_three(tmp_path):
+    """The other device has no further sizes, so it tests what the named one suggests at some sizes and tests at others."""
+    laws = recorded(tmp_path, cards=["one", "two"], sizes=(1, 2, 4, 8, 16, 32))
+    found = learned(laws, "one")
+    suggesting = {laws.run(run).hw for run in found.suggesting}
+    assert (suggesting, len(found.suggesting), len(found.testing)) == ({"one"}, 2, 10)
+    assert "occupancy == 1" in avoided(found)
+
+
+def test_laws_state_the_slowdown_that_is_asked_for(tmp_path):
+    laws = recorded(tmp_path)
+    found = learn_records(laws, LearnRequest("blur", ("one", "two"), slowdown=1.4))
+    stated = {law.claim.effect["slowdown"].at_least for law in found.laws if "slowdown" in law.claim.effect}
+    assert stated == {1.4}
+    with pytest.raises(TunerError, match=r"slowdown: expected 1.05 to 1000000 times the best \(got 1.01\)"):
+        learn_records(laws, LearnRequest("blur", slowdown=1.01))
+
+
+def test_what_a_law_of_the_root_says_is_no_suggestion(tmp_path):
+    """Nor is it noted in the runs: they found again what was there."""
+    first = learned(recorded(tmp_path / "laws"), "one", "two", write=True)
+    again = learned(load(tmp_path / "laws"), "one", "two")
+    assert avoided(first)
+    assert not avoided(first) & {meaning(one.law).text for one in again.candidates}
+
+
 def test_what_is_written_passes_every_check_and_is_found_again(tmp_path):
     laws = recorded(tmp_path / "laws")
     found = learned(laws, "one", "two", write=True)

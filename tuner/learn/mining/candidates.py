@@ -19,7 +19,7 @@ from spak.tuner.learn.mining.naming import name_law
 from spak.tuner.learn.mining.negative import (
     COMPILED_FAULTS,
     FAILS,
-    SLOW,
+    MIN_SLOWDOWN,
     FarRegion,
     Fault,
     compiled_regions,
@@ -45,6 +45,7 @@ class Topic:
         depends: Tunable parameter -> problem parameters that decide how it fares; a law that names it says so of them too.
         tiles: Parameters whose products are looked at; None where the op gives its parameters no roles: any number.
         called: What the op calls parameters and products in words (`Op.phrases`).
+        slowdown: At least how much slower than the best a slow region is.
         toolchain: Specifier such as `tileiras >=13.4,<14`.
         run: Id of the run that suggests the laws, of that tier.
         toolchain_seen: `name version` that made the trials.
@@ -63,6 +64,7 @@ class Topic:
     tiles: tuple[str, ...] | None = None
     depends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     called: Mapping[str, str] = field(default_factory=dict)
+    slowdown: float = MIN_SLOWDOWN
 
     @classmethod
     def of(cls, op: Op, hw: str, run: str) -> Topic:
@@ -88,7 +90,7 @@ def mine(table: TrialTable, subject: Topic) -> tuple[Law, ...]:
         return ()
     every = literals(table, features=SPOKEN_FEATURES, tiles=subject.tiles)
     laws: tuple[Law, ...] = (
-        *(_slow(table, subject, region) for region in slow_regions(table, every)),
+        *(_slow(table, subject, region) for region in slow_regions(table, every, subject.slowdown)),
         *(_positive(table, subject, setting) for setting in settings(table)),
         *(_indifferent(table, subject, tie) for tie in ties(table)),
     )
@@ -167,7 +169,8 @@ def _evidence(table: TrialTable, subject: Topic, effect: dict[str, float], low: 
 
 def _slow(table: TrialTable, subject: Topic, region: FarRegion) -> NegativeLaw:
     timed = (region.mask & table.observed).any()
-    fault = replace(SLOW, because=mechanism(table, region.mask)) if timed else FAILS
+    slow = Fault("slowdown", subject.slowdown, mechanism(table, region.mask))
+    fault = slow if timed else FAILS
     return _negative(table, subject, region, fault)
 
 
@@ -180,7 +183,7 @@ def _negative(table: TrialTable, subject: Topic, region: FarRegion, fault: Fault
     split = [literal for literal in region.literals if literal.kind == "problem"]
     scope = _scope(table, subject.naming(spoken), split)
     # examples are evaluated without compiled features, so a law about those carries none
-    examples = Examples() if spoken & set(SPOKEN_FEATURES) else _examples(table, region)
+    examples = Examples() if spoken & set(SPOKEN_FEATURES) else _examples(table, region, subject.naming(spoken).kinds)
     return NegativeLaw(
         id=UNNAMED,
         title=UNNAMED,
@@ -194,12 +197,16 @@ def _negative(table: TrialTable, subject: Topic, region: FarRegion, fault: Fault
     )
 
 
-def _examples(table: TrialTable, region: FarRegion) -> Examples:
-    """The first configuration inside, and one outside: the fastest where times are known."""
+def _examples(table: TrialTable, region: FarRegion, kinds: Sequence[str]) -> Examples:
+    """The first configuration inside, and one outside: the fastest where times are known; each with its kind of problem."""
     inside = int(region.mask.any(axis=0).argmax())
+    row = int(region.mask[:, inside].argmax())
     best = [int(index) for index in table.best() if index >= 0]
     outside = best[0] if best else int((~region.mask).all(axis=0).argmax())
-    return Examples(avoided=(table.space.config(inside),), admitted=(table.space.config(outside),))
+    kind = {name: table.problems[row][name] for name in kinds if name in table.problems[row]}
+    return Examples(
+        avoided=({**table.space.config(inside), **kind},), admitted=({**table.space.config(outside), **kind},)
+    )
 
 
 def _positive(table: TrialTable, subject: Topic, setting: PreferredSetting) -> PositiveLaw:

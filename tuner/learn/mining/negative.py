@@ -14,7 +14,7 @@ from spak.tuner.learn.mining.predicates import Literal, literals
 from spak.tuner.learn.mining.significance import FAMILY_ERROR, log_chance_of_avoiding
 
 MIN_SLOWDOWN = 1.2
-"""Least slowdown against the best of the problem size."""
+"""Least slowdown against the best of the problem size, unless another is asked for."""
 
 MIN_CONFIGURATIONS = 8
 """Distinct configurations a region needs."""
@@ -46,10 +46,10 @@ class FarRegion:
     mask: Bools
 
 
-def slow_regions(table: TrialTable, found: Sequence[Literal]) -> list[FarRegion]:
-    """Regions whose every cell is slower than the best by `MIN_SLOWDOWN` and a little more, or did not run."""
+def slow_regions(table: TrialTable, found: Sequence[Literal], slowdown: float = MIN_SLOWDOWN) -> list[FarRegion]:
+    """Regions whose every cell is slower than the best by `slowdown` and a little more, or did not run."""
     low, _ = table.slowdown_bounds()
-    return regions(found, table.observed | table.failed, np.where(table.observed, low, np.inf), MIN_SLOWDOWN * SAFETY)
+    return regions(found, table.observed | table.failed, np.where(table.observed, low, np.inf), slowdown * SAFETY)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ class Fault:
         return float(np.nanmin(values[mask]))  # of cells that failed no slowdown is known
 
 
-SLOW = Fault("slowdown", MIN_SLOWDOWN, "")
 FAILS = Fault("failure_rate", 1.0, "")
 COMPILED_FAULTS = (Fault("spill_bytes", 1.0, "register-spill"), Fault("failure_rate", 1.0, "launch-failure"))
 

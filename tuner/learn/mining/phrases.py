@@ -26,7 +26,7 @@ _LONG = {
 }
 _SHORT = {"==": "", "in": "", ">=": "min-", "<=": "max-", ">": "over-", "<": "under-", "!=": "not-"}
 
-_UNSAID = {"a", "an", "the", "of", "in", "per", "for", "tiles", "elements", "bytes", "thread"}
+_UNSAID = {"a", "an", "the", "of", "in", "per", "for", "tiles", "elements", "bytes", "memory", "thread"}
 """Words of a phrase that an id does without; `A` is a matrix and stays."""
 
 _KIBI = 1024
