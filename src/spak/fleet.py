@@ -13,7 +13,7 @@ from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import BackendEntry, Task
 from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import ADDRESS, FleetAccess, find_fleet, make_keys
+from spak.tuner.fleet.access import ADDRESS, FleetAccess, check_bind, find_fleet, make_keys
 from spak.tuner.fleet.devices import visible_gpus
 from spak.tuner.fleet.executor import CPU, Executor, FleetMember
 from spak.tuner.fleet.host import FleetHost, HostSetup
@@ -74,6 +74,7 @@ def start_fleet(request: FleetRequest) -> FleetProcesses:
     _check_installed()
     members = _members(request)
     host, _, port = request.listen.rpartition(":") if _has_port(request.listen) else (request.listen, "", "0")
+    check_bind(host, "tls://" if request.tls else "tcp://")
     if request.tls:
         make_keys(request.keys)
     wanted = FleetAccess(f"{'tls' if request.tls else 'tcp'}://{host}:{port}", request.keys if request.tls else None)

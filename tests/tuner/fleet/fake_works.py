@@ -7,7 +7,18 @@ import signal
 
 from spak.kg.model.run import Failure
 from spak.tuner.backend.gpu.cubins import Cubin
-from spak.tuner.fleet.orders import CompiledCubins, CompileOrder, CubinReference, decoded, digest_of, encoded
+from spak.tuner.backend.source import source_of
+from spak.tuner.fleet.orders import (
+    CompiledCubins,
+    CompileOrder,
+    CubinReference,
+    DescribeOrder,
+    MemberDescription,
+    decoded,
+    digest_of,
+    encoded,
+    own_version,
+)
 from spak.tuner.fleet.works import MeasureWork
 from tests.tuner.backend.gpu.fake_device import FakeDevice, FakeProgram
 
@@ -68,3 +79,34 @@ def measure(place):
     log.touch()
     works = not (place.cache / f"broken-{place.device}").exists()
     return MeasureWork(place, lambda _: FallingProgram(log, prepares=works))
+
+
+class Describe:
+    """What the member's name says after its last dash: `other` another source, `bare` no compiler, `new` another one."""
+
+    def __init__(self, place):
+        self._kind, self._device = place.member.rpartition("-")[2], place.device
+
+    def perform(self, data):
+        op = decoded(data, DescribeOrder).op
+        source = source_of(op) if op else ""
+        toolchain = {"bare": {}, "new": {"tileiras": "14"}}.get(self._kind, {"tileiras": "13.4.92"})
+        return encoded(
+            MemberDescription(
+                version="0" if self._kind == "old" else own_version(),
+                source_sha256="0" * 64 if self._kind == "other" else source,
+                spec_sha256=source_of(op, with_spec=True) if op else "",
+                features_toolchain=toolchain,
+                toolchain=toolchain,
+                compiler="V13",
+                gpu="NVIDIA H200" if self._device else "",
+                arch="sm_90" if self._device else "",
+            )
+        )
+
+    def close(self):
+        pass
+
+
+SAYING = {**WORKS, "describe": f"{__name__}:Describe"}
+"""The same, where members say what their names ask for."""

@@ -8,10 +8,13 @@ import pickle
 import signal
 import time
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spak.cli.spak_commands.fleet import _status
+from spak.fleet import FleetRequest, join_fleet, start_fleet
 from spak.kernels.registry import SPECS
 from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
@@ -246,3 +249,24 @@ def test_every_worker_says_what_it_is(fleet):
     said = {one.member.name: one.said for one in describe(fleet, next(iter(SPECS)))}
     assert set(said) == {"one", "gpu"}
     assert {one.source_sha256 for one in said.values()} == {source_of(next(iter(SPECS)))}
+
+
+def test_another_machine_joins_is_seen_and_leaves(host, fleet, tmp_path):
+    """With the folder of keys; what would do nothing, or speak to others without TLS, does not start."""
+    request = FleetRequest(keys=host.access.keys, compilers=1, gpus=False, cache=tmp_path)
+    joined = join_fleet(host.access.address, request)
+    try:
+        until(lambda: len(fleet.members()) == 3)
+        text = _status(host.access.address, host.access.keys)
+        assert joined.members[0].name in text
+        assert text.endswith("3 workers\n")
+        assert text.count(" compiles ") == 3
+    finally:
+        joined.close()
+    until(lambda: len(fleet.members()) == 2)
+    for wrong, said in (
+        ({"compilers": 0}, "neither compile nor measure"),
+        ({"tls": False, "listen": "0.0.0.0:1"}, "TLS only"),
+    ):
+        with pytest.raises(TunerError, match=said):
+            start_fleet(replace(request, **wrong))
