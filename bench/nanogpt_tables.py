@@ -287,7 +287,7 @@ def page(result: Result, training: Result | None, scaling: Result | None, autotu
     parts = [
         "# NanoGPT",
         "",
-        "Written by `python -m bench.nanogpt_tables` from `bench/results/nanogpt*-h200.json`.",
+        "Written by `python -m bench.nanogpt_tables` from what lies in `bench/results/` as `nanogpt-h200.json`, `nanogpt-max-autotune-h200.json`, `nanogpt-training-h200.json` and `nanogpt-two-h200.json`.",
         "Do not edit.",
         "",
         f"{machine['device']}, torch {machine['torch']}, SM clock {low:.0f} to {high:.0f} MHz, throttled: {machine['throttled']}.",

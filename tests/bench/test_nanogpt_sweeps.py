@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.nanogpt_sweeps import LEAST_S, SWEEPS, sweep_all
+from bench.nanogpt_sweeps import LEAST_S, SWEEPS, UNSEEN, sweep_all
 from bench.sweep import Sweep, _chosen
 from spak.kernels.operation import operation
 from spak.kg.files.loader import load
@@ -32,6 +32,17 @@ def test_every_sweep_has_sizes_and_a_core_that_fits(one):
     sizes = sweep.problems(one.only)
     assert {name.split("-")[1] for name in sizes} == {"124m", "char"}
     assert all(1 < len(sweep.core(problem)) <= MOST for problem in sizes.values())
+
+
+@pytest.mark.parametrize("one", UNSEEN, ids=lambda one: one.op)
+def test_sizes_that_test_laws_are_sizes_where_none_was_found(one):
+    """Two at least, as a confirmed law needs, and laws of the op that wait for them."""
+    sizes = swept(one).problems(one.only)
+    laws = [law for law in LAWS.laws.values() if law.scope.op == one.op]
+    found = [LAWS.run(entry.run).problem for law in laws for entry in law.evidence if entry.role == "suggested"]
+    assert len(sizes) >= 2
+    assert found
+    assert all(complete(LAWS.ops[one.op], size) not in found for size in sizes.values())
 
 
 def test_what_time_is_left_is_the_next_one_s_budget_and_a_failure_ends_nothing():
