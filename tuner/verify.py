@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,14 +91,21 @@ class Verification:
         return self.verdict == "supports" and not self.differing
 
 
-def replay_law(law: Law, witnesses: Sequence[RunWitness]) -> Verification:
-    """Judge `law` by every run that can speak of it (the root's `witnesses`), and its evidence entries by their runs."""
+def replay_law(law: Law, witnesses: Sequence[RunWitness], found: Collection[str] = ()) -> Verification:
+    """Judge `law` by every run that can speak of it (the root's `witnesses`), and its evidence entries by their runs.
+
+    It was found in the runs `found`: what they say and its file lacks suggests the law, and never confirms it.
+    """
     by_run = {witness.run.id: witness for witness in witnesses}
     differing = [
         (law.evidence[found.entry].run, f"{found.field}: {found.message}") for found in mismatches(law, by_run.get)
     ]
     true = msgspec.structs.replace(law, evidence=mended(law, by_run.get))
-    new = with_roles(true, unnoted(law, witnesses), by_run.get)
+    unsaid = [
+        msgspec.structs.replace(entry, role="suggested") if entry.run in found else entry
+        for entry in unnoted(law, witnesses)
+    ]
+    new = with_roles(true, unsaid, by_run.get)
     return replace(_verified(law, witnesses, [*true.evidence, *new], differing), unnoted=new)
 
 

@@ -22,6 +22,10 @@ else:
 EXAMPLES = (
     ("kg verify sm120-fmha-128x128-spills", "each run that can speak: verdict, effect, and the status that gives"),
     ("kg verify attention-finite-mask-floor --probe", "its check again on fresh inputs, written as evidence"),
+    (
+        "kg verify sm120-fmha-128x128-spills --note --found compiled-sm_120-fmha-d128-causal-fp16",
+        "add what recorded runs say; the one in which it was found suggests",
+    ),
     ("kg verify --all", "every law; exit 1 if its evidence is not what the recorded runs say"),
 )
 
@@ -46,6 +50,12 @@ def command(
     note: Annotated[
         bool, typer.Option("--note", help="With replay: add what recorded runs say and the law's file lacks.")
     ] = False,
+    found: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--found", metavar="RUN", help="With --note: a run in which the law was found, which never confirms it."
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show how the laws would change.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Every judgement, not the most telling.")] = False,
 ) -> None:
@@ -62,13 +72,17 @@ def command(
         raise KgError("name one law, or --all with --backend replay")
     if note and (probe or backend != "replay"):
         raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
+    if found and not (law and note):
+        raise KgError("--found says of one law, with --note, in which run it was found")
     if note:
         open_root(state).require_writable()
     if everything:
         _every(library, seed, note=note)
     library.laws.path("law", law)  # names the nearest if there is none
     if backend == "replay" and not probe:
-        _replayed(state, library, law, seed, note=note, verbose=verbose)
+        from spak import verify
+
+        _replayed(state, library, verify(library, [law], seed=seed, found=found or ()), note=note, verbose=verbose)
     else:
         from spak import VerifyRequest
 
@@ -87,12 +101,11 @@ def _every(library: Library, seed: int, *, note: bool) -> None:
     raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))
 
 
-def _replayed(state: Globals, library: Library, law: str, seed: int, *, note: bool, verbose: bool) -> None:
-    from spak import verify
+def _replayed(state: Globals, library: Library, judged: tuple[Verification, ...], *, note: bool, verbose: bool) -> None:
     from spak.cli.render.text import Pen
     from spak.cli.render.verify import verification
 
-    (found,) = verify(library, [law], seed=seed)
+    (found,) = judged
     typer.echo(verification(found, Pen(state.colour), verbose=verbose), nl=False)
     if note:
         _note(library, found)

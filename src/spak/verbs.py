@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +48,9 @@ def _device() -> str:
     return "" if gpu is None else gpu.name
 
 
-def verify(library: Library, laws: Sequence[str] = (), *, seed: int = 0) -> tuple[Verification, ...]:
+def verify(
+    library: Library, laws: Sequence[str] = (), *, seed: int = 0, found: Collection[str] = ()
+) -> tuple[Verification, ...]:
     """Judge laws by every recorded run that can speak of them, and their evidence by its runs.
 
     The check that a law names is executed as well, in a process of its own.
@@ -57,19 +59,22 @@ def verify(library: Library, laws: Sequence[str] = (), *, seed: int = 0) -> tupl
         library: The laws and their runs.
         laws: Ids; empty means all.
         seed: Draws the inputs and sizes of the checks.
+        found: Runs in which the laws were found: they suggest them, and never confirm them.
 
     Raises:
-        UnknownNameError: If there is no such law; carries the nearest.
+        UnknownNameError: If there is no such law or run; carries the nearest.
         InvalidFilesError: If a run file cannot be read, or a law names a check that there is not.
     """
     for law in laws:
         library.laws.path("law", law)
+    for run in found:
+        library.laws.path("run", run)
     named = [library.laws.laws[law] for law in laws or library.laws.laws]
     runs = executed(named, library.laws, seed, datetime.now(UTC))
     known = verification.witnesses(library.laws)
-    found = [(law, verification.replay_law(law, known)) for law in named]
+    judged = [(law, verification.replay_law(law, known, found)) for law in named]
     return tuple(
-        verification.with_check(one, law, runs[law.id], library.laws) if law.id in runs else one for law, one in found
+        verification.with_check(one, law, runs[law.id], library.laws) if law.id in runs else one for law, one in judged
     )
 
 

@@ -96,6 +96,21 @@ def test_a_recorded_run_that_a_law_leaves_out_is_found_and_noted_on_demand(kg, l
     assert kg("--all")[0] == 0
 
 
+def test_the_run_in_which_a_law_was_found_is_noted_as_what_suggested_it(kg, laws):
+    """A person says which; without their word it is the earliest that supports the law."""
+    path = laws / "sm_90/fmha/sm90-fmha-tile-m-256-spills.yaml"
+    whole = load(laws).laws[path.stem]
+    latest = max(entry.run for entry in whole.evidence if entry.verdict == "supports")
+    file = LawFile.read(path)
+    file.set_key(("evidence",), [])
+    file.set_key(("status",), "proposed")
+    file.save()
+    assert "noted" in kg(path.stem, "--note", "--found", latest)[1]
+    noted = load(laws).laws[path.stem].evidence
+    assert {entry.run for entry in noted} == {entry.run for entry in whole.evidence}
+    assert {entry.run for entry in noted if entry.role == "suggested"} == {latest}
+
+
 def test_all_is_quiet_where_everything_is_true(kg):
     code, out, _ = kg("--all")
     assert code == 0
@@ -117,6 +132,9 @@ def test_all_is_quiet_where_everything_is_true(kg):
         (["attention-finite-mask-floor", "--backend", "gpu"], "nothing tries it unasked"),
         (["attention-finite-mask-floor", "--probe", "--note"], "--note is for recorded runs"),
         (["--all", "--probe"], "name one law"),
+        ([SPILLS, "--found", "any"], "--found says of one law, with --note"),
+        (["--all", "--note", "--found", "any"], "--found says of one law, with --note"),
+        ([SPILLS, "--note", "--found", "nobody-ran-this"], "unknown run 'nobody-ran-this'"),
     ],
 )
 def test_bad_input_is_one_line_and_2(kg, words, message):

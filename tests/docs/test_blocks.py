@@ -60,7 +60,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, place):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     if page.stem == "tutorial":
-        assert "sm90-fmha-32x32-is-slow.yaml: confirmed," in done.stdout
+        assert "status: proposed -> confirmed (" in done.stdout
         assert "added (confirmed)" in done.stdout
 
 
