@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": CommandEntry(
         "spak.cli.kg_commands.diff", "What a change of laws means, and what a search does differently."
     ),
+    "review": CommandEntry("spak.cli.kg_commands.review", "All that the reviewer of a change of laws is told."),
     "merge-file": CommandEntry(
         "spak.cli.kg_commands.merge_file", "Git merge driver: evidence of both branches adds up."
     ),

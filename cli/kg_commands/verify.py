@@ -56,6 +56,9 @@ def command(
             "--found", metavar="RUN", help="With --note: a run in which the law was found, which never confirms it."
         ),
     ] = None,
+    form: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="With --all: json is what kg review compares.")
+    ] = "text",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show how the laws would change.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Every judgement, not the most telling.")] = False,
 ) -> None:
@@ -72,12 +75,14 @@ def command(
         raise KgError("name one law, or --all with --backend replay")
     if note and (probe or backend != "replay"):
         raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
+    if form != "text" and (note or not everything):
+        raise KgError("--format json is for --all, without --note")
     if found and not (law and note):
         raise KgError("--found says of one law, with --note, in which run it was found")
     if note:
         open_root(state).require_writable()
     if everything:
-        _every(library, seed, note=note)
+        _every(library, seed, note=note, form=form)
     library.laws.path("law", law)  # names the nearest if there is none
     if backend == "replay" and not probe:
         from spak import verify
@@ -89,13 +94,16 @@ def command(
         _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run, probe), verbose=verbose)
 
 
-def _every(library: Library, seed: int, *, note: bool) -> None:
-    from spak import verify
-    from spak.cli.render.verify import summary
+def _every(library: Library, seed: int, *, note: bool, form: str) -> None:
+    from spak import statuses, verify
+    from spak.cli.render.verify import statuses_json, summary
 
     found = verify(library, seed=seed)
+    if form == "json":
+        typer.echo(statuses_json(statuses(library, found)), nl=False)
     for one in found:
-        typer.echo(summary(one))
+        if form == "text":
+            typer.echo(summary(one))
         if note:
             _note(library, one)
     raise typer.Exit(any(one.differing or (one.after != one.before and not note) for one in found))

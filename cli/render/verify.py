@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from spak.cli.render.screenful import in_turn
 from spak.cli.render.text import Pen, wrap
+from spak.kg.diff.statuses import LawStatuses
 from spak.tuner.verify import Line, Verification
 
 _COLOURS = {"supports": "green", "refutes": "red", "inconclusive": "yellow"}
@@ -48,6 +51,12 @@ def summary(found: Verification) -> str:
     """One line for a law among many."""
     words = f"{found.law}: {found.verdict} ({len(found.lines)} judgements); {_status(found)}"
     return words + "".join(f"\n  DIFFERS: {run}: {what}" for run, what in found.differing)
+
+
+def statuses_json(found: LawStatuses) -> str:
+    """What the code says of each law, every key written."""
+    rows = [{name: getattr(one, name) for name in one.__struct_fields__} for one in found.statuses]
+    return msgspec.json.format(msgspec.json.encode({"statuses": rows}), indent=1).decode() + "\n"
 
 
 def _status(found: Verification) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.git import git
@@ -20,15 +21,14 @@ _COMMIT = "commit "
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for each run that says it was made later than it can have been; see `dated`."""
-    return dated(laws, datetime.now(UTC))
+    return dated(laws, datetime.now(UTC), committed(laws.root))
 
 
-def dated(laws: Laws, now: datetime) -> Iterator[Problem]:
-    """A finding for each run made after `now`, or after the commit that its file is from.
+def dated(laws: Laws, now: datetime, committed: Mapping[str, datetime]) -> Iterator[Problem]:
+    """A finding for each run made after `now`, or after the commit that its file is from, as `committed` has it.
 
-    A run that cannot be read, or whose time cannot, is another check's; outside git only `now` counts.
+    A run that cannot be read, or whose time cannot, is another check's.
     """
-    committed = _committed(laws)
     for identifier in laws.run_ids:
         if laws.is_beneath("run", identifier):
             continue
@@ -57,16 +57,18 @@ def _created(laws: Laws, identifier: str) -> str:
         return ""
 
 
-def _committed(laws: Laws) -> dict[str, datetime]:
+def committed(root: Path, revision: str = "") -> dict[str, datetime]:
     """Path relative to the root -> when git got the file as it is; nothing outside a work tree, or where git cannot tell.
+
+    It is the file at `revision`, a commit; without one that of the work tree.
 
     Of a file that was replaced, as one is when an experiment is repeated, the last commit counts; one that differs from
     what is committed is not there. Two calls for all files.
     """
     words = ("--no-renames", "--relative", "--name-only", "-z")
     try:
-        history = git(laws.root, "log", *words, f"--format={_COMMIT}%cI", "--", EVIDENCE)
-        edited = git(laws.root, "diff", *words, "HEAD", "--", EVIDENCE)
+        history = git(root, "log", *words, f"--format={_COMMIT}%cI", revision or "HEAD", "--", EVIDENCE)
+        edited = git(root, "diff", *words, *([revision, revision] if revision else ["HEAD"]), "--", EVIDENCE)
     except (OSError, subprocess.TimeoutExpired):
         return {}
     if history.returncode or edited.returncode:

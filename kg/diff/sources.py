@@ -40,19 +40,57 @@ def open_source(source: str, root: Path) -> Iterator[Laws]:
         yield laws
 
 
+def fork_point(base: str, head: str, root: Path) -> str:
+    """The last commit that `head` (empty: what is checked out) has in common with `base`, in the repository of `root`.
+
+    Raises:
+        KgError: If one of them is no revision, or they have no common ancestor.
+    """
+    top = _top(root)
+    commits = [_commit(revision, top) for revision in (base, head or "HEAD")]
+    failure = f"{base} and {head or 'HEAD'} have no common ancestor; fetch the whole history"
+    return _git(["merge-base", *commits], top, failure).decode().strip()
+
+
+def changed_files(base: str, head: str, root: Path) -> tuple[str, ...]:
+    """Files outside the law root that differ from `base` to `head` (empty: the working tree), from the repository's top.
+
+    Raises:
+        KgError: If one of them is no revision, or git cannot say.
+    """
+    top = _top(root)
+    words = ["--name-only", "--no-renames", "-r", "-z", _commit(base, top)]
+    listing = ["diff-tree", *words, _commit(head, top)] if head else ["diff-index", *words]
+    listed = _git(listing, top, f"{base}: git cannot list what changed")
+    inside = _inside(root, top)
+    paths = listed.decode(errors="surrogateescape").split("\0")[:-1]
+    return tuple(path for path in paths if inside and not path.startswith(f"{inside}/"))
+
+
+def _top(root: Path) -> Path:
+    """The folder of the repository that `root` lies in."""
+    found = _git(["rev-parse", "--show-toplevel"], root, f"{root}: not in a git repository")
+    return Path(found.decode().rstrip("\n"))
+
+
+def _inside(root: Path, top: Path) -> str:
+    """Where `root` is in the repository at `top`; empty if it is all of it."""
+    inside = root.resolve().relative_to(top.resolve()).as_posix()
+    return "" if inside == "." else inside
+
+
+def _commit(revision: str, top: Path) -> str:
+    words = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+    return _git(words, top, f"{revision}: neither a folder nor a revision of the repository at {top}").decode().strip()
+
+
 def _extract(revision: str, root: Path, scratch: Path) -> Path:
     """The law root as it was at `revision`, unpacked into `scratch`.
 
     File by file as git keeps them: `git archive` and a checkout obey attributes, by which a revision hides its own files.
     """
-    top = Path(_git(["rev-parse", "--show-toplevel"], root, f"{root}: not in a git repository").decode().strip())
-    commit = _git(
-        ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"],
-        root,
-        f"{revision}: neither a folder nor a revision of the repository at {top}",
-    )
-    inside = root.resolve().relative_to(top.resolve()).as_posix()
-    tree = f"{commit.decode().strip()}:{'' if inside == '.' else inside}"
+    top = _top(root)
+    tree = f"{_commit(revision, top)}:{_inside(root, top)}"
     folder = scratch / "laws"
     folder.mkdir()
     if not _is_tree(tree, top):

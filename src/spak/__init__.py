@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from spak.kg.answers.why import Account as Account
     from spak.kg.answers.why import Opinion as Opinion
     from spak.kg.diff.report import Difference as Difference
+    from spak.kg.diff.statuses import LawStatus as LawStatus
+    from spak.kg.diff.statuses import LawStatuses as LawStatuses
+    from spak.kg.diff.statuses import StatusChange as StatusChange
     from spak.kg.errors import InfeasibleError as InfeasibleError
     from spak.kg.errors import InvalidFilesError as InvalidFilesError
     from spak.kg.errors import KgError as KgError
@@ -71,6 +74,9 @@ if TYPE_CHECKING:
     from spak.own import KernelSpace as KernelSpace
     from spak.own import OwnKernel as OwnKernel
     from spak.own import kernel as kernel
+    from spak.reviews import Review as Review
+    from spak.reviews import review as review
+    from spak.reviews import statuses as statuses
     from spak.serving import client_config as client_config
     from spak.serving import serve_agents as serve_agents
     from spak.session import Session as Session
@@ -140,6 +146,8 @@ __all__ = [
     "Launched",
     "Law",
     "LawRoot",
+    "LawStatus",
+    "LawStatuses",
     "LearnRequest",
     "LearnedRecords",
     "LeftOut",
@@ -160,11 +168,13 @@ __all__ = [
     "Replayed",
     "Report",
     "ReportRequest",
+    "Review",
     "Runs",
     "SearchRequest",
     "SearchResult",
     "Session",
     "SessionResult",
+    "StatusChange",
     "Step",
     "Surroundings",
     "SystemRequest",
@@ -203,12 +213,14 @@ __all__ = [
     "repeat",
     "replay",
     "report",
+    "review",
     "revision",
     "seal_root",
     "search",
     "search_system",
     "serve_agents",
     "start_fleet",
+    "statuses",
     "verify",
 ]
 
@@ -226,6 +238,8 @@ _HOMES = {
     "spak.kg.answers.query": ("Answer",),
     "spak.kg.answers.why": ("Account", "Opinion"),
     "spak.kg.diff.report": ("Difference",),
+    "spak.kg.diff.statuses": ("LawStatus", "LawStatuses", "StatusChange"),
+    "spak.reviews": ("Review", "review", "statuses"),
     "spak.kg.errors": ("InfeasibleError", "InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
     "spak.kg.files.fmt": ("format_text",),
     "spak.kg.files.seal": ("seal_root",),

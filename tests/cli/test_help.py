@@ -15,6 +15,8 @@ from tests import workplace
 NOT_RUN = {
     "tune --use-laws": "compiles 48 kernels, minutes on a CPU; the next example is the same search with two trials",
     "kg verify --all": "executes every check that a law names, half a minute; test_verify.py runs it without those of kernels",
+    "kg review main~1 main": "executes every such check too; tests/spak/test_reviews.py runs it on a small law root",
+    "kg review main": "as the one before",
     "spak mcp --laws laws": "waits for a client; tests/agents/test_stdio.py is one",
 }
 PROGRAMS = {"kg": (kg.COMMANDS, ""), "tune": (tune.COMMANDS, "search"), "spak": (spak.COMMANDS, "")}

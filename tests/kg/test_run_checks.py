@@ -11,7 +11,7 @@ import pytest
 from spak.cli.app import build_app, run_app
 from spak.cli.kg import COMMANDS, HELP
 from spak.kg import checks
-from spak.kg.checks.run_dates import dated
+from spak.kg.checks.run_dates import committed, dated
 from spak.kg.files.loader import load
 from spak.kg.files.seal import trials_digest
 
@@ -251,7 +251,7 @@ def test_kg_seal_gives_old_files_what_they_lack(law_root, capsys):
 def test_a_run_of_the_future_is_found(law_root, created, late):
     """Clocks may differ by an hour, not by centuries."""
     write(law_root, sound() | {"created": created})
-    lines = [str(problem) for problem in dated(load(law_root), NOW) if "swept" in problem.path]
+    lines = [str(problem) for problem in dated(load(law_root), NOW, committed(law_root)) if "swept" in problem.path]
     assert bool(lines) == late
     assert all("that is to come" in line for line in lines)
 
@@ -271,17 +271,17 @@ def test_a_run_is_not_younger_than_the_commit_that_brought_it(law_root):
     """Git knows when the file came, whatever the file says; one that is not committed yet it does not know."""
     write(law_root, sound())
     _commit(law_root, datetime(2026, 1, 2, 2, 0, tzinfo=UTC))
-    [line] = [str(problem) for problem in dated(load(law_root), NOW) if "swept" in problem.path]
+    [line] = [str(problem) for problem in dated(load(law_root), NOW, committed(law_root)) if "swept" in problem.path]
     assert "was made on 2026-01-02 03:04, and was committed on 2026-01-02 02:00 already" in line
     write(law_root, sound() | {"note": "edited since"})
-    assert not [problem for problem in dated(load(law_root), NOW) if "swept" in problem.path]
+    assert not [problem for problem in dated(load(law_root), NOW, committed(law_root)) if "swept" in problem.path]
 
 
 def test_an_hour_between_two_clocks_is_forgiven(law_root):
     """The machine that measures and the one that commits need not agree to the minute."""
     write(law_root, sound())
     _commit(law_root, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC) - timedelta(minutes=59))
-    assert not [problem for problem in dated(load(law_root), NOW) if "swept" in problem.path]
+    assert not [problem for problem in dated(load(law_root), NOW, committed(law_root)) if "swept" in problem.path]
 
 
 COPY = {"id": "swept-again", "created": "2026-02-02T03:04:05Z", "problem": {"seq": 256, "head_dim": 64, "causal": True}}

@@ -1,4 +1,4 @@
-"""The pull-request check: files GitHub accepts, scripts that do what they say on real git histories."""
+"""The workflow files: GitHub accepts them, every power in them is one of a list, and the job that writes refuses what it must."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 import yaml
 
-from spak.kg.evidence.entries import unnoted, with_roles
-from spak.kg.files.loader import load
-from spak.kg.files.seal import sealed
-from spak.kg.law.status import status
-from spak.kg.model.run import Device, Run
-from spak.tuner.learn.writeback import law_text
 from tests import workplace
-from tests.kg.diff.history import History, law
+from tests.review.pulls import ACTION, MARKER, ROOT
 
-ROOT = Path(__file__).parents[2]
-ACTION = ROOT / ".github/actions/kg-review"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-MARKER = "<!-- kg diff -->"
 SHA = "a" * 40
+POWERS = {
+    ("laws", "review"): {"actions": "read", "contents": "read", "pull-requests": "read"},
+    ("laws", "report"): {"contents": "read", "pull-requests": "write", "statuses": "write"},
+    ("statuses", "statuses"): {"contents": "read"},
+    ("test", "test"): {"contents": "read"},
+    ("test", "fuzz"): {"contents": "read"},
+}
+"""What the token of each job may do; another job, or more, fails here."""
+
+TRUSTED = {"laws"}
+"""Workflows with more than a token that reads: they run the default branch's code alone."""
+
+
+def steps(path: Path) -> list[dict]:
+    return [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
 
 
 @pytest.mark.parametrize(
@@ -41,187 +46,105 @@ def test_github_accepts_the_files(schema, path):
     assert done.returncode == 0, done.stdout
 
 
+def test_every_job_has_the_powers_of_the_list_and_no_more():
+    """A job without its own permissions has those of its workflow."""
+    found = {}
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text())
+        for name, job in workflow["jobs"].items():
+            found[path.stem, name] = job.get("permissions", workflow["permissions"])
+    assert found == POWERS
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_workflow_lets_a_stranger_write(path):
-    """Tokens are read-only but for the comment job; no script is built from what a pull request says."""
+def test_no_workflow_is_built_from_what_a_pull_request_says(path):
+    """No secret, no expression in a script, no `pull_request_target`, no token left in a checkout."""
     text = path.read_text()
-    workflow = yaml.safe_load(text)
-    assert workflow["permissions"] in ({}, {"contents": "read"})
     assert "pull_request_target" not in text
-    for name, job in workflow["jobs"].items():
-        writes = [scope for scope, access in job.get("permissions", {}).items() if access == "write"]
-        assert writes == (["pull-requests"] if (path.stem, name) == ("laws-comment", "comment") else [])
-        for step in job["steps"]:
-            assert "${{" not in step.get("run", ""), "an expression in a script is code injection"
-            if writes and str(step.get("uses", "")).startswith("actions/checkout"):
-                assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
-            if str(step.get("uses", "")).startswith("actions/checkout"):
-                assert step["with"]["persist-credentials"] is False
+    assert "secrets" not in text
+    for step in steps(path):
+        assert "${{" not in step.get("run", ""), "an expression in a script is code injection"
+        if str(step.get("uses", "")).startswith("actions/checkout"):
+            assert step["with"]["persist-credentials"] is False
+            wanted = "${{ github.event.repository.default_branch }}" if path.stem in TRUSTED else None
+            assert step["with"].get("ref") == wanted
     action = yaml.safe_load((ACTION / "action.yml").read_text())
     assert all("${{" not in step["run"] for step in action["runs"]["steps"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_what_is_trusted_starts_on_the_default_branch_and_installs_nothing_else(path):
+    """GitHub takes a `workflow_run` workflow from the default branch, any other from the pull request itself."""
+    workflow = yaml.safe_load(path.read_text())
+    assert (set(workflow[True]) == {"workflow_run"}) is (path.stem in TRUSTED)  # YAML 1.1 reads `on` as true
+    writes = [power for job in workflow["jobs"].values() for power in job.get("permissions", {}).values()]
+    assert ("write" in writes) is (path.stem in TRUSTED)
+    local = [step for step in steps(path) if str(step.get("uses", "")).startswith("./")]
+    assert [step["with"]["spak"] for step in local] == [".[sim]"] * len(local)
+
+
+def test_no_filter_leaves_a_required_check_pending():
+    """A workflow that is skipped by a filter reports nothing, and a pull request waits for it for ever."""
+    for path in WORKFLOWS:
+        events = yaml.safe_load(path.read_text())[True]
+        for event in events.values() if isinstance(events, dict) else ():
+            assert not {"paths", "paths-ignore", "tags"} & (event or {}).keys(), path
+    laws = yaml.safe_load((ROOT / ".github/workflows/laws.yml").read_text())
+    assert laws[True]["workflow_run"] == {"workflows": ["statuses"], "types": ["completed"]}
+    assert laws["jobs"]["report"]["if"].startswith("always()")
+    assert not any("if" in step for step in laws["jobs"]["report"]["steps"][-1:])
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, ACTION / "action.yml"], ids=lambda path: path.stem)
 def test_every_action_of_others_is_pinned_to_a_commit(path):
     """A tag can be moved to other code after it was looked at; the comment says which release the commit is."""
-    for used in re.findall(r"uses: *(\S.*)", path.read_text()):
+    for used in re.findall(r"(?m)^ *(?:- )?uses: *(\S.*)", path.read_text()):
         assert used.startswith("./") or re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
 
 
-@pytest.fixture
-def history(tmp_path):
-    (tmp_path / "repository").mkdir()
-    return History(tmp_path / "repository")
+@pytest.mark.parametrize("changes", [{"BASE": "main"}, {"MERGE": "--help"}, {"BASE": SHA}])
+def test_what_is_no_commit_of_the_repository_stops_the_action(tmp_path, changes):
+    """It ends with an error, and with no verdict."""
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / "laws").mkdir()
+    given = {"BASE": SHA, "MERGE": SHA, "LAWS": "laws", "TOOLCHAIN": "", "STATUSES": "", "REPORT": str(tmp_path / "r")}
+    output = {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    path = {"PATH": f"{workplace.programs(tmp_path / 'bin')}:{os.environ['PATH']}"}
+    environment = {**workplace.environment(), **path, **given, **output, **changes}
+    script = ["bash", str(ACTION / "review.sh")]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, (tmp_path / "output").exists()) == (2, False)
+    assert "::error title=kg-review::" in done.stdout
 
 
 @pytest.fixture
-def review(history, tmp_path):
-    """Run review.sh as the action does, from the fork point to the last commit."""
-    programs = workplace.programs(tmp_path / "bin")
-    base = history.git("rev-parse", "HEAD").stdout.strip()
-
-    def run(**changes: str) -> SimpleNamespace:
-        report = tmp_path / "report"
-        environment = {
-            **workplace.environment(),
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "BASE": base,
-            "HEAD": history.git("rev-parse", "HEAD").stdout.strip(),
-            "LAWS": "laws",
-            "TOOLCHAIN": "tileiras 13.4",
-            "NUMBER": "7",
-            "REPORT": str(report),
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-            "GITHUB_OUTPUT": str(tmp_path / "output"),
-            **changes,
-        }
-        script = ["bash", str(ACTION / "review.sh")]
-        done = subprocess.run(script, cwd=history.folder, env=environment, capture_output=True, text=True, check=False)
-        files = {path.name: path.read_text() for path in report.iterdir()} if report.is_dir() else {}
-        output = (tmp_path / "output").read_text() if (tmp_path / "output").exists() else ""
-        return SimpleNamespace(code=done.returncode, log=done.stdout, err=done.stderr, files=files, output=output)
-
-    return run
-
-
-def told(run: Run) -> Run:
-    """`run` with its device, and each time with its interval."""
-    exact = [
-        [msgspec.structs.replace(one, low=one.value, high=one.value) for one in trial.measurements]
-        for trial in run.trials
-    ]
-    trials = [msgspec.structs.replace(t, measurements=tuple(m)) for t, m in zip(run.trials, exact, strict=True)]
-    return msgspec.structs.replace(run, device=Device(name="H200"), trials=tuple(trials))
-
-
-@pytest.fixture
-def honest(history):
-    """The same runs with all that a run file says, and the same laws, each with the evidence that these runs are for it."""
-    for path in (history.laws / "evidence").iterdir():
-        run = msgspec.json.decode(path.read_bytes(), type=Run)
-        path.write_bytes(msgspec.json.encode(sealed(told(run))))
-    laws = load(history.laws)
-    for one in laws.laws.values():
-        bare = msgspec.structs.replace(one, evidence=(), origin="by hand, in the run called found")
-        new = with_roles(bare, unnoted(bare, list(map(laws.witness, laws.run_ids))), laws.witness)
-        true = msgspec.structs.replace(bare, evidence=new)
-        laws.path("law", one.id).write_text(law_text(msgspec.structs.replace(true, status=status(true))))
-    history.commit("true evidence")
-
-
-@pytest.mark.usefixtures("honest")
-def test_true_laws_are_clean(history, review):
-    """Neither their own evidence nor a run that they leave out speaks otherwise."""
-    path = history.laws / "sm_90/toy/big-tiles.yaml"
-    path.write_text(path.read_text().replace("title: Avoid", "title: Stay away from"))
-    history.commit("another title")
-    done = review()
-    assert (done.code, "verdict=clean\n" in done.output) == (0, True), done.log + done.err
-    assert "::error" not in done.log
-
-
-@pytest.mark.usefixtures("honest")
-def test_a_change_becomes_annotations_a_summary_and_an_artifact(history, review, tmp_path):
-    """A pull request that would lose a recorded best, which recorded runs refute, while main moved on with another law."""
-    history.git("checkout", "-q", "-b", "pull")
-    history.write(
-        "sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]", status="proposed", evidence="  []")
-    )
-    history.commit("exclude the best")
-    history.git("checkout", "-q", "main")
-    history.write("sm_90/toy/other.yaml", law("other", "latency == 3"))
-    history.commit("somebody else's law")
-    moved = history.git("rev-parse", "HEAD").stdout.strip()
-    history.git("checkout", "-q", "pull")
-    done = review(BASE=moved)
-    assert done.code == 0, done.log + done.err
-    assert sorted(done.files) == ["comment.md", "head", "number"]
-    assert done.files["comment.md"].startswith(f"{MARKER}\n### Laws: 1 law changed; look at 1")
-    assert "other" not in done.files["comment.md"]
-    assert (done.files["number"], done.files["head"]) == ("7\n", history.git("rev-parse", "HEAD").stdout)
-    assert "::warning file=laws/sm_90/toy/latency-four.yaml,title=law latency-four::" in done.log
-    assert (tmp_path / "summary").read_text() == done.files["comment.md"]
-    assert "verdict=findings\n" in done.output
-    assert re.search(
-        r"^::error title=kg verify::latency-four: refutes .*; proposed -> refuted$", done.log, re.MULTILINE
-    )
-
-
-def test_laws_that_cannot_be_used_are_said_with_their_place(history, review):
-    """The comment says so too, as text that is no markup."""
-    history.write("sm_90/toy/latency-four.yaml", "id: latency-four\ntitel: <b>x</b>\n")
-    history.commit("broken")
-    done = review()
-    assert done.code == 0
-    assert "verdict=unusable\n" in done.output
-    assert "::error file=laws/sm_90/toy/latency-four.yaml,line=" in done.log
-    assert done.files["comment.md"].startswith(f"{MARKER}\n### Laws: the difference cannot be told\n\n    ")
-    assert "cannot use every file" in done.files["comment.md"]
-
-
-def test_a_status_by_hand_is_a_finding(history, review):
-    """`kg check` finds it, the comment says it, and the last step of the workflow fails on the verdict."""
-    history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency == 4", status="proposed"))
-    history.commit("by hand")
-    done = review()
-    assert "verdict=findings\n" in done.output
-    assert "contradict their own evidence" in done.files["comment.md"]
-
-
-@pytest.mark.parametrize("changes", [{"BASE": "main"}, {"HEAD": "--help"}, {"NUMBER": "7; ls"}, {"BASE": SHA}])
-def test_what_is_no_commit_or_number_stops_the_action(review, changes):
-    """Before anything runs."""
-    done = review(**changes)
-    assert done.code == 2
-    assert done.log.startswith("::error title=kg-review::") or "::error title=kg-review::no common ancestor" in done.log
-
-
-@pytest.fixture
-def comment(tmp_path):
-    """Run comment.sh against a stand-in for GitHub."""
+def report(tmp_path):
+    """Run report.sh against a stand-in for GitHub."""
     binary = tmp_path / "bin"
     binary.mkdir()
     gh = binary / "gh"
     gh.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).parent / "fake_gh.py"}" "$@"\n')
     gh.chmod(gh.stat().st_mode | stat.S_IXUSR)
-    report = tmp_path / "report"
-    report.mkdir()
+    folder = tmp_path / "report"
+    folder.mkdir()
     state = tmp_path / "state.json"
-    state.write_text(json.dumps({"pulls": {"7": {"state": "open", "sha": SHA}}, "comments": [], "calls": []}))
+    state.write_text(json.dumps({"pulls": {}, "comments": [], "statuses": [], "calls": []}))
 
-    def run(body: str = f"{MARKER}\nhello\n", number: str = "7\n", head: str = f"{SHA}\n") -> SimpleNamespace:
-        (report / "comment.md").write_text(body, encoding="utf-8")
-        (report / "number").write_text(number)
-        (report / "head").write_text(head)
+    def run(body: str | None = f"{MARKER}\nhello\n", **changes: str) -> SimpleNamespace:
+        (folder / "comment.md").unlink(missing_ok=True)
+        if body is not None:
+            (folder / "comment.md").write_text(body, encoding="utf-8")
+        given = {"NUMBER": "7", "HEAD_SHA": SHA, "VERDICT": "clean", "RUN_URL": "https://x", "GH_TOKEN": "writes"}
         environment = {
             **workplace.environment(),
             "PATH": f"{binary}:{os.environ['PATH']}",
             "FAKE_GH": str(state),
-            "REPORT": str(report),
+            "REPORT": str(folder),
             "REPOSITORY": "o/r",
-            "HEAD_SHA": SHA,
+            **given,
+            **changes,
         }
-        script = ["bash", str(ACTION / "comment.sh")]
+        script = ["bash", str(ACTION / "report.sh")]
         done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
         found = json.loads(state.read_text())
         return SimpleNamespace(code=done.returncode, log=done.stdout + done.stderr, **found)
@@ -230,50 +153,51 @@ def comment(tmp_path):
     return run
 
 
-def test_one_comment_is_posted_and_then_updated_in_place(comment):
-    """Other comments, even with the marker, stay untouched."""
-    state = json.loads(comment.state.read_text())
+def test_one_comment_is_posted_and_then_updated_in_place(report):
+    """Other comments, even with the marker, stay untouched; when there is nothing to say any more, it says so."""
+    state = json.loads(report.state.read_text())
     state["comments"] = [{"id": 3, "user": "somebody", "body": f"{MARKER}\nmine"}]
-    comment.state.write_text(json.dumps(state))
-    assert [c["body"] for c in comment().comments] == [f"{MARKER}\nmine", f"{MARKER}\nhello\n"]
-    done = comment(f"{MARKER}\nagain µ\n")
-    assert [c["body"] for c in done.comments] == [f"{MARKER}\nmine", f"{MARKER}\nagain µ\n"]
-    assert done.code == 0
+    report.state.write_text(json.dumps(state))
+    assert [c["body"] for c in report().comments] == [f"{MARKER}\nmine", f"{MARKER}\nhello\n"]
+    assert [c["body"] for c in report(f"{MARKER}\nagain µ\n").comments][1:] == [f"{MARKER}\nagain µ\n"]
+    done = report("")
+    assert (done.code, len(done.comments)) == (0, 2)
+    assert done.comments[1]["body"].startswith(f"{MARKER}\n### Laws: nothing changed")
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    ("verdict", "state"), [("clean", "success"), ("findings", "failure"), ("unusable", "failure"), ("", "error")]
+)
+def test_the_status_is_the_verdict_and_no_verdict_is_an_error(report, verdict, state):
+    """Only a review that ended well is green."""
+    assert [(one["state"], one["context"]) for one in report(VERDICT=verdict).statuses] == [(state, "laws")]
+
+
+@pytest.mark.parametrize(
+    ("body", "changes"),
     [
-        {"number": "7; touch x"},
-        {"number": "../../o/other/pulls/7"},
-        {"number": "7" * 40},
-        {"head": "b" * 40},
-        {"head": "$(ls)"},
-        {"body": "no marker\n"},
-        {"body": f"{MARKER}\n" + "x" * 300_000},
+        (None, {}),
+        (f"{MARKER}\n" + "x" * 300_000, {}),
+        ("", {"NUMBER": "7; touch x"}),
+        ("", {"NUMBER": "../../o/other/pulls/7"}),
+        ("", {"VERDICT": "clean; ls"}),
     ],
 )
-def test_a_report_that_lies_is_refused_before_github_is_asked(comment, spoilt):
-    """A fork's run made the artifact: every field is checked."""
-    done = comment(**spoilt)
-    assert done.code == 1
-    assert "::error title=kg-review::" in done.log
-    assert done.calls == []
+def test_a_review_that_is_none_is_an_error_and_no_comment(report, body, changes):
+    """The job says why, and so does the status."""
+    done = report(body, **changes)
+    assert (done.code, done.comments) == (1, [])
+    assert [one["state"] for one in done.statuses] == ["error"]
 
 
-@pytest.mark.parametrize(("pull", "said"), [(("open", "b" * 40), "moved on"), (("closed", SHA), "not open")])
-def test_a_pull_request_of_another_commit_or_closed_gets_no_comment(comment, pull, said):
-    """A report can name only a pull request whose head is the commit that GitHub says the run was for."""
-    state = json.loads(comment.state.read_text())
-    state["pulls"]["7"] = {"state": pull[0], "sha": pull[1]}
-    comment.state.write_text(json.dumps(state))
-    done = comment()
-    assert (done.code, done.comments) == (0, [])
-    assert said in done.log
+def test_an_event_without_a_commit_reports_nothing(report):
+    """There is nothing that a status could be of."""
+    done = report(HEAD_SHA="$(ls)")
+    assert (done.code, done.calls) == (1, [])
 
 
-def test_a_long_comment_is_cut_at_a_whole_character(comment):
+def test_a_long_comment_is_cut_at_a_whole_character(report):
     """GitHub refuses more than 65,536 characters."""
-    [posted] = comment(f"{MARKER}\n" + "µ" * 60_000).comments
+    [posted] = report(f"{MARKER}\n" + "µ" * 60_000).comments
     assert len(posted["body"].encode()) <= 65_000
     assert re.fullmatch(f"{MARKER}\nµ+", posted["body"])

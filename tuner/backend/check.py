@@ -49,8 +49,16 @@ class Checker:
 
     @property
     def check(self) -> NamedCheck:
-        """The check itself."""
-        return named_check(self.name)
+        """The check itself.
+
+        Raises:
+            TunerError: If it runs kernels and what runs them is not installed.
+        """
+        try:
+            return named_check(self.name)
+        except ModuleNotFoundError as error:
+            msg = f"the check {self.name} needs {error.name}, to run kernels on the simulator; pip install 'spak[sim]'"
+            raise TunerError(msg) from None
 
     @property
     def sizes(self) -> list[ProblemSize]:
