@@ -219,8 +219,11 @@ def globals_of(ctx: typer.Context) -> Globals:
 def run_app(command: Any, name: str, args: Sequence[str] | None = None) -> int:
     """Run what `build_app` returned as the program `name`, on `args` or the process's own words, and return its exit code.
 
-    Bad input ends in one line on stderr.
+    Bad input ends in one line on stderr. Processes that the program starts import nothing from the folder that a person
+    stands in, which may be somebody else's checkout.
     """
+    if args is None:
+        os.environ["PYTHONSAFEPATH"] = "1"
     with terminal.screens():
         return _run(command, name, args)
 

@@ -75,10 +75,7 @@ def command(
         raise KgError("name one law, or --all with --backend replay")
     if note and (probe or backend != "replay"):
         raise KgError("--note is for recorded runs; new trials are noted unless --dry-run says not to")
-    if form != "text" and (note or not everything):
-        raise KgError("--format json is for --all, without --note")
-    if found and not (law and note):
-        raise KgError("--found says of one law, with --note, in which run it was found")
+    _refuse_alone(form, found, law, note=note)
     if note:
         open_root(state).require_writable()
     if everything:
@@ -92,6 +89,18 @@ def command(
         from spak import VerifyRequest
 
         _repeated(state, VerifyRequest(law, backend, hw, problems, seed, not dry_run, probe), verbose=verbose)
+
+
+def _refuse_alone(form: str, found: list[str] | None, law: str, *, note: bool) -> None:
+    """Refuse options without what they are for.
+
+    Raises:
+        KgError: If there is one.
+    """
+    if form != "text" and (note or law):
+        raise KgError("--format json is for --all, without --note")
+    if found and not (law and note):
+        raise KgError("--found says of one law, with --note, in which run it was found")
 
 
 def _every(library: Library, seed: int, *, note: bool, form: str) -> None:

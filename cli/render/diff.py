@@ -46,6 +46,9 @@ def diff_text(difference: Difference, pen: Pen) -> str:
         out += ["", *(f"  {name}: {what}" for name, what in difference.nodes.items())]
     if difference.spaces:
         out += ["", *(line for space in difference.spaces for line in wrap(words.space_line(space), indent=2))]
+    if difference.runs:
+        told = (f"{'! ' if flag else ''}{said}" for flag, said in words.run_lines(difference))
+        out += ["", *(line for said in told for line in wrap(said, indent=2))]
     return "\n".join(out) + "\n"
 
 
@@ -63,6 +66,10 @@ def diff_markdown(difference: Difference) -> str:
             "",
             *(f"- `{name}` {as_markdown(what)}" for name, what in difference.nodes.items()),
         ]
+    if difference.runs:
+        told = [f"{'🔴 ' if flag else ''}{as_markdown(said)}" for flag, said in words.run_lines(difference)]
+        hidden = [f"- and {len(told) - FULL_LIST} more"] if len(told) > FULL_LIST else []
+        out += ["", "**Runs**", "", *(f"- {said}" for said in told[:FULL_LIST]), *hidden]
     size = sum(map(len, out)) + len(out)
     shown = 0
     for place, item in enumerate(difference.items):
@@ -122,12 +129,16 @@ def _details(item: Item) -> str:
 
 
 def json(difference: Difference) -> str:
-    """Stable keys: changes, spaces, nodes, conflicts."""
+    """Stable keys: changes, spaces, nodes, runs, bests, conflicts."""
     document = {
         "headline": words.headline(difference),
         "changes": [_document(item) for item in difference.items],
         "spaces": difference.spaces,
         "nodes": dict(difference.nodes),
+        "runs": [
+            {"id": run.id, "fate": run.fate, "about": run.about, "red_flag": run.red_flag} for run in difference.runs
+        ],
+        "bests": msgspec.to_builtins(difference.bests),
         "conflicts": {
             "new": [list(conflict.laws) for conflict in difference.new_conflicts],
             "gone": [list(conflict.laws) for conflict in difference.gone_conflicts],
@@ -170,4 +181,6 @@ def github(difference: Difference, paths: Mapping[str, str]) -> str:
         message = "\n".join([words.aspects(item), *said])
         place = paths.get(item.change.id, "")
         out.append(workflow.command(level, message, file=place, title=f"law {item.change.id}"))
+    gone = (said for flag, said in words.run_lines(difference) if flag)
+    out += [workflow.command("warning", said, title="run") for said in gone]
     return "".join(f"{line}\n" for line in out)

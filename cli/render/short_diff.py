@@ -24,6 +24,8 @@ def short_diff(difference: Difference, pen: Pen) -> str:
         return "\n".join([*head, ""])
     tail = [line for space in difference.spaces[:_NODES] for line in wrap(words.space_line(space), indent=2)]
     tail += [f"  {name}: {what}" for name, what in list(difference.nodes.items())[:_NODES]]
+    runs = [("! " if flag else "  ") + said for flag, said in words.run_lines(difference)]
+    tail += [line for said in runs[:_NODES] for line in wrap(said)]
     told = [_item(item, pen) for item in difference.items]
     shown: Sequence[Sequence[str]] = fitting((("", lines) for lines in told), LINES - len(head) - len(tail) - 3).get(
         "", []
@@ -31,6 +33,7 @@ def short_diff(difference: Difference, pen: Pen) -> str:
     more = [counted(len(told) - len(shown), "more law")] if len(told) > len(shown) else []
     more += [counted(left, "more space")] if (left := len(difference.spaces) - _NODES) > 0 else []
     more += [counted(left, "more file")] if (left := len(difference.nodes) - _NODES) > 0 else []
+    more += [counted(left, "more line about runs", "more lines about runs")] if (left := len(runs) - _NODES) > 0 else []
     rest = pen(f"{', '.join(more)}{': ' if more else ''}--all has claims, evidence and effects whole", "dim")
     return "\n".join(
         [*head, *(line for lines in shown for line in lines), *([""] if tail else []), *tail, "", rest, ""]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from spak.kg.diff.compare import Aspect, Change, compare_laws
 from spak.kg.diff.effect import Effect, Root, effects
+from spak.kg.diff.runs import BestChange, RunChange, best_changes, run_changes
 from spak.kg.diff.total import SpaceChange, space_changes
+from spak.kg.files.loader import Laws
+from spak.kg.files.root import LAYER_FILE
 from spak.kg.law.conflict import Conflict, Conflicts
 from spak.kg.law.kinds import meaning
 from spak.kg.law.power import may_ever_remove
+from spak.kg.model.base import Model
 from spak.kg.space.shared import Spaces
 
 
@@ -31,8 +35,15 @@ class Item:
 
     @property
     def red_flag(self) -> bool:
-        """Whether a reviewer must look: something is hidden from searches, a recorded best is lost, or a conflict appears."""
-        return self.hides or self.costs or self.unguards
+        """Whether a reviewer must look: something is hidden from searches or silenced, a best is lost, or a conflict appears."""
+        return self.hides or self.costs or self.unguards or bool(self.silences)
+
+    @property
+    def silences(self) -> tuple[str, ...]:
+        """Findings that the law acknowledges now and did not before: `kg check` only notes them."""
+        before, after = self.change.before, self.change.after
+        known = () if before is None else before.acknowledges
+        return () if after is None else tuple(said for said in after.acknowledges if said not in known)
 
     @property
     def costs(self) -> bool:
@@ -47,7 +58,9 @@ class Difference:
     Attributes:
         items: Changed laws, those a reviewer must look at first.
         spaces: What all laws together leave of each space, where that changed.
-        nodes: Hardware, op and system files that differ: `hardware/rtx5070` -> added, removed or changed.
+        nodes: Hardware, op and system files that differ: `hardware/rtx5070` -> added, removed, or changed in which fields.
+        runs: Run files that came, went or say something else.
+        bests: What is the best on record now and was not, where runs changed.
     """
 
     items: tuple[Item, ...]
@@ -55,14 +68,17 @@ class Difference:
     nodes: Mapping[str, str]
     new_conflicts: tuple[Conflict, ...]
     gone_conflicts: tuple[Conflict, ...]
+    runs: tuple[RunChange, ...] = ()
+    bests: tuple[BestChange, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.items or self.nodes)
+        return bool(self.items or self.nodes or self.runs)
 
 
-def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
+def difference(roots: tuple[Laws, Laws], toolchain: str = "") -> Difference:
     """What changed from the first law root to the second; `toolchain` (`name version`) decides what may remove."""
     old, new = roots
+    runs = run_changes(old, new)
     changes = compare_laws(old.laws, new.laws, (_superseded(old), _superseded(new)))
     spaces = Spaces()
     before, after = ({tuple(sorted(c.laws)): c for c in Conflicts(root).all()} for root in roots)
@@ -84,6 +100,8 @@ def difference(roots: tuple[Root, Root], toolchain: str = "") -> Difference:
         nodes=_nodes(roots),
         new_conflicts=appeared,
         gone_conflicts=tuple(conflict for key, conflict in before.items() if key not in after),
+        runs=runs,
+        bests=best_changes(old, new, runs),
     )
 
 
@@ -108,15 +126,33 @@ def _hides(change: Change, roots: tuple[Root, Root]) -> bool:
     return not (had_power and _SAME_REACH.issuperset(change.aspects))
 
 
-def _nodes(roots: tuple[Root, Root]) -> dict[str, str]:
+def _nodes(roots: tuple[Laws, Laws]) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in ("hardware", "ops", "systems"):
-        old: Mapping[str, object] = getattr(roots[0], kind)
-        new: Mapping[str, object] = getattr(roots[1], kind)
+        old: Mapping[str, Model] = getattr(roots[0], kind)
+        new: Mapping[str, Model] = getattr(roots[1], kind)
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
-                found[f"{kind}/{name}"] = "added" if name not in old else "changed" if name in new else "removed"
+                found[f"{kind}/{name}"] = _node_change(old.get(name), new.get(name))
+    layers = [(root.root / LAYER_FILE).read_bytes() if (root.root / LAYER_FILE).is_file() else None for root in roots]
+    if layers[0] != layers[1]:
+        found[LAYER_FILE] = "added" if layers[0] is None else "changed" if layers[1] is not None else "removed"
     return found
+
+
+def _node_change(old: Model | None, new: Model | None) -> str:
+    """`changed: parameters.tile_m, conditions`: a value that is gone from an op is tried by no search any more."""
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    fields = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    return f"changed: {', '.join(part for name in fields for part in _parts(name, getattr(old, name), getattr(new, name)))}"
+
+
+def _parts(name: str, old: object, new: object) -> Iterator[str]:
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        yield name
+        return
+    yield from (f"{name}.{key}" for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key))
 
 
 def verdict_reason(change: Change) -> str:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from spak.kg.errors import InvalidFilesError, KgError
@@ -53,7 +53,9 @@ def fork_point(base: str, head: str, root: Path) -> str:
 
 
 def changed_files(base: str, head: str, root: Path) -> tuple[str, ...]:
-    """Files outside the law root that differ from `base` to `head` (empty: the working tree), from the repository's top.
+    """Files that are no laws and differ from `base` to `head` (empty: the working tree), from the repository's top.
+
+    Those are the ones outside the law root, and in it what no load reads.
 
     Raises:
         KgError: If one of them is no revision, or git cannot say.
@@ -64,7 +66,16 @@ def changed_files(base: str, head: str, root: Path) -> tuple[str, ...]:
     listed = _git(listing, top, f"{base}: git cannot list what changed")
     inside = _inside(root, top)
     paths = listed.decode(errors="surrogateescape").split("\0")[:-1]
-    return tuple(path for path in paths if inside and not path.startswith(f"{inside}/"))
+    return tuple(path for path in paths if not _is_loaded(path, inside))
+
+
+def _is_loaded(path: str, inside: str) -> bool:
+    """Whether the file at `path` is one of the law root at `inside`, both from the repository's top."""
+    own = PurePosixPath(path)
+    if not own.is_relative_to(inside):
+        return False
+    parts = own.relative_to(inside).parts
+    return not any(part.startswith(".") for part in parts) and own.name.endswith((".yaml", ".yml", ".json", ".json.gz"))
 
 
 def _top(root: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from spak.kg.diff.effect import Best, Effect
 from spak.kg.diff.report import Difference, Item, verdict_reason
+from spak.kg.diff.runs import BestChange
 from spak.kg.diff.total import SpaceChange
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import Power
@@ -25,6 +26,9 @@ _DOES = {
 NAMED_SIZES = 3
 """Problem sizes named where the numbers are the same at many."""
 
+NAMED_BESTS = 10
+"""Problem sizes told of which another configuration is the best on record."""
+
 NAMED_RUNS = 3
 """Entries of evidence told one by one; more that say the same are told in one line."""
 
@@ -32,11 +36,13 @@ NAMED_RUNS = 3
 def headline(difference: Difference) -> str:
     """`5 laws changed, 2 need a look: 1 would exclude a recorded best, 1 conflict appears`."""
     if not difference:
-        return "No law, hardware, op or system changed in meaning."
+        return "No law, run, hardware, op or system changed in meaning."
     flagged = [item for item in difference.items if item.red_flag]
     parts = [counted(len(difference.items), "law changed", "laws changed")]
     if difference.nodes:
         parts.append(counted(len(difference.nodes), "other file", "other files"))
+    if difference.runs:
+        parts.append(counted(len(difference.runs), "run", "runs"))
     first = ", ".join(parts)
     reasons = []
     losing = Counter(
@@ -57,7 +63,13 @@ def headline(difference: Difference) -> str:
         reasons.append(counted(unguarded, "law about SAFETY is superseded", "laws about SAFETY are superseded"))
     if difference.new_conflicts:
         reasons.append(counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
-    return f"{first}; look at {len(flagged)}: {', '.join(reasons)}" if flagged else first
+    silencing = sum(bool(item.silences) for item in flagged)
+    if silencing:
+        reasons.append(counted(silencing, "law silences a check", "laws silence checks"))
+    gone = sum(run.red_flag for run in difference.runs)
+    if gone:
+        reasons.append(counted(gone, "run is gone or rewritten", "runs are gone or rewritten"))
+    return f"{first}; look at {len(flagged) + gone}: {', '.join(reasons)}" if flagged or gone else first
 
 
 def aspects(item: Item) -> str:
@@ -135,6 +147,7 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found.append(
             ("ALERT", "a search may now leave out what it names; what was tried before may never be tried again")
         )
+    found += [("ALERT", f"acknowledges a finding, which kg check only notes then: {said}") for said in item.silences]
     for effect in item.effects:
         found.append(("effect", effect_text(effect)))
         found += [("ALERT", lost(best)) for best in effect.lost_bests]
@@ -209,6 +222,34 @@ def lost(best: Best) -> str:
 def regained(best: Best) -> str:
     """The opposite of a red flag."""
     return f"no longer speaks against the recorded best of {best.problem} ({best.time}; run {best.run})"
+
+
+def run_lines(difference: Difference) -> Iterator[tuple[bool, str]]:
+    """Whether to look at it, and what: runs that are gone or rewritten one by one, others by number, then new bests."""
+    for run in difference.runs:
+        if run.red_flag:
+            yield True, f"run {run.id} is {_FATES[run.fate]}{f' ({run.about})' if run.about else ''}"
+    added = [run for run in difference.runs if run.fate == "added"]
+    if added:
+        named = ", ".join(run.id for run in added[:NAMED_RUNS])
+        more = f" and {len(added) - NAMED_RUNS} more" if len(added) > NAMED_RUNS else ""
+        yield False, f"{counted(len(added), 'run', 'runs')} added: {named}{more}"
+    shown = difference.bests[:NAMED_BESTS]
+    yield from ((False, best_line(best)) for best in shown)
+    if len(difference.bests) > len(shown):
+        yield False, f"{len(difference.bests) - len(shown)} more problem sizes have another best on record"
+
+
+_FATES = {"removed": "gone", "rewritten": "rewritten: laws were judged by what it said before"}
+
+
+def best_line(best: BestChange) -> str:
+    """`fmha on h200 at seq_q=1024: the best on record is 640 us (run x), before 812 us (run y)`."""
+    was, now = (
+        f"{side.best_us:.4g} us ({side.tier}, run {side.runs[0]})" if side is not None and side.best_us else "none"
+        for side in (best.before, best.after)
+    )
+    return f"{best.op} on {best.hw}{f' at {best.problem}' if best.problem else ''}: the best on record is {now}, before {was}"
 
 
 def space_line(space: SpaceChange) -> str:

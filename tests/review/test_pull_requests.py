@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 
+from tests import workplace
 from tests.kg.diff.history import law
-from tests.review.pulls import ACTION, MARKER, WORKFLOWS, changed_code, open_pull, program
+from tests.review.pulls import ACTION, MARKER, ROOT, WORKFLOWS, changed_code, open_pull, program
 
 HOSTILE = "@everyone <img src=x onerror=alert(1)> [x](https://x.example) \\u202E \\e[2J ::error::x"
 
@@ -95,6 +97,26 @@ def test_the_action_stands_in_a_hostile_checkout(pull, tmp_path):
     done = subprocess.run(script, cwd=pull.history.folder, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, marker.exists()) == (0, False), done.stdout + done.stderr
     assert "verdict=clean\n" in (tmp_path / "output").read_text()
+
+
+def test_a_process_that_kg_starts_imports_nothing_from_the_checkout_it_is_called_in(tmp_path):
+    """Python looks for `multiprocessing` in the folder it stands in, when it begins a worker; `kg verify` begins some."""
+    marker = tmp_path / "fooled"
+    (tmp_path / "checkout/multiprocessing").mkdir(parents=True)
+    (tmp_path / "checkout/multiprocessing/__init__.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    script = tmp_path / "kg.py"
+    script.write_text(
+        "import sys\nif __name__ == '__main__':\n"
+        f"    sys.path[:] = [{str(ROOT / 'src')!r}, *sys.path[1:]]\n"
+        "    from spak.cli.app import build_app, run_app\n    from spak.cli.kg import COMMANDS\n"
+        "    run_app(build_app(registry=COMMANDS, help_text=''), 'kg')\n"
+        "    import multiprocessing\n    worker = multiprocessing.get_context('spawn').Process(target=print)\n"
+        "    worker.start()\n    worker.join()\n    sys.exit(worker.exitcode)\n"
+    )
+    command = [sys.executable, str(script), "--version"]
+    clean = workplace.environment("PYTHONPATH", "PYTHONSAFEPATH")
+    done = subprocess.run(command, cwd=tmp_path / "checkout", env=clean, capture_output=True, text=True, check=False)
+    assert (done.returncode, marker.exists()) == (0, False), done.stderr
 
 
 def test_a_pull_request_without_laws_gets_a_green_check_and_no_comment(pull, tmp_path):

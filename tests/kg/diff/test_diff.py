@@ -46,7 +46,7 @@ def said(item) -> str:
 def test_a_root_against_itself_differs_in_nothing(history: History) -> None:
     found = diff(history)
     assert not found
-    assert words.headline(found) == "No law, hardware, op or system changed in meaning."
+    assert words.headline(found) == "No law, run, hardware, op or system changed in meaning."
 
 
 def test_formatting_comments_and_key_order_are_no_change(history: History) -> None:
@@ -225,7 +225,15 @@ def test_a_new_conflict_names_the_other_law(history: History) -> None:
 
 def test_other_files_are_listed(history: History) -> None:
     history.write("ops/toy.yaml", (history.laws / "ops/toy.yaml").read_text().replace("Toy op", "Toy"))
-    assert diff(history).nodes == {"ops/toy": "changed"}
+    assert diff(history).nodes == {"ops/toy": "changed: title"}
+
+
+def test_a_value_that_an_op_has_no_more_is_named(history: History) -> None:
+    """No search tries it any more, and no law said so."""
+    text = (history.laws / "ops/toy.yaml").read_text()
+    history.write("ops/toy.yaml", text.replace("tile_n: {values: [32, 64, 128]", "tile_n: {values: [32, 64]"))
+    history.write("ops/more.yaml", text.replace("id: toy", "id: more"))
+    assert diff(history).nodes == {"ops/more": "added", "ops/toy": "changed: parameters.tile_n"}
 
 
 def test_two_revisions_two_folders_and_the_working_tree_give_one_answer(history: History, tmp_path: Path) -> None:
@@ -347,14 +355,89 @@ def test_the_short_difference_shows_what_to_look_at_first_and_whole(history: His
     assert max(map(len, text.splitlines())) <= 80
     assert (
         short_diff(diff(history, after="HEAD"), Pen(colour=False))
-        == "No law, hardware, op or system changed in meaning.\n"
+        == "No law, run, hardware, op or system changed in meaning.\n"
     )
+
+
+def test_a_run_that_is_gone_or_rewritten_is_a_red_flag_and_one_that_came_says_what_is_best_now(
+    history: History,
+) -> None:
+    """No law changed: what is run where nothing may be tried first comes from runs alone."""
+    history.write_run("quick", (1,))
+    quick = history.laws / "evidence/quick.json"
+    quick.write_text(quick.read_text().replace('"value":10.0', '"value":1.0'))
+    (history.laws / "evidence/later.json").unlink()
+    held = history.laws / "evidence/held.json"
+    held.write_text(held.read_text().replace('"value":20.0', '"value":21.0', 1))
+    found = diff(history)
+    assert [(run.id, run.fate, run.red_flag) for run in found.runs] == [
+        ("held", "rewritten", True),
+        ("later", "removed", True),
+        ("quick", "added", False),
+    ]
+    told = [said for _, said in words.run_lines(found)]
+    assert told[0] == "run held is rewritten: laws were judged by what it said before (measured, toy on h200)"
+    assert (
+        "toy on h200 at size=1: the best on record is 1 us (measured, run quick), before 10 us (measured, run found)"
+        in told
+    )
+    assert "toy on h200 at size=8: the best on record is none, before 80 us (measured, run later)" in told
+    assert words.headline(found).endswith("3 runs; look at 2: 2 runs are gone or rewritten")
+    assert "- 🔴 run later is gone (measured, toy on h200)\n" in render_diff.diff_markdown(found)
+    assert "::warning title=run::run later is gone" in render_diff.github(found, {})
+    for text in (render_diff.diff_text(found, Pen(colour=False)), short_diff(found, Pen(colour=False))):
+        assert "! run later is gone" in text
+        assert max(map(len, text.splitlines())) <= 80
+    assert [run["fate"] for run in json.loads(render_diff.json(found))["runs"]] == ["rewritten", "removed", "added"]
+
+
+def test_a_run_file_in_another_layout_is_the_same_run(history: History) -> None:
+    path = history.laws / "evidence/held.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=3))
+    assert not diff(history)
+
+
+def test_a_run_that_cannot_be_read_is_named_all_the_same(history: History) -> None:
+    (history.laws / "evidence/new.json").write_text("{}")
+    history.write_run("other", (2,))
+    found = diff(history)
+    assert [(run.id, run.about) for run in found.runs] == [("new", ""), ("other", "measured, toy on h200")]
+    history.commit("damaged")
+    (history.laws / "evidence/new.json").write_text("[]")
+    assert [run.fate for run in diff(history).runs] == ["rewritten"]
+
+
+def test_many_runs_are_told_in_few_lines(history: History) -> None:
+    for number in range(12):
+        history.write_run(f"more-{number:02}", (16 + number,))
+    told = list(words.run_lines(diff(history)))
+    assert told[0] == (False, "12 runs added: more-00, more-01, more-02 and 9 more")
+    assert told[-1] == (False, "2 more problem sizes have another best on record")
+    assert len(told) == 2 + words.NAMED_BESTS
+
+
+def test_a_law_that_acknowledges_a_finding_is_a_red_flag(history: History) -> None:
+    """`kg check` only notes it then: new law or old, a reviewer reads why."""
+    quiet = law("quiet", "tile_m == 128 and latency == 3", status="proposed", evidence="  []")
+    history.write("sm_90/toy/quiet.yaml", quiet + 'acknowledges: ["origin: nobody knows"]\n')
+    item = only(diff(history))
+    assert item.red_flag
+    assert "ALERT: acknowledges a finding, which kg check only notes then: origin: nobody knows" in said(item)
+    assert "1 law silences a check" in words.headline(diff(history))
+
+
+def test_what_lies_beneath_the_root_is_a_change(history: History, tmp_path: Path) -> None:
+    (tmp_path / "beneath").mkdir()
+    history.write("root.yaml", "over: ../beneath\n")
+    assert diff(history).nodes == {"root.yaml": "added"}
+    (history.laws / "root.yaml").unlink()
+    assert diff(history).nodes == {}
 
 
 def test_json_has_stable_keys(history: History) -> None:
     history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency in [2, 4]"))
     document = json.loads(render_diff.json(diff(history)))
-    assert set(document) == {"headline", "changes", "spaces", "nodes", "conflicts"}
+    assert set(document) == {"headline", "changes", "spaces", "nodes", "runs", "bests", "conflicts"}
     change = document["changes"][0]
     assert change["red_flag"] is True
     assert change["before"]["claim"]["avoid"] == "latency == 4"

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from spak.kernels.checks import CheckResult
+from spak.kernels.checks import CHECKS, CheckResult
 from spak.kg.model.run import Failure
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.check import Checker
@@ -69,3 +69,10 @@ def test_the_checks_own_process_computes():
 def test_an_unknown_check_is_refused_with_those_there_are():
     with pytest.raises(TunerError, match="no check 'flor'; there are attention-gradients, attention-mask-floor, "):
         Checker("flor")
+
+
+def test_a_check_whose_kernels_cannot_run_here_says_what_to_install(monkeypatch):
+    """It runs kernels on the simulator, which `pip install spak` does not bring."""
+    monkeypatch.setitem(CHECKS, "elsewhere", "no_such_module_anywhere:check")
+    with pytest.raises(TunerError, match=r"needs no_such_module_anywhere, .* pip install 'spak\[sim\]'"):
+        _ = Checker("elsewhere").check
