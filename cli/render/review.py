@@ -44,16 +44,17 @@ def review_text(found: Review, pen: Pen) -> str:
 
 
 def review_markdown(found: Review) -> str:
-    """The comment: the difference, then what is wrong with the laws, and what the change does outside them."""
-    if found.difference is None:
-        body = f"{render_diff.MARKER}\n### Laws: the difference cannot be told\n"
-    else:
-        body = render_diff.diff_markdown(found.difference)
+    """The comment: what is wrong with the laws, what the change does outside them, then the difference.
+
+    The difference is last, and may be as long as its author likes: what is cut from a comment is its end.
+    """
     wrong = [str(problem) for problem in found.problems if problem.severity != "note"] + list(contradictions(found))
-    out = [body, *_listed(_VERDICTS[found.verdict], wrong)]
+    out = [render_diff.MARKER, *_listed(_VERDICTS[found.verdict], wrong)]
     if found.statuses:
         out += _listed("The changed code judges laws differently", list(status_lines(found.statuses)))
     out += [f"{as_markdown(said)}\n" for said in [*_trouble(found), *_other_files(found.others)]]
+    if found.difference is not None:
+        out.append(render_diff.diff_markdown(found.difference).removeprefix(f"{render_diff.MARKER}\n"))
     return "\n".join(out)
 
 

@@ -13,7 +13,7 @@ from spak.kg.files.loader import Laws
 from spak.kg.files.root import LAYER_FILE
 from spak.kg.law.conflict import Conflict, Conflicts
 from spak.kg.law.kinds import meaning
-from spak.kg.law.power import may_ever_remove
+from spak.kg.law.power import DEAD, may_ever_remove
 from spak.kg.model.base import Model
 from spak.kg.space.shared import Spaces
 
@@ -23,7 +23,7 @@ class Item:
     """One changed law with its effects, and the conflicts it is part of now and was not before.
 
     Attributes:
-        unguards: Whether a law about safety loses its power to one above.
+        unguards: Whether a law about safety holds less than it did: it is gone, has lost its power, or is about something else.
         hides: Whether a search may now leave out, because of it, what it tried before: whatever its kind.
     """
 
@@ -89,7 +89,7 @@ def difference(roots: tuple[Laws, Laws], toolchain: str = "") -> Difference:
             effects=effects(change, roots, toolchain, spaces),
             conflicts=tuple(c for c in appeared if change.id in c.laws),
             hides=_hides(change, roots),
-            unguards="superseded" in change.aspects and change.before is not None and meaning(change.before).is_safety,
+            unguards=_unguards(change, roots),
         )
         for change in changes
     ]
@@ -124,6 +124,20 @@ def _hides(change: Change, roots: tuple[Root, Root]) -> bool:
         return False
     had_power = change.before is not None and may_ever_remove(change.before, old)
     return not (had_power and _SAME_REACH.issuperset(change.aspects))
+
+
+def _unguards(change: Change, roots: tuple[Root, Root]) -> bool:
+    """Whether a law about what hangs, fails or computes wrong numbers holds less than before, or for others."""
+    before, after = change.before, change.after
+    if before is None or not meaning(before).is_safety or before.status in DEAD:
+        return False
+    if (
+        after is None
+        or after.status in DEAD
+        or (may_ever_remove(before, roots[0]) and not may_ever_remove(after, roots[1]))
+    ):
+        return True
+    return not {"superseded", "weakened", "claim", "re-scoped"}.isdisjoint(change.aspects)
 
 
 def _nodes(roots: tuple[Laws, Laws]) -> dict[str, str]:

@@ -65,6 +65,8 @@ def read_statuses(path: Path) -> LawStatuses:
         KgError: If it is too large, or not what `kg verify --all --format json` prints.
         OSError: If it cannot be read.
     """
+    if path.is_symlink():
+        raise KgError(f"{path}: a link; put the file itself there")
     try:
         return msgspec.json.decode(reading.content(path, MAX_STATUSES_BYTES), type=LawStatuses)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -60,7 +60,7 @@ def headline(difference: Difference) -> str:
         reasons.append(counted(hiding, f"law {what}", f"laws {what}"))
     unguarded = sum(item.unguards for item in flagged)
     if unguarded:
-        reasons.append(counted(unguarded, "law about SAFETY is superseded", "laws about SAFETY are superseded"))
+        reasons.append(counted(unguarded, "law about SAFETY holds less", "laws about SAFETY hold less"))
     if difference.new_conflicts:
         reasons.append(counted(len(difference.new_conflicts), "conflict appears", "conflicts appear"))
     silencing = sum(bool(item.silences) for item in flagged)
@@ -143,6 +143,10 @@ def lines(item: Item) -> list[tuple[str, str]]:
         found.append(("evidence", "none"))
     if change.note:
         found.append(("ALERT" if item.unguards else "layer", change.note))
+    if item.unguards and not change.note:
+        found.append(
+            ("ALERT", "about SAFETY (what hangs, fails or computes wrong numbers), and holds less than before")
+        )
     if item.hides:
         found.append(
             ("ALERT", "a search may now leave out what it names; what was tried before may never be tried again")

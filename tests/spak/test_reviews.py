@@ -77,6 +77,15 @@ def test_findings_are_at_their_places_in_every_format(kg, history, tmp_path):
     assert kg("review", "HEAD~1", "HEAD", "--format", "markdown")[1] == comment
 
 
+def test_what_is_wrong_stands_before_what_an_author_may_make_long(kg, history):
+    """A comment is cut at its end."""
+    history.write("sm_90/toy/latency-four.yaml", law("latency-four", "latency == 4"))
+    out = kg("review", "HEAD", "--format", "markdown")[1]
+    assert out.startswith("<!-- kg diff -->\n**Laws contradict their evidence.**\n")
+    assert out.index("latency-four: refutes") < out.index("### Laws: 1 law changed")
+    assert out.count("<!-- kg diff -->") == 1
+
+
 def test_laws_that_cannot_be_used_are_said_with_their_place(kg, history):
     history.write("sm_90/toy/latency-four.yaml", "id: latency-four\ntitel: x\n")
     history.commit("broken")
@@ -121,12 +130,15 @@ def test_a_run_from_the_future_of_its_commit_is_found_in_a_commit(history, monke
         ('{"statuses": [{"id": "../x", "written": "proposed", "computed": "proposed", "replayed": "proposed"}]}', "id"),
         ("[" * 100_000, "not what kg verify --all --format json prints"),
         (None, "No such file"),
+        ("a link", "a link"),
     ],
 )
 def test_what_the_changed_code_wrote_is_a_strangers(kg, history, tmp_path, text, said):
     """A file that is none does not end the review; it is said, where code changed at all."""
     file = tmp_path / "statuses.json"
-    if text is not None:
+    if text == "a link":
+        file.symlink_to("/etc/hostname")
+    elif text is not None:
         file.write_text(text)
     assert kg("review", "HEAD", "--statuses", file)[1].startswith("Laws and evidence agree.\n\nNo law")
     (history.folder / "setup.py").write_text("")

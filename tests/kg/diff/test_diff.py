@@ -426,6 +426,51 @@ def test_a_law_that_acknowledges_a_finding_is_a_red_flag(history: History) -> No
     assert "1 law silences a check" in words.headline(diff(history))
 
 
+SAFE = """\
+id: safe
+title: Nothing slower than three
+kind: invariant
+scope: {hw: sm_90, op: toy}
+claim:
+  require: latency < 4
+  otherwise: it hangs
+  effect: {failure_rate: {at_least: 1}}
+status: proposed
+origin: by hand
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (SAFE, ""),
+        (
+            SAFE,
+            SAFE.replace("status: proposed", 'status: withdrawn\nwithdrawn: {date: "2026-01-01", reason: in the way}'),
+        ),
+        (SAFE, SAFE.replace("latency < 4", "latency < 9")),
+        (SAFE, SAFE.replace("hw: sm_90", "hw: h200")),
+    ],
+    ids=["deleted", "withdrawn", "requires less", "of fewer devices"],
+)
+def test_a_law_about_safety_that_holds_less_is_a_red_flag(history: History, before: str, after: str) -> None:
+    """It removes nothing from searches, so that only what it guarded tells."""
+    history.write("sm_90/toy/safe.yaml", before)
+    history.commit("safe")
+    path = history.laws / "sm_90/toy/safe.yaml"
+    path.write_text(after) if after else path.unlink()
+    found = diff(history)
+    assert "1 law about SAFETY holds less" in words.headline(found)
+    assert "ALERT: about SAFETY" in said(only(found))
+
+
+def test_wording_of_a_law_about_safety_is_no_red_flag(history: History) -> None:
+    history.write("sm_90/toy/safe.yaml", SAFE)
+    history.commit("safe")
+    history.write("sm_90/toy/safe.yaml", SAFE.replace("slower", "longer"))
+    assert not only(diff(history)).red_flag
+
+
 def test_what_lies_beneath_the_root_is_a_change(history: History, tmp_path: Path) -> None:
     (tmp_path / "beneath").mkdir()
     history.write("root.yaml", "over: ../beneath\n")
