@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -26,6 +26,9 @@ MEMBERS_EVERY_S = 0.5
 
 ABSENCE_S = 60.0
 """How long a piece waits for a resource that no member offers any more: a worker that is replaced comes back by then."""
+
+MOST_UNBEGUN = 3
+"""Members that may be lost with a piece that none of them had begun, before the piece is taken for the reason."""
 
 _CONNECT_S = 10.0
 
@@ -117,6 +120,7 @@ class DaskExecutor(Executor):
         self._lines: dict[str, deque[_Order]] = {}
         self._news = asyncio.Condition()
         self._tickets = itertools.count(1)
+        self._unbegun: Counter[int] = Counter()
         self._scheduler: Any = None
         security = Security(**self._access.connection(), require_encryption=self._access.keys is not None)
         self._arguments = security.get_connection_args("client")
@@ -218,31 +222,49 @@ class DaskExecutor(Executor):
 
     async def _do(self, remote: _Remote, comm: Any, order: _Order) -> None:
         piece, future = order
-        if not future.set_running_or_notify_cancel():
+        if not future.running() and not future.set_running_or_notify_cancel():
             return
-        outcome = PieceOutcome(member=remote.member.name, lost="the fleet was closed")
+        outcome: PieceOutcome | None = PieceOutcome(member=remote.member.name, lost="the fleet was closed")
+        exchange = _Exchange(comm, piece, f"{id(self):x}-{next(self._tickets)}")
         try:
-            outcome = await self._exchange(comm, piece)
+            outcome = await exchange.run()
         except Exception as error:  # noqa: BLE001 - whatever breaks off an exchange, the piece is lost with that member
             remote.gone = True
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             outcome = PieceOutcome(member=remote.member.name, lost=f"it did not answer ({said})")
+            self._unbegun[id(future)] += not exchange.begun and isinstance(error, OSError)
+            if not exchange.begun and 0 < self._unbegun[id(future)] < MOST_UNBEGUN:
+                outcome = None
+                self._lines[piece.wants].appendleft(order)
+                self._tell()
         finally:
-            future.set_result(outcome)
+            if outcome is not None:
+                self._unbegun.pop(id(future), None)
+                future.set_result(outcome)
 
-    async def _exchange(self, comm: Any, piece: Piece) -> PieceOutcome:
-        """Send a piece and read its answer; answers to anything else are passed over."""
-        ticket = f"{id(self):x}-{next(self._tickets)}"
-        data = msgspec.msgpack.encode(piece)
-        await comm.write({"op": "fleet-perform", "piece": data, "ticket": ticket, "reply": True})
+
+@dataclass
+class _Exchange:
+    """One piece and its answer over a connection; `begun` once the worker says that it does it."""
+
+    comm: Any
+    piece: Piece
+    ticket: str
+    begun: bool = False
+
+    async def run(self) -> PieceOutcome:
+        """Send the piece and read its answer; answers to anything else are passed over."""
+        data = msgspec.msgpack.encode(self.piece)
+        await self.comm.write({"op": "fleet-perform", "piece": data, "ticket": self.ticket, "reply": True})
         while True:
-            answer = await comm.read()
+            answer = await self.comm.read()
             if not isinstance(answer, dict) or not isinstance(answer.get("outcome", b""), bytes):
                 raise TypeError("garbage instead of an answer")
-            if answer.get("ticket") == ticket:
-                return msgspec.msgpack.decode(answer["outcome"], type=PieceOutcome)
             if "ticket" not in answer:
                 raise TypeError(f"refused: {answer.get('status', 'no ticket in its answer')}")
+            if answer["ticket"] == self.ticket and "outcome" in answer:
+                return msgspec.msgpack.decode(answer["outcome"], type=PieceOutcome)
+            self.begun |= answer["ticket"] == self.ticket
 
 
 def _member(said: dict[str, Any]) -> FleetMember:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from distributed import Scheduler, Worker
+from distributed import Scheduler, Status, Worker
+from distributed.batched import BatchedSend
 
 from spak.tuner.fleet.access import check_bind
 from spak.tuner.fleet.dask_guard import refuse_pickles
@@ -28,6 +29,9 @@ PERFORM = "fleet-perform"
 
 GPU = "GPU"
 """Resource of a worker started by Dask's tools on a GPU that it has to find out for itself: the first that it sees."""
+
+REJOIN_S = 300.0
+"""How long a worker without a scheduler waits for one to come back."""
 
 _SCHEDULER = frozenset(
     {"identity", "connection_stream", "register-worker", "unregister", "heartbeat_worker", "terminate"}
@@ -84,6 +88,7 @@ class FleetWorker(Worker):  # type: ignore[misc]
         self._offered = frozenset((*resources, name))
         place = Workplace(name, Path(cache) if cache else default_cache(), device)
         self._bench = Workbench(place, works)
+        self._turn = asyncio.Lock()
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="fleet-work")
         _keep(self, _WORKER, _WORKER_STREAM)
         self.handlers[PERFORM] = self.perform
@@ -91,10 +96,30 @@ class FleetWorker(Worker):  # type: ignore[misc]
     def start_http_server(self, *_: object, **__: object) -> None:
         """No second door."""
 
-    async def perform(self, piece: bytes, ticket: str) -> dict[str, object]:
-        """Do a piece after those that came before it; the answer carries the ticket of its question."""
-        outcome = await asyncio.get_running_loop().run_in_executor(self._hand, self._perform, piece)
+    async def perform(self, comm: Any, piece: bytes, ticket: str) -> dict[str, object]:
+        """Do a piece after those that came before it, and say when it is begun; answers carry the ticket of the question.
+
+        A piece that was never begun has nothing to do with this worker's end.
+        """
+        async with self._turn:
+            await comm.write({"ticket": ticket, "begun": True})
+            outcome = await asyncio.get_running_loop().run_in_executor(self._hand, self._perform, piece)
         return {"ticket": ticket, "outcome": msgspec.msgpack.encode(outcome)}
+
+    async def handle_scheduler(self, comm: Any) -> None:
+        """Stay when the scheduler is lost, go on with what there is to do, and join the one that takes its place.
+
+        Dask's workers end with their scheduler, whose tasks they have; these have none of its.
+        """
+        try:
+            await self.handle_stream(comm)
+        finally:
+            if self.status is Status.running:
+                self.batched_stream = BatchedSend(interval="2ms", loop=self.loop)
+                try:
+                    await asyncio.wait_for(self._register_with_scheduler(), REJOIN_S)
+                except (OSError, ValueError):  # what a time limit raises is an OSError
+                    await self.close(reason="no scheduler took the place of the last one")
 
     async def close(self, *arguments: Any, **named: Any) -> Any:
         """Leave the fleet and end what the works started."""

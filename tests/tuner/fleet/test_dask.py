@@ -138,9 +138,13 @@ async def _send(access, address, message):
     comm = await connect(address, **arguments)
     try:
         await comm.write(message)
-        return await asyncio.wait_for(comm.read(), 20)
+        answer = {"begun": True}
+        while isinstance(answer, dict) and "begun" in answer:
+            answer = await asyncio.wait_for(comm.read(), 20)
     except (OSError, EOFError):
         return None
+    else:
+        return answer
     finally:
         comm.abort()
 

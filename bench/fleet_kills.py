@@ -1,0 +1,302 @@
+"""Kills workers, the scheduler and the search of a simulated fleet at random moments, and counts what is left.
+
+    python -m bench.fleet_kills [--workers 100] [--schedulers 20] [--searches 20] [--seed 0] [--json FILE]
+
+Searches of recorded sweeps run one after the other, each in a process of its own, over real Dask processes
+(`bench.simulated_fleet`), until all kills have been made. Some configurations end whoever compiles or measures them, each
+time. A search that is killed is resumed from its journal; a fleet replaces its workers and its scheduler. After each
+search the journal and the run file are held against the space, and against what the workers wrote down themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import msgspec
+
+from bench.fleet import header
+from bench.fleet_work import COMPILE, DIARY, MEASURE, DiaryLine, read_diary
+from bench.simulated_fleet import (
+    ROOT,
+    SWEEPS,
+    RecordedRoute,
+    SimulatedFleet,
+    fleet_of,
+    key_of,
+    recorded_search,
+    simulated_members,
+    until_complete,
+)
+from spak.kg.files.loader import load
+from spak.kg.model.run import Run
+from spak.tuner.backend.base import Request
+from spak.tuner.backend.gpu.orphan import end_with_parent
+from spak.tuner.engine import journal, record
+from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.flow import Flow, FlowPatience
+from spak.tuner.engine.loop import Hooks, Searcher
+from spak.tuner.fleet.access import FleetAccess
+
+WORKER, SCHEDULER, SEARCH = "worker", "scheduler", "search"
+JOURNAL = "search.jsonl"
+
+
+@dataclass(frozen=True)
+class KillPlan:
+    """What is searched, by whom, and how often anybody is killed.
+
+    Attributes:
+        scale: Seconds here for one recorded.
+        every_s: Mean time between two kills.
+        pills: Configurations that end their worker, in each search.
+    """
+
+    kills: dict[str, int]
+    sweeps: tuple[str, ...] = SWEEPS[:1]
+    workers: int = 8
+    gpus: int = 2
+    scale: float = 0.04
+    every_s: float = 0.25
+    pills: int = 4
+    seed: int = 0
+
+
+@dataclass
+class KillCount:
+    """What was found, over all searches.
+
+    Attributes:
+        busy: Workers that were killed with a piece in hand.
+        lost: Configurations of the space without a trial in journal or run file.
+        twice: Trials beyond the first of a configuration, in journal or run file.
+        charged: Trials that failed with a worker, of configurations that kill nobody.
+        innocent: Of those, such as no worker had begun and not ended.
+        pills: Configurations that end their worker.
+        pills_charged: Of those, such as failed with a worker.
+        pills_again: Times that one was given to a second worker while its search went on.
+        pills_resumed: Likewise, after the search had been killed before it had written down the first.
+    """
+
+    searches: int = 0
+    kills: dict[str, int] = field(default_factory=dict)
+    busy: int = 0
+    trials: int = 0
+    lost: int = 0
+    twice: int = 0
+    charged: int = 0
+    innocent: int = 0
+    pills: int = 0
+    pills_charged: int = 0
+    pills_again: int = 0
+    pills_resumed: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was lost, counted twice, charged to who had no part in it, or given to a second worker."""
+        wrong = self.lost, self.twice, self.innocent, self.pills_again, self.pills - self.pills_charged
+        return not any(wrong)
+
+
+# -------------------------------------------------------------------------------------------------------------- search
+
+
+class SearchSetup(msgspec.Struct, frozen=True):
+    """What the searching process does."""
+
+    address: str
+    folder: str
+    sweeps: tuple[str, ...]
+    scale: float
+    pills: dict[str, str]
+    seed: int
+
+
+def search(setup: bytes) -> None:
+    """Search, or go on with the journal there is."""
+    end_with_parent()
+    run_search(msgspec.msgpack.decode(setup, type=SearchSetup))
+
+
+def run_search(setup: SearchSetup) -> None:
+    """Search to the end and write the run files."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    path, laws = Path(setup.folder) / JOURNAL, load(ROOT / "laws")
+    found = recorded_search(setup.sweeps, seed=setup.seed, laws=laws)
+    if path.exists() and b"\n" in path.read_bytes():
+        diary = journal.Journal.reopen(path)
+        found.restore(journal.read_journal(path).trials)
+    else:
+        path.unlink(missing_ok=True)
+        diary = journal.Journal.create(path, header())
+    executor = DaskExecutor(FleetAccess(setup.address, None))
+    route = RecordedRoute(found.records, setup.scale, setup.pills)
+    hooks = Hooks(time.monotonic, diary.add, lambda *_: None)
+    Flow(found.searchers, route, executor, hooks, FlowPatience(look_s=0.05)).run(Budget(audit=0.0))
+    for name, searcher in zip(setup.sweeps, found.searchers, strict=True):
+        run = msgspec.structs.replace(laws.run(name), id=f"{name}-killed", trials=tuple(searcher.trials))
+        record.write_run(run, Path(setup.folder))
+    executor.close()
+    diary.close()
+
+
+# -------------------------------------------------------------------------------------------------------------- kills
+
+
+class _Killer:
+    """Kills at random moments while a search runs, and starts it again."""
+
+    def __init__(self, plan: KillPlan, fleet: SimulatedFleet, cache: Path) -> None:
+        self._plan, self._fleet, self._cache = plan, fleet, cache
+        self._rng = random.Random(plan.seed)
+        self.left = [kind for kind, count in plan.kills.items() for _ in range(count)]
+        self._rng.shuffle(self.left)
+        self.found = KillCount(kills=dict.fromkeys(plan.kills, 0))
+        self._context = multiprocessing.get_context("forkserver")
+        self._restarts: list[float] = []
+
+    def run(self, number: int) -> None:
+        """One search to its end, whatever is killed meanwhile."""
+        plan, self._restarts = self._plan, []
+        (self._cache / DIARY).write_bytes(b"")  # workers append
+        space = recorded_search(plan.sweeps, laws=load(ROOT / "laws"))
+        keys = [key for searcher in space.searchers for key in _keys(searcher)]
+        pills = {key: (COMPILE, MEASURE)[place % 2] for place, key in enumerate(self._rng.sample(keys, plan.pills))}
+        with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+            setup = SearchSetup(self._fleet.access.address, folder, plan.sweeps, plan.scale, pills, plan.seed + number)
+            self._see_through(setup)
+            self._count(Path(folder), set(keys), pills)
+
+    def _see_through(self, setup: SearchSetup) -> None:
+        path = Path(setup.folder) / JOURNAL
+        searching, known = self._start(setup), 1
+        while searching.exitcode != 0:
+            searching.join(self._rng.expovariate(1 / self._plan.every_s))
+            has_begun = _num_lines(path) > known  # before, there is nothing to lose
+            if searching.exitcode is None and self.left and has_begun:
+                self._kill(self.left[-1], searching)
+            elif searching.exitcode:
+                raise RuntimeError(f"the search ended with {searching.exitcode}")
+            if searching.exitcode is not None and searching.exitcode < 0:
+                self._restarts.append(time.monotonic())
+                searching, known = self._start(setup), _num_lines(path)
+
+    def _start(self, setup: SearchSetup) -> ForkServerProcess:
+        searching = self._context.Process(target=search, args=(msgspec.msgpack.encode(setup),), daemon=True)
+        searching.start()
+        return searching
+
+    def _kill(self, kind: str, searching: ForkServerProcess) -> None:
+        """Kill one that is alive, and count it."""
+        name, process = SEARCH, searching.pid or 0
+        if kind == SCHEDULER:
+            process = self._fleet.scheduler
+        elif kind == WORKER:
+            name, process = self._rng.choice([*self._fleet.workers.items()] or [("", 0)])
+        if process:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+                self.found.kills[kind] += 1
+                self.left.pop()
+        if kind == SEARCH:
+            searching.join()
+        elif kind == WORKER:
+            last = [line for line in read_diary(self._cache) if line.member == name][-1:]
+            self.found.busy += bool(process and last and not last[0].ended)
+
+    def _count(self, folder: Path, keys: set[str], pills: dict[str, str]) -> None:
+        """Hold journal and run files against the space and the workers' diary."""
+        kept = journal.read_journal(folder / JOURNAL).trials
+        written = [t for path in folder.glob("*.json*") if path.name != JOURNAL for t in _read(path).trials]
+        found, lines = self.found, read_diary(self._cache)
+        found.searches += 1
+        found.trials += len(kept)
+        for trials in (kept, written):
+            counts = Counter(key_of(trial) for trial in trials)
+            found.lost += len(keys - counts.keys())
+            found.twice += sum(counts.values()) - len(counts)
+        failed = {key_of(trial) for trial in kept if trial.failure is not None and trial.failure.type == "WorkerLost"}
+        found.charged += len(failed - pills.keys())
+        found.innocent += len(failed - pills.keys() - unfinished(lines))
+        found.pills += len(pills)
+        found.pills_charged += len(failed & pills.keys())
+        for key, stage in pills.items():
+            begun = [line.begun for line in lines if (line.key, line.stage) == (key, stage)]
+            resumed = sum(any(a < moment < b for moment in self._restarts) for a, b in itertools.pairwise(begun))
+            found.pills_resumed += resumed
+            found.pills_again += len(begun) - 1 - resumed
+
+
+def _num_lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def unfinished(lines: Sequence[DiaryLine]) -> set[str]:
+    """What some worker began and did not end."""
+    begun = Counter((line.key, line.stage) for line in lines if not line.ended)
+    ended = Counter((line.key, line.stage) for line in lines if line.ended)
+    return {key for key, _ in begun - ended}
+
+
+def _keys(searcher: Searcher) -> list[str]:
+    """All configurations of a searcher's space."""
+    space, problem = searcher.space, searcher.space.setting.problem
+    return [key_of(Request(space.config(place), problem, "")) for place in range(len(space))]
+
+
+def _read(path: Path) -> Run:
+    return msgspec.json.decode(path.read_bytes(), type=Run)
+
+
+def kills(plan: KillPlan) -> KillCount:
+    """Search until all kills of `plan` have been made."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    members = simulated_members(plan.workers, plan.gpus)
+    with tempfile.TemporaryDirectory(prefix="fleet-") as cache, fleet_of(members, Path(cache)) as fleet:
+        executor = DaskExecutor(fleet.access)
+        until_complete(members, executor.members)
+        executor.close()
+        killer = _Killer(plan, fleet, Path(cache))
+        number = 0
+        while killer.left or not number:
+            killer.run(number)
+            number += 1
+    return killer.found
+
+
+def main() -> int:
+    """Kill, count, print; 1 if anything was lost, counted twice or charged to who had no part in it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=100)
+    parser.add_argument("--schedulers", type=int, default=20)
+    parser.add_argument("--searches", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    wanted = {WORKER: arguments.workers, SCHEDULER: arguments.schedulers, SEARCH: arguments.searches}
+    found = kills(KillPlan(wanted, seed=arguments.seed))
+    for one in fields(found):
+        print(f"{one.name:14} {getattr(found, one.name)}")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(asdict(found), indent=1) + "\n")
+    return 0 if found.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
