@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dask
 import msgspec
 from distributed import Scheduler, Status, Worker
 from distributed.batched import BatchedSend
@@ -29,6 +30,14 @@ PERFORM = "fleet-perform"
 
 GPU = "GPU"
 """Resource of a worker started by Dask's tools on a GPU that it has to find out for itself: the first that it sees."""
+
+QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+}
+"""What Dask does many times a second to watch itself, beside what is compiled and timed; here nobody reads it."""
 
 REJOIN_S = 300.0
 """How long a worker without a scheduler waits for one to come back."""
@@ -51,6 +60,7 @@ class FleetScheduler(Scheduler):  # type: ignore[misc]  # distributed has no typ
             TunerError: If it was to listen to other machines without TLS.
         """
         refuse_pickles()
+        dask.config.set(QUIET)
         check_bind(options.get("host") or "", options.get("protocol") or "tcp://")
         super().__init__(**{**options, "extensions": {}, "dashboard": False, "allowed_failures": 0})
         _keep(self, _SCHEDULER, _SCHEDULER_STREAM)
@@ -75,6 +85,7 @@ class FleetWorker(Worker):  # type: ignore[misc]
             TunerError: If it was to listen to other machines without TLS, or has no GPU that it should have.
         """
         refuse_pickles()
+        dask.config.set(QUIET)
         check_bind(options.get("host") or "", options.get("protocol") or scheduler_ip or "")
         resources = dict.fromkeys(options.get("resources") or {CPU: 1}, 1)
         if resources.pop(GPU, None):
