@@ -26,7 +26,10 @@ DOUBTFUL = frozenset({"runtime", "timeout", "correctness"})
 """Failures that may be the device's: after one it is asked whether it still works."""
 
 AHEAD = 0.25
-"""Requests that are out beside one for each member, as a share of the members: who ends finds the next one waiting."""
+"""Requests that wait to be compiled, as a share of those who compile: who ends finds the next one waiting."""
+
+MOST_READY = 8
+"""Requests that may have compiled and wait for a device, or as many as compile at once: devices do not keep compilers idle."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +170,9 @@ class Flow:
                 self._measure(errand, device)
         if CPU not in offered:
             return
-        most = len(members) + max(2, round(AHEAD * len(members)))
-        while self._num_out + len(self._ready) < most:
+        compilers = sum(CPU in member.resources for member in members)
+        most = compilers + max(2, round(AHEAD * compilers))
+        while self._num_out - len(self._busy) < most and len(self._ready) < max(most, MOST_READY):
             errand = self._again.popleft() if self._again else self._ask(budget, elapsed_s)
             if errand is None or not self._submit(errand, self._route.compiling(errand.request)):
                 return
