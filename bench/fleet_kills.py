@@ -43,7 +43,7 @@ from bench.simulated_fleet import (
     until_complete,
 )
 from spak.kg.files.loader import load
-from spak.kg.model.run import Run
+from spak.kg.model.run import Run, Trial
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.engine import journal, record
@@ -85,7 +85,9 @@ class KillCount:
         lost: Configurations of the space without a trial in journal or run file.
         twice: Trials beyond the first of a configuration, in journal or run file.
         charged: Trials that failed with a worker, of configurations that kill nobody.
-        innocent: Of those, such as no worker had begun and not ended.
+        between: Of those, such as no worker's diary leaves unfinished: it was killed between its word that it begins and
+            its first line, or between its last line and its answer.
+        innocent: Of those charged, such as are more than its worker was killed: one death charges one at most.
         pills: Configurations that end their worker.
         pills_charged: Of those, such as failed with a worker.
         pills_again: Times that one was given to a second worker while its search went on.
@@ -99,6 +101,7 @@ class KillCount:
     lost: int = 0
     twice: int = 0
     charged: int = 0
+    between: int = 0
     innocent: int = 0
     pills: int = 0
     pills_charged: int = 0
@@ -169,10 +172,12 @@ class _Killer:
         self.found = KillCount(kills=dict.fromkeys(plan.kills, 0))
         self._context = multiprocessing.get_context("forkserver")
         self._restarts: list[float] = []
+        self._killed: Counter[str] = Counter()
 
     def run(self, number: int) -> None:
         """One search to its end, whatever is killed meanwhile."""
         plan, self._restarts = self._plan, []
+        self._killed.clear()
         (self._cache / DIARY).write_bytes(b"")  # workers append
         space = recorded_search(plan.sweeps, laws=load(ROOT / "laws"))
         keys = [key for searcher in space.searchers for key in _keys(searcher)]
@@ -203,7 +208,7 @@ class _Killer:
 
     def _kill(self, kind: str, searching: ForkServerProcess) -> None:
         """Kill one that is alive, and count it."""
-        name, process = SEARCH, searching.pid or 0
+        name, process = kind, searching.pid or 0
         if kind == SCHEDULER:
             process = self._fleet.scheduler
         elif kind == WORKER:
@@ -212,6 +217,7 @@ class _Killer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
                 self.found.kills[kind] += 1
+                self._killed[name] += 1
                 self.left.pop()
         if kind == SEARCH:
             searching.join()
@@ -230,9 +236,12 @@ class _Killer:
             counts = Counter(key_of(trial) for trial in trials)
             found.lost += len(keys - counts.keys())
             found.twice += sum(counts.values()) - len(counts)
-        failed = {key_of(trial) for trial in kept if trial.failure is not None and trial.failure.type == "WorkerLost"}
+        lost_with = {key_of(trial): member for trial in kept if (member := _lost_with(trial))}
+        failed = lost_with.keys()
         found.charged += len(failed - pills.keys())
-        found.innocent += len(failed - pills.keys() - unfinished(lines))
+        found.between += len(failed - pills.keys() - unfinished(lines))
+        charges = Counter(member for key, member in lost_with.items() if key not in pills)
+        found.innocent += sum((charges - self._killed).values())
         found.pills += len(pills)
         found.pills_charged += len(failed & pills.keys())
         for key, stage in pills.items():
@@ -251,6 +260,12 @@ def unfinished(lines: Sequence[DiaryLine]) -> set[str]:
     begun = Counter((line.key, line.stage) for line in lines if not line.ended)
     ended = Counter((line.key, line.stage) for line in lines if line.ended)
     return {key for key, _ in begun - ended}
+
+
+def _lost_with(trial: Trial) -> str:
+    """The worker with which a configuration was lost; empty if it was not."""
+    failure = trial.failure
+    return failure.message.partition(":")[0] if failure is not None and failure.type == "WorkerLost" else ""
 
 
 def _keys(searcher: Searcher) -> list[str]:
