@@ -248,7 +248,7 @@ class _Killer:
             begun = [line.begun for line in lines if (line.key, line.stage) == (key, stage)]
             resumed = sum(any(a < moment < b for moment in self._restarts) for a, b in itertools.pairwise(begun))
             found.pills_resumed += resumed
-            found.pills_again += len(begun) - 1 - resumed
+            found.pills_again += max(0, len(begun) - 1 - resumed)  # killed before its stage: none
 
 
 def _num_lines(path: Path) -> int:
