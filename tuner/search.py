@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -80,6 +79,11 @@ class SearchRequest:
     resume: str = ""
 
     @property
+    def informed(self) -> bool:
+        """Whether it starts from anything that is known elsewhere."""
+        return self.use_laws and self.transfer
+
+    @property
     def reproduce(self) -> str:
         """The command that repeats it."""
         words = ["tune", self.kernel]
@@ -96,6 +100,9 @@ class SearchRequest:
         words += [word for name, value in numbers.items() if value is not None for word in (name, f"{value:g}")]
         words += [] if self.transfer else ["--no-transfer"]
         return shlex.join(words)
+
+
+AnyRequest = TypeVar("AnyRequest", bound=SearchRequest)
 
 
 @dataclass(frozen=True)
@@ -208,38 +215,72 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
         begun = journal.recall(around.kept("journal"), request.resume)
         settings = begun.settings(SearchRequest)
         request = replace(settings, resume=request.resume, write=request.write)
-    if request.seed < 0:
-        raise TunerError(f"seed: 0 or more (got {request.seed})")
-    strategy = request.strategy or registry.default(informed=request.use_laws and request.transfer)
-    request = replace(request, kernel=request.kernel or session.usual(around.laws.ops, "op"), strategy=strategy)
-    outside = own.find_outside(request.kernel, around.laws)
-    around = around if outside is None else own.with_outside(around, outside)
-    choice = chosen(around, request.backend)
+    request, around, outside, choice = prepared(request, around)
     hw = request.hw or choice.device or session.usual(around.laws.hardware, "hardware")
-    question = _question(request, around.laws, hw, outside)
+    question = question_of(request.kernel, around.laws, (hw, request.problem), outside)
     choice.check(around.laws, question.hw)
-    where = field(around.laws, question, request, () if begun is None else _searched(begun.trials))
-    notes = []
-    if choice.backend.tier != "measured" and (outside is None or outside.spec.language):
-        found = "No GPU here: " if request.backend == AUTO else ""
-        counted = outside is None or outside.spec.counts is not None
-        times = "times are predicted, none is measured" if counted else "it declares no counts, so no time is predicted"
-        notes.append(f"{found}compiling for {hw}; {times}.")
-        notes += [] if outside is None else own.check_simulated(outside, question.facts)
+    where = field(around.laws, question, request, () if begun is None else searched_trials(begun.trials))
+    notes = compiling_only(choice, request, outside, hw)
+    notes += [] if outside is None or not notes else own.check_simulated(outside, question.facts)
     if len(where.space) != where.feasible:
         shown = f"{len(where.space)} of {where.feasible} configurations"
-        notes.append(f"{strategy} searches a part, {shown}: see tune search --help.")
+        notes.append(f"{request.strategy} searches a part, {shown}: see tune search --help.")
     return _Plan(request, around, question, choice, where, tuple(notes), begun)
 
 
-def _question(request: SearchRequest, laws: Laws, hw: str, outside: own.OutsideKernel | None) -> session.SearchTask:
-    """What is searched, of a kernel here or outside."""
+def prepared(
+    request: AnyRequest, around: Surroundings
+) -> tuple[AnyRequest, Surroundings, own.OutsideKernel | None, Choice]:
+    """The request with kernel and strategy chosen, the surroundings with its kernel, that if it is outside, and the backend.
+
+    Raises:
+        KgError, TunerError: As `search`.
+    """
+    if request.seed < 0:
+        raise TunerError(f"seed: 0 or more (got {request.seed})")
+    strategy = request.strategy or registry.default(informed=request.informed)
+    request = replace(request, kernel=request.kernel or session.usual(around.laws.ops, "op"), strategy=strategy)
+    outside = own.find_outside(request.kernel, around.laws)
+    around = around if outside is None else own.with_outside(around, outside)
+    return request, around, outside, chosen(around, request.backend)
+
+
+def compiling_only(choice: Choice, request: SearchRequest, outside: own.OutsideKernel | None, hw: str) -> list[str]:
+    """What a person should know of a search by the compiler alone; nothing of one that measures."""
+    if choice.backend.tier == "measured" or (outside is not None and not outside.spec.language):
+        return []
+    found = "No GPU here: " if request.backend == AUTO else ""
+    counted = outside is None or outside.spec.counts is not None
+    times = "times are predicted, none is measured" if counted else "it declares no counts, so no time is predicted"
+    return [f"{found}compiling for {hw}; {times}."]
+
+
+def header_of(request: SearchRequest, frame: Run, source: str, created: datetime) -> journal.Header:
+    """The first line of the journal of a search: enough to go on."""
+    return journal.Header(
+        format=journal.FORMAT,
+        run=request.resume or frame.id,
+        created=created.isoformat(),
+        arguments=msgspec.to_builtins(request),
+        source_sha256=source,
+        toolchain=frame.toolchain,
+    )
+
+
+def question_of(
+    kernel: str, laws: Laws, target: tuple[str, str], outside: own.OutsideKernel | None
+) -> session.SearchTask:
+    """What is searched on which hardware at which problem (`target`), of a kernel here or outside.
+
+    Raises:
+        KgError, TunerError: As `search`.
+    """
     if outside is None:
-        return session.ask(laws, request.kernel, hw, request.problem)
-    return session.ask(laws, outside.node.id, hw, request.problem, outside.place)
+        return session.ask(laws, kernel, *target)
+    return session.ask(laws, outside.node.id, *target, outside.place)
 
 
-def _searched(done: Sequence[Trial]) -> tuple[Trial, ...]:
+def searched_trials(done: Sequence[Trial]) -> tuple[Trial, ...]:
     """Trials of a journal before those that test what the search suggests."""
     return tuple(trial for trial in done if trial.origin != CONFIRM)
 
@@ -278,8 +319,9 @@ class _Plan:
         limited = replace(request, trials=trials)
         seeking = choosing(laws, self.where, question.hw, limited, compiler_of(frame.toolchain))
         done = () if self.begun is None else self.begun.trials
-        searched = _searched(done)
-        with self._diary(frame, source, created) as keep:
+        searched = searched_trials(done)
+        folder = None if request.write == "nothing" else self.around.kept("journal")
+        with journal.kept(folder, header_of(request, frame, source, created), self.begun) as keep:
             hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds), self.around.doing)
             result = loop.run_search(seeking, backend, hooks, searched)
             told = summary.search_report(question, backend, self.where.feasible, result, kept=self.tests)
@@ -297,29 +339,6 @@ class _Plan:
                 notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", keep, done[len(searched) :])
                 learned = self._learned(found, backend, notebook)
             return self._written(found, told, learned)
-
-    @contextmanager
-    def _diary(self, frame: Run, source: str, created: datetime) -> Iterator[Callable[[Trial], None]]:
-        """Where finished trials go: on disk before the next begins, or nowhere."""
-        if self.begun is not None:
-            self.begun.check_same(source, frame.toolchain)
-        if self.request.write == "nothing":
-            yield lambda _: None
-            return
-        if self.begun is not None:
-            diary = journal.Journal.reopen(self._journal_of(self.request.resume))
-        else:
-            header = journal.Header(
-                format=journal.FORMAT,
-                run=frame.id,
-                created=created.isoformat(),
-                arguments=msgspec.to_builtins(self.request),
-                source_sha256=source,
-                toolchain=frame.toolchain,
-            )
-            diary = journal.Journal.create(self._journal_of(frame.id), header)
-        with closing(diary):
-            yield diary.add
 
     def _journal_of(self, run: str) -> Path:
         return journal.path_of(self.around.kept("journal"), run)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ from spak.tuner.strategy import registry
 
 _Format = Literal["table", "json"]
 if TYPE_CHECKING:
-    from spak import SearchRequest, Surroundings
+    from spak import SearchRequest, Surroundings, TargetsRequest
 
     Backend = str
 else:
@@ -29,6 +29,7 @@ EXAMPLES: CommandExamples = (
         "tune fmha --hw h200 --backend compile --use-laws --budget 2 --dry-run",
         "two trials without a GPU; writes nothing",
     ),
+    ("tune matmul --problem all --use-laws", "every problem size in one search, each hears of the others"),
 )
 
 _Kernel = Annotated[
@@ -42,7 +43,8 @@ _Hardware = Annotated[
     str,
     typer.Option(
         autocompletion=completion.hardware,
-        help="Hardware to search for; else the GPU found, else the default of the laws.",
+        help="Hardware to search for, several with commas between, or all; else the GPU found, else the default of the "
+        "laws.",
     ),
 ]
 _BackendName = Annotated[
@@ -56,7 +58,11 @@ _UseLaws = Annotated[
 ]
 _NoTransfer = Annotated[bool, typer.Option("--no-transfer", help="Ignore laws of related hardware, and recorded runs.")]
 _Problem = Annotated[
-    str, typer.Option(metavar="NAME|K=V,...", help="Problem size: a name of the op's list, or values.")
+    str,
+    typer.Option(
+        metavar="NAME|K=V,...|all",
+        help="Problem size: a name of the op's list, several with commas between, all of them, or one in values.",
+    ),
 ]
 _Fleet = Annotated[
     str, typer.Option(metavar="ADDRESS", help="Compile and measure on a fleet: its address, or the folder of its keys.")
@@ -69,6 +75,18 @@ _StrategyName = Annotated[
         f"under laws, {registry.default(informed=False)} without or with --no-transfer."
     ),
 ]
+
+_Confirm = Annotated[
+    float, typer.Option(min=0, max=0.9, help="Share of the trials kept for testing what the search suggests.")
+]
+_Weights = Annotated[
+    str, typer.Option(metavar="NAME=N,...", help="Of many targets: what the time of a problem size counts; else 1.")
+]
+_Share = Annotated[
+    Literal["worth", "turns"],
+    typer.Option(help="Of many targets: trials where they are expected to save most, or in turn."),
+]
+_NoFlow = Annotated[bool, typer.Option("--no-flow", help="Of many targets: none hears what the others try.")]
 
 
 def command(
@@ -84,11 +102,12 @@ def command(
     strategy: _StrategyName = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
     audit: _Audit = 0.05,
-    confirm: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the trials kept for testing what the search suggests.")
-    ] = 0.25,
+    confirm: _Confirm = 0.25,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
+    weights: _Weights = "",
+    share: _Share = "worth",
+    no_flow: _NoFlow = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
     fleet: _Fleet = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="More rows, and what each law did.")] = False,
@@ -101,10 +120,12 @@ def command(
     The default configuration is always tried, and a share of the trials goes where the laws say not to look.
     Of a space above 65,536 configurations a strategy that starts from recorded runs searches a part: what was recorded
     elsewhere, what is near the best of it, and a random sample.
+    Several problem sizes or several devices are one search of many targets: --budget and --seconds are those of all, each
+    target hears of the others while it runs, and laws are tested on targets that they were not found on.
     The name of a system searches its operators one after the other, those that take the most time first: --budget is then
     that of each, --seconds that of all. Where a kernel has the name too, the kernel is searched.
     """
-    from spak import SearchRequest, names_system
+    from spak import SearchRequest
 
     state = globals_of(ctx)
     request = SearchRequest(
@@ -124,8 +145,8 @@ def command(
         resume=resume,
     )
     with _around(state, _outside(kernel, resume), fleet, hw) as around:
-        run = _of_system if names_system(around.laws, kernel) else _of_kernel
-        text, interrupted = run(request, around, _Shape(form, state.colour, verbose))
+        among = {"weights": weights, "share": share, "flow": not no_flow}
+        text, interrupted = _run(request, among, around, _Shape(form, state.colour, verbose))
     typer.echo(text, nl=False)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -141,9 +162,10 @@ def _around(state: Globals, own: str, fleet: str, hw: str) -> Iterator[Surroundi
             yield around
             return
         from spak import open_fleet
+        from spak.tuner.engine.naming import names_several
 
         with open_fleet(fleet, LOCAL / "fleet") as machines:
-            yield machines.surroundings(around, hw)
+            yield machines.surroundings(around, "" if names_several(hw) else hw)
 
 
 def _outside(kernel: str, resume: str) -> str:
@@ -163,6 +185,20 @@ class _Shape:
     verbose: bool
 
 
+def _run(request: SearchRequest, among: dict[str, Any], around: Surroundings, shape: _Shape) -> tuple[str, bool]:
+    """What to print, and whether the search was interrupted: of many targets, dealt with as `among` says, a system, or a kernel."""
+    from spak import TargetsRequest, TunerError, names_system, names_targets
+    from spak.cli.surroundings import LOCAL
+
+    if names_targets(request, LOCAL):
+        return _of_targets(TargetsRequest(**vars(request), **among), around, shape)
+    if among != {"weights": "", "share": "worth", "flow": True}:
+        raise TunerError("--weights, --share and --no-flow are about several problem sizes or devices; name them")
+    if names_system(around.laws, request.kernel):
+        return _of_system(request, around, shape)
+    return _of_kernel(request, around, shape)
+
+
 def _of_kernel(request: SearchRequest, around: Surroundings, shape: _Shape) -> tuple[str, bool]:
     """What to print, and whether the search was interrupted."""
     from spak import search
@@ -173,6 +209,19 @@ def _of_kernel(request: SearchRequest, around: Surroundings, shape: _Shape) -> t
     if shape.form == "json":
         return render_search.json_text(found), found.report.interrupted
     return render_search.trial_table(found, Pen(shape.colour), verbose=shape.verbose), found.report.interrupted
+
+
+def _of_targets(request: TargetsRequest, around: Surroundings, shape: _Shape) -> tuple[str, bool]:
+    """The same of many targets."""
+    from spak import search_targets
+    from spak.cli.render import targets as render_targets
+    from spak.cli.render.text import Pen
+
+    found = search_targets(request, around)
+    if shape.form == "json":
+        return render_targets.targets_json(found), found.interrupted
+    text = render_targets.target_table(found, Pen(shape.colour), Path.cwd(), verbose=shape.verbose)
+    return text, found.interrupted
 
 
 def _of_system(request: SearchRequest, around: Surroundings, shape: _Shape) -> tuple[str, bool]:

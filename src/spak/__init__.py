@@ -91,6 +91,11 @@ if TYPE_CHECKING:
     from spak.tuner.first import first as first
     from spak.tuner.learn.records import LearnedRecords as LearnedRecords
     from spak.tuner.learn.records import LearnRequest as LearnRequest
+    from spak.tuner.many import TargetResult as TargetResult
+    from spak.tuner.many import TargetsRequest as TargetsRequest
+    from spak.tuner.many import TargetsResult as TargetsResult
+    from spak.tuner.many import names_targets as names_targets
+    from spak.tuner.many import search_targets as search_targets
     from spak.tuner.replay import Replay as Replay
     from spak.tuner.replay import Replayed as Replayed
     from spak.tuner.replay import replay as replay
@@ -179,6 +184,9 @@ __all__ = [
     "Surroundings",
     "SystemRequest",
     "SystemResult",
+    "TargetResult",
+    "TargetsRequest",
+    "TargetsResult",
     "ToolRun",
     "Trial",
     "Tried",
@@ -204,6 +212,7 @@ __all__ = [
     "linear_gelu",
     "load",
     "names_system",
+    "names_targets",
     "note",
     "op",
     "open_fleet",
@@ -218,6 +227,7 @@ __all__ = [
     "seal_root",
     "search",
     "search_system",
+    "search_targets",
     "serve_agents",
     "start_fleet",
     "statuses",
@@ -270,6 +280,7 @@ _HOMES = {
     "spak.tuner.errors": ("TunerError",),
     "spak.tuner.first": ("First", "first"),
     "spak.tuner.learn.records": ("LearnRequest", "LearnedRecords"),
+    "spak.tuner.many": ("TargetResult", "TargetsRequest", "TargetsResult", "names_targets", "search_targets"),
     "spak.tuner.replay": ("Replay", "Replayed", "replay"),
     "spak.tuner.report": ("Report", "ReportRequest", "report"),
     "spak.tuner.search": ("SearchRequest", "SearchResult", "outside_name", "search"),

@@ -53,8 +53,10 @@ SIGNATURES = {
     "statuses": ["library", "verified"],
     "revision": ["source", "root", "toolchain"],
     "names_system": ["laws", "name"],
+    "names_targets": ["request", "local"],
     "search": ["request", "around"],
     "search_system": ["request", "around"],
+    "search_targets": ["request", "around"],
     "serve_agents": ["path", "toolchain"],
     "verify": ["library", "laws"],
     "Library.check": ["self"],
@@ -169,6 +171,9 @@ FIELDS = {
     },
     "SystemRequest": {"system", "each"},
     "SystemResult": {"system", "gate", "operators", "interrupted"},
+    "TargetResult": {"name", "hw", "problem_name", "weight", "result", "helped"},
+    "TargetsRequest": {"weights", "share", "flow"},
+    "TargetsResult": {"op", "targets", "learned", "changes", "seconds", "interrupted", "journal", "notes"},
     "ToolRun": {"op", "hardware", "tried", "tool", "at", "checked", "problem", "device", "toolchain", "timer"},
     "Tried": {
         *(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from io import FileIO
@@ -150,6 +151,30 @@ class Journal:
         except OSError as error:  # which does not say of which file
             self._file.truncate(end)
             raise OSError(error.errno, error.strerror, self._file.name) from None
+
+
+@contextmanager
+def kept(
+    folder: Path | None, header: Header, begun: JournalContents | None = None
+) -> Iterator[Callable[[Trial], None]]:
+    """Where finished trials go: into the run's journal in `folder`, on disk before the next begins, or nowhere.
+
+    Args:
+        folder: Of journals; None if nothing is written.
+        header: Of the journal, if it begins now.
+        begun: What the journal holds, if the search goes on.
+
+    Raises:
+        TunerError: If the journal is of other code or another toolchain than `header` names.
+    """
+    if begun is not None:
+        begun.check_same(header.source_sha256, header.toolchain)
+    if folder is None:
+        yield lambda _: None
+        return
+    path = path_of(folder, header.run)
+    with closing(Journal.create(path, header) if begun is None else Journal.reopen(path)) as opened:
+        yield opened.add
 
 
 def path_of(folder: Path, run: str) -> Path:

@@ -36,8 +36,7 @@ class Source:
     @property
     def label(self) -> str:
         """Hardware id, and the problem size where one is stated."""
-        sizes = ",".join(f"{name}={value}" for name, value in self.problem.items())
-        return f"{self.hw} at {sizes}" if sizes else self.hw
+        return label_of(place(self.hw, self.problem))
 
 
 Place = tuple[str, tuple[tuple[str, Scalar], ...]]
@@ -47,6 +46,12 @@ Place = tuple[str, tuple[tuple[str, Scalar], ...]]
 def place(hw: str, problem: ProblemSize) -> Place:
     """What trials of this problem size on this hardware are about."""
     return hw, tuple(sorted(problem.items()))
+
+
+def label_of(where: Place) -> str:
+    """Hardware id, and the problem size where one is stated."""
+    sizes = ",".join(f"{name}={value}" for name, value in where[1])
+    return f"{where[0]} at {sizes}" if sizes else where[0]
 
 
 def by_place(runs: Iterable[Run]) -> dict[Place, list[Trial]]:

@@ -7,7 +7,7 @@ in the runs that suggested it, whatever became of it: asked again with other run
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -106,15 +106,15 @@ def learn_records(laws: Laws, request: LearnRequest) -> LearnedRecords:
         raise TunerError(f"nothing measured is recorded of op {op!r}; import records of it with kg import")
     suggesting = suggesting_runs(laws, runs, request)
     testing = [one for one in runs if one not in suggesting]
-    groups = list(_groups(laws, suggesting, testing))
+    groups = list(hardware_groups(laws, suggesting, testing))
     if not groups:
         raise TunerError(_too_little(op, runs))
     found: list[tuple[Candidate, _Witnesses]] = []
     kept: list[Law] = []
     for hw, mine, others in groups:
-        families = _families(laws, hw, (mine, others), request.slowdown)
+        families = group_families(laws, hw, (mine, others), request.slowdown)
         news = [family for family in families if not _is_said(family[0], kept, laws)]
-        for candidate, law in _judged(news, mine, others):
+        for candidate, law in judged_candidates(news, mine, others):
             found.append((candidate, mine))
             kept += [] if law is None else [law]
     first, *rest = [witness.run for witness in (*suggesting, *testing)]
@@ -158,27 +158,33 @@ def suggesting_runs(laws: Laws, runs: _Witnesses, request: LearnRequest) -> list
         return found if _can_confirm(found, [one for one in runs if one not in found]) else _of_a_third(found, request)
     if len({one.problems for one in free}) >= MIN_SPLIT_SIZES:
         return _of_a_third(free, request)
-    families: dict[str, list[str]] = {}
-    for hw in sorted({one.run.hw for one in free}):
-        families.setdefault(list(tree.ancestors(hw))[-1], []).append(hw)
-    chosen = {hw for place, (_, family) in enumerate(families.items()) for hw in _third(family, request.seed, place)}
+    families = device_families(tree, {one.run.hw for one in free})
+    chosen = {hw for place, family in enumerate(families) for hw in drawn_third(family, request.seed, place)}
     return [one for one in free if one.run.hw in chosen]
 
 
 def _of_a_third(runs: _Witnesses, request: LearnRequest) -> list[RunWitness]:
     """Those at one in three of the problem sizes."""
-    drawn = set(_third(sorted({one.problems for one in runs}), request.seed, 0))
+    drawn = set(drawn_third(sorted({one.problems for one in runs}), request.seed, 0))
     return [one for one in runs if one.problems in drawn]
 
 
-def _third(of: Sequence[_Drawn], seed: int, again: int) -> list[_Drawn]:
+def device_families(tree: Taxonomy, devices: Iterable[str]) -> list[list[str]]:
+    """`devices` by the widest kind of hardware that they are of."""
+    families: dict[str, list[str]] = {}
+    for hw in sorted(devices):
+        families.setdefault(list(tree.ancestors(hw))[-1], []).append(hw)
+    return list(families.values())
+
+
+def drawn_third(of: Sequence[_Drawn], seed: int, again: int) -> list[_Drawn]:
     """One in `SUGGESTING_SHARE` of `of`, at least one; of four problem sizes or more two, which some laws need."""
     count = max(len(of) // SUGGESTING_SHARE, 2 if len(of) > SUGGESTING_SHARE else 1)
     order = stream(seed, Purpose.SUGGESTING, again).permutation(len(of))
     return [of[int(place)] for place in sorted(order[:count])]
 
 
-def _groups(
+def hardware_groups(
     laws: Laws, suggesting: _Witnesses, testing: _Witnesses
 ) -> Iterator[tuple[str, list[RunWitness], list[RunWitness]]]:
     """Hardware that laws may be stated for, widest first, with the runs on it that suggest and that test.
@@ -222,13 +228,17 @@ def _too_little(op: str, runs: _Witnesses) -> str:
     )
 
 
-def _families(laws: Laws, hw: str, sides: tuple[_Witnesses, _Witnesses], slowdown: float) -> list[tuple[Law, ...]]:
+def group_families(
+    laws: Laws, hw: str, sides: tuple[_Witnesses, _Witnesses], slowdown: float = MIN_SLOWDOWN
+) -> list[tuple[Law, ...]]:
     """What the first of `sides` suggest for `hw`, each law in the scopes that the others can test."""
     mine, others = sides
-    table = from_runs([one.run for one in mine])
-    tested = from_runs([one.run for one in others]).problems
+    tier = mine[0].run.tier
+    objective = "time" if tier == "measured" else "predicted_time"
+    table = from_runs([one.run for one in mine], objective=objective)
+    tested = from_runs([one.run for one in others], objective=objective).problems
     topic = replace(_topic(laws, hw, mine, table, tested), slowdown=slowdown)
-    return law_families(table, "measured", tested, topic)
+    return law_families(table, tier, tested, topic)
 
 
 def _topic(laws: Laws, hw: str, mine: _Witnesses, table: TrialTable, tested: Sequence[object]) -> Topic:
@@ -243,7 +253,7 @@ def _topic(laws: Laws, hw: str, mine: _Witnesses, table: TrialTable, tested: Seq
     return topic
 
 
-def _judged(
+def judged_candidates(
     families: Sequence[tuple[Law, ...]], mine: _Witnesses, others: _Witnesses
 ) -> Iterator[tuple[Candidate, Law | None]]:
     """Every candidate that was tried, and the law that it became: the widest of its scopes that is confirmed."""

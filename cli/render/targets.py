@@ -1,0 +1,142 @@
+"""A search of many targets for people: one line each, then what to use, in 80 columns and a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from spak.cli.render.text import Pen, as_dictionary, wrap
+from spak.kg.expression.assignment import show_scalar
+from spak.kg.model.base import Scalar
+from spak.kg.model.figures import counted
+from spak.tuner.learn.writeback import diff
+from spak.tuner.many import TargetResult, TargetsResult
+
+ROWS = 14
+"""Targets shown, and lines of what to use; `--verbose` has all."""
+
+LAWS = 6
+"""Changes of laws shown; all are in the files."""
+
+_NAME, _HELPED = 30, 27
+
+
+def targets_json(found: TargetsResult) -> str:
+    """Every target's report, and what was learned across them, as indented JSON with a final newline."""
+    report = {
+        "op": found.op,
+        "seconds": found.seconds,
+        "interrupted": found.interrupted,
+        "targets": [
+            {
+                "target": one.name,
+                "hw": one.hw,
+                "problem": one.problem_name,
+                "weight": one.weight,
+                "gain": one.gain,
+                "helped": dict(one.helped),
+                "report": one.result.report,
+            }
+            for one in found.targets
+        ],
+        "laws": [{"law": change.law, "change": change.words} for change in found.changes],
+    }
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def target_table(found: TargetsResult, pen: Pen, here: Path, *, verbose: bool = False) -> str:
+    """The same as text with a final newline; `verbose` has every target, and its whole configuration to paste."""
+    measured = any(one.result.report.objective == "time" for one in found.targets)
+    tried = sum(one.result.report.counts.tried for one in found.targets)
+    word = "measured" if measured else "predicted"
+    title = (
+        f"{found.op}: {counted(len(found.targets), 'target')}, {tried} trials in {found.seconds:.1f} s, {word} times"
+    )
+    header = f"{'target':{_NAME}} {'best us':>10} {'gain':>5} {'tried':>5}  helped by"
+    rows = found.targets if verbose else found.targets[:ROWS]
+    lines = [pen(title, "bold"), pen(header, "dim"), *map(_line, rows)]
+    more = len(found.targets) - len(rows)
+    lines += [pen(f"{more} more with --verbose", "dim")] if more else []
+    lines += ["", pen("Use", "bold"), *(_whole(found.targets) if verbose else _short(found.targets))]
+    lines += ["", pen("What it learned", "bold"), *_learned(found, here, verbose=verbose)]
+    return "\n".join([*lines, ""])
+
+
+def _line(one: TargetResult) -> str:
+    report = one.result.report
+    best = f"{report.ranked[0].value:.1f}" if report.ranked else "-"
+    gain = f"{one.gain:.2f}" if one.gain is not None else "-"
+    names = ", ".join(f"{name} {count}x" for name, count in one.helped[:2]) or "-"
+    return f"{_cut(one.name, _NAME):{_NAME}} {best:>10} {gain:>5} {report.counts.tried:5}  {_cut(names, _HELPED)}"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "~"
+
+
+def _short(targets: Sequence[TargetResult]) -> Iterator[str]:
+    """What differs from the default, those that are the best of several targets once; as many lines as fit."""
+    groups: dict[str, list[str]] = {}
+    for one in targets:
+        if one.result.report.ranked:
+            groups.setdefault(_changed(one), []).append(one.name)
+    lines: list[str] = []
+    left = 0
+    for number, (changed, names) in enumerate(sorted(groups.items(), key=lambda item: -len(item[1]))):
+        block = [*wrap(", ".join(names)), *wrap(changed, indent=2)]
+        if number and len(lines) + len(block) > ROWS:
+            left += len(names)
+            continue
+        lines += block
+    yield from lines[: 2 * ROWS]
+    if left:
+        yield f"{counted(left, 'target')} more with --verbose"
+
+
+def _changed(one: TargetResult) -> str:
+    report = one.result.report
+    best = report.ranked[0].configuration
+    default: Mapping[str, Scalar] = report.default.configuration if report.default is not None else {}
+    changed = {name: value for name, value in best.items() if name not in default or default[name] != value}
+    return ", ".join(f"{name}={show_scalar(value)}" for name, value in changed.items()) or "the default"
+
+
+def _whole(targets: Sequence[TargetResult]) -> Iterator[str]:
+    for one in targets:
+        if one.result.report.ranked:
+            yield one.name
+            yield from as_dictionary("configuration", one.result.report.ranked[0].configuration)
+
+
+def _learned(found: TargetsResult, here: Path, *, verbose: bool) -> Iterator[str]:
+    """Laws that changed or would, and where everything is."""
+    if found.interrupted:
+        yield f"interrupted; go on with: tune --resume {found.journal}" if found.journal else "interrupted"
+        return
+    if found.learned is not None and found.learned.suggesting:
+        across = found.learned
+        outcomes = ", ".join(
+            f"{count} {name}"
+            for name in ("confirmed", "refuted", "inconclusive")
+            if (count := sum(candidate.outcome == name for candidate in across.candidates))
+        )
+        tests = sum(len(run.trials) for run in across.tests)
+        yield from wrap(
+            f"{counted(len(across.suggesting), 'target')} suggested; the others tested, with {counted(tests, 'trial')} "
+            f"besides: {outcomes or 'nothing suggested'}."
+        )
+    shown = found.changes if verbose else found.changes[:LAWS]
+    for change in shown:
+        yield from wrap(f"law: {change.law}: {change.words}")
+    if len(found.changes) > len(shown):
+        yield f"{counted(len(found.changes) - len(shown), 'law')} more with --verbose"
+    files = [one.result.run_file for one in found.targets if one.result.run_file is not None]
+    if not found.journal:
+        yield "nothing was written" + ("; --verbose shows the laws as they would change" if found.changes else "")
+        yield from diff(found.changes).splitlines() if verbose else ()
+    elif files:
+        folder = files[0].parent
+        shown_folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
+        yield f"run files: {len(files)} in {shown_folder}"
