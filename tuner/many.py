@@ -28,7 +28,7 @@ from spak.tuner.engine.surroundings import Choice, Surroundings
 from spak.tuner.engine.targets import SearchOfTargets, TargetSearch
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import Gathering, SearchTarget, recorded_trials
-from spak.tuner.knowledge.source import label_of, place
+from spak.tuner.knowledge.source import label_of, whereabouts
 from spak.tuner.learn import writeback
 from spak.tuner.learn.across import Across, AcrossLesson, learn_across
 from spak.tuner.search import (
@@ -39,7 +39,7 @@ from spak.tuner.search import (
     compiling_only,
     field,
     header_of,
-    prepared,
+    prepare_search,
     question_of,
     searched_trials,
 )
@@ -272,7 +272,7 @@ class _TargetsPlan:
         searcher = loop.Searcher(replace(seeking, budget=limit), backend.provenance().objective)
         searcher.restore(target.searched)
         running = loop.Running(searcher, backend, replace(hooks, record=keep), started)
-        about = place(question.hw, question.problem)
+        about = whereabouts(question.hw, question.problem)
         searching = TargetSearch(target.name, about, target.weight, running, self._gathering(question, where))
         return _Opened(target, frame, backend, searching, keep)
 
@@ -378,7 +378,7 @@ def _helped(trials: Sequence[Trial], objective: str) -> Counter[str]:
 def _names(laws: Laws, op: Op) -> dict[str, str]:
     """What a person calls the hardware and problem size of each label of the op's named sizes."""
     return {
-        label_of(place(hw, complete(op, size))): f"{hw} {name}"
+        label_of(whereabouts(hw, complete(op, size))): f"{hw} {name}"
         for hw in laws.hardware
         for name, size in op.problems.items()
     }
@@ -389,7 +389,7 @@ def _plan(request: TargetsRequest, around: Surroundings) -> _TargetsPlan:
     if request.resume:
         begun = journal.recall(around.kept("journal"), request.resume)
         request = replace(begun.settings(TargetsRequest), resume=request.resume, write=request.write)
-    request, around, outside, choice = prepared(request, around)
+    request, around, outside, choice = prepare_search(request, around)
     laws = around.laws
     op = laws.ops[Taxonomy("op", laws.ops).resolve(outside.node.id if outside is not None else request.kernel)]
     devices = _devices(request.hw, laws, choice)

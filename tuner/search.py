@@ -215,7 +215,7 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
         begun = journal.recall(around.kept("journal"), request.resume)
         settings = begun.settings(SearchRequest)
         request = replace(settings, resume=request.resume, write=request.write)
-    request, around, outside, choice = prepared(request, around)
+    request, around, outside, choice = prepare_search(request, around)
     hw = request.hw or choice.device or session.usual(around.laws.hardware, "hardware")
     question = question_of(request.kernel, around.laws, (hw, request.problem), outside)
     choice.check(around.laws, question.hw)
@@ -228,7 +228,7 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
     return _Plan(request, around, question, choice, where, tuple(notes), begun)
 
 
-def prepared(
+def prepare_search(
     request: AnyRequest, around: Surroundings
 ) -> tuple[AnyRequest, Surroundings, own.OutsideKernel | None, Choice]:
     """The request with kernel and strategy chosen, the surroundings with its kernel, that if it is outside, and the backend.

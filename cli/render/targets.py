@@ -14,10 +14,10 @@ from spak.kg.model.figures import counted
 from spak.tuner.learn.writeback import diff
 from spak.tuner.many import TargetResult, TargetsResult
 
-ROWS = 14
+TARGET_ROWS = 14
 """Targets shown, and lines of what to use; `--verbose` has all."""
 
-LAWS = 6
+LAW_LINES = 6
 """Changes of laws shown; all are in the files."""
 
 _NAME, _HELPED = 30, 27
@@ -55,7 +55,7 @@ def target_table(found: TargetsResult, pen: Pen, here: Path, *, verbose: bool = 
         f"{found.op}: {counted(len(found.targets), 'target')}, {tried} trials in {found.seconds:.1f} s, {word} times"
     )
     header = f"{'target':{_NAME}} {'best us':>10} {'gain':>5} {'tried':>5}  helped by"
-    rows = found.targets if verbose else found.targets[:ROWS]
+    rows = found.targets if verbose else found.targets[:TARGET_ROWS]
     lines = [pen(title, "bold"), pen(header, "dim"), *map(_line, rows)]
     more = len(found.targets) - len(rows)
     lines += [pen(f"{more} more with --verbose", "dim")] if more else []
@@ -86,11 +86,11 @@ def _short(targets: Sequence[TargetResult]) -> Iterator[str]:
     left = 0
     for number, (changed, names) in enumerate(sorted(groups.items(), key=lambda item: -len(item[1]))):
         block = [*wrap(", ".join(names)), *wrap(changed, indent=2)]
-        if number and len(lines) + len(block) > ROWS:
+        if number and len(lines) + len(block) > TARGET_ROWS:
             left += len(names)
             continue
         lines += block
-    yield from lines[: 2 * ROWS]
+    yield from lines[: 2 * TARGET_ROWS]
     if left:
         yield f"{counted(left, 'target')} more with --verbose"
 
@@ -127,7 +127,7 @@ def _learned(found: TargetsResult, here: Path, *, verbose: bool) -> Iterator[str
             f"{counted(len(across.suggesting), 'target')} suggested; the others tested, with {counted(tests, 'trial')} "
             f"besides: {outcomes or 'nothing suggested'}."
         )
-    shown = found.changes if verbose else found.changes[:LAWS]
+    shown = found.changes if verbose else found.changes[:LAW_LINES]
     for change in shown:
         yield from wrap(f"law: {change.law}: {change.words}")
     if len(found.changes) > len(shown):

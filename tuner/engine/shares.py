@@ -13,7 +13,7 @@ ShareName = Literal["worth", "turns"]
 
 
 @dataclass(frozen=True)
-class Claim:
+class TargetClaim:
     """What speaks for giving one target the next trials.
 
     Attributes:
@@ -53,7 +53,7 @@ class Sharing:
     turns: Counter[str] = field(default_factory=Counter)
     num_by_worth: int = 0
 
-    def choose(self, claims: Sequence[Claim]) -> Claim:
+    def choose(self, claims: Sequence[TargetClaim]) -> TargetClaim:
         """The target that the next trials go to, of at least one; first come those that had none."""
         new = next((claim for claim in claims if not claim.spent), None)
         if new is not None:

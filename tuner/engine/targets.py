@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.loop import Result, Running, Searcher
-from spak.tuner.engine.shares import Claim, Sharing
+from spak.tuner.engine.shares import Sharing, TargetClaim
 from spak.tuner.knowledge.gather import Gathering
-from spak.tuner.knowledge.source import Place
+from spak.tuner.knowledge.source import Whereabouts
 
-GROWTH = 1.25
+HEARD_GROWTH = 1.25
 """A target hears of the others when they have tried so many times as much as it heard of: its belief begins again each time."""
 
 
@@ -35,7 +35,7 @@ class TargetSearch:
     """
 
     name: str
-    place: Place
+    place: Whereabouts
     weight: float
     running: Running
     gathering: Gathering | None = None
@@ -47,10 +47,10 @@ class TargetSearch:
         """What chooses its configurations."""
         return self.running.searcher
 
-    def claim(self) -> Claim:
+    def claim(self) -> TargetClaim:
         """What speaks for giving it the next trials."""
         spent = len(self.searcher.trials) + len(self.searcher.open)
-        return Claim(self.name, spent, self.weight, self.searcher.promise())
+        return TargetClaim(self.name, spent, self.weight, self.searcher.promise())
 
     def hear(self, others: Sequence[TargetSearch]) -> None:
         """Take over what the others tried, if that is enough more than at the last time."""
@@ -58,7 +58,7 @@ class TargetSearch:
             return
         more = {one.place: tuple(one.searcher.trials) for one in others if one is not self and one.searcher.trials}
         total = sum(map(len, more.values()))
-        if total < max(self.num_heard + 1, self.num_heard * GROWTH):
+        if total < max(self.num_heard + 1, self.num_heard * HEARD_GROWTH):
             return
         self.num_heard = total
         searcher = self.searcher

@@ -18,7 +18,7 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space
 from spak.tuner.knowledge.known import Advice, Knowledge, knowledge
 from spak.tuner.knowledge.restriction import Restriction, Rule
-from spak.tuner.knowledge.source import Place, Source, by_place, place, sources
+from spak.tuner.knowledge.source import Source, Whereabouts, by_place, sources, whereabouts
 
 OwnRuns = Literal["none", "other-problems", "all"]
 """Which runs of the searched hardware itself count."""
@@ -77,15 +77,18 @@ class Gathering:
     """What is known about one target, put together again as trials elsewhere come in."""
 
     def __init__(
-        self, store: HardwareNodes, space: Space, target: SearchTarget, recorded: Mapping[Place, Sequence[Trial]]
+        self, store: HardwareNodes, space: Space, target: SearchTarget, recorded: Mapping[Whereabouts, Sequence[Trial]]
     ) -> None:
         """Begin with what is `recorded`; `store` says how hardware is related."""
         self._store, self._space, self._target = store, space, target
         self._recorded = recorded
-        self._sources = {place(one.hw, one.problem): one for one in sources(space, recorded)}
+        self._sources = {whereabouts(one.hw, one.problem): one for one in sources(space, recorded)}
 
     def known(
-        self, restriction: Restriction, more: Mapping[Place, Sequence[Trial]] | None = None, objective: str = "time"
+        self,
+        restriction: Restriction,
+        more: Mapping[Whereabouts, Sequence[Trial]] | None = None,
+        objective: str = "time",
     ) -> tuple[Restriction, Knowledge]:
         """The restriction without laws that runs outrank, and the knowledge, with trials `more` that are in no run file.
 
@@ -96,7 +99,7 @@ class Gathering:
         """
         heard = {where for where in more or {} if objective == "time" or where not in self._recorded}
         joined = {where: [*self._recorded.get(where, ()), *(more or {})[where]] for where in heard}
-        fresh = {place(one.hw, one.problem): one for one in sources(self._space, joined, objective)}
+        fresh = {whereabouts(one.hw, one.problem): one for one in sources(self._space, joined, objective)}
         found = sorted({**self._sources, **fresh}.values(), key=lambda source: source.label)
         target, space = self._target, self._space
         left = outranked(self._store, restriction, found, target)
@@ -131,7 +134,7 @@ def recorded(laws: Laws, space: Space, target: SearchTarget) -> list[Source]:
     return sources(space, recorded_trials(laws, space.op, target))
 
 
-def recorded_trials(laws: Laws, op: str, target: SearchTarget) -> dict[Place, list[Trial]]:
+def recorded_trials(laws: Laws, op: str, target: SearchTarget) -> dict[Whereabouts, list[Trial]]:
     """Trials of the op in run files, as far as the target counts them.
 
     Raises:
@@ -139,7 +142,7 @@ def recorded_trials(laws: Laws, op: str, target: SearchTarget) -> dict[Place, li
     """
     found = by_place(_runs(laws, op, target))
     if target.own_runs == "other-problems":
-        found.pop(place(target.hw, target.problem), None)
+        found.pop(whereabouts(target.hw, target.problem), None)
     return found
 
 

@@ -36,40 +36,40 @@ class Source:
     @property
     def label(self) -> str:
         """Hardware id, and the problem size where one is stated."""
-        return label_of(place(self.hw, self.problem))
+        return label_of(whereabouts(self.hw, self.problem))
 
 
-Place = tuple[str, tuple[tuple[str, Scalar], ...]]
+Whereabouts = tuple[str, tuple[tuple[str, Scalar], ...]]
 """Hardware id and problem size, its parameters by name: what one source is about."""
 
 
-def place(hw: str, problem: ProblemSize) -> Place:
+def whereabouts(hw: str, problem: ProblemSize) -> Whereabouts:
     """What trials of this problem size on this hardware are about."""
     return hw, tuple(sorted(problem.items()))
 
 
-def label_of(where: Place) -> str:
+def label_of(where: Whereabouts) -> str:
     """Hardware id, and the problem size where one is stated."""
     sizes = ",".join(f"{name}={value}" for name, value in where[1])
     return f"{where[0]} at {sizes}" if sizes else where[0]
 
 
-def by_place(runs: Iterable[Run]) -> dict[Place, list[Trial]]:
+def by_place(runs: Iterable[Run]) -> dict[Whereabouts, list[Trial]]:
     """The trials of `runs` by what they are about."""
-    groups: dict[Place, list[Trial]] = {}
+    groups: dict[Whereabouts, list[Trial]] = {}
     for run in runs:
         for trial in run.trials:
-            groups.setdefault(place(run.hw, trial.problem or run.problem), []).append(trial)
+            groups.setdefault(whereabouts(run.hw, trial.problem or run.problem), []).append(trial)
     return groups
 
 
-def sources(space: Space, groups: Mapping[Place, Sequence[Trial]], objective: str = "time") -> list[Source]:
+def sources(space: Space, groups: Mapping[Whereabouts, Sequence[Trial]], objective: str = "time") -> list[Source]:
     """One source for each of `groups` with a value of `objective` in `space`, in order of labels."""
     found = [_source(space, where, trials, objective) for where, trials in groups.items()]
     return sorted((source for source in found if source is not None), key=lambda source: source.label)
 
 
-def _source(space: Space, where: Place, trials: Sequence[Trial], objective: str) -> Source | None:
+def _source(space: Space, where: Whereabouts, trials: Sequence[Trial], objective: str) -> Source | None:
     measured = [trial.value(objective) if trial.invalidity == "correct" else None for trial in trials]
     if all(time is None for time in measured):
         return None

@@ -23,7 +23,7 @@ from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Request
 from spak.tuner.chance import Purpose, stream
-from spak.tuner.knowledge.source import Place, place
+from spak.tuner.knowledge.source import Whereabouts, whereabouts
 from spak.tuner.learn.confirm.cover import implies
 from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
 from spak.tuner.learn.lesson import Learned, confirmation_run
@@ -39,7 +39,7 @@ from spak.tuner.learn.records import (
 _STEM = 90
 """Characters of a run id that the id of a device's tests keeps: both are at most 100."""
 
-Keeping = Mapping[Place, Callable[[Trial], None]]
+Keeping = Mapping[Whereabouts, Callable[[Trial], None]]
 """Told each finished test of a target before the next begins."""
 
 
@@ -59,7 +59,7 @@ class AcrossLesson:
     budget: int
     seed: int
     pool: Space | None = None
-    remembered: Mapping[Place, Sequence[Trial]] = field(default_factory=dict)
+    remembered: Mapping[Whereabouts, Sequence[Trial]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,5 +173,5 @@ class _Tester:
         left = [request for request in fresh if trial_key(request) not in known]
         left.sort(key=lambda request: trial_key(request)[1])
         for request, trial in self.backends[hw].evaluate(left):
-            self.keeping[place(hw, request.problem)](trial)
+            self.keeping[whereabouts(hw, request.problem)](trial)
             yield trial

@@ -15,11 +15,11 @@ from spak.kg.model.run import Measurement, Run, Trial
 from spak.kg.space.space import build
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.shares import Claim, Sharing
+from spak.tuner.engine.shares import Sharing, TargetClaim
 from spak.tuner.engine.targets import SearchOfTargets, TargetSearch
 from spak.tuner.knowledge.gather import Gathering, SearchTarget
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
-from spak.tuner.knowledge.source import by_place, place
+from spak.tuner.knowledge.source import by_place, whereabouts
 from spak.tuner.strategy import registry
 from tests.tuner.searching import FACTS, OP, TOOLCHAIN, Formula, avoid, store, time_us
 
@@ -54,7 +54,7 @@ def begin(*, budget=None, how="turns", flows=True, strategy="transfer", times=No
         )
         gathering = Gathering(store(), space, SearchTarget(hw, "other-problems", problem), {}) if flows else None
         running = loop.Running(loop.Searcher(searching, "time"), backends[hw], hooks, 0.0)
-        made.append(TargetSearch(target, place(hw, problem), 1.0, running, gathering))
+        made.append(TargetSearch(target, whereabouts(hw, problem), 1.0, running, gathering))
     found.search = SearchOfTargets(made, Sharing(how), budget or Budget(audit=0.0))
     return found
 
@@ -228,18 +228,18 @@ def test_whatever_is_promised_every_target_gets_half_of_its_equal_share(promises
     sharing, spent = Sharing(), [1] * len(promises)
     share = np.array(weights[: len(promises)]) / sum(weights[: len(promises)])
     for _ in range(rounds):
-        claims = [Claim(str(k), spent[k], weights[k], promise) for k, promise in enumerate(promises)]
+        claims = [TargetClaim(str(k), spent[k], weights[k], promise) for k, promise in enumerate(promises)]
         spent[int(sharing.choose(claims).name)] += 1
     assert all(count - 1 >= share[k] * (rounds // 2) - 1 - 1e-9 for k, count in enumerate(spent))
 
 
 def test_what_promises_most_of_the_time_of_all_gets_every_other_trial():
-    claims = [Claim("short", 5, 0.1, 0.5), Claim("long", 5, 0.9, 0.1), Claim("none", 5, 1.0, 0.0)]
+    claims = [TargetClaim("short", 5, 0.1, 0.5), TargetClaim("long", 5, 0.9, 0.1), TargetClaim("none", 5, 1.0, 0.0)]
     sharing = Sharing()
     chosen = [sharing.choose(claims).name for _ in range(40)]
     assert chosen.count("long") >= 20
     assert Sharing("turns").choose(claims).name in {"short", "long", "none"}
-    assert [Sharing("turns").choose([Claim("a", 0, 1, None), Claim("b", 0, 1, None)]).name] == ["a"]
+    assert [Sharing("turns").choose([TargetClaim("a", 0, 1, None), TargetClaim("b", 0, 1, None)]).name] == ["a"]
 
 
 def _run(hw, problem, *trials, **more):
@@ -254,7 +254,7 @@ def _trial(name="time", value=5.0, **changes):
 
 
 def test_what_was_tried_now_joins_what_is_recorded_of_the_same_and_its_times_are_compared():
-    space, there = build(OP, SIZES["small"], FACTS), place("sm_2", SIZES["small"])
+    space, there = build(OP, SIZES["small"], FACTS), whereabouts("sm_2", SIZES["small"])
     recorded = by_place([_run("sm_2", SIZES["small"], _trial(value=4.0))])
     gathering = Gathering(store(), space, SearchTarget("card", "other-problems", SIZES["small"]), recorded)
     _, known = gathering.known(Restriction(space), {there: [_trial(value=8.0, lat=4)]})
@@ -266,7 +266,7 @@ def test_what_was_tried_now_joins_what_is_recorded_of_the_same_and_its_times_are
 
 
 def test_no_prediction_is_heard_beside_what_was_measured():
-    space, there = build(OP, SIZES["small"], FACTS), place("sm_2", SIZES["small"])
+    space, there = build(OP, SIZES["small"], FACTS), whereabouts("sm_2", SIZES["small"])
     recorded = by_place([_run("sm_2", SIZES["small"], _trial(value=4.0))])
     target = SearchTarget("card", "other-problems", SIZES["small"])
     more = {there: [_trial("predicted_time", 8.0, lat=4), _trial("predicted_time", 1.0)]}
@@ -285,7 +285,7 @@ def test_what_was_heard_outlives_a_law_that_falls():
     begun = loop.RunningSearch(restriction, lambda: registry.make("transfer"), Budget(audit=0.2))
     searcher = loop.Searcher(begun, "time")
     gathering = Gathering(laws, space, SearchTarget("card", "other-problems", SIZES["small"]), {})
-    more = {place("sm_2", SIZES["small"]): [_trial(value=4.0), _trial(value=8.0, lat=4)]}
+    more = {whereabouts("sm_2", SIZES["small"]): [_trial(value=4.0), _trial(value=8.0, lat=4)]}
     searcher.hear(gathering.known(restriction, more)[1])
     before = searcher.strategy
     backend = Formula()

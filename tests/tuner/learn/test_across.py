@@ -11,7 +11,7 @@ import pytest
 from spak.kg.evidence.witness import RunWitness
 from spak.kg.law.kinds import meaning
 from spak.kg.law.status import occasion_doubt
-from spak.tuner.knowledge.source import place
+from spak.tuner.knowledge.source import whereabouts
 from spak.tuner.learn.across import AcrossLesson, learn_across, suggesting_targets
 from spak.tuner.many import TargetsRequest, search_targets
 from tests.tuner.test_many import LAWS, around
@@ -61,7 +61,7 @@ def lesson(**more) -> AcrossLesson:
 def learned(runs, time=None, **more):
     backends = {"h200": Card(time=time or planted), "h100": OtherCard(time=time or on_h100)}
     kept: dict = {}
-    keeping = {place(run.hw, run.problem): kept.setdefault(run.id, []).append for run in runs}
+    keeping = {whereabouts(run.hw, run.problem): kept.setdefault(run.id, []).append for run in runs}
     return learn_across(runs, lesson(**more), backends, keeping), backends, kept
 
 
@@ -117,7 +117,7 @@ def test_tests_keep_the_budget_are_kept_one_by_one_and_are_a_run_of_their_device
 def test_remembered_tests_are_not_made_again(runs):
     first, *_ = learned(runs, budget=40)
     memory = {
-        place(run.hw, problem): [trial for trial in run.trials if trial.problem == problem]
+        whereabouts(run.hw, problem): [trial for trial in run.trials if trial.problem == problem]
         for run in first.tests
         for problem in ({**trial.problem} for trial in run.trials)
     }
