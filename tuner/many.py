@@ -14,7 +14,6 @@ import msgspec
 
 from spak.kg.files.loader import Laws
 from spak.kg.law.toolchain import compiler_of
-from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run, Trial
 from spak.kg.model.taxonomy import Taxonomy
@@ -23,11 +22,12 @@ from spak.tuner.backend.base import Backend
 from spak.tuner.backend.source import source_of
 from spak.tuner.engine import journal, loop, own, record, session, summary
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.naming import check_devices_there, named_devices, named_sizes, named_weights, names_several
 from spak.tuner.engine.shares import ShareName, Sharing
 from spak.tuner.engine.surroundings import Choice, Surroundings
 from spak.tuner.engine.targets import SearchOfTargets, TargetSearch
-from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import Gathering, SearchTarget, recorded_trials
+from spak.tuner.knowledge.part import MAX_PART, same_part
 from spak.tuner.knowledge.source import label_of, whereabouts
 from spak.tuner.learn import writeback
 from spak.tuner.learn.across import Across, AcrossLesson, learn_across
@@ -44,8 +44,11 @@ from spak.tuner.search import (
     searched_trials,
 )
 
-ALL = "all"
-"""Every problem size that the op names, or every device there is."""
+ALL_PARTS = 8 * MAX_PART
+"""Configurations of the parts of all targets together: it bounds the memory, some 8 bytes for each and each thing known."""
+
+LEAST_PART = 4096
+"""Configurations that a part has at least."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +157,7 @@ def names_targets(request: SearchRequest, local: Path) -> bool:
     """
     if request.resume:
         return "flow" in journal.recall(local / "journal", request.resume).header.arguments
-    return _several(request.hw) or _several(request.problem)
-
-
-def _several(text: str) -> bool:
-    return text.strip() == ALL or ("," in text and "=" not in text)
+    return names_several(request.hw) or names_several(request.problem)
 
 
 @dataclass(frozen=True)
@@ -231,7 +230,8 @@ class _TargetsPlan:
         opened = self._opened(stack, trials)
         budget = Budget(trials, request.seconds, 0.0)
         searching = SearchOfTargets([one.search for one in opened], Sharing(request.share), budget)
-        interrupted, seconds = searching.run()
+        at_once = bool(self.around.devices()) and len({target.question.hw for target in self.targets}) > 1
+        interrupted, seconds = searching.run(at_once=at_once)
         results = searching.results(interrupted=interrupted)
         found = [self._found(one, result) for one, result in zip(opened, results, strict=True)]
         learned = None
@@ -392,18 +392,19 @@ def _plan(request: TargetsRequest, around: Surroundings) -> _TargetsPlan:
     request, around, outside, choice = prepare_search(request, around)
     laws = around.laws
     op = laws.ops[Taxonomy("op", laws.ops).resolve(outside.node.id if outside is not None else request.kernel)]
-    devices = _devices(request.hw, laws, choice)
-    sizes = _sizes(request.problem, op)
+    there = tuple(around.devices()) if choice.device else ()
+    devices = named_devices(request.hw, laws, choice, there)
+    sizes = named_sizes(request.problem, op)
     request = replace(request, hw=",".join(devices), problem=",".join(sizes))
     created = around.now() if begun is None else begun.begun
     questions = [question_of(request.kernel, laws, (hw, problem), outside) for hw in devices for problem in sizes]
-    for hw in devices:
-        choice.check(laws, hw)
-    weights = _weights(request.weights, {question.problem_name for question in questions})
-    targets = []
+    check_devices_there(devices, laws, choice, there)
+    weights = named_weights(request.weights, {question.problem_name for question in questions})
+    targets: list[_Target] = []
     for question in questions:
         contents = _begun(around, choice, question, created) if begun is not None else None
-        where = field(laws, question, request, () if contents is None else searched_trials(contents.trials))
+        done = () if contents is None else searched_trials(contents.trials)
+        where = _where(laws, (question, len(questions)), request, done, targets[0].where if targets else None)
         targets.append(_Target(question, where, weights.get(question.problem_name, 1.0), contents))
     shown = f"{len(devices)} devices" if len(devices) > 1 else devices[0]
     notes = [
@@ -411,6 +412,24 @@ def _plan(request: TargetsRequest, around: Surroundings) -> _TargetsPlan:
         *compiling_only(choice, request, outside, shown),
     ]
     return _TargetsPlan(request, around, choice, tuple(targets), created, tuple(notes))
+
+
+def _where(
+    laws: Laws,
+    asked: tuple[session.SearchTask, int],
+    request: TargetsRequest,
+    done: Sequence[Trial],
+    first: Field | None,
+) -> Field:
+    """Where one of so many targets is searched: of a large space a part, the same for all, smaller the more there are."""
+    question, count = asked
+    most = max(LEAST_PART, min(MAX_PART, ALL_PARTS // count))
+    if first is None or len(first.space) == first.feasible:
+        return field(laws, question, request, done, most)
+    whole = question.space
+    tried = [index for trial in done if (index := whole.index(trial.configuration)) is not None]
+    known = None if first.known is None else SearchTarget(question.hw, "other-problems", question.problem)
+    return Field(same_part(whole, first.space, tried), len(whole), known)
 
 
 def _begun(
@@ -421,62 +440,3 @@ def _begun(
     name = record.name_run(choice.backend.tier, question, created)
     folder = around.kept("journal")
     return journal.recall(folder, name) if journal.path_of(folder, name).is_file() else None
-
-
-def _devices(text: str, laws: Laws, choice: Choice) -> list[str]:
-    """Ids of the devices asked for.
-
-    Raises:
-        UnknownNameError: If one is unknown; carries the nearest.
-    """
-    tree = Taxonomy("hardware", laws.hardware)
-    if text.strip() != ALL:
-        named = [part.strip() for part in text.split(",") if part.strip()]
-        named = named or [choice.device or session.usual(laws.hardware, "hardware")]
-    elif choice.device:
-        named = [choice.device]
-    else:
-        named = sorted(node.id for node in laws.hardware.values() if node.kind == "device" and _compiles(laws, node.id))
-    return list(dict.fromkeys(tree.resolve(one) for one in named))
-
-
-def _compiles(laws: Laws, hw: str) -> bool:
-    """Whether it is known what to compile for."""
-    return "gpu_code" in hardware_facts(laws, hw)
-
-
-def _sizes(text: str, op: Op) -> list[str]:
-    """Names of the problem sizes asked for, one for each size; a size in values, or the default one, is itself.
-
-    Raises:
-        TunerError: If the op names no sizes where all are asked for.
-    """
-    if text.strip() != ALL:
-        parts = [text] if "=" in text else [part.strip() for part in text.split(",") if part.strip()]
-        return list(dict.fromkeys(parts)) or [""]
-    found: dict[str, str] = {}
-    for name, size in op.problems.items():
-        found.setdefault(repr(sorted(complete(op, size).items())), name)
-    if not found:
-        raise TunerError(f"problem: op {op.id!r} names no problem sizes; name one as name=value,...")
-    return list(found.values())
-
-
-def _weights(text: str, names: set[str]) -> dict[str, float]:
-    """What each named problem size counts.
-
-    Raises:
-        TunerError: If a size is none of the search, or a weight no positive number.
-    """
-    found = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, number = part.partition("=")
-        if name not in names:
-            raise TunerError(f"weights: {name!r} is none of the problem sizes searched: {', '.join(sorted(names))}")
-        try:
-            found[name] = float(number)
-        except ValueError:
-            found[name] = 0.0
-        if not 0 < found[name] < float("inf"):
-            raise TunerError(f"weights: {name}: a positive number (got {number!r})")
-    return found

@@ -26,7 +26,7 @@ from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import gather
 from spak.tuner.knowledge.gather import SearchTarget
-from spak.tuner.knowledge.part import part
+from spak.tuner.knowledge.part import MAX_PART, part
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.learn import lesson as learn
 from spak.tuner.learn import worth, writeback
@@ -139,10 +139,16 @@ class Field:
     known: SearchTarget | None
 
 
-def field(laws: Laws, question: session.SearchTask, request: SearchRequest, done: Sequence[Trial] = ()) -> Field:
+def field(
+    laws: Laws,
+    question: session.SearchTask,
+    request: SearchRequest,
+    done: Sequence[Trial] = (),
+    most: int = MAX_PART,
+) -> Field:
     """The space of `question`; of a large one the part that a strategy with an opinion on each configuration takes.
 
-    Trials `done` so far belong to the part whatever was recorded since.
+    Trials `done` so far belong to the part whatever was recorded since; otherwise it is of `most` configurations.
     """
     whole = question.space
     if not registry.entry(request.strategy).starts_from_knowledge:
@@ -151,7 +157,7 @@ def field(laws: Laws, question: session.SearchTask, request: SearchRequest, done
     known = SearchTarget(question.hw, "other-problems", question.problem) if informed else None
     sources = [] if known is None else gather.recorded(laws, whole, known)
     tried = [index for trial in done if (index := whole.index(trial.configuration)) is not None]
-    return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried), len(whole), known)
+    return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried, most), len(whole), known)
 
 
 def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> loop.RunningSearch:

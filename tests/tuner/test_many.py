@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spak.kg.errors import UnknownNameError
@@ -14,12 +15,13 @@ from spak.kg.files.loader import load, read_run
 from spak.kg.files.root import LawRoot
 from spak.tuner.backend.registry import BACKENDS
 from spak.tuner.engine import journal
+from spak.tuner.engine.naming import named_devices
 from spak.tuner.engine.surroundings import Choice, Surroundings
 from spak.tuner.errors import TunerError
-from spak.tuner.many import TargetsRequest, _devices, names_targets, search_targets
+from spak.tuner.many import ALL_PARTS, TargetsRequest, _plan, names_targets, search_targets
 from spak.tuner.search import SearchRequest
 from tests.tuner.searching import Formula
-from tests.tuner.test_search import H200, Card, time_us
+from tests.tuner.test_search import H100, H200, Card, time_us
 
 ROOT = Path(__file__).parents[2] / "laws"
 LAWS = load(ROOT)
@@ -188,14 +190,54 @@ def test_devices_that_only_compile_are_searched_beside_each_other(tmp_path):
     )
 
 
+def measuring(task) -> Card:
+    """The GPU of one of several machines."""
+    made = Card(time=time_us)
+    made.ran_on = H200 if task.hw == "h200" else H100
+    return made
+
+
+def test_devices_of_several_machines_measure_at_the_same_time(tmp_path):
+    """Each measures its own targets, is recorded under its own name, and hears of the other."""
+    fleet = {"devices": lambda: (H200, H100, H200)}
+    request = replace(REQUEST, hw="all", problem="m2048,m4096", trials=60, write="run")
+    found = search_targets(request, around(tmp_path, measuring, **fleet))
+    assert [one.name for one in found.targets] == ["h200 m2048", "h200 m4096", "h100 m2048", "h100 m4096"]
+    assert {one.hw: one.result.run.device.name for one in found.targets} == {"h200": H200, "h100": H100}
+    assert sum(len(one.result.run.trials) for one in found.targets) == 60
+    for one in found.targets:
+        kept = journal.read_journal(tmp_path / "journal" / f"{one.result.run.id}.jsonl")
+        assert kept.trials == tuple(replace_problem(trial, one) for trial in one.result.run.trials)
+    with pytest.raises(TunerError, match="hw: no GPU is a rtx5070; there are NVIDIA H100 80GB HBM3, NVIDIA H200"):
+        search_targets(replace(request, hw="rtx5070"), around(tmp_path, measuring, **fleet))
+
+
+def replace_problem(trial, one):
+    return msgspec.structs.replace(trial, problem=one.result.run.problem)
+
+
 def test_every_device_that_can_be_compiled_for_or_the_one_that_is_here(tmp_path):
-    compiling = _devices("all", LAWS, Choice(BACKENDS["compile"], ""))
+    compiling = named_devices("all", LAWS, Choice(BACKENDS["compile"], ""))
     assert {"h100", "h200", "rtx5070"} <= set(compiling)
     assert all(LAWS.hardware[one].kind == "device" for one in compiling)
-    assert _devices("all", LAWS, Choice(BACKENDS["gpu"], H200)) == ["h200"]
-    assert _devices("", LAWS, Choice(BACKENDS["gpu"], H200)) == ["h200"]
+    assert named_devices("all", LAWS, Choice(BACKENDS["gpu"], H200)) == ["h200"]
+    assert named_devices("", LAWS, Choice(BACKENDS["gpu"], H200)) == ["h200"]
     found = search_targets(replace(REQUEST, problem="all", trials=24, confirm=0.0), around(tmp_path))
     assert [one.problem_name for one in found.targets] == list(LAWS.ops["matmul"].problems)
+
+
+def test_of_a_large_space_all_targets_search_the_same_part(tmp_path):
+    """What one tries is then known to the others; together the parts are no larger than a bound."""
+    request = TargetsRequest(kernel="fmha", problem="all", hw="h200,h100", backend="compile", trials=50, confirm=0.0)
+    plan = _plan(request, around(tmp_path, predicting, device=str))
+    first, *others = (target.where for target in plan.targets)
+    assert len(plan.targets) == 2 * len(LAWS.ops["fmha"].problems)
+    assert 4096 <= len(first.space) <= ALL_PARTS // len(plan.targets) + 1
+    configurations = first.space.codes
+    for where in others:
+        assert where.feasible > len(where.space) > 0.2 * len(first.space)
+        assert (first.space.find(where.space.codes) >= 0).mean() > 0.99
+    assert len(configurations) == len(first.space)
 
 
 def test_weights_move_trials_to_what_takes_more_of_the_time(tmp_path):

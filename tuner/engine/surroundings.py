@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +38,8 @@ class Surroundings:
         commit: Asked for the commit of the working tree, `-dirty` if files differ from it; empty if unknown.
         workers: Compiling processes.
         device: Asked for the name of this machine's GPU as its driver says it; empty if there is none.
+        devices: Asked for the names of the GPUs of all machines that `open` reaches at the same time, where that is more
+            than this one; else empty.
         open: Opens a backend for a task.
         say: Told in a sentence what a person should know before it goes on.
         watch: Told the most trials and the most seconds of a search that begins; what it returns follows its progress.
@@ -53,6 +55,7 @@ class Surroundings:
     commit: Callable[[], str] = str
     workers: int = 1
     device: Callable[[], str] = str
+    devices: Callable[[], Sequence[str]] = tuple
     open: Callable[[BackendEntry, Task], Backend] = BackendEntry.open
     say: Callable[[str], None] = _silent
     watch: Callable[[int | None, float | None], Show] = lambda *_: _silent
