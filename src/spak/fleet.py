@@ -133,7 +133,8 @@ class Fleet:
             return open_on_fleet(self._executor, entry, task, fits=lambda gpu: _is(around, task.hw, gpu))
 
         device = next(iter(fitting), "")
-        return replace(around, device=lambda: device, workers=max(1, compilers), open=open_)
+        there = tuple(named)
+        return replace(around, device=lambda: device, devices=lambda: there, workers=max(1, compilers), open=open_)
 
     def close(self) -> None:
         """Leave it; safe to call twice."""
