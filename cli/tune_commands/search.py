@@ -120,8 +120,7 @@ def command(
     The default configuration is always tried, and a share of the trials goes where the laws say not to look.
     Of a space above 65,536 configurations a strategy that starts from recorded runs searches a part: what was recorded
     elsewhere, what is near the best of it, and a random sample.
-    Several problem sizes or several devices are one search of many targets: --budget and --seconds are those of all, each
-    target hears of the others while it runs, and laws are tested on targets that they were not found on.
+    Several problem sizes or devices are one search of many targets, which hear of each other; --budget is that of all.
     The name of a system searches its operators one after the other, those that take the most time first: --budget is then
     that of each, --seconds that of all. Where a kernel has the name too, the kernel is searched.
     """
@@ -145,8 +144,8 @@ def command(
         resume=resume,
     )
     with _around(state, _outside(kernel, resume), fleet, hw) as around:
-        among = {"weights": weights, "share": share, "flow": not no_flow}
-        text, interrupted = _run(request, among, around, _Shape(form, state.colour, verbose))
+        shape = _Shape(form, state.colour, verbose)
+        text, interrupted = _run(request, {"weights": weights, "share": share, "flow": not no_flow}, around, shape)
     typer.echo(text, nl=False)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
