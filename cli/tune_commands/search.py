@@ -161,10 +161,9 @@ def _around(state: Globals, own: str, fleet: str, hw: str) -> Iterator[Surroundi
             yield around
             return
         from spak import open_fleet
-        from spak.tuner.engine.naming import names_several
 
         with open_fleet(fleet, LOCAL / "fleet") as machines:
-            yield machines.surroundings(around, "" if names_several(hw) else hw)
+            yield machines.surroundings(around, hw)
 
 
 def _outside(kernel: str, resume: str) -> str:

@@ -11,6 +11,7 @@ from spak.kg.model.hardware import device_node
 from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner.backend.base import Backend
 from spak.tuner.backend.registry import BackendEntry, Task
+from spak.tuner.engine.naming import names_several
 from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import ADDRESS, FleetAccess, check_bind, find_fleet, make_keys
@@ -122,11 +123,11 @@ class Fleet:
 
         Args:
             around: As `here` gives it.
-            hw: Hardware that will be searched for; empty: that of the fleet's first GPU.
+            hw: Hardware that will be searched for; empty, or of several, that of the fleet's first GPU.
         """
         members = self.members()
         named = [one.said.gpu for one in members if one.said.gpu]
-        fitting = [gpu for gpu in named if not hw or _is(around, hw, gpu)]
+        fitting = [gpu for gpu in named if not hw or names_several(hw) or _is(around, hw, gpu)]
         compilers = sum(CPU in one.member.resources for one in members)
 
         def open_(entry: BackendEntry, task: Task) -> Backend:
