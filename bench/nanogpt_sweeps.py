@@ -37,7 +37,19 @@ class Swept:
 
 NANOGPT = "nanogpt-(124m|char)(-backward)?"
 NORMS = {"num_worker_warps": "4,8", "use_tma": "false"}
+ATTENTION_GRADIENTS = {
+    "dq_form": "split",
+    "tile_m": "64",
+    "tile_n": "64",
+    "num_worker_warps": "4",
+    "q_loads": "2",
+    "occupancy": "2",
+    "accumulator_init": "zeros,delta",
+    "heads_fastest": "false,true",
+}
+"""What a search found at this size, and what was chosen there before and the search did not try; in a step that was faster."""
 SWEEPS = (
+    Swept("fmha-backward", "nanogpt-(124m|char)", "order", ATTENTION_GRADIENTS),
     Swept("add-norm", NANOGPT, "warps", NORMS),
     Swept("adam", "nanogpt-(124m|char)"),
     Swept("column-sum", "nanogpt-.*"),

@@ -21,8 +21,8 @@ from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results"
-STEP, TRAINING, SCALING, AUTOTUNED = (
-    RESULTS / f"nanogpt-{name}h200.json" for name in ("", "training-", "two-", "max-autotune-")
+STEP, TRAINING, SCALING, AUTOTUNED, ABLATED = (
+    RESULTS / f"nanogpt-{name}h200.json" for name in ("", "training-", "two-", "max-autotune-", "ablation-")
 )
 INHERITANCE = tuple(RESULTS / f"inheritance-nanogpt-{name}h200.json.gz" for name in ("", "linear-gelu-"))
 PAGE, CURVES, README = ROOT / "docs" / "nanogpt.md", ROOT / "docs" / "nanogpt.svg", ROOT / "README.md"
@@ -239,7 +239,10 @@ def ablation_part(result: Result) -> list[str]:
     return [
         "## What laws and runs are worth",
         "",
-        "The same step and kernels in the same run; what differs is who configures the kernels, and where PyTorch's operator is left in place.",
+        (
+            "The same step and kernels in one run, before the small operators were swept; what differs is who configures the kernels, and where "
+            "PyTorch's operator is left in place."
+        ),
         "",
         *table(["configured by", *(f"{name}, ms a step" for name in result["cases"])], body),
         "",
@@ -279,7 +282,13 @@ def autotuned_part(autotuned: Result) -> list[str]:
     return parts
 
 
-def page(result: Result, training: Result | None, scaling: Result | None, autotuned: Result | None = None) -> str:
+def page(
+    result: Result,
+    training: Result | None,
+    scaling: Result | None,
+    autotuned: Result | None = None,
+    ablated: Result | None = None,
+) -> str:
     """The whole page."""
     machine = result["machine"]
     low, high = machine["sm_clock_mhz"] or (0, 0)
@@ -287,7 +296,7 @@ def page(result: Result, training: Result | None, scaling: Result | None, autotu
     parts = [
         "# NanoGPT",
         "",
-        "Written by `python -m bench.nanogpt_tables` from what lies in `bench/results/` as `nanogpt-h200.json`, `nanogpt-max-autotune-h200.json`, `nanogpt-training-h200.json` and `nanogpt-two-h200.json`.",
+        "Written by `python -m bench.nanogpt_tables` from what lies in `bench/results/` as `nanogpt-h200.json`, `nanogpt-ablation-h200.json`, `nanogpt-max-autotune-h200.json`, `nanogpt-training-h200.json` and `nanogpt-two-h200.json`.",
         "Do not edit.",
         "",
         f"{machine['device']}, torch {machine['torch']}, SM clock {low:.0f} to {high:.0f} MHz, throttled: {machine['throttled']}.",
@@ -326,7 +335,7 @@ def page(result: Result, training: Result | None, scaling: Result | None, autotu
                 "",
             ]
     parts += autotuned_part(autotuned) if autotuned else []
-    parts += ablation_part(result)
+    parts += ablation_part(ablated) if ablated else []
     parts += training_part(training) if training else []
     parts += scaling_part(scaling) if scaling else []
     return "\n".join(parts)
@@ -363,11 +372,12 @@ def readme_row(result: Result, autotuned: Result | None = None) -> str:
 
 def main() -> int:
     """Write page, plot and the README's part."""
-    result, training, scaling, autotuned = (recorded(path) for path in (STEP, TRAINING, SCALING, AUTOTUNED))
+    result, *others = (recorded(path) for path in (STEP, TRAINING, SCALING, AUTOTUNED, ABLATED))
     if result is None:
         print(f"{STEP.relative_to(ROOT)} is not there: run bench.nanogpt first", file=sys.stderr)
         return 2
-    PAGE.write_text(page(result, training, scaling, autotuned))
+    PAGE.write_text(page(result, *others))
+    training, _, autotuned, _ = others
     if training:
         CURVES.write_text(drawn_curves(curves_of(training["runs"])))
     README.write_text(between(README.read_text(), "nanogpt", readme_row(result, autotuned)))

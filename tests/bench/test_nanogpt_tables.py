@@ -13,8 +13,8 @@ from bench.nanogpt_profile import KernelTime, by_group, group_of
 from bench.nanogpt_timing import Blocks, in_blocks
 from spak.kg.files.loader import load
 
-RESULT, TRAINING, SCALING, AUTOTUNED = (
-    tables.recorded(path) for path in (tables.STEP, tables.TRAINING, tables.SCALING, tables.AUTOTUNED)
+RESULT, TRAINING, SCALING, AUTOTUNED, ABLATED = (
+    tables.recorded(path) for path in (tables.STEP, tables.TRAINING, tables.SCALING, tables.AUTOTUNED, tables.ABLATED)
 )
 recorded = pytest.mark.skipif(RESULT is None, reason="no result was recorded")
 trained = pytest.mark.skipif(TRAINING is None, reason="no training was recorded")
@@ -23,7 +23,7 @@ trained = pytest.mark.skipif(TRAINING is None, reason="no training was recorded"
 @recorded
 def test_page_and_readme_are_the_results():
     """A number in them that nobody measured, or an old one, fails."""
-    assert tables.PAGE.read_text() == tables.page(RESULT, TRAINING, SCALING, AUTOTUNED)
+    assert tables.PAGE.read_text() == tables.page(RESULT, TRAINING, SCALING, AUTOTUNED, ABLATED)
     assert tables.readme_row(RESULT, AUTOTUNED) in tables.README.read_text()
 
 
