@@ -38,7 +38,7 @@ from bench.nanogpt_gradients import drawn_weights, exact_gradients, gradient_err
 from bench.nanogpt_profile import profiled, told_profile
 from bench.nanogpt_timing import Blocks, Built, Contestant, block_ms, built, in_blocks
 from spak.kernels.nanogpt.parameters import ParameterLayout, initial_gpt_parameters
-from spak.tuner.backend.gpu.clocks import open_clock_log
+from spak.tuner.backend.gpu.clocks import current_card, open_clock_log
 from spak.tuner.backend.gpu.statistics import summarise
 
 WEIGHTS_SEED = 1337
@@ -155,7 +155,7 @@ class StepComparison:  # pragma: no cover  # needs a GPU
         """What cannot run is noted in `refused`."""
         self.name, self.case, self.options, self.refused = name, CASES[name], options, refused
         self.batches: Batches = timing_batches(self.case, characters(options.data)[0], options.seed, "cuda")
-        self.blocks, self.clocks = Blocks(), open_clock_log()
+        self.blocks, self.clocks = Blocks(), open_clock_log(current_card())
 
     def compared(self, variants: Sequence[str]) -> dict[str, Any]:
         """Everything about these contestants."""

@@ -40,7 +40,7 @@ from spak.tuner.backend.compile.features import unit_of
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions
 from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
 from spak.tuner.backend.gpu.detect import Gpu, detect
-from spak.tuner.backend.gpu.open import inspector, open_gpu, target_of
+from spak.tuner.backend.gpu.open import Inspector, open_gpu, target_of
 from spak.tuner.backend.gpu.timing import Plan
 from spak.tuner.backend.source import source_of
 from spak.tuner.engine import record
@@ -194,7 +194,7 @@ def compile_for(sweep: Sweep, arch: str, arguments: argparse.Namespace) -> None:
     for problem in sweep.problems(arguments.only).values():
         kinds.setdefault(sweep.kind(problem), problem)
     compiler = AheadCompiler(target_of(sweep.op.id, arch, arguments.cubins), workers=arguments.workers)
-    inspect = inspector(arguments.cubins, sweep.facts)
+    inspect = Inspector(arguments.cubins, sweep.facts)
     try:
         for size in kinds.values():
             for configuration in apart(sweep.core(size)):

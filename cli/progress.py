@@ -24,6 +24,7 @@ class Progress:
         self._shown = False
         self._step = 0
         self._due_s = 0.0
+        self._told: set[str] = set()
 
     def show(self, done: int, elapsed_s: float) -> None:
         """`done` trials are finished after `elapsed_s` seconds."""
@@ -31,7 +32,8 @@ class Progress:
             done / self._trials if self._trials else 0.0,
             elapsed_s / self._seconds if self._seconds else 0.0,
         )
-        line = f"{done}{f' of {self._trials}' if self._trials else ''} trials, {elapsed_s:.0f} s"
+        of = f" of {self._trials}" if self._trials else ""
+        line = f"{done}{of} trial{'' if done == 1 and not of else 's'}, {elapsed_s:.0f} s"
         if 0 < share < 1:
             line += f", {elapsed_s * (1 - share) / share:.0f} s left"
         if self._live:
@@ -41,11 +43,12 @@ class Progress:
             print(line, file=self._stream, flush=True)
 
     def doing(self, what: str, elapsed_s: float) -> None:
-        """`what` goes on after `elapsed_s` seconds, and no trial finishes."""
-        line = f"{what}, {elapsed_s:.0f} s"
+        """`what` goes on after `elapsed_s` seconds, and no trial finishes; what is new, up to a colon, is told at once."""
+        line, kind = f"{what}, {elapsed_s:.0f} s", what.partition(":")[0]
         if self._live:
             self._rewrite(line)
-        elif elapsed_s >= self._due_s:
+        elif elapsed_s >= self._due_s or kind not in self._told:
+            self._told.add(kind)
             self._due_s = max(elapsed_s + PIPE_S, elapsed_s * PIPE_GROWTH)
             print(line, file=self._stream, flush=True)
 

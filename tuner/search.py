@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -54,11 +56,11 @@ class SearchRequest:
         transfer: Whether laws of related hardware and recorded runs have one too.
         problem: Name of one of the op's problem sizes, `name=value,...`, or empty for its defaults.
         trials: Most trials; None: no limit if `seconds` is one, else the backend's default.
-        seconds: Most seconds.
+        seconds: Most seconds, tests of what the search suggests included.
         strategy: Its name; empty: that which suits what is known.
         seed: Draws everything random.
         audit: Share of the trials that goes where laws say not to look.
-        confirm: Share of the trials kept for testing what the search suggests.
+        confirm: Share of the trials, and of the seconds, kept for testing what the search suggests.
         write: What is left when it ends.
         resume: Run id of a journal to go on with; all else but `write` is then as it was.
     """
@@ -321,14 +323,16 @@ class _Plan:
         created = self.around.now() if self.begun is None else self.begun.begun
         source = source_of(question.op.id, question.own)
         frame = record.frame(question, source, backend.provenance(), created)
-        trials = None if self.most is None else max(1, self.most - self.tests)
-        limited = replace(request, trials=trials)
+        trials, seconds = None if self.most is None else max(1, self.most - self.tests), request.seconds
+        if seconds is not None and self.tests:
+            seconds *= 1.0 - request.confirm
+        limited, begun_s = replace(request, trials=trials, seconds=seconds), self.around.clock()
         seeking = choosing(laws, self.where, question.hw, limited, compiler_of(frame.toolchain))
         done = () if self.begun is None else self.begun.trials
         searched = searched_trials(done)
         folder = None if request.write == "nothing" else self.around.kept("journal")
         with journal.kept(folder, header_of(request, frame, source, created), self.begun) as keep:
-            hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, request.seconds), self.around.doing)
+            hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, seconds), self.around.doing)
             result = loop.run_search(seeking, backend, hooks, searched)
             told = summary.search_report(question, backend, self.where.feasible, result, kept=self.tests)
             ended = msgspec.structs.replace(
@@ -343,19 +347,28 @@ class _Plan:
             learned = None
             if not told.interrupted and request.write != "run":
                 notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", keep, done[len(searched) :])
-                learned = self._learned(found, backend, notebook)
+                learned = self._learned(found, backend, notebook, partial(self._seconds_left, begun_s))
             return self._written(found, told, learned)
 
     def _journal_of(self, run: str) -> Path:
         return journal.path_of(self.around.kept("journal"), run)
 
-    def _learned(self, found: Run, backend: Backend, notebook: learn.Notebook) -> learn.Learned:
-        """Test what the search suggests, with the trials that were kept for it."""
+    def _seconds_left(self, begun_s: float) -> float:
+        """Of the whole search, which began when the clock said so."""
+        limit = self.request.seconds
+        return math.inf if limit is None else limit - (self.around.clock() - begun_s)
+
+    def _learned(
+        self, found: Run, backend: Backend, notebook: learn.Notebook, seconds_left: Callable[[], float]
+    ) -> learn.Learned:
+        """Test what the search suggests, with the trials and the seconds that were kept for it."""
         laws, question = self.around.laws, self.question
         feasible = question.space
         drawn = islice(shuffled(stream(self.request.seed, Purpose.CHALLENGERS), len(feasible)), _POOL)
         if self.tests:
-            self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials")
+            left_s = seconds_left()
+            limit = "" if math.isinf(left_s) else f" in {max(0.0, left_s):.0f} s"
+            self.around.say(f"testing what it suggests on other problem sizes, at most {self.tests} trials{limit}")
         lesson = learn.Lesson(
             learn.subject_of(found, laws),
             question.op,
@@ -364,6 +377,7 @@ class _Plan:
             self.request.seed,
             feasible.part(list(drawn)),
             is_known=writeback.known_before(found.id, laws),
+            seconds_left=seconds_left,
         )
         return learn.learn(found, lesson, backend, notebook)
 

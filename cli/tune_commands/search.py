@@ -77,7 +77,7 @@ _StrategyName = Annotated[
 ]
 
 _Confirm = Annotated[
-    float, typer.Option(min=0, max=0.9, help="Share of the trials kept for testing what the search suggests.")
+    float, typer.Option(min=0, max=0.9, help="Share of trials and seconds kept for testing what the search suggests.")
 ]
 _Weights = Annotated[
     str, typer.Option(metavar="NAME=N,...", help="Of many targets: what the time of a problem size counts; else 1.")
@@ -98,7 +98,7 @@ def command(
     no_transfer: _NoTransfer = False,
     problem: _Problem = "",
     budget: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most trials.")] = None,
-    seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds.")] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="S", min=0, help="Most seconds, tests included.")] = None,
     strategy: _StrategyName = "",
     seed: Annotated[int, typer.Option(min=0, help="Draws everything random.")] = 0,
     audit: _Audit = 0.05,

@@ -322,9 +322,12 @@ def test_progress_is_one_line_on_a_terminal_and_few_elsewhere():
         waiting = Progress(stream, 100, None)
         for seconds in range(60):
             waiting.doing("compiling", seconds)
+        waiting.doing("reading", 59.5)
+        waiting.doing("reading", 59.9)
         waiting.end()
     assert "\rcompiling, 3 s".replace("\r", "") in ANSI.sub("", live.text).split("\r")
-    assert pipe.text.splitlines() == [f"compiling, {seconds} s" for seconds in (0, 10, 20, 30, 45)]
+    assert pipe.text.splitlines()[:-1] == [f"compiling, {seconds} s" for seconds in (0, 10, 20, 30, 45)]
+    assert pipe.text.splitlines()[-1] == "reading, 60 s", "what is new is told at once"
     timed = Terminal(tty=False)
     Progress(timed, None, 10.0).show(3, 5.0)
     assert timed.text == "3 trials, 5 s, 5 s left\n"

@@ -98,6 +98,10 @@ def test_seconds_are_those_of_all_operators_shared_by_their_time(tmp_path):
     assert limits[0] == pytest.approx((400 - 1) * 0.75)
     assert 300 < limits[1] < 400
     limits.clear()
+    tested = replace(each, write="nothing", trials=4, confirm=0.5)
+    search_system(SystemRequest("duo", tested), around(tmp_path, system(SHORT, LONG), watch=watch))
+    assert limits[0] == pytest.approx((400 - 1) * 0.75 * 0.5), "the rest is for tests of what it suggests"
+    limits.clear()
     search_system(SystemRequest("duo", each), around(tmp_path, system(UNKNOWN, LONG), watch=watch))
     assert limits[0] == pytest.approx((400 - 1) / 2)
 

@@ -7,6 +7,7 @@ the law, and what did not hold is recorded as refuted in the run file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
@@ -27,7 +28,7 @@ from spak.kg.model.op import Op
 from spak.kg.model.run import CONFIRM, Candidate, Run, Trial
 from spak.kg.model.store import Store
 from spak.kg.space.space import Space
-from spak.tuner.backend.base import Backend, Request
+from spak.tuner.backend.base import Backend, Patience, Request
 from spak.tuner.chance import Purpose, stream
 from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
 from spak.tuner.learn.mining.candidates import Topic, mine, mine_compiled, narrowing, scope_of, with_name
@@ -52,6 +53,7 @@ class Lesson:
     Attributes:
         facts: Hardware facts without `hw.`.
         budget: Most trials spent on testing candidates.
+        seconds_left: Seconds that testing them may still take, at each call.
         seed: Draws the random challengers.
         pool: Feasible configurations, some of which no trial has seen.
         is_known: Whether a candidate says nothing new; those are tested with what the others leave of the budget.
@@ -64,6 +66,7 @@ class Lesson:
     seed: int
     pool: Space | None = None
     is_known: Callable[[Law], bool] = lambda _: False
+    seconds_left: Callable[[], float] = lambda: math.inf
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def learn(found: Run, lesson: Lesson, backend: Backend, notebook: Notebook) -> L
     widest = [family[0] for family in families]
     rng = stream(lesson.seed, Purpose.TESTS)
     asked, tested = plan(widest, table, HeldOut(held_out, lesson.budget, lesson.pool), lesson.facts, rng)
-    trials = tuple(_evaluate(asked, backend, notebook))
+    trials = tuple(_evaluate(asked, backend, notebook, lesson.seconds_left))
     if not trials:
         return Learned(tuple(map(_untested, widest)), (), ())
     seen = from_runs([msgspec.structs.replace(found, problem={}, trials=trials)], objective=objective)
@@ -216,10 +219,13 @@ def _same(first: Mapping[str, Scalar], second: Mapping[str, Scalar], names: Sequ
     return all(first.get(name) == second.get(name) for name in names)
 
 
-def _evaluate(asked: Sequence[Request], backend: Backend, notebook: Notebook) -> Iterator[Trial]:
+def _evaluate(
+    asked: Sequence[Request], backend: Backend, notebook: Notebook, seconds_left: Callable[[], float]
+) -> Iterator[Trial]:
     """Trials of each problem size together, so that what is compared is measured in the same rounds.
 
-    All are asked for at once, so that those of the last problem size compile while those of the first are timed.
+    All are asked for at once, so that those of the last problem size compile while those of the first are timed. Where
+    the time is limited, what has not compiled when it is over is not tested, nor are problem sizes not begun by then.
     """
     known = {trial_key(trial): trial for trial in notebook.remembered}
     problems: dict[str, list[Request]] = {}
@@ -229,9 +235,27 @@ def _evaluate(asked: Sequence[Request], backend: Backend, notebook: Notebook) ->
             yield trial
         else:
             problems.setdefault(problem, []).append(request)
-    for _, made in backend.evaluate([request for same in problems.values() for request in same]):
-        notebook.record(made)
-        yield made
+    for same in _in_time(list(problems.values()), backend, seconds_left):
+        for _, made in backend.evaluate(same):
+            notebook.record(made)
+            yield made
+
+
+def _in_time(
+    problems: Sequence[Sequence[Request]], backend: Backend, seconds_left: Callable[[], float]
+) -> Iterator[list[Request]]:
+    """What can be tested before the time is over; all at once where it is not limited."""
+    everything = [request for same in problems for request in same]
+    left = seconds_left()
+    if math.isinf(left):
+        yield everything
+        return
+    late = backend.late(everything, Patience(left, whole=True)) if everything and left > 0 else range(len(everything))
+    unready = {id(everything[place]) for place in late}
+    for same in problems:
+        ready = [request for request in same if id(request) not in unready]
+        if ready and seconds_left() > 0:
+            yield ready
 
 
 def subject_of(run: Run, store: Store) -> Topic:

@@ -113,6 +113,42 @@ def test_tests_are_made_only_at_held_out_sizes_and_marked_as_such() -> None:
     assert all(trial.problem for trial in learned.trials)
 
 
+class Slow(Fake):
+    """Compiles nothing of the sizes that are `late`, and spends ten seconds on each other one."""
+
+    def __init__(self, late: int) -> None:
+        super().__init__()
+        self.seconds, self._late = 0.0, late
+
+    def late(self, requests, patience):
+        self.waited_s = patience.seconds
+        return [place for place, request in enumerate(requests) if request.problem["size"] == self._late]
+
+    def evaluate(self, requests):
+        self.seconds += 10.0
+        yield from super().evaluate(requests)
+
+
+def test_tests_end_with_the_time_that_is_left_for_them() -> None:
+    """What has not compiled by then is not waited for, sizes not begun are left; no time tests nothing."""
+    whole = after_learning(Slow(late=0), 1e9)
+    assert {request.problem["size"] for request in whole.asked} == {2, 4, 8}
+    assert {request.problem["size"] for request in after_learning(Slow(late=4), 1e9).asked} == {2, 8}
+    short = after_learning(Slow(late=0), 15.0)
+    assert (short.seconds, short.waited_s) == (20.0, 15.0)
+    assert 0 < len(short.asked) < len(whole.asked)
+    assert after_learning(Slow(late=0), 0.0).asked == []
+
+
+def after_learning(backend: Slow, limit_s: float) -> Slow:
+    """After learning with so many seconds."""
+    limited = replace(lesson(), seconds_left=lambda: limit_s - backend.seconds)
+    learned = learn(found(), limited, backend, Notebook("c"))
+    assert len(learned.trials) == len(backend.asked)
+    assert limit_s > 0 or {candidate.outcome for candidate in learned.candidates} == {"untested"}
+    return backend
+
+
 def test_what_the_laws_say_already_is_tested_with_what_news_leaves_of_the_budget() -> None:
     """A budget for one candidate goes to one that no law says, though a known one is more general."""
     whole = lesson()

@@ -138,6 +138,7 @@ class GpuBackend(Backend):
 
     def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
         """What still compiles once most of the others have, and have been waited for; or when the time is over."""
+        self._supervisor.begin()
         pending = [self._compiler.start(request.problem, request.configuration) for request in requests]
         begun = self._clock()
         while True:
@@ -156,7 +157,8 @@ class GpuBackend(Backend):
         return num_done == count or is_most or (num_done > 0 and waited_s >= patience.seconds)
 
     def start(self, requests: Sequence[Request]) -> None:
-        """Begin to compile what will be asked for later."""
+        """Begin to compile what will be asked for later; the measuring process opens the GPU meanwhile."""
+        self._supervisor.begin()
         for request in requests:
             self._compiler.start(request.problem, request.configuration)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from spak.kernels.registry import resolve_spec
 from spak.kg.model.base import Scalar
@@ -17,7 +20,7 @@ from spak.tuner.backend.compile.occupancy import OccupancyLimits as SmLimits
 from spak.tuner.backend.compile.sass import of_disassembly
 from spak.tuner.backend.compile.toolchain import CompilerMissingError, find_toolchain
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
-from spak.tuner.backend.gpu.backend import GpuBackend, Inspect, TimingMethod
+from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
 from spak.tuner.backend.gpu.program import CudaDevice
 from spak.tuner.backend.gpu.supervisor import Supervisor
@@ -34,29 +37,37 @@ def target_of(op: str, arch: str, cubins: Path, own: str = "") -> CubinTarget:
     return CubinTarget(place, arch, cubins, source_of(op, own), language=language_of(resolve_spec(place)))
 
 
-def inspector(cubins: Path, facts: Mapping[str, Scalar]) -> Inspect:
+class Inspector:
     """Reads the features of compiled configurations: the hot function's, and the most that any of them spills.
 
-    Args:
-        cubins: Folder of what was compiled.
-        facts: Hardware facts without `hw.`.
+    Configurations and problem sizes share functions. Each is disassembled once, all of them at the same time, whoever asks.
     """
-    store, limits = CubinStore(cubins), SmLimits.of(facts)
-    seen: dict[str, dict[str, float]] = {}  # problem sizes share their code
 
-    def inspect(code: CompiledFunctions) -> Mapping[str, float]:
-        cubins = {key: cubin for key in code.keys if (cubin := store.get(key)) is not None}
+    def __init__(self, cubins: Path, facts: Mapping[str, Scalar]) -> None:
+        """Read what was compiled into the folder `cubins`; `facts` are of the hardware, without `hw.`."""
+        self._store, self._limits = CubinStore(cubins), SmLimits.of(facts)
+        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="disassemble")
+        self._lock = Lock()
+        self._read: dict[str, Future[dict[str, float]]] = {}
+
+    def __call__(self, code: CompiledFunctions) -> Mapping[str, float]:
+        """Features of one configuration; none where its code is gone."""
+        cubins = {key: cubin for key in code.keys if (cubin := self._store.get(key)) is not None}
         if not cubins:
             return {}
-        for key in cubins.keys() - seen.keys():
-            seen[key] = one_function(cubins[key], limits)
+        reading = {key: self._function(key, cubin) for key, cubin in cubins.items()}
+        read = {key: each.result() for key, each in reading.items()}
         hot, *beside = cubins
-        found = {**seen[hot], "spill_bytes": max(seen[key]["spill_bytes"] for key in cubins)}
+        found = {**read[hot], "spill_bytes": max(each["spill_bytes"] for each in read.values())}
         for key in beside:
-            found |= others(seen[key], cubins[key].symbol)
+            found |= others(read[key], cubins[key].symbol)
         return found
 
-    return inspect
+    def _function(self, key: str, cubin: Cubin) -> Future[dict[str, float]]:
+        with self._lock:
+            if key not in self._read:
+                self._read[key] = self._pool.submit(one_function, cubin, self._limits)
+            return self._read[key]
 
 
 def one_function(cubin: Cubin, limits: SmLimits) -> dict[str, float]:
@@ -80,7 +91,7 @@ def hot_loop(cubin: Cubin) -> dict[str, float]:
 def open_gpu(target: CubinTarget, facts: Mapping[str, Scalar], method: TimingMethod, *, workers: int) -> GpuBackend:
     """A backend that measures on the GPU of this machine; no process starts before it is used."""
     compiler = AheadCompiler(target, workers=workers)
-    return GpuBackend(Supervisor(partial(CudaDevice, target)), compiler, inspector(target.cubins, facts), method)
+    return GpuBackend(Supervisor(partial(CudaDevice, target)), compiler, Inspector(target.cubins, facts), method)
 
 
 def open_task(task: Task) -> GpuBackend:

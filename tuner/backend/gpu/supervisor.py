@@ -104,11 +104,12 @@ class Supervisor:
     """
 
     def __init__(self, opener: Opener, limits: WorkerLimits | None = None) -> None:
-        """Start nothing yet: the worker starts with the first batch."""
+        """Start nothing yet: the worker starts with `begin` or the first batch."""
         self._opener = opener
         self._limits = limits or WorkerLimits()
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
+        self._open = False
         self.machine: SeenDevice | None = None
         self.restarts = 0
 
@@ -182,22 +183,29 @@ class Supervisor:
         message: Message = connection.recv()
         return message
 
-    def _worker(self) -> Connection | Failed:
-        """The connection to a worker that takes batches, or why it did not open its device."""
+    def begin(self) -> None:
+        """Start the worker unless it is there; it imports and opens its device while the caller does something else."""
         if self._connection is not None:
-            return self._connection
+            return
         context = multiprocessing.get_context("spawn")
-        connection, theirs = context.Pipe()
-        self._connection = connection
+        self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(self._opener, theirs), daemon=True)
         self._process.start()
         theirs.close()
-        message = self._receive(connection, "open")
+
+    def _worker(self) -> Connection | Failed:
+        """The connection to a worker that takes batches, or why it did not open its device."""
+        self.begin()
+        assert self._connection is not None  # noqa: S101  # begun
+        if self._open:
+            return self._connection
+        message = self._receive(self._connection, "open")
         if isinstance(message, Failed):
             return message
         if isinstance(message, Opened):
             self.machine = message.machine
-        return connection
+        self._open = True
+        return self._connection
 
     def _discard(self) -> str:
         """End the worker, count it as lost, and say how it ended."""
@@ -207,6 +215,7 @@ class Supervisor:
     def _end(self, *, graceful: bool) -> str:
         process, connection = self._process, self._connection
         self._process = self._connection = None
+        self._open = False
         if process is None or connection is None:
             return "it was not running"
         if graceful:
@@ -225,7 +234,7 @@ class Supervisor:
     def close(self) -> None:
         """End the worker; safe to call twice."""
         if self._process is not None:
-            self._end(graceful=self._process.is_alive())
+            self._end(graceful=self._open and self._process.is_alive())
 
 
 class _Attempt:

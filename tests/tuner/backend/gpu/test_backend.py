@@ -156,23 +156,23 @@ class SlowCompiler(FakeCompiler):
         self.futures[us].set_result(CompiledFunctions((f"key-{us}",), None, 3.0))
 
 
-def test_a_search_goes_on_with_most_of_a_batch(tmp_path):
+def test_a_search_goes_on_with_most_of_a_batch():
     """What compiles long is named once three quarters are there; all of them is none."""
     asked = requests(*({"us": us} for us in (1.0, 2.0, 3.0, 4.0)))
-    compiler = SlowCompiler({1.0, 3.0, 4.0})
-    supervisor = Supervisor(FakeProgram(tmp_path / "steps"))
+    compiler, supervisor = SlowCompiler({1.0, 3.0, 4.0}), StubSupervisor()
     backend = GpuBackend(supervisor, compiler, lambda _: {}, TimingMethod(plan=PLAN, patience_s=0.01))
     assert backend.late(asked, Patience()) == [1]
+    assert supervisor.num_begun == 1, "it opens the GPU while the others compile"
     compiler.finish(2.0)
     assert backend.late(asked, Patience()) == []
 
 
-def test_a_search_waits_until_most_of_a_batch_is_there(tmp_path):
+def test_a_search_waits_until_most_of_a_batch_is_there():
     """Patience that ends with half of them compiled does not make a batch of that half; all of them is what a last batch waits for."""
     asked = requests(*({"us": us} for us in (1.0, 2.0, 3.0, 4.0)))
     compiler, said = SlowCompiler({1.0, 3.0}), []
     method = TimingMethod(plan=PLAN, patience_s=0.01)
-    backend = GpuBackend(Supervisor(FakeProgram(tmp_path / "steps")), compiler, lambda _: {}, method)
+    backend = GpuBackend(StubSupervisor(), compiler, lambda _: {}, method)
 
     def told(what):
         said.append(what)
@@ -190,6 +190,10 @@ class StubSupervisor:
     """Times everything alike, at once."""
 
     machine = None
+    num_begun = 0
+
+    def begin(self):
+        self.num_begun += 1
 
     def run(self, batch):
         return [ContestantOutcome(contestant, (10.0,) * 8, 0.0) for contestant in batch.contestants]
