@@ -75,7 +75,9 @@ def triton_product(  # noqa: PLR0913, PLR0917 - a kernel
 class Products:
     """One GPU, one size, all three tuners; every space is in a random order, so that no order is anybody's choice."""
 
-    def __init__(self, laws: spak.Library, n: int) -> None:
+    def __init__(self, laws: spak.Library, n: int, inductor: str = "DEFAULT") -> None:
+        """`inductor` is how many of its templates' settings it tries, DEFAULT or EXHAUSTIVE."""
+        self.inductor = inductor
         self.laws, self.n, self.device = laws, n, torch.cuda.get_device_name()
         torch.manual_seed(0)
         self.a, self.b = (torch.randn(n, n, device="cuda", dtype=torch.float16) for _ in range(2))
@@ -148,7 +150,7 @@ class Products:
         with (
             tuning.installed(),
             config.patch(
-                max_autotune_gemm=True, max_autotune_gemm_search_space="EXHAUSTIVE", force_disable_caches=True
+                max_autotune_gemm=True, max_autotune_gemm_search_space=self.inductor, force_disable_caches=True
             ),
         ):
             self.check(torch.compile(torch.matmul)(self.a, self.b))
@@ -188,12 +190,17 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=2048)
     parser.add_argument("--large", type=int, default=4096)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--inductor", choices=("DEFAULT", "EXHAUSTIVE"), default="DEFAULT", help="its search space")
     options = parser.parse_args()
     laws = spak.load(Path(__file__).parents[1] / "laws").without_knowledge()
-    small, large = Products(laws, options.small), Products(laws, options.large)
+    small, large = (Products(laws, n, options.inductor) for n in (options.small, options.large))
     lines = []
     for name in ("by_cutile", "by_triton", "by_inductor"):
-        lines.append(compared(name.removeprefix("by_"), getattr(small, name)(), getattr(large, name)(), options.seeds))
+        tuner = name.removeprefix("by_")
+        try:
+            lines.append(compared(tuner, getattr(small, name)(), getattr(large, name)(), options.seeds))
+        except Exception as error:  # noqa: BLE001 - one tuner that cannot run leaves the others theirs
+            lines.append({"tuner": tuner, "failed": f"{type(error).__name__}: {error}"})
         print(json.dumps(lines[-1]), flush=True)
         options.out.write_text(json.dumps(lines, indent=1) + "\n")
 

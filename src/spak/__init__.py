@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from spak.session import SessionResult as SessionResult
     from spak.tunable import Candidates as Candidates
     from spak.tunable import op as op
+    from spak.tuner.backend.compile.toolchain import cutile_versions as cutile_versions
     from spak.tuner.engine.budget import Budget as Budget
     from spak.tuner.engine.surroundings import Surroundings as Surroundings
     from spak.tuner.engine.tally import Finding as Finding
@@ -199,6 +200,7 @@ __all__ = [
     "attention",
     "client_config",
     "cross_entropy",
+    "cutile_versions",
     "diff",
     "find_root",
     "first",
@@ -253,6 +255,7 @@ _HOMES = {
     "spak.kg.errors": ("InfeasibleError", "InvalidFilesError", "KgError", "Problem", "UnknownNameError"),
     "spak.kg.files.fmt": ("format_text",),
     "spak.kg.files.seal": ("seal_root",),
+    "spak.tuner.backend.compile.toolchain": ("cutile_versions",),
     "spak.kg.files.root": ("LawRoot", "find_root"),
     "spak.kg.files.scaffold": ("Draft",),
     "spak.kg.formats.importing": ("Import", "Imported", "import_file"),

@@ -13,7 +13,11 @@ from spak.adapters.helion import HelionAdvice
 
 pytestmark = pytest.mark.gpu
 torch = pytest.importorskip("torch")
-helion = pytest.importorskip("helion", reason="helion is not installed (pip install helion triton)")
+helion = pytest.importorskip(
+    "helion",
+    reason="helion is not installed (pip install helion triton), or wants a newer PyTorch",
+    exc_type=ImportError,
+)
 
 NAMES = {"block_sizes[0]": "tile_m", "block_sizes[1]": "tile_n", "block_sizes[2]": "tile_k"}
 SIZE = 1024

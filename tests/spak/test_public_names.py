@@ -22,6 +22,7 @@ SIGNATURES = {
     "add_norm": ["residual", "branch", "gain", "bias", "norm", "laws"],
     "cross_entropy": ["logits", "targets", "reduction", "ignore_index", "laws"],
     "linear_gelu": ["x", "weight", "bias", "laws"],
+    "cutile_versions": [],
     "diff": ["before", "after"],
     "find_root": ["given", "start"],
     "first": ["laws", "hardware", "op_name", "problem"],

@@ -16,8 +16,9 @@ from spak.tuner.backend.compile.backend import MEMORY_LIMIT_BYTES, TIME_LIMIT_S
 from spak.tuner.backend.compile.languages import language_of, toolchain_of
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Order, Setup
+from spak.tuner.backend.compile.toolchain import compiler_string
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget, versions_of
-from spak.tuner.backend.gpu.cubins import Cubin, CubinStore, compiler_string
+from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
 from spak.tuner.backend.gpu.open import inspector
 from spak.tuner.backend.gpu.program import CudaDevice
 from spak.tuner.backend.gpu.protocol import Opener

@@ -5,16 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
 import spak
 from spak.adapters.advice import MeasuredBy, Sifted, TunedKernel, Value
 
 T = TypeVar("T")
-
-COMPILER = "nvidia-cuda-tileiras"
-"""The package that the compiler of kernels comes with; laws know it as `tileiras`."""
 
 TIMER = (
     "mean of samples of cuda.tile.tune, at least 5, until its 95 % interval is 1 % or 0.5 us wide on either side; those "
@@ -119,8 +115,8 @@ def results(
         for config, error, message in outcome.failures
     ]
     timer = f"{TIMER}; L2 {'flushed before' if flush_l2 else 'as left by the launch before'} each sample"
-    toolchain = {"cuda-tile": version("cuda-tile"), "tileiras": version(COMPILER)}
-    by = MeasuredBy(f"cuda.tile.tune {version('cuda-tile')}", at, timer, toolchain, checked, device)
+    toolchain = spak.cutile_versions()
+    by = MeasuredBy(f"cuda.tile.tune {toolchain['cuda-tile']}", at, timer, toolchain, checked, device)
     return kernel.results(tried, by)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -72,6 +74,21 @@ def test_its_result_becomes_a_run_file_failures_included(kernel, tune, now):
     time = next(trial.measurements[0] for trial in run.trials if not trial.failure)
     assert time.low <= time.value <= time.high
     assert [problem for problem in run_checks(library.laws) if done.run in problem.path] == []
+
+
+def test_a_compiler_on_the_path_has_a_version_as_well(monkeypatch):
+    """A toolkit's tileiras is no installed package."""
+    known = importlib.metadata.version
+
+    def version(package):
+        if package != "cuda-tile":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return known(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = spak.cutile_versions()
+    assert found["cuda-tile"] == known("cuda-tile")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", found["tileiras"])
 
 
 def test_most_cuts_the_late_ones(kernel, tune):

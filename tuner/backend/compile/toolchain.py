@@ -46,6 +46,27 @@ def find_toolchain() -> Toolchain:
     return Toolchain(tools["tileiras"], tools["nvdisasm"], versions)
 
 
+def cutile_versions() -> dict[str, str]:
+    """Versions of cuTile and of the tileiras that it would run, such as `13.4.92`, installed or on the path; empty if it does not say.
+
+    Raises:
+        ImportError: If cuTile is not installed.
+    """
+    found = _RELEASE.search(compiler_string())
+    return {"cuda-tile": importlib.metadata.version("cuda-tile"), "tileiras": found[1] if found else ""}
+
+
+def compiler_string() -> str:
+    """What the tileiras that cuTile would run says of itself, which is part of the key of what it compiles.
+
+    Raises:
+        Exception: Whatever cuTile raises where there is none.
+    """
+    from cuda.tile import _compile
+
+    return str(_compile._get_compiler_version_string())  # noqa: SLF001  # no public way; pinned to 1.7
+
+
 def _tool(name: str) -> str:
     packaged = _packaged(name)
     found = packaged if packaged is not None else shutil.which(name)

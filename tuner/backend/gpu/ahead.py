@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import re
 import signal
 import sys
 import time
@@ -12,7 +11,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from spak.kernels.own.launches import KernelLanguage
@@ -21,8 +19,9 @@ from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Failure
 from spak.tuner.backend.base import exception_failure
 from spak.tuner.backend.compile.protocol import disk_fault
+from spak.tuner.backend.compile.toolchain import cutile_versions
 from spak.tuner.backend.compile.triton_compiler import triton_toolchain
-from spak.tuner.backend.gpu.cubins import CubinStore, compile_into, compiler_string
+from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.errors import TunerError
 
@@ -113,13 +112,7 @@ def versions_of(language: KernelLanguage) -> dict[str, str]:
     """Versions of what compiles kernels of a language here; of one that a callable launches nobody knows."""
     if language == "triton":
         return dict(triton_toolchain().versions)
-    return {"cuda-tile": version("cuda-tile"), "tileiras": tileiras_version()} if language else {}
-
-
-def tileiras_version() -> str:
-    """Version of the tileiras that cuTile would run, such as `13.4.92`; empty if it does not say."""
-    found = re.search(r"V(\d+(?:\.\d+)+)", compiler_string())
-    return found[1] if found else ""
+    return cutile_versions() if language else {}
 
 
 def _begin() -> None:

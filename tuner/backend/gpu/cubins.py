@@ -15,6 +15,7 @@ from typing import Any
 
 from spak.kernels.interface import CompileJob, TritonJob
 from spak.tuner.backend.compile.cache import read_entry, write_entry
+from spak.tuner.backend.compile.toolchain import compiler_string
 from spak.tuner.backend.compile.triton_compiler import compile_triton
 
 
@@ -61,17 +62,6 @@ class CubinStore:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.cubin"
-
-
-def compiler_string() -> str:
-    """What the tileiras that cuTile would run says of itself, which is part of the key of what it compiles.
-
-    Raises:
-        Exception: Whatever cuTile raises where there is none.
-    """
-    from cuda.tile import _compile
-
-    return str(_compile._get_compiler_version_string())  # noqa: SLF001  # no public way; pinned to 1.7
 
 
 def cubin_key(kernel: Any, signature: Any, arch: str, source_sha256: str, compiler: str = "") -> str:
