@@ -79,6 +79,9 @@ class FleetDevice:
         self._executor, self._device, self._ledger = executor, device, ledger
         self.machine: SeenDevice | None = None
 
+    def begin(self) -> None:
+        """Nothing: a worker opens its device with the first batch that it gets."""
+
     def run(self, batch: Batch) -> Iterator[ContestantOutcome]:
         """One outcome for each contestant, failures included.
 

@@ -19,7 +19,7 @@ from spak.tuner.backend.compile.protocol import Order, Setup
 from spak.tuner.backend.compile.toolchain import compiler_string
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget, versions_of
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
-from spak.tuner.backend.gpu.open import inspector
+from spak.tuner.backend.gpu.open import Inspector
 from spak.tuner.backend.gpu.program import CudaDevice
 from spak.tuner.backend.gpu.protocol import Opener
 from spak.tuner.backend.gpu.supervisor import ContestantOutcome, DeviceUnusableError, Supervisor
@@ -163,7 +163,7 @@ class CompileWork(Work):
         blobs = {key: cubin.packed() for key in code.keys if (cubin := store.get(key)) is not None}
         return CompiledCubins(
             cubins=tuple(CubinReference(key=key, digest=digest_of(blob)) for key, blob in blobs.items()),
-            features=dict(inspector(self._cubins, order.facts)(code)),
+            features=dict(Inspector(self._cubins, order.facts)(code)),
             milliseconds=code.milliseconds,
             blobs={digest_of(blob): blob for blob in blobs.values()},
         )

@@ -57,6 +57,10 @@ class MeasuresBatches(Protocol):
         """The device as last reported; None before the first batch."""
         ...
 
+    def begin(self) -> None:
+        """Get ready for the first batch while its configurations compile; does not wait, and may be called again."""
+        ...
+
     def run(self, batch: Batch) -> Iterator[ContestantOutcome]:
         """One outcome for each contestant, failures included."""
         ...
