@@ -10,10 +10,12 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import json
 import re
 from functools import cache
 from importlib import resources
 from string import Template
+from typing import Any
 
 from spak.kg.visible import visible
 
@@ -38,8 +40,24 @@ def html(document_json: str) -> str:
 
 
 def _packed(text: str) -> str:
-    """`text` as gzip in base64; the same text gives the same bytes at any time."""
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    """The document as gzip in base64, a seventh shorter by columns; the same text gives the same bytes at any time."""
+    columns = json.dumps(_by_columns(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(columns.encode(), mtime=0)).decode()
+
+
+def _by_columns(document: dict[str, Any]) -> dict[str, Any]:
+    """`document` with the evidence of all laws in columns, of which each law has as many places as it says.
+
+    null is what an entry lacks, and a run is its place among `runs` if it is there. `restored` in data.js is the inverse.
+    """
+    places = {run["id"]: place for place, run in enumerate(document.get("runs", ()))}
+    laws = document.get("laws", ())
+    entries = [
+        {**entry, "run": places.get(entry["run"], entry["run"])} for law in laws for entry in law.get("evidence", ())
+    ]
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    counted = [{**law, "evidence": len(law["evidence"])} if "evidence" in law else law for law in laws]
+    return {**document, "laws": counted, "evidence": {name: [entry.get(name) for entry in entries] for name in names}}
 
 
 @cache

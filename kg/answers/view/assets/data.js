@@ -4,7 +4,20 @@
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return JSON.parse(await new Response(stream).text());
+  return restored(JSON.parse(await new Response(stream).text()));
+}
+
+/** The document with each law's evidence in it, which came in columns over all laws. */
+function restored({ evidence, ...data }) {
+  let next = 0;
+  const entry = () => {
+    const place = next++;
+    const found = Object.entries(evidence).map(([name, column]) => [name, column[place]]).filter(([, value]) => value !== null);
+    const { run, ...rest } = Object.fromEntries(found);
+    return { run: data.runs[run]?.id ?? run, ...rest };
+  };
+  for (const law of data.laws) if (law.evidence) law.evidence = Array.from({ length: law.evidence }, entry);
+  return data;
 }
 
 const DATA = await unpacked(document.getElementById("data").textContent);
