@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from spak.kg.formats.sitting import Repeated, Sitting
 from spak.kg.model.figures import counted
-
-if TYPE_CHECKING:
-    from spak.kg.formats.evidence_set import Repeated, Sitting
 
 
 def datasheet(sittings: Sequence[Sitting], repeated: Sequence[Repeated], *, licence: str) -> str:
@@ -45,14 +42,14 @@ def _motivation(sittings: Sequence[Sitting]) -> Iterator[str]:
 def _composition(sittings: Sequence[Sitting]) -> Iterator[str]:
     yield from ("## Composition", "", "One T4 file a sitting; `index.json` says of each what it is about.", "")
     kinds = sorted({kind for one in sittings for kind in one.outcomes if kind != "correct"})
-    head = ["op", "device", "problem size", "sittings", "whole products", "trials", "correct", *kinds]
+    head = ["op", "device", "problem size", "sittings", "exhaustive", "trials", "correct", *kinds]
     groups: defaultdict[tuple[str, str, str], list[Sitting]] = defaultdict(list)
     for one in sittings:
         groups[one.op, one.hw, one.size or "several"].append(one)
     yield from _row_block(head, (_counts(key, found, kinds) for key, found in sorted(groups.items())))
     yield from _row_block(None, [_counts(("all", "", ""), sittings, kinds)])
     yield ""
-    yield "A whole product has every feasible configuration of the values in `exhaustive_over`; the other sittings are searches and comparisons, samples that somebody chose."
+    yield "An exhaustive one has every feasible configuration of the values in `exhaustive_over`; the other sittings are searches and comparisons, samples that somebody chose."
     yield ""
 
 
@@ -93,7 +90,7 @@ def _clocks(one: Sitting) -> str:
 
 def _noise(sittings: Sequence[Sitting], repeated: Sequence[Repeated]) -> Iterator[str]:
     yield from ("## Noise", "")
-    yield "Inside a sitting: half of the width of the 95 % interval of a time, as a fraction of it, over the configurations of each; then the middle sitting and the worst."
+    yield "Inside a sitting: how far the 95 % interval of a time reaches to each side, as a fraction of it, over the configurations of each; then the middle sitting and the worst."
     yield ""
     groups: defaultdict[tuple[str, str], list[Sitting]] = defaultdict(list)
     for one in sittings:
@@ -155,7 +152,7 @@ def _gaps(sittings: Sequence[Sitting]) -> Iterator[str]:
         sizes[one.op, one.size].add(one.hw)
     devices = {one.hw for one in sittings}
     alone = sum(len(hw) < len(devices) for hw in sizes.values())
-    yield f"- {alone} of {counted(len(sizes), 'problem size')} with a whole product were not swept on every device."
+    yield f"- {alone} of {counted(len(sizes), 'problem size')} with an exhaustive sitting were not swept on every device."
     failed = sum(one.trials - one.outcomes.get("correct", 0) for one in sittings)
     yield f"- {counted(failed, 'trial')} failed; of a failure the stage and its type are kept, not its message."
     yield f"- {sum(not one.samples for one in sittings)} of {len(sittings)} sittings kept no single samples, only the median and its interval, which T4 has no place for: run files have it."

@@ -118,7 +118,7 @@ def test_json_is_stable(place, capsys):
     report = json.loads(capsys.readouterr().out)
     assert list(report) == [
         "hw", "op", "problem", "backend", "objective", "counts", "ranked", "default", "laws", "contradicted", "suspended",
-        "answer", "seconds", "interrupted", "run", "baselines", "launch",
+        "answer", "seconds", "interrupted", "run", "superseded", "baselines", "launch",
     ]  # fmt: skip
     assert (report["hw"], report["op"], report["backend"], report["objective"]) == (
         "rtx5070",

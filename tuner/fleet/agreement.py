@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from spak.tuner.backend.gpu.steady import MARGIN, Reading, drift
+from spak.tuner.backend.gpu.steady import MARGIN, ReferenceTimes, drift
 
 
-def alike(readings: Mapping[str, Reading], margin: float = MARGIN) -> list[list[str]]:
+def agreeing_machines(readings: Mapping[str, ReferenceTimes], margin: float = MARGIN) -> list[list[str]]:
     """Machines of one name in groups whose times may stand in one run; each group is a device of its own.
 
     The fastest machine that is left begins a group, of which are all that agree with it; whether two agree with a third
@@ -31,5 +31,5 @@ def alike(readings: Mapping[str, Reading], margin: float = MARGIN) -> list[list[
     return groups
 
 
-def _medians(reading: Reading) -> list[float]:
+def _medians(reading: ReferenceTimes) -> list[float]:
     return [statistics.median(reading[kernel]) for kernel in sorted(reading)]

@@ -116,12 +116,12 @@ def test_what_is_decided_stays_so_when_more_is_known(scope: Scope, full: dict[st
 
 
 def test_nothing_outside_their_own_files_asks_for_a_kind() -> None:
-    """A claim's class is named by its file and by who makes such laws."""
+    """A claim's class is named by its file and by mining, which makes such laws and words their names."""
     from pathlib import Path
 
     top = Path(__file__).parents[3]
     names = {cls.__name__ for kind in KINDS.values() for cls in (kind.model, type_of_claim(kind.model))}
-    makers = {"tuner/learn/mining/candidates.py"}
+    makers = {"tuner/learn/mining/candidates.py", "tuner/learn/mining/naming.py"}
     judges = {"kg/evidence/judge.py", "kg/evidence/witness.py", "tuner/learn/confirm/plan.py"}  # trials of each kind
     for path in (file for room in ("kg", "tuner", "cli", "src") for file in (top / room).rglob("*.py")):
         place = path.relative_to(top).as_posix()

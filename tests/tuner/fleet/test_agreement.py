@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spak.tuner.backend.gpu.steady import drift
-from spak.tuner.fleet.agreement import alike
+from spak.tuner.fleet.agreement import agreeing_machines
 
 SAMPLES = st.lists(st.floats(90.0, 120.0), min_size=6, max_size=12).map(tuple)
 FLEETS = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), SAMPLES.map(lambda one: {"clock": one}), max_size=6)
@@ -12,7 +12,7 @@ FLEETS = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), SAMPLES.map(
 
 @given(FLEETS, st.randoms())
 def test_every_machine_is_in_one_group_whose_first_it_agrees_with(readings, rng):
-    groups = alike(readings)
+    groups = agreeing_machines(readings)
     assert sorted(machine for group in groups for machine in group) == sorted(readings)
     for group in groups:
         assert all(drift(readings[machine], readings[group[0]]) is None for machine in group)
@@ -20,7 +20,7 @@ def test_every_machine_is_in_one_group_whose_first_it_agrees_with(readings, rng)
     pairs = [(one, other) for place, one in enumerate(firsts) for other in firsts[:place]]
     assert all(drift(one, other) is not None for one, other in pairs)
     shuffled = rng.sample(list(readings.items()), len(readings))
-    assert alike(dict(shuffled)) == groups
+    assert agreeing_machines(dict(shuffled)) == groups
 
 
 def test_a_card_clocked_lower_is_another_device_and_noise_is_not():
@@ -31,4 +31,4 @@ def test_a_card_clocked_lower_is_another_device_and_noise_is_not():
         "two": {"clock": tuple(us * 1.01 for us in noise), "memory": noise},
         "thin": {"clock": noise, "memory": tuple(us * 1.2 for us in noise)},
     }
-    assert alike(readings) == [["one", "two"], ["thin"], ["slow"]]
+    assert agreeing_machines(readings) == [["one", "two"], ["thin"], ["slow"]]

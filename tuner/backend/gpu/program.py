@@ -16,7 +16,7 @@ from spak.tuner.backend.gpu.clocks import current_card, open_clock_log
 from spak.tuner.backend.gpu.cubins import CubinStore, Loaded, load_ahead_of_time
 from spak.tuner.backend.gpu.detect import detect, machine_of, smi
 from spak.tuner.backend.gpu.protocol import Contestant, SeenDevice, WrongOutputError
-from spak.tuner.backend.gpu.steady import Reading
+from spak.tuner.backend.gpu.steady import ReferenceTimes
 from spak.tuner.backend.gpu.timing import CudaTimer, Launch
 
 
@@ -83,7 +83,7 @@ class CudaDevice:  # pragma: no cover  # needs a GPU: tests/gpu
         """Microseconds of one launch with a cold L2."""
         return self._timer.sample(self._ready[contestant.index])
 
-    def reference(self) -> Reading:
+    def reference(self) -> ReferenceTimes:
         """The timer's reference kernels, which no problem size changes."""
         return self._timer.reference()
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Device, Failure, Invalidity
-from spak.tuner.backend.gpu.steady import Reading
+from spak.tuner.backend.gpu.steady import ReferenceTimes
 from spak.tuner.backend.gpu.timing import Plan
 
 TaskStage = Literal["open", "prepare", "check", "ready", "reference", "time", "close"]
@@ -91,10 +91,10 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Read:
+class TimedReferences:
     """The reference kernels before and after the rounds whose times follow."""
 
-    readings: tuple[Reading, ...]
+    readings: tuple[ReferenceTimes, ...]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Done:
     machine: SeenDevice
 
 
-Message = Opened | TaskStep | Prepared | Checked | Failed | Read | TimedContestant | Done
+Message = Opened | TaskStep | Prepared | Checked | Failed | TimedReferences | TimedContestant | Done
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class DeviceProgram(Protocol):
         """Microseconds of one launch."""
         ...
 
-    def reference(self) -> Reading:
+    def reference(self) -> ReferenceTimes:
         """Time the kernels that tell whether the device still is what it was, whatever the problem; see steady.py."""
         ...
 

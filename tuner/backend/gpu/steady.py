@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from spak.kg.model.run import DRIFT, UNSTEADY_TIME, Measurement
 from spak.tuner.backend.gpu.statistics import summarise
 
-Reading = Mapping[str, tuple[float, ...]]
+ReferenceTimes = Mapping[str, tuple[float, ...]]
 """Reference kernel -> microseconds of its launches, one after the other."""
 
 MARGIN = 0.02
@@ -68,7 +68,7 @@ def is_beyond(found: Drift, margin: float = MARGIN) -> bool:
     return found.low > 1 + margin or found.high < 1 / (1 + margin)
 
 
-def drift(now: Reading, before: Reading, margin: float = MARGIN) -> Drift | None:
+def drift(now: ReferenceTimes, before: ReferenceTimes, margin: float = MARGIN) -> Drift | None:
     """The largest change beyond noise and `margin` of any kernel that both readings have; None if there is none."""
     changes = [change(kernel, now[kernel], before[kernel]) for kernel in sorted(now.keys() & before.keys())]
     found = [one for one in changes if is_beyond(one, margin)]
@@ -81,9 +81,9 @@ class SteadyWatch:
     def __init__(self, margin: float = MARGIN) -> None:
         """Know nothing yet: the first reading is what the device is."""
         self._margin = margin
-        self.first: Reading = {}
+        self.first: ReferenceTimes = {}
 
-    def judge(self, readings: Sequence[Reading]) -> Drift | None:
+    def judge(self, readings: Sequence[ReferenceTimes]) -> Drift | None:
         """The worst drift among `readings`, taken before and after some rounds; None if the device was steady."""
         found = []
         for reading in readings:

@@ -29,13 +29,13 @@ from spak.tuner.backend.gpu.protocol import (
     Opened,
     Opener,
     Prepared,
-    Read,
     SeenDevice,
     TaskStage,
     TaskStep,
     TimedContestant,
+    TimedReferences,
 )
-from spak.tuner.backend.gpu.steady import Reading
+from spak.tuner.backend.gpu.steady import ReferenceTimes
 from spak.tuner.backend.gpu.worker import serve
 from spak.tuner.errors import TunerError
 
@@ -84,7 +84,7 @@ class ContestantOutcome:
     check_ms: float = 0.0
     invalidity: Invalidity = "correct"
     failure: Failure | None = None
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ReferenceTimes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ class _Attempt:
         self.batch = batch
         self.waiting = {contestant.index: contestant for contestant in batch.contestants}
         self._checks: dict[int, Checked] = {}
-        self._readings: tuple[Reading, ...] = ()
+        self._readings: tuple[ReferenceTimes, ...] = ()
         self._finished: list[ContestantOutcome] = []
 
     def rest(self) -> Batch:
@@ -257,7 +257,7 @@ class _Attempt:
         if isinstance(message, Prepared):
             self.waiting |= {contestant.index: contestant for contestant in message.baselines}
             self.batch = replace(self.batch, with_baselines=False)
-        elif isinstance(message, Read):
+        elif isinstance(message, TimedReferences):
             self._readings = message.readings
         elif isinstance(message, Checked):
             self._checks[message.index] = message

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spak.tuner.backend.gpu.statistics import MIN_SAMPLES
-from spak.tuner.backend.gpu.steady import Reading
+from spak.tuner.backend.gpu.steady import ReferenceTimes
 
 Key = TypeVar("Key", bound=Hashable)
 Launch = Callable[[], object]
@@ -125,7 +125,7 @@ class CudaTimer:  # pragma: no cover  # needs a GPU: tests/gpu
         end.synchronize()
         return float(start.elapsed_time(end)) * 1e3
 
-    def reference(self) -> Reading:
+    def reference(self) -> ReferenceTimes:
         """`clock`: a float32 product, on the plain units. `memory`: the read that flushes L2. After a light load each time.
 
         That load raises the clocks of an idle card and lets a power cap pass that the last rounds had reached.

@@ -29,12 +29,12 @@ from spak.tuner.backend.gpu.protocol import (
     Opened,
     Opener,
     Prepared,
-    Read,
     TaskStep,
     TimedContestant,
+    TimedReferences,
     WrongOutputError,
 )
-from spak.tuner.backend.gpu.steady import Reading
+from spak.tuner.backend.gpu.steady import ReferenceTimes
 from spak.tuner.backend.gpu.timing import interleave
 
 
@@ -122,11 +122,11 @@ class _Round:
         samples = interleave(list(by_index), lambda i: sample(by_index[i]), batch.plan, rng, best_us=batch.best_us)
         after = self._reference()
         if not self._lost:
-            self._send(Read(tuple(reading for reading in (before, after) if reading)))
+            self._send(TimedReferences(tuple(reading for reading in (before, after) if reading)))
         for contestant in self._remaining(batch):
             self._send(TimedContestant(contestant.index, tuple(samples[contestant.index])))
 
-    def _reference(self) -> Reading:
+    def _reference(self) -> ReferenceTimes:
         """A reading of the device; what fails there is nobody's fault but the device's, and it is lost."""
         if self._lost:
             return {}
