@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 
@@ -43,6 +43,10 @@ class Root:
     ops: Mapping[str, Op]
     systems: Mapping[str, System] = field(default_factory=dict)
     superseded: Sequence[SupersededLaw] = ()
+
+    def about(self, ops: Collection[str], /) -> list[Law]:
+        """The laws stated for one of `ops`."""
+        return [law for op in ops for law in self.laws.values() if law.scope.op == op]
 
     def layer_of(self, _law: str, /) -> str:
         """It is one folder."""

@@ -47,9 +47,10 @@ def _in_order(verbs: Iterable[str]) -> list[str]:
 
 def _in_turn(hits: Sequence[Hit]) -> Iterator[Hit]:
     """The surest of each verb in turn."""
-    surest = sorted(hits, key=lambda hit: doubt(hit.law, hit.match))
-    verbs = _in_order(meaning(hit.law).verb for hit in hits)
-    return in_turn([[hit for hit in surest if meaning(hit.law).verb == verb] for verb in verbs])
+    by_verb: dict[str, list[Hit]] = {}
+    for hit in sorted(hits, key=lambda hit: doubt(hit.law, hit.match)):
+        by_verb.setdefault(meaning(hit.law).verb, []).append(hit)
+    return in_turn([by_verb[verb] for verb in _in_order(by_verb)])
 
 
 def _block(verb: str, entries: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:

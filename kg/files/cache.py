@@ -24,17 +24,19 @@ import msgspec
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import atomic, loader, reading
 from spak.kg.files.loader import Contents, Laws, no_collection
-from spak.kg.files.remembered import ledger_of
+from spak.kg.files.remembered import YOUNG_NS, ledger_of
+from spak.kg.files.shelf import Packed, Shelf, packed
+from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import Model
+from spak.kg.model.hardware import Hardware
+from spak.kg.model.op import Op
+from spak.kg.model.system import System
 
-_MAGIC = b"spakkg01"
+_MAGIC = b"spakkg02"
 """Changes when the layout of an entry changes."""
 
 _HEAD = struct.Struct("<8sII")
 """Magic, CRC-32 of all that follows, length of the header."""
-
-_YOUNG_NS = 2_000_000_000
-"""A file younger than this when read may be rewritten without its stat data changing (FAT keeps two-second times)."""
 
 _T = TypeVar("_T")
 
@@ -115,6 +117,29 @@ class Cache:
         atomic.write(entry, b"".join((_HEAD.pack(_MAGIC, crc, len(head)), head, payload)), durable=False)
 
 
+class Stored(Model, frozen=True, kw_only=True):
+    """`Contents` as an entry keeps them: the laws by op, so that a question decodes those it may be about."""
+
+    laws: dict[str, Packed]
+    hardware: dict[str, Hardware]
+    ops: dict[str, Op]
+    systems: dict[str, System]
+    files: dict[str, dict[str, str]]
+    misplaced: dict[str, dict[str, str]]
+    layers: dict[str, str]
+    superseded: tuple[Superseded, ...]
+
+    @staticmethod
+    def of(contents: Contents) -> Stored:
+        """`contents`, to be encoded."""
+        return Stored(**{**msgspec.structs.asdict(contents), "laws": packed(contents.laws)})
+
+    def contents(self) -> Contents:
+        """What was stored."""
+        shelf = Shelf(self.laws, self.files["law"])
+        return Contents(**{**msgspec.structs.asdict(self), "laws": shelf})
+
+
 def load_cached(root: Path, cache: Cache) -> Laws:
     """The laws under `root`, from `cache` if nothing changed since they were stored; stored there if not.
 
@@ -123,12 +148,13 @@ def load_cached(root: Path, cache: Cache) -> Laws:
         OSError: If a file cannot be opened.
     """
     ledger = ledger_of(root, cache.directory)
-    contents = cache.read(root, Contents)
+    stored = cache.read(root, Stored)
+    contents = stored.contents() if stored is not None else None
     if contents is None:
         before = stamp(root)
         content = content_digest(root, before)
         contents = loader.load(root).contents
-        cache.write(root, before, content, contents)
+        cache.write(root, before, content, Stored.of(contents))
     return Laws(root, contents, ledger)
 
 
@@ -149,18 +175,18 @@ def stamp(root: Path) -> Stamp:
     """The stat data of every file under `root`, and beneath it, that a load looks at: hidden files and links to folders are none."""
     started = time.time_ns()
     newest = 0
-    lines = []
-    found = sorted(loader.all_files(root), key=itemgetter(0))
-    for path, entry in found:
+    found: list[tuple[str | int, ...]] = []
+    for path, entry in loader.all_files(root):
         if not _is_read(path):  # of a file that a load only lists (a run file) it matters that it is there
-            lines.append(path)
+            found.append((path,))
             continue
         stat = entry.stat()
-        changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
-        lines.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}")
-        newest = max(changed, newest)
-    digest = _digest("\0\n".join(lines).encode(errors="surrogateescape"))
-    return Stamp(digest, newest > started - _YOUNG_NS, tuple(path for path, _ in found))
+        mtime, ctime = stat.st_mtime_ns, stat.st_ctime_ns
+        found.append((path, stat.st_size, mtime, ctime, stat.st_ino))
+        newest = max(newest, mtime, ctime)
+    found.sort()  # no path comes twice
+    digest = _digest(repr(found).encode(errors="surrogateescape"))
+    return Stamp(digest, newest > started - YOUNG_NS, tuple(str(one[0]) for one in found))
 
 
 def _digest(data: bytes) -> bytes:

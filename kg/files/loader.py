@@ -6,7 +6,7 @@ import contextlib
 import gc
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
 from spak.kg.files.root import LAYER_FILE, layer_name, layers
+from spak.kg.files.shelf import Shelf, toolchains_of
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.law.superseding import LayerOrder, Placed, Superseded, settle
 from spak.kg.model.base import IMPLIED, Model
@@ -39,6 +40,9 @@ EVIDENCE = "evidence"
 MAX_RUN_BYTES = 256 * 1024 * 1024
 """Largest run file once unpacked; an exhaustive sweep of 20,000 trials has about 20 MB."""
 
+MAX_RUNS_HELD = 1024
+"""Runs kept once read: of 200 trials each takes some 0.4 MB, and laws that lie together cite the same few."""
+
 _FOLDERS = {"hardware": "hardware", "ops": "op", "systems": "system"}
 """Top folder -> kind of its files; every other folder holds laws."""
 
@@ -58,7 +62,7 @@ class Contents(Model, frozen=True, kw_only=True):
         misplaced: Kind -> id -> field of the first key that is not in canonical order, of the files that have one.
     """
 
-    laws: dict[str, AnyLaw]
+    laws: Mapping[str, AnyLaw]
     hardware: dict[str, Hardware]
     ops: dict[str, Op]
     systems: dict[str, System]
@@ -67,8 +71,25 @@ class Contents(Model, frozen=True, kw_only=True):
     layers: dict[str, str]
     superseded: tuple[Superseded, ...]
 
+    def about(self, ops: Collection[str]) -> Iterator[Law]:
+        """The laws stated for one of `ops`, by op; others need not be decoded."""
+        if isinstance(self.laws, Shelf):
+            return self.laws.about(ops)
+        found: dict[str, list[Law]] = {op: [] for op in ops}
+        for law in self.laws.values():
+            if law.scope.op in found:
+                found[law.scope.op].append(law)
+        return (law for same in found.values() for law in same)
+
+    @property
+    def toolchains(self) -> set[str]:
+        """Every `name version` that evidence of a law is from."""
+        return self.laws.toolchains if isinstance(self.laws, Shelf) else toolchains_of(self.laws.values())
+
     def layer_of(self, law: str, /) -> str:
         """What the layer is called that a law of `laws` lies in; empty for the root itself."""
+        if not self.layers:
+            return ""
         path = self.files["law"].get(law, "")
         beneath = self.layers.items() if path.startswith("/") else ()
         return next((name for folder, name in beneath if path.startswith(f"{folder}/")), "")
@@ -98,6 +119,10 @@ class Laws:
     def superseded(self) -> Sequence[Superseded]:
         """Laws beneath that have no power, because one above supersedes them."""
         return self.contents.superseded
+
+    def about(self, ops: Collection[str], /) -> Iterator[Law]:
+        """The laws stated for one of `ops`, by op."""
+        return self.contents.about(ops)
 
     def layer_of(self, law: str, /) -> str:
         """What the layer is called that a law of `laws` lies in; empty for the root itself."""
@@ -165,7 +190,7 @@ class Laws:
         return self.root / files[identifier]
 
     def run(self, identifier: str) -> Run:
-        """The run file `identifier`, read once, `completed_run` for its op.
+        """The run file `identifier`, `completed_run` for its op; read once, unless many others were read since.
 
         Raises:
             UnknownNameError: If there is none.
@@ -177,8 +202,15 @@ class Laws:
             self._note_digest(path, identifier, raw)
             with reading.unquoted(path, self.root):
                 run = _run_of(raw, path)
+            self._forget(len(self._runs) - MAX_RUNS_HELD + 1)
             self._runs[identifier] = completed_run(run, self.ops.get(run.op))
         return self._runs[identifier]
+
+    def _forget(self, count: int) -> None:
+        """Let go of the runs that were read first, as many; they are read again when asked for."""
+        for identifier in list(self._runs)[: max(count, 0)]:
+            del self._runs[identifier]
+            self._witnesses.pop(identifier, None)
 
     def run_digest(self, identifier: str) -> bytes:
         """Digest of the bytes of the run file `identifier`, as they are and as `run` decodes them.

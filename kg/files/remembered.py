@@ -26,6 +26,9 @@ MAX_LEDGER_BYTES = 64 * 1024 * 1024
 _MAGIC = b"spakld01"
 """Changes when the layout of a ledger changes."""
 
+YOUNG_NS = 2_000_000_000
+"""A file younger than this when read may be rewritten without its stat data changing (FAT keeps two-second times)."""
+
 _DIGEST_BYTES = 20
 _COMPUTING = ("msgspec", "numpy")
 """Distributions whose version may change a number."""

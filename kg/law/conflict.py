@@ -77,7 +77,7 @@ def answering(store: Store, question: Question) -> tuple[list[Hit], tuple[Disput
         ToolchainError: If a toolchain cannot be read.
     """
     matcher = Matcher(store, question)
-    matched = ((law, matcher.match(law)) for law in store.laws.values())
+    matched = ((law, matcher.match(law)) for law in store.about(matcher.ops))
     hits = [Hit(law, match, store.layer_of(law.id)) for law, match in matched if match is not None]
     here = {hit.law.id: hit for hit in hits if hit.match.hw != "transferred" and hit.law.status not in DEAD}
     found = Conflicts(store, matcher.known).contradictions([hit.law for hit in here.values()])

@@ -7,10 +7,12 @@ what undecided means is for whoever asks to say: a law that may hold is shown, b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from typing import Literal
+
+from msgspec.structs import replace
 
 from spak.kg.expression import Expression, parse
 from spak.kg.law.toolchain import is_stale
@@ -159,6 +161,12 @@ class Matcher:
         facts = hardware_facts(store, question.hw)
         self.known = {f"hw.{name}": value for name, value in facts.items()} | dict(question.problem)
         self._decided: dict[tuple[str, tuple[str, ...]], Inside] = {}
+        self._matched: dict[Scope, tuple[Match, Match] | None] = {}
+
+    @property
+    def ops(self) -> Collection[str]:
+        """The ops whose laws may match, nearest first."""
+        return self._ops.keys()
 
     def match(self, law: Law) -> Match | None:
         """How `law` applies, or None if it does not; where that is undecided, under what condition it does.
@@ -166,22 +174,22 @@ class Matcher:
         Raises:
             ToolchainError: If a toolchain cannot be read.
         """
-        op = self._ops.get(law.scope.op)
-        hw = self._hw(law.scope.hw) if op is not None else None
+        if law.scope not in self._matched:  # thousands of laws share a scope
+            self._matched[law.scope] = self._fresh_and_stale(law.scope)
+        found = self._matched[law.scope]
+        return None if found is None else found[is_stale(law, self.question.toolchain)]
+
+    def _fresh_and_stale(self, scope: Scope) -> tuple[Match, Match] | None:
+        """How a law of that scope applies if it is not stale, and if it is."""
+        op = self._ops.get(scope.op)
+        hw = self._hw(scope.hw) if op is not None else None
         if op is None or hw is None:
             return None
-        found = self._inside(law.scope)
+        found = self._inside(scope)
         if not found.possibly:
             return None
-        return Match(
-            hw=hw[0],
-            via=hw[1],
-            op=op[0],
-            op_via=op[1],
-            when=found.when or None,
-            dtype=found.dtype,
-            stale=is_stale(law, self.question.toolchain),
-        )
+        match = Match(hw=hw[0], via=hw[1], op=op[0], op_via=op[1], when=found.when or None, dtype=found.dtype)
+        return match, replace(match, stale=True)
 
     def _inside(self, scope: Scope) -> Inside:
         """`inside`, once for each distinct condition."""

@@ -75,8 +75,12 @@ def holds_for(law: Law, toolchain: str) -> bool:
 
 def newest_seen(laws: Iterable[Law]) -> str:
     """The newest `name version` that any evidence is from; empty if none says."""
-    seen = {entry.toolchain for law in laws for entry in law.evidence if entry.toolchain}
-    return max(seen, key=lambda toolchain: parse_toolchain(toolchain)[1], default="")
+    return newest_toolchain({entry.toolchain for law in laws for entry in law.evidence if entry.toolchain})
+
+
+def newest_toolchain(toolchains: Iterable[str]) -> str:
+    """The newest of some `name version`; empty if there is none."""
+    return max(toolchains, key=lambda toolchain: parse_toolchain(toolchain)[1], default="")
 
 
 def is_stale(law: Law, toolchain: str) -> bool:
@@ -89,12 +93,16 @@ def is_stale(law: Law, toolchain: str) -> bool:
     Raises:
         ToolchainError: If a toolchain cannot be read.
     """
-    seen = [entry.toolchain for entry in law.evidence if entry.toolchain]
-    if not toolchain or not seen:
+    return bool(toolchain) and _is_old(law.scope.toolchain, tuple([one.toolchain for one in law.evidence]), toolchain)
+
+
+@lru_cache(maxsize=1024)
+def _is_old(scope: str, seen: tuple[str, ...], toolchain: str) -> bool:
+    """`is_stale` of laws with that scope whose evidence is from those toolchains, if any: thousands have them in common."""
+    known = [one for one in seen if one]
+    if not known or (scope and parse_requirement(scope)[0] != parse_toolchain(toolchain)[0]):
         return False
-    if law.scope.toolchain and parse_requirement(law.scope.toolchain)[0] != parse_toolchain(toolchain)[0]:
-        return False
-    return all(_release(entry) != _release(toolchain) for entry in seen)
+    return all(_release(one) != _release(toolchain) for one in known)
 
 
 @lru_cache(maxsize=1024)

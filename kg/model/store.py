@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from spak.kg.model.hardware import Hardware
@@ -57,6 +57,9 @@ class Store(NodeStore, Protocol):
     @property
     def superseded(self) -> Sequence[SupersededLaw]:
         """Laws beneath that have no power; none of them is among `laws`."""
+
+    def about(self, ops: Collection[str], /) -> Iterable[Law]:
+        """The laws stated for one of `ops`, by op; a store need not look at others."""
 
     def layer_of(self, law: str, /) -> str:
         """What the layer is called that a law of `laws` lies in; empty for the root itself."""

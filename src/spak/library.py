@@ -15,7 +15,7 @@ from spak.kg.errors import Problem
 from spak.kg.files import cache as parsed
 from spak.kg.files import loader, root
 from spak.kg.files.recorded import recorded_sizes
-from spak.kg.law.toolchain import newest_seen, parse_toolchain
+from spak.kg.law.toolchain import newest_toolchain, parse_toolchain
 from spak.kg.model.base import Configuration
 from spak.kg.model.taxonomy import Taxonomy
 from spak.kg.space.completion import complete, stated
@@ -456,7 +456,7 @@ def revision(source: str, root: Path, *, toolchain: str | None = None) -> Iterat
 def _library(laws: Laws, toolchain: str | None, *, writable: bool) -> Library:
     if toolchain:
         parse_toolchain(toolchain)
-    return Library(laws, newest_seen(laws.laws.values()) if toolchain is None else toolchain, writable)
+    return Library(laws, newest_toolchain(laws.contents.toolchains) if toolchain is None else toolchain, writable)
 
 
 def diff(before: Library, after: Library) -> Difference:

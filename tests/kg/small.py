@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,10 @@ class SmallRoot:
     ops: dict[str, Op] = field(default_factory=dict)
     systems: dict[str, System] = field(default_factory=dict)
     superseded: tuple[SupersededLaw, ...] = ()
+
+    def about(self, ops: Collection[str], /) -> list[Law]:
+        """The laws stated for one of `ops`."""
+        return [law for op in ops for law in self.laws.values() if law.scope.op == op]
 
     def layer_of(self, _law: str, /) -> str:
         """It is one folder."""

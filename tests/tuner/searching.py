@@ -72,6 +72,10 @@ class Laws:
     systems: Mapping[str, System] = field(default_factory=dict)
     superseded: Sequence[SupersededLaw] = ()
 
+    def about(self, ops: Collection[str], /) -> list[Law]:
+        """The laws stated for one of `ops`."""
+        return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
     def layer_of(self, _law: str, /) -> str:
         """It is one folder."""
         return ""
