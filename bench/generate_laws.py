@@ -1,10 +1,12 @@
 """A law root of any size: the shipped one, and beside it generated laws that rest on generated runs. Same count, same files.
 
-    python -m bench.generate_laws TARGET [--laws 10000] [--source laws]
+    python -m bench.generate_laws TARGET [--laws 10000] [--source laws] [--fleets 1]
 
 Trials of recorded sweeps, drawn, scaled and jittered, become runs of other hardware, problem sizes and days. Laws are
 stated over them and judged by them as real ones are (`spak.kg.evidence`), so that `kg check` has everything to recompute
 and finds nothing. No measurement stands behind a generated run, and each says so.
+With `--fleets 10` a tenth of the laws is judged, and stands in all again for nine made-up pieces of each hardware: of ten laws
+of one claim each has its own hardware, runs and machines.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +27,19 @@ from msgspec.structs import replace
 from bench.run_file import rounded, write_run
 from spak.kg.evidence.witness import RunWitness
 from spak.kg.expression import Expression
-from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.files import fmt
+from spak.kg.files.loader import EVIDENCE, Laws, load, read_run
+from spak.kg.files.seal import run_content
 from spak.kg.law.kinds import AnyLaw, meaning
 from spak.kg.law.status import status
 from spak.kg.model.base import Scalar
+from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Bound, Evidence, EvidenceRole, Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Measurement, Run, Trial
 from spak.tuner.learn.writeback import law_text
 
-LAWS_PER_RUN = 12
+LAWS_PER_RUN = 10
 RUNS_PER_SUBJECT = 20
 """A subject is an op on a piece of hardware, known by runs of one tier; its laws speak of its runs only."""
 
@@ -53,21 +59,21 @@ NOTE = "Generated for a benchmark from trials of {source}; no measurement stands
 class Said:
     """What the laws about one op say already, so that no two of them contradict each other, whatever they are about."""
 
-    preferred: list[dict[str, Scalar]] = field(default_factory=list)
-    removed: list[Expression] = field(default_factory=list)
+    preferred: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    removed: dict[str, Expression] = field(default_factory=dict)
 
     def takes(self, law: Law) -> bool:
         """Whether no law prefers what another removes; then `law` is one of them."""
         removal, prefer = meaning(law).removal, dict(meaning(law).preferred)
-        against = self.removed if prefer else []
+        against = self.removed.values() if prefer else ()
         if any(one.names <= prefer.keys() and one.partial(prefer) is True for one in against):
             return False
         if removal is not None and any(
-            removal.partial(one) is True for one in self.preferred if removal.names <= one.keys()
+            removal.partial(one) is True for one in self.preferred.values() if removal.names <= one.keys()
         ):
             return False
-        self.preferred += [prefer] if prefer else []
-        self.removed += [removal] if removal is not None else []
+        self.preferred |= {repr(prefer): prefer} if prefer else {}
+        self.removed |= {removal.text: removal} if removal is not None else {}
         return True
 
 
@@ -85,19 +91,57 @@ class Subject:
         return f"{self.hw}-{self.op.id}-{self.source.tier}"
 
 
-def generate(source: Path, target: Path, count: int, *, seed: int = 0) -> None:
+def generate(source: Path, target: Path, count: int, *, seed: int = 0, fleets: int = 1) -> None:
     """Copy the law root `source` to `target` and add `count` laws, and the runs behind them.
 
+    Of `fleets` pieces of each hardware, all but one made up, each has its share of the laws.
     `source` needs at least one run of `MIN_SWEEP` trials, measured or compiled, of an op with named problem sizes.
     """
     shutil.copytree(source, target)
     laws = load(target)
-    subjects = list(_subjects(laws))
-    used = subjects[: max(2, -(-count // (LAWS_PER_RUN * RUNS_PER_SUBJECT)))]
+    judged, subjects = -(-count // fleets), list(_subjects(laws))
+    used = subjects[: max(2, -(-judged // (LAWS_PER_RUN * RUNS_PER_SUBJECT)))]
     said: defaultdict[str, Said] = defaultdict(Said)
     for place, subject in enumerate(used):
-        share = count // len(used) + (place < count % len(used))
+        share = judged // len(used) + (place < judged % len(used))
         _add(laws, (subject, said[subject.op.id]), share, random.Random(f"{seed} {subject.name}"))
+    for fleet in range(1, fleets):
+        for hw in {subject.hw: None for subject in used}:
+            _copy(target, laws.hardware[hw], fleet)
+
+
+def _copy(root: Path, node: Hardware, fleet: int) -> None:
+    """A made-up piece of hardware like `node`, with laws and runs of its own that say what the generated ones of `node` do."""
+    name = f"fleet-{fleet:02d}-{node.id}"
+    made = replace(node, id=name, title=name, aliases=(), default=False)
+    text = fmt.new_text(msgspec.to_builtins(made), "hardware", f"{name}.yaml")
+    (root / "hardware" / f"{name}.yaml").write_text(text)
+    old, new = f"generated-{node.id}-", f"generated-{name}-"
+    mentioned = re.compile(rf"(?<=hw: ){node.id}$|(?<=\d\d ){node.id}(?=( [0-9a-f]{{12}})?$)", re.MULTILINE)
+    for path in sorted(root.glob(f"{node.id}/*/{old}*.yaml")):
+        folder = root / name / path.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        own = mentioned.sub(name, path.read_text().replace(old, new))
+        (folder / path.name.replace(old, new)).write_text(own)
+    for path in sorted((root / EVIDENCE).glob(f"{old}*")):
+        run = _doubled(read_run(path), fleet)
+        device = None if run.device is None else replace(run.device, name=name if node.aliases else run.device.name)
+        copied = replace(run, id=run.id.replace(old, new), hw=name, device=device)
+        (root / EVIDENCE / path.name.replace(old, new)).write_bytes(run_content(copied, packed=path.suffix == ".gz"))
+
+
+def _doubled(run: Run, times: int) -> Run:
+    """`run` on a machine that takes twice as long, `times` over: no time is another run's, and every ratio stays, to the bit."""
+    factor = 2.0**times
+
+    def slower(one: Measurement) -> Measurement:
+        if one.name != "time":
+            return one
+        low, high = (None if value is None else value * factor for value in (one.low, one.high))
+        return replace(one, value=one.value * factor, low=low, high=high)
+
+    trials = (replace(trial, measurements=tuple(map(slower, trial.measurements))) for trial in run.trials)
+    return replace(run, trials=tuple(trials))
 
 
 def _subjects(laws: Laws) -> Iterator[Subject]:
@@ -251,9 +295,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", type=Path, help="folder to make")
     parser.add_argument("--laws", type=int, default=10_000)
+    parser.add_argument("--fleets", type=int, default=1)
     parser.add_argument("--source", type=Path, default=Path("laws"))
     arguments = parser.parse_args()
-    generate(arguments.source, arguments.target, arguments.laws)
+    generate(arguments.source, arguments.target, arguments.laws, fleets=arguments.fleets)
 
 
 if __name__ == "__main__":
