@@ -23,9 +23,9 @@ import msgspec
 
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import atomic, loader, reading
-from spak.kg.files.loader import Contents, Laws, no_collection
+from spak.kg.files.loader import Contents, Laws
 from spak.kg.files.remembered import YOUNG_NS, ledger_of
-from spak.kg.files.shelf import Packed, Shelf, packed
+from spak.kg.files.shelf import Packed, Shelf, no_collection, packed
 from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ from spak.kg.files import reading
 from spak.kg.files.json_keys import check_keys
 from spak.kg.files.remembered import Ledger
 from spak.kg.files.root import LAYER_FILE, layer_name, layers
-from spak.kg.files.shelf import Shelf, toolchains_of
+from spak.kg.files.shelf import Shelf, no_collection, toolchains_of
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.law.superseding import LayerOrder, Placed, Superseded, settle
 from spak.kg.model.base import IMPLIED, Model
@@ -271,18 +269,6 @@ def load(root: Path) -> Laws:
     if problems:
         raise InvalidFilesError(problems)
     return laws
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Pause garbage collection: a load makes millions of objects and no cycles, and would be scanned again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def read_run(path: Path) -> Run:

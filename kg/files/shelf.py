@@ -5,6 +5,8 @@ A question is about an op and its relatives. Of 100,000 laws that is a part, and
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
@@ -70,9 +72,24 @@ class Shelf(Mapping[str, AnyLaw]):
     def _opened(self, op: str) -> dict[str, AnyLaw]:
         if op not in self._open:
             packed = self._packed[op]
-            laws = msgspec.msgpack.decode(packed.laws, type=tuple[AnyLaw, ...])
-            self._open[op] = dict(zip(packed.ids, laws, strict=True))
+            with no_collection():
+                laws = msgspec.msgpack.decode(packed.laws, type=tuple[AnyLaw, ...])
+                self._open[op] = dict(zip(packed.ids, laws, strict=True))
+            if gc.get_freeze_count():  # who froze what it loaded keeps this as long
+                gc.freeze()
         return self._open[op]
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Pause garbage collection: a load makes millions of objects and no cycles, and would be scanned again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def packed(laws: Mapping[str, Law]) -> dict[str, Packed]:
