@@ -194,20 +194,22 @@ class Laws:
             UnknownNameError: If there is none.
             InvalidFilesError: If it cannot be read.
         """
-        if identifier not in self._runs:
-            path = self.path("run", identifier)
-            raw = reading.content(path, MAX_RUN_BYTES)
-            self._note_digest(path, identifier, raw)
-            with reading.unquoted(path, self.root):
-                run = _run_of(raw, path)
-            self._forget(len(self._runs) - MAX_RUNS_HELD + 1)
-            self._runs[identifier] = completed_run(run, self.ops.get(run.op))
-        return self._runs[identifier]
+        held = self._runs.get(identifier)
+        if held is not None:
+            return held
+        path = self.path("run", identifier)
+        raw = reading.content(path, MAX_RUN_BYTES)
+        self._note_digest(path, identifier, raw)
+        with reading.unquoted(path, self.root):
+            run = _run_of(raw, path)
+        self._forget(len(self._runs) - MAX_RUNS_HELD + 1)
+        self._runs[identifier] = completed = completed_run(run, self.ops.get(run.op))
+        return completed
 
     def _forget(self, count: int) -> None:
         """Let go of the runs that were read first, as many; they are read again when asked for."""
         for identifier in list(self._runs)[: max(count, 0)]:
-            del self._runs[identifier]
+            self._runs.pop(identifier, None)  # another thread may have let go of it
             self._witnesses.pop(identifier, None)
 
     def run_digest(self, identifier: str) -> bytes:
@@ -234,12 +236,13 @@ class Laws:
         """The run file `identifier`, to be asked what its trials say; None if there is none that can be read."""
         from spak.kg.evidence.witness import RunWitness  # noqa: PLC0415 - only who asks for trials needs NumPy
 
-        if identifier not in self._witnesses:
+        witness = self._witnesses.get(identifier)
+        if witness is None:
             try:
-                self._witnesses[identifier] = RunWitness(self.run(identifier), self)
+                self._witnesses[identifier] = witness = RunWitness(self.run(identifier), self)
             except KgError:
                 return None
-        return self._witnesses[identifier]
+        return witness
 
     def document(self, kind: str, identifier: str) -> yaml_reader.YamlDocument:
         """The file of a law, hardware, op or system with the places of its values, read again."""

@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
@@ -73,7 +74,7 @@ def _about(path: Path) -> dict[str, str]:
             if head.startswith(b"\x1f\x8b"):
                 file.seek(0)
                 head = gzip.GzipFile(fileobj=file).read(_HEAD_BYTES)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return {}
     found: dict[str, str] = {}
     for name, value in _FIELD.findall(head):

@@ -80,7 +80,7 @@ def newest_seen(laws: Iterable[Law]) -> str:
 
 def newest_toolchain(toolchains: Iterable[str]) -> str:
     """The newest of some `name version`; empty if there is none."""
-    return max(toolchains, key=lambda toolchain: parse_toolchain(toolchain)[1], default="")
+    return max(sorted(toolchains), key=lambda toolchain: parse_toolchain(toolchain)[1], default="")
 
 
 def is_stale(law: Law, toolchain: str) -> bool:

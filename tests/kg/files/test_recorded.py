@@ -10,6 +10,8 @@ import spak
 from spak.cli.render.query import table
 from spak.cli.render.short_answer import short_table
 from spak.cli.render.text import Pen
+from spak.kg.errors import InvalidFilesError
+from spak.kg.files import loader
 from spak.kg.files.recorded import recorded_sizes
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,6 +50,32 @@ def test_a_packed_run_is_found_too_and_what_only_failed_is_not_a_best(tmp_path, 
     assert any(path.suffix == ".gz" for path in (tmp_path / "evidence").iterdir()) == packed
     assert [size.best_us for size in sizes(tmp_path, "a")] == [1.0]
     assert sizes(tmp_path, "b") == ()
+
+
+def test_a_packed_run_that_is_damaged_is_a_problem_of_its_file(tmp_path):
+    """Whoever looks only at its head as well: what it is about cannot be seen, so it is read, and named."""
+    spak.record(tmp_path, told("a", range(1, 4000)))
+    (path,) = (tmp_path / "evidence").iterdir()
+    packed = bytearray(path.read_bytes())
+    packed[20:60] = bytes(40)
+    path.write_bytes(packed)
+    with pytest.raises(InvalidFilesError, match=path.name):
+        sizes(tmp_path, "b")
+
+
+def test_of_many_runs_some_are_held_and_all_are_what_they_were(tmp_path, monkeypatch):
+    """One that was let go of is read again, and one that changed meanwhile is refused."""
+    monkeypatch.setattr(loader, "MAX_RUNS_HELD", 2)
+    for x in range(1, 5):
+        spak.record(tmp_path, told("a", [float(x)]))
+    laws = loader.load(tmp_path)
+    first = [laws.run(run) for run in laws.run_ids]
+    assert len(laws._runs) == 2
+    assert [laws.run(run) for run in laws.run_ids] == first
+    path = laws.path("run", laws.run_ids[0])
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(InvalidFilesError, match="changed while it was being read"):
+        laws.run(laws.run_ids[0])
 
 
 def test_query_shows_the_best_ready_to_paste_in_80_columns(tmp_path):
