@@ -40,7 +40,8 @@ def test_a_killed_scheduler_costs_nothing_and_what_an_idle_worker_never_began_is
 
 
 def test_a_search_whose_fleet_is_killed_again_and_again_has_every_configuration_once():
-    plan = KillPlan({WORKER: 5, SCHEDULER: 1}, workers=5, gpus=1, scale=0.01, every_s=0.1, pills=2)
+    """Two losses take a device out: four kills and a pill cannot take out three, whenever they come."""
+    plan = KillPlan({WORKER: 4, SCHEDULER: 1}, workers=6, gpus=3, scale=0.01, every_s=0.1, pills=2)
     found = kills(plan)
     assert found.is_good, found
     assert found.kills == plan.kills

@@ -14,6 +14,7 @@ from tests import workplace
 
 NOT_RUN = {
     "tune --use-laws": "compiles 48 kernels, minutes on a CPU; the next example is the same search with two trials",
+    "tune matmul --problem all --use-laws": "compiles for every problem size, minutes on a CPU; test_tune_targets.py runs two on two devices",
     "kg verify --all": "executes every check that a law names, half a minute; test_verify.py runs it without those of kernels",
     "kg review main~1 main": "executes every such check too; tests/spak/test_reviews.py runs it on a small law root",
     "kg review main": "as the one before",
