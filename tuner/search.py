@@ -27,6 +27,7 @@ from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import gather
+from spak.tuner.knowledge.fastest import incumbent
 from spak.tuner.knowledge.gather import SearchTarget
 from spak.tuner.knowledge.part import MAX_PART, part
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
@@ -328,6 +329,8 @@ class _Plan:
             seconds *= 1.0 - request.confirm
         limited, begun_s = replace(request, trials=trials, seconds=seconds), self.around.clock()
         seeking = choosing(laws, self.where, question.hw, limited, compiler_of(frame.toolchain))
+        if self.choice.backend.tier == "measured" and self.where.known is not None:
+            seeking = replace(seeking, incumbent=incumbent(laws, self.where.space, question.hw, question.problem))
         done = () if self.begun is None else self.begun.trials
         searched = searched_trials(done)
         folder = None if request.write == "nothing" else self.around.kept("journal")

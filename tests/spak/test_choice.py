@@ -10,10 +10,11 @@ import pytest
 
 import spak
 from spak.candidates import Gate
-from spak.choice import Chooser, problem_distance
+from spak.choice import Chooser
 from spak.kg.model.op import Op, ProblemParameter
 from spak.kg.space.completion import complete
 from spak.tunable import tunable
+from spak.tuner.knowledge.fastest import incumbent, problem_distance
 
 SIZE = "d64-s1024-causal"
 H200 = spak.HardwareName("NVIDIA H200", "sm_90")
@@ -150,3 +151,17 @@ def test_a_size_of_the_same_code_is_nearer_than_one_of_other_code():
     assert apart == [0, 1, 2, 4]
     assert all(a < b for a, b in pairwise(apart))
     assert problem_distance(op, start, {**start, "c": False, "off": 7}) == 2
+
+
+@pytest.mark.parametrize("name", ["d64-s1024-causal", "d128-s4096-full", "nanogpt-124m"])
+def test_a_search_begins_with_what_would_run_there(laws, chooser, name):
+    """The index of the same configuration, where it comes from a record."""
+    asked = tunable(laws.laws, "fmha", H200, name)
+    chosen = chooser.choose(name)
+    assert chosen.origin in {"recorded", "nearby"}
+    assert asked.space.config(incumbent(laws.laws, asked.space, "h200", asked.size)) == chosen.configuration
+
+
+def test_nothing_would_run_where_nothing_is_recorded(laws):
+    asked = tunable(laws.laws, "fmha", "rtx5070", SIZE)
+    assert incumbent(laws.without_knowledge().laws, asked.space, "rtx5070", asked.size) is None

@@ -30,6 +30,7 @@ class RunningSearch:
     Attributes:
         strategy: Makes a new strategy; called again when laws turn out contradicted and the space grows.
         order: (N,) permutation of the space, best first, from what is known elsewhere; None: what the laws say, if any.
+        incumbent: Index of what would run here if nothing were searched; tried at once, unless it is unsafe. None: the default.
     """
 
     restriction: Restriction
@@ -37,6 +38,7 @@ class RunningSearch:
     budget: Budget
     seed: int = 0
     order: Indices | None = None
+    incumbent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +232,9 @@ class Searcher:
         default = self.space.default_index
         if default is not None and self._is_free(default) and not self.restriction.unsafe[default]:
             chosen.append((default, "default"))
+        incumbent = self.search.incumbent
+        if incumbent not in {None, default} and self._is_free(incumbent) and not self.restriction.unsafe[incumbent]:
+            chosen.append((incumbent, "strategy"))
         audited = self.num_audited + sum(origin == "audit" for origin in self.open.values())
         spent, fallen = len(self.trials) + len(self.open), self.doubt.num_fallen
         due = self.search.budget.audits_due(spent, count, fallen) - audited

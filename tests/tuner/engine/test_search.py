@@ -129,6 +129,28 @@ def test_the_last_batch_waits_for_all():
     assert len(result.trials) == slow.batch_size
 
 
+@pytest.mark.parametrize("strategy", ["exhaustive", "random", "genetic"])
+def test_what_would_run_anyway_is_tried_after_the_default_and_once(strategy):
+    """Unless a law about safety forbids it; the default is not tried twice."""
+    place = len(SPACE) - 1
+    seeking = replace(search(trials=len(SPACE), strategy=strategy), incumbent=place)
+    tried = indices(loop.run_search(seeking, Formula(), hooks()))
+    assert tried[1] == place
+    assert len(tried) == len(set(tried))
+    same = replace(search(trials=6), incumbent=SPACE.default_index)
+    assert indices(loop.run_search(same, Formula(), hooks())) == indices(
+        loop.run_search(search(trials=6), Formula(), hooks())
+    )
+
+
+def test_what_would_run_anyway_is_not_tried_where_it_is_unsafe():
+    hangs = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine", "effect": HANGS})
+    restricted = search(hangs, trials=8)
+    unsafe = int(np.flatnonzero(restricted.restriction.unsafe.flat)[0])
+    tried = indices(loop.run_search(replace(restricted, incumbent=unsafe), Formula(), hooks()))
+    assert unsafe not in tried
+
+
 def test_safety_is_never_audited():
     """An invariant says what hangs or lies; nobody tries that out."""
     unsafe = law("safe", "invariant", {"require": "lat <= 2", "otherwise": "hangs the machine", "effect": HANGS})
