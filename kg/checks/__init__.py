@@ -5,7 +5,8 @@ A check module has one of these functions; its findings carry `check` as a stabl
 - `check_law(one: OneLaw) -> Iterator[CheckFinding]` looks at one law with the runs it cites, and at nothing else of other
   laws: what it found is remembered, and it is asked again only when one of these files, a node or the code changes.
 - `check_run(one: OneRun) -> Iterator[CheckFinding]`: the same, of one run file.
-- `check(laws: Laws) -> Iterator[Problem]` looks at the whole root, every time.
+- `check(laws: Laws) -> Iterator[Problem]` looks at the whole root, every time. What it takes from each run it has as
+  `of_run(laws: Laws, identifier: str)`, which remembers it: it is asked first while a run is open for the others.
 
 A law may acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note. Not what is computed from its
 own evidence and its op: there is nothing to know better.
@@ -124,9 +125,11 @@ def run_checks(laws: Laws) -> list[Problem]:
         for entry in law.acknowledges
         if entry.partition(":")[0].strip() not in COMPUTED
     }
-    found = [problem for check in _having("check") for problem in check(laws)]
-    found += [problem for look in (_of_laws, _of_runs) for problem in look(laws)]
-    laws.ledger.save()
+    try:  # a check of many laws that is stopped goes on from there
+        found = [problem for look in (_of_runs, _of_laws) for problem in look(laws)]
+        found += [problem for check in _having("check") for problem in check(laws)]
+    finally:
+        laws.ledger.save()
     return sorted(
         replace(problem, severity="note") if (problem.path, problem.check) in acknowledged else problem
         for problem in found
@@ -156,7 +159,8 @@ def _of_laws(laws: Laws) -> Iterator[Problem]:
 
 def _of_runs(laws: Laws) -> Iterator[Problem]:
     """What the checks of one run find in each; a run that cannot be read is a finding."""
-    looking, nodes = _having("check_run"), Nodes(laws.hardware, laws.ops, laws.systems)
+    looking, taking = _having("check_run"), _having("of_run")
+    nodes = Nodes(laws.hardware, laws.ops, laws.systems)
     about = _digest(nodes)
     for identifier in _own_runs(laws) if looking else ():
         path = str(laws.path("run", identifier))
@@ -165,6 +169,8 @@ def _of_runs(laws: Laws) -> Iterator[Problem]:
             look = partial(_found_in_run, looking, nodes, laws, identifier)
             for found in laws.ledger.remembered(inputs, look, tuple[CheckFinding, ...]):
                 yield Problem(path, 0, 0, found.field, found.message, "finding", found.check)
+            for take in taking:
+                take(laws, identifier)
         except InvalidFilesError as error:
             yield from (replace(problem, severity="finding", check="run") for problem in error.problems)
 

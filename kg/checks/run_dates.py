@@ -33,7 +33,7 @@ def dated(laws: Laws, now: datetime, committed: Mapping[str, datetime]) -> Itera
         if laws.is_beneath("run", identifier):
             continue
         path = laws.path("run", identifier)
-        made = utc(_created(laws, identifier))
+        made = utc(of_run(laws, identifier))
         added = committed.get(laws.paths["run"][identifier])
         if made is None:
             continue
@@ -48,8 +48,8 @@ def dated(laws: Laws, now: datetime, committed: Mapping[str, datetime]) -> Itera
         yield Problem(str(path), 0, 0, "created", message, "finding", "run-date")
 
 
-def _created(laws: Laws, identifier: str) -> str:
-    """The run's own word; empty if it cannot be read."""
+def of_run(laws: Laws, identifier: str) -> str:
+    """When the run says that it was made; empty if it cannot be read."""
     try:
         inputs = (b"created", laws.run_digest(identifier))
         return laws.ledger.remembered(inputs, lambda: laws.run(identifier).created, str)

@@ -25,7 +25,7 @@ _KEY_BYTES = 12
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for the later of each two runs that share more than chance gives."""
-    keys = {identifier: _keys(laws, identifier) for identifier in laws.run_ids}
+    keys = {identifier: of_run(laws, identifier) for identifier in laws.run_ids}
     holders: dict[bytes, list[str]] = defaultdict(list)
     for identifier, found in keys.items():
         for key in found:
@@ -49,7 +49,7 @@ def _in_time(laws: Laws, pair: tuple[str, str]) -> list[tuple[str, str]]:
     return sorted((laws.run(name).created, name) for name in pair)
 
 
-def _keys(laws: Laws, identifier: str) -> frozenset[bytes]:
+def of_run(laws: Laws, identifier: str) -> frozenset[bytes]:
     """What the run measured, a digest for each time; nothing of one that cannot be read, or was not measured."""
     try:
         inputs = (b"times", laws.run_digest(identifier))

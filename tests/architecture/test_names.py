@@ -20,6 +20,7 @@ BY_DESIGN = {
     "check_law": "as `check`",
     "command": "what a command's module is asked for",
     "main": "where a process begins",
+    "of_run": "as `check`",
     "open_task": "what a backend's module is asked for",
     "section": "what a part of the report is asked for",
     "serve": "what a worker process does",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import msgspec
 import pytest
 
 from spak.kg import checks
-from spak.kg.checks import verdicts
+from spak.kg.checks import shared_trials, verdicts
 from spak.kg.files import fmt
 from spak.kg.files.cache import Cache, load_cached
 from spak.kg.files.loader import load
@@ -304,6 +306,16 @@ def test_a_law_that_did_not_change_is_not_checked_again(law_root, tmp_path, monk
     assert (len(first), *map(len, asked)) == (1, 2, 1)
     assert _remembering(law_root, tmp_path) == first
     assert tuple(map(len, asked)) == (2, 1)
+
+
+def test_a_check_that_was_stopped_goes_on_from_there(law_root, tmp_path, monkeypatch):
+    asked = _counting(monkeypatch, verdicts, "check_law"), _counting(monkeypatch, verdicts, "check_run")
+    with monkeypatch.context() as stopping:
+        stopping.setattr(shared_trials, "check", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            _remembering(law_root, tmp_path)
+    assert _remembering(law_root, tmp_path) == []
+    assert tuple(map(len, asked)) == (1, 1)
 
 
 @pytest.mark.parametrize(
