@@ -269,7 +269,17 @@ def test_the_first_configurations_for_a_gpu_without_a_record(tmp_path, files, la
     assert found["configurations"] == [space.config(int(row)) for row in order[:5]]
     assert [item["source"] for item in found["knowledge"]] == ["one", "two"]
     assert command(tune_cli, *args) == 0
-    assert capsys.readouterr().out.count("\n") == 1 + 2 + 5
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "conv on three: first of 80 configurations",
+        "  known: one, weight 0.50",
+        "  known: two, weight 0.50",
+    ]
+    rows, last = lines[4:-1], lines[-1]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3", "4", "5"]
+    shared = dict([lines[3].removeprefix("all with ").split("=")])
+    assert all(str(one[name]) == value for one in found["configurations"] for name, value in shared.items())
+    assert last == f"first = {json.dumps(found['configurations'][0])}"
     assert command(tune_cli, "first", "--hw", "three", "--op", "none", "--laws", root) == 2
     assert command(tune_cli, "first", "--hw", "x", "--op", "conv", "--laws", tmp_path / "nowhere") == 2
 
