@@ -4,7 +4,9 @@
     python -m bench.fleet_gpu gpus --out results         # several GPUs: 1, 2 and 4 of them, as many as there are
 
 Each part evaluates the same configurations of one op, drawn with a fixed seed, with empty caches, and counts seconds from
-the first request to the last trial; the processes of the fleet have started by then, and their start is given beside it.
+the first request to the last trial; the members of the fleet have joined, imported the compiler and opened their GPUs by
+then, and what that took is given beside it; a search's own processes start meanwhile, as they do for whoever searches.
+Before the first part one process has imported everything, so that no part alone reads it from a cold disk.
 `gpus` evaluates them a second time, when all has been compiled and every process has its modules: what that takes is
 measuring alone. Results are written after each part; one that runs out of time says how far it came.
 """
@@ -17,10 +19,12 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +39,7 @@ from spak.tuner.chance import Purpose, shuffled, stream
 from spak.tuner.engine import session
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess, make_keys
+from spak.tuner.fleet.backend import FleetBackend
 from spak.tuner.fleet.devices import FleetGpu, visible_gpus
 from spak.tuner.fleet.executor import Executor
 from spak.tuner.fleet.host import FleetHost, HostSetup
@@ -178,8 +183,11 @@ def on_fleet(name: str, here: Setting, gpus: int, seconds: float, *, twice: bool
     cache = f"fleet-{gpus}"
     with fleet(here, gpus, cache) as (executor, start_s):
         task = here.task(f"{cache}-search")
+        begun = time.monotonic()
         backend = open_on_fleet(executor, BACKENDS["gpu"], task, fits=lambda _: True, method=here.method)
-        return part(name, backend, here, seconds, twice=twice, gpus=gpus, compilers=here.cores, start_s=start_s)
+        wait(backend.warming if isinstance(backend, FleetBackend) else ())
+        ready_s = round(start_s + time.monotonic() - begun, 2)
+        return part(name, backend, here, seconds, twice=twice, gpus=gpus, compilers=here.cores, start_s=ready_s)
 
 
 def alone(here: Setting, cache: str, seconds: float, workers: int = 1) -> Part:
@@ -235,6 +243,7 @@ def main() -> None:
     print(json.dumps(about), flush=True)
     kept = arguments.out / f"fleet-{arguments.which}-{here.question.hw}.json"
     parts: dict[str, Part] = {}
+    subprocess.run([sys.executable, "-c", "import distributed, torch, cuda.tile._compile"], check=False)
     try:
         makers = compile_parts if arguments.which == "compile" else gpu_parts
         for key, found in makers(here, arguments.part_s):

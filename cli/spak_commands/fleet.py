@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -67,7 +68,9 @@ def command(
 
 
 def _stay(started: FleetProcesses, request: FleetRequest) -> None:
-    """Say what was started, and end it with Ctrl-C."""
+    """Say what was started, and end it with Ctrl-C: SIGINT too where a shell started it to ignore that, and SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         typer.echo(f"{started.address}  {len(started.members)} workers, keys in {request.keys}; Ctrl-C ends them")
         sys.stdout.flush()

@@ -48,6 +48,7 @@ class Provenance:
         device: None when nothing ran.
         noise: How times were taken; None when nothing was timed.
         objective: Measurement that ranks trials, lower is better: `time` or `predicted_time`.
+        note: What else a reader of the run should know of where it ran.
     """
 
     tier: str
@@ -55,6 +56,7 @@ class Provenance:
     device: Device | None
     noise: Noise | None
     objective: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

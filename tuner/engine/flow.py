@@ -20,10 +20,7 @@ from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.loop import Hooks, Searcher
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.executor import CPU, Executor, Piece, PieceOutcome, answered
-from spak.tuner.fleet.health import DeviceHealth
-
-DOUBTFUL = frozenset({"runtime", "timeout", "correctness"})
-"""Failures that may be the device's: after one it is asked whether it still works."""
+from spak.tuner.fleet.health import DOUBTFUL, DeviceHealth
 
 AHEAD = 0.25
 """Requests that wait to be compiled, as a share of those who compile: who ends finds the next one waiting."""

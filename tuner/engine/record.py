@@ -59,6 +59,7 @@ def frame(task: SearchTask, source_sha256: str, provenance: Provenance, created:
         problem=task.problem,
         flop_rule="useful",
         noise=provenance.noise,
+        note=provenance.note,
     )
 
 

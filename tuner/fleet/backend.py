@@ -6,20 +6,22 @@ import queue
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 
 import msgspec
 
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Measurement, Trial
-from spak.tuner.backend.base import Backend, Patience, Provenance, Request
+from spak.tuner.backend.base import Backend, Patience, Provenance, Request, exception_failure
 from spak.tuner.backend.compile.pool import CompilesOrders
 from spak.tuner.backend.compile.protocol import Compiled, Order, failed
 from spak.tuner.backend.gpu.ahead import CompiledFunctions
-from spak.tuner.backend.gpu.backend import GpuBackend, MeasuresBatches, TimingMethod
+from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.executor import Executor, Piece, PieceOutcome, answered
-from spak.tuner.fleet.measuring import CubinLedger, worker_lost
+from spak.tuner.fleet.measuring import CubinLedger, FleetDevice, worker_lost
 from spak.tuner.fleet.orders import CompiledCubins, CompileOrder, FeaturesOrder, KernelIdentity, decoded, encoded
+from spak.tuner.fleet.trust import FleetTrust, LaneBatch
 
 _Finished = queue.SimpleQueue["tuple[Request, Trial] | None"]
 """Trials of all GPUs, and None from each that does no more."""
@@ -119,22 +121,45 @@ class FleetCompiler:
 
 
 class FleetLane(GpuBackend):
-    """One GPU of a fleet, and the processors that compile for it."""
+    """One GPU of a fleet, and the processors that compile for it.
 
-    def __init__(
-        self, device: MeasuresBatches, compiler: FleetCompiler, method: TimingMethod, at_once: int = 0
-    ) -> None:
+    Attributes:
+        device: Its id.
+    """
+
+    def __init__(self, device: FleetDevice, compiler: FleetCompiler, method: TimingMethod, at_once: int = 0) -> None:
         """Measure on `device`; of a batch `at_once` configurations, compiled, are enough to begin with, if it is not 0."""
         super().__init__(device, compiler, compiler.inspect, method)
-        self._at_once = at_once
+        self.device, self._at_once = device.device, at_once
+
+    def batch(self, requests: Sequence[Request], *, alone: bool) -> tuple[LaneBatch, str]:
+        """What it makes of a batch, and why it failed meanwhile, if it did; `alone`: no other GPU could take over."""
+        pairs: list[tuple[Request, Trial]] = []
+        failed = ""
+        try:
+            pairs.extend(self.evaluate(requests))
+        except TunerError as error:
+            failed = str(error)
+        return LaneBatch(self.device, pairs, self.first_reading, self._again, alone), failed
+
+    def _again(self, request: Request) -> Trial:
+        try:
+            return next(trial for _, trial in self.evaluate([request]))
+        except TunerError as error:
+            return request.trial(invalidity="runtime", failure=exception_failure(error))
 
     def _is_enough(self, num_done: int, count: int, waited_s: float, patience: Patience) -> bool:
-        full = self._at_once and num_done >= self._at_once and not patience.whole
+        full = self._at_once and num_done >= self._at_once  # the last requests too: the others compile while these run
         return bool(full) or super()._is_enough(num_done, count, waited_s, patience)
 
 
 class FleetBackend(Backend):
-    """Measures on several GPUs of one kind: twice as many configurations compile as are measured, so that neither waits."""
+    """Measures on several GPUs of one kind: twice as many configurations compile as are measured, so that neither waits.
+
+    Attributes:
+        trust: Judges what GPUs measure.
+        warming: Done when a member has the compiler imported, or its GPU open; nobody need wait for it.
+    """
 
     name = "gpu"
 
@@ -143,16 +168,21 @@ class FleetBackend(Backend):
         self._lanes, self._usable = tuple(lanes), list(lanes)
         self._per_lane = lanes[0].batch_size
         self.batch_size = 2 * self._per_lane * len(lanes)
-        self.unusable: dict[int, str] = {}
+        self.trust = FleetTrust()
+        self.warming: Sequence[Future[PieceOutcome]] = ()
 
     def provenance(self) -> Provenance:
-        """Machine and method of the first GPU that measured; of several no one's own identity."""
-        known = [found for lane in self._lanes if (found := lane.provenance()).device is not None]
-        found = known[0] if known else self._lanes[0].provenance()
-        if len(known) > 1 and found.device is not None:
-            device = msgspec.structs.replace(found.device, machine="")
-            return Provenance(found.tier, found.toolchain, device, found.noise, found.objective)
-        return found
+        """Machine and method of the first GPU that measured; of several no one's own identity, but all in the note."""
+        out = self.trust.health.out
+        known = [(lane, found) for lane in self._lanes if (found := lane.provenance()).device is not None]
+        counted = [pair for pair in known if pair[0].device not in out] or known
+        first = counted[0][1] if counted else self._lanes[0].provenance()
+        if len(counted) > 1 and first.device is not None:
+            first = replace(first, device=msgspec.structs.replace(first.device, machine=""))
+        measured = ", ".join(lane.device for lane, _ in counted)
+        said = [f"measured on {measured}"] if len(self._lanes) > 1 and measured else []
+        said += [f"{device} was taken out: {why}" for device, why in out.items()]
+        return replace(first, note="; ".join(said))
 
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """What the compiler did with each request; None where it did not compile."""
@@ -173,17 +203,21 @@ class FleetBackend(Backend):
             TunerError: If none is left.
         """
         self._lanes[0].start(requests)
+        self.trust.begin(lane.device for lane in self._usable)
         waiting = deque(self._batches(requests))
         finished = _Finished()
         threads = ThreadPoolExecutor(len(self._usable))
         try:
-            running = len([threads.submit(self._work, lane, waiting, finished) for lane in list(self._usable)])
+            working = [threads.submit(self._work, lane, waiting, finished) for lane in list(self._usable)]
+            running = len(working)
             while running:
                 item = finished.get()
                 if item is None:
                     running -= 1
                 else:
                     yield item
+            for lane in working:
+                lane.result()
         except BaseException:
             waiting.clear()
             raise
@@ -208,27 +242,35 @@ class FleetBackend(Backend):
                 yield group[number::count]
 
     def _work(self, lane: FleetLane, waiting: deque[list[Request]], finished: _Finished) -> None:
-        """Measure batches on one GPU until none waits, or the GPU fails."""
-        while True:
-            try:
-                batch = waiting.popleft()
-            except IndexError:
-                finished.put(None)
-                return
-            done: set[int] = set()
-            try:
-                for request, trial in lane.evaluate(batch):
-                    done.add(id(request))
-                    finished.put((request, trial))
-            except TunerError as error:
-                waiting.append([request for request in batch if id(request) not in done])
-                self.unusable[self._lanes.index(lane)] = str(error)
-                self._usable.remove(lane)
-                finished.put(None)
-                return
+        """Measure batches on one GPU until none waits, or the GPU is taken out."""
+        try:
+            while lane in self._usable:
+                try:
+                    asked = waiting.popleft()
+                except IndexError:
+                    return
+                self._judge(lane, asked, waiting, finished)
+        finally:
+            self.trust.leave(lane.device)
+            finished.put(None)
+
+    def _judge(self, lane: FleetLane, asked: list[Request], waiting: deque[list[Request]], finished: _Finished) -> None:
+        """Measure one batch; what does not count of it goes back in line."""
+        batch, failed = lane.batch(asked, alone=len(self._usable) == 1)
+        taken = self.trust.taken(batch)
+        if failed:
+            self.trust.health.unusable(lane.device, failed)
+        if lane.device in self.trust.health.out:
+            self._usable.remove(lane)
+        done = {id(request) for request, _ in taken}
+        left = [request for request in asked if id(request) not in done]
+        if left:
+            waiting.append(left)
+        for pair in taken:
+            finished.put(pair)
 
     def _rest(self, waiting: deque[list[Request]]) -> Iterator[tuple[Request, Trial]]:
         """What failed GPUs left."""
         if not self._usable:
-            raise TunerError(next(reversed(self.unusable.values())))
+            raise TunerError(next(reversed(self.trust.health.out.values())))
         yield from self.evaluate([request for batch in waiting for request in batch])

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+DOUBTFUL = frozenset({"runtime", "timeout", "correctness"})
+"""Failures that may be the device's: after one it is asked whether it still works."""
+
 MOST_FAILURES = 3
 """Failures in a row that take a device out while nothing is known to run well, so that nothing can be asked of it."""
 

@@ -71,12 +71,13 @@ class FleetDevice:
     """Runs batches on one GPU of a fleet, as a supervisor does on this machine's.
 
     Attributes:
+        device: Its id.
         machine: The device as last reported; None before the first batch.
     """
 
     def __init__(self, executor: Executor, device: str, ledger: CubinLedger) -> None:
         """Measure on `device` what `ledger` knows the machine code of."""
-        self._executor, self._device, self._ledger = executor, device, ledger
+        self._executor, self.device, self._ledger = executor, device, ledger
         self.machine: SeenDevice | None = None
 
     def begin(self) -> None:
@@ -132,7 +133,7 @@ class FleetDevice:
     def _ask(self, batch: Batch, cubins: tuple[CubinReference, ...], blobs: dict[str, bytes]) -> PieceOutcome:
         ledger = self._ledger
         order = MeasureOrder(kernel=ledger.kernel, batch=batch, cubins=cubins, blobs=blobs, compiler=ledger.compiler)
-        return self._executor.submit(Piece(work="measure", data=encoded(order), wants=self._device)).result()
+        return self._executor.submit(Piece(work="measure", data=encoded(order), wants=self.device)).result()
 
 
 def worker_lost(outcome: PieceOutcome) -> Failure:

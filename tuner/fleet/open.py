@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -18,7 +18,16 @@ from spak.tuner.errors import TunerError
 from spak.tuner.fleet.backend import FleetBackend, FleetCompiler, FleetLane, FleetPool
 from spak.tuner.fleet.executor import CPU, Executor, FleetMember, Piece, PieceOutcome, answered
 from spak.tuner.fleet.measuring import CubinLedger, FleetDevice
-from spak.tuner.fleet.orders import DescribeOrder, KernelIdentity, MemberDescription, decoded, encoded, own_version
+from spak.tuner.fleet.orders import (
+    CompileOrder,
+    DescribeOrder,
+    KernelIdentity,
+    MeasureOrder,
+    MemberDescription,
+    decoded,
+    encoded,
+    own_version,
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,21 @@ def _measuring(
     ledger = CubinLedger(kernel, versions, compiler, task.cache / "cubins")
     ahead, enough = FleetCompiler(executor, ledger, task.facts), method.batch_size * len(devices)
     lanes = [FleetLane(FleetDevice(executor, device, ledger), ahead, method, enough) for device in devices]
-    return FleetBackend(lanes)
+    backend = FleetBackend(lanes)
+    backend.warming = tuple(warmed(executor, ledger, compilers, devices))
+    return backend
+
+
+def warmed(
+    executor: Executor, ledger: CubinLedger, compilers: Sequence[DescribedMember], devices: Sequence[str]
+) -> Iterator[Future[PieceOutcome]]:
+    """Begin what every member needs before its first piece: importing the compiler, opening the GPU."""
+    order = CompileOrder(kernel=ledger.kernel, problem={}, configuration={}, facts={}, warm=True)
+    for one in compilers:
+        yield executor.submit(Piece(work="compile", data=encoded(order), wants=one.member.name))
+    for device in devices:
+        opening = MeasureOrder(kernel=ledger.kernel, compiler=ledger.compiler)
+        yield executor.submit(Piece(work="measure", data=encoded(opening), wants=device))
 
 
 def _same_make(members: Sequence[DescribedMember], op: str) -> Sequence[DescribedMember]:

@@ -85,12 +85,14 @@ class CompileOrder(Model, frozen=True, kw_only=True):
 
     Attributes:
         facts: Hardware facts without `hw.`: what fits on an SM.
+        warm: Only start what compiles, so that the first order need not wait for it; nothing is compiled.
     """
 
     kernel: KernelIdentity
     problem: dict[str, Scalar]
     configuration: dict[str, Scalar]
     facts: dict[str, Scalar]
+    warm: bool = False
 
 
 class CubinReference(Model, frozen=True, kw_only=True):
@@ -120,13 +122,14 @@ class MeasureOrder(Model, frozen=True, kw_only=True):
     """A batch to check and time on the worker's GPU; the answer is a `MeasuredBatch`.
 
     Attributes:
+        batch: None: only open the GPU, so that the first batch need not wait for it.
         cubins: Machine code of all its contestants.
         blobs: Digest -> bytes, of those that the worker's host may not have.
         compiler: What compiled them, as the compiler says it: part of the key of a cubin.
     """
 
     kernel: KernelIdentity
-    batch: Batch
+    batch: Batch | None = None
     cubins: tuple[CubinReference, ...] = ()
     blobs: dict[str, bytes] = {}  # noqa: RUF012
     compiler: str = ""

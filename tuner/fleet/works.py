@@ -11,6 +11,7 @@ import msgspec
 
 from spak.kernels.interface import KernelSpec
 from spak.kernels.registry import SPECS, resolve_spec
+from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Invalidity
 from spak.tuner.backend.compile.backend import MEMORY_LIMIT_BYTES, TIME_LIMIT_S
 from spak.tuner.backend.compile.languages import language_of, toolchain_of
@@ -127,12 +128,16 @@ class CompileWork(Work):
         """Start nothing yet."""
         self._cubins = place.cache / "cubins"
         self._compilers: dict[KernelIdentity, AheadCompiler] = {}
+        self._inspectors: dict[tuple[tuple[str, Scalar], ...], Inspector] = {}
 
     def perform(self, data: bytes) -> bytes:
-        """Compile one configuration, or take what this host compiled before."""
+        """Compile one configuration, or take what this host compiled before; or only start the process that compiles."""
         order = decoded(data, CompileOrder)
         compiler = self._compiler(order.kernel)
         try:
+            if order.warm:
+                compiler.warm().result(COMPILE_LIMIT_S)
+                return encoded(CompiledCubins())
             code = compiler.start(order.problem, order.configuration).result(COMPILE_LIMIT_S)
         except TimeoutError:
             return self._ended("timeout", "TimeLimit", f"compiling took more than {COMPILE_LIMIT_S:g} s")
@@ -142,6 +147,7 @@ class CompileWork(Work):
 
     def close(self) -> None:
         """End the processes; safe to call twice."""
+        self._inspectors.clear()
         while self._compilers:
             self._compilers.popitem()[1].close()
 
@@ -161,9 +167,12 @@ class CompileWork(Work):
             return CompiledCubins(invalidity="compile", failure=code.failure)
         store = CubinStore(self._cubins)
         blobs = {key: cubin.packed() for key in code.keys if (cubin := store.get(key)) is not None}
+        facts = tuple(sorted(order.facts.items()))
+        if facts not in self._inspectors:
+            self._inspectors[facts] = Inspector(self._cubins, order.facts)
         return CompiledCubins(
             cubins=tuple(CubinReference(key=key, digest=digest_of(blob)) for key, blob in blobs.items()),
-            features=dict(Inspector(self._cubins, order.facts)(code)),
+            features=dict(self._inspectors[facts](code)),
             milliseconds=code.milliseconds,
             blobs={digest_of(blob): blob for blob in blobs.values()},
         )
@@ -180,9 +189,12 @@ class MeasureWork(Work):
         self._supervisors: dict[tuple[KernelIdentity, str], Supervisor] = {}
 
     def perform(self, data: bytes) -> bytes:
-        """Keep what came along, then measure; or name what is missing."""
+        """Keep what came along, then measure; or name what is missing; or only open the GPU."""
         order = decoded(data, MeasureOrder)
         supervisor = self._supervisor(order.kernel, order.compiler)
+        if order.batch is None:
+            supervisor.warm()
+            return encoded(MeasuredBatch(machine=supervisor.machine))
         missing = keep(CubinStore(self._cubins), order.cubins, order.blobs)
         if missing:
             return encoded(MeasuredBatch(missing=missing))

@@ -59,9 +59,11 @@ class Compile:
 
 
 class FallingDevice(FakeDevice):
-    """`kind` fell takes the worker down, process and all."""
+    """`kind` fell takes the worker down, process and all; while there is a file `sick` beside its log, nothing runs."""
 
     def check(self, contestant):
+        if self._program.log.with_suffix(".sick").exists():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if contestant.configuration.get("kind") == "fell":
             os.kill(os.getppid(), signal.SIGKILL)
         return super().check(contestant)
@@ -73,12 +75,13 @@ class FallingProgram(FakeProgram):
 
 
 def measure(place):
-    """Each device keeps a log of its own; a file named `broken` beside it says that it prepares nothing."""
+    """Each device keeps a log of its own; beside it `broken` says that it prepares nothing, `slow` that its clock is low."""
     place.cache.mkdir(parents=True, exist_ok=True)
     log = place.cache / f"steps-{place.device}"
     log.touch()
     works = not (place.cache / f"broken-{place.device}").exists()
-    return MeasureWork(place, lambda _: FallingProgram(log, prepares=works))
+    slow = 0 if (place.cache / f"slow-{place.device}").exists() else None
+    return MeasureWork(place, lambda _: FallingProgram(log, prepares=works, slows_after=slow))
 
 
 class Describe:

@@ -136,7 +136,8 @@ def test_a_gpu_that_fails_leaves_its_part_to_the_others(make, tmp_path):
     backend = make(DEVICES)
     trials = told(backend.evaluate(requests(*({"us": float(n)} for n in range(1, 7)))))
     assert len(trials) == 6
-    assert "fleet: gpu-a: the GPU cannot be used: prepare failed" in backend.unusable[0]
+    assert "fleet: gpu-a: the GPU cannot be used: prepare failed" in backend.trust.health.out[DEVICES[0]]
+    assert f"measured on {DEVICES[1]}; {DEVICES[0]} was taken out: fleet: gpu-a" in backend.provenance().note
     seen = len(steps(tmp_path, DEVICES[0]))
     assert len(told(backend.evaluate(requests({"us": 9.0})))) == 1
     assert len(steps(tmp_path, DEVICES[0])) == seen
@@ -146,11 +147,45 @@ def test_a_gpu_that_fails_leaves_its_part_to_the_others(make, tmp_path):
         list(alone.evaluate(requests({"us": 1.0}, {"us": 2.0})))
 
 
-def test_a_search_waits_for_enough_and_the_last_batch_for_all(make):
+def test_a_gpu_that_runs_nothing_any_more_charges_one_and_leaves_the_rest_to_the_others(make, tmp_path):
+    backend = make(DEVICES)
+    assert all(
+        trial.invalidity == "correct" for trial in told(backend.evaluate(requests({"us": 1.0}, {"us": 2.0}))).values()
+    )
+    (tmp_path / "cache" / f"steps-{DEVICES[1]}.sick").touch()
+    trials = told(backend.evaluate(requests(*({"us": float(n)} for n in range(3, 9)))))
+    assert sorted(trial.invalidity for trial in trials.values()) == ["correct"] * 5 + ["runtime"]
+    assert list(backend.trust.health.out) == [DEVICES[1]]
+    assert backend.provenance().device.name == "Fake GPU"
+
+
+def test_two_gpus_of_one_name_that_disagree_are_not_averaged(make, tmp_path):
+    """The faster one has all times; the run says which one measured, and why the other one did not."""
+    (tmp_path / "cache" / f"slow-{DEVICES[0]}").touch()
+    backend = make(DEVICES)
+    trials = told(backend.evaluate(requests(*({"us": float(n)} for n in range(1, 7)))))
+    assert sorted(trial.value("time") for trial in trials.values()) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    note = backend.provenance().note
+    assert note.startswith(f"measured on {DEVICES[1]}; {DEVICES[0]} was taken out: the reference kernel 'clock' takes")
+
+
+def test_a_search_waits_for_enough_to_begin_with_and_for_no_less(make):
+    """Also with its last requests: what still compiles goes on while the GPUs measure."""
     backend = make(batch_size=1)
     asked = requests({"us": 1.0}, {"us": 2.0})
-    assert list(backend.late(asked, Patience(whole=True))) == []
-    assert len(backend.late(asked, Patience())) <= 1
+    assert len(backend.late(asked[:1], Patience(whole=True))) == 0
+    few = make(batch_size=8)
+    assert list(few.late(asked, Patience(whole=True))) == []
+
+
+def test_a_member_that_is_warm_has_opened_its_gpu_and_measured_nothing(make, tmp_path):
+    backend = make()
+    opening = Piece(work="measure", data=encoded(MeasureOrder(kernel=KERNEL, compiler="V13")), wants=DEVICES[0])
+    executor = backend._lanes[0]._supervisor._executor
+    assert decoded(answered(executor.submit(opening).result()), MeasuredBatch).machine.device.name == "Fake GPU"
+    assert steps(tmp_path, DEVICES[0]) == ["open"]
+    told(backend.evaluate(requests({"us": 1.0})))
+    assert steps(tmp_path, DEVICES[0]).count("open") == 1
 
 
 def test_machine_code_that_arrives_damaged_is_not_kept(make, tmp_path):

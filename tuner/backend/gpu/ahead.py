@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,10 @@ class AheadCompiler:
                 raise TunerError(NO_COMPILER_PROCESS) from None
         return self._asked[identity]
 
+    def warm(self) -> Future[None]:
+        """Start a process, and let it import the compiler; does not wait."""
+        return self._pool.submit(_import, self._target.language)
+
     def close(self) -> None:
         """Drop what has not compiled; safe to call twice."""
         processes = dict(self._pool._processes or {})  # noqa: SLF001  # Python 3.14 has `terminate_workers`
@@ -119,6 +123,12 @@ def _begin() -> None:
     """A compiling process that is told to end takes its compiler and its files with it."""
     end_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+
+def _import(language: KernelLanguage) -> None:
+    """Import what compiles a language; what is missing is said of each configuration."""
+    with suppress(Exception):
+        versions_of(language)
 
 
 def _limited(language: KernelLanguage, seconds: float) -> AbstractContextManager[object]:

@@ -18,7 +18,7 @@ from spak.tuner.backend.base import Backend, Patience, Provenance, Request
 from spak.tuner.backend.compile.features import unit_of
 from spak.tuner.backend.gpu.ahead import CompiledFunctions, awaited
 from spak.tuner.backend.gpu.protocol import Batch, Contestant, SeenDevice
-from spak.tuner.backend.gpu.steady import SteadyWatch, measured_time
+from spak.tuner.backend.gpu.steady import ReferenceTimes, SteadyWatch, measured_time
 from spak.tuner.backend.gpu.supervisor import ContestantOutcome
 from spak.tuner.backend.gpu.timing import Plan
 
@@ -128,6 +128,11 @@ class GpuBackend(Backend):
         few = f"{plan.slow_rounds} rounds where the median is then above {plan.slow_ratio:g}x the best"
         noise = msgspec.structs.replace(noise, l2=machine.l2, timer=f"{machine.timer}; {few}")
         return Provenance("measured", toolchain | dict(machine.toolchain), machine.device, noise, "time")
+
+    @property
+    def first_reading(self) -> ReferenceTimes:
+        """The first of the device's reference kernels; empty before it."""
+        return self._watch.first
 
     @property
     def compiled_here(self) -> int:
@@ -256,12 +261,17 @@ class GpuBackend(Backend):
         )
 
     def _all_features(self, compiled: Sequence[CompiledFunctions]) -> list[dict[str, float] | None]:
-        """Of each; at once, because a disassembler takes most of a second a function. Nothing runs beside the timing."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(self._features, compiled))
+        return all_features(compiled, self._inspect)
 
-    def _features(self, code: CompiledFunctions) -> dict[str, float] | None:
-        return None if code.failure is not None else dict(self._inspect(code))
+
+def all_features(compiled: Sequence[CompiledFunctions], inspect: Inspect) -> list[dict[str, float] | None]:
+    """Of each, None where it did not compile; at once, because a disassembler takes most of a second a function."""
+
+    def features(code: CompiledFunctions) -> dict[str, float] | None:
+        return None if code.failure is not None else dict(inspect(code))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(features, compiled))
 
 
 def _key(problem: ProblemSize) -> tuple[object, ...]:

@@ -138,6 +138,14 @@ class Supervisor:
             if not attempt.waiting:
                 return
 
+    def warm(self) -> None:
+        """Start the worker and open its device; one that does not open says so to the first batch."""
+        try:
+            if isinstance(self._worker(), Failed):
+                self._discard()
+        except (TimeoutError, EOFError, OSError):
+            self._discard()
+
     def _judge(self, attempt: _Attempt, end: _End) -> ContestantOutcome:
         suspect = attempt.waiting.pop(end.step.index)
         if end.step.stage == "time" and attempt.waiting:
