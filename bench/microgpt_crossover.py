@@ -21,9 +21,10 @@ import msgspec
 
 from bench.run_file import rounded, rounded_reference, write_run
 from bench.sweep import Sweep, measured_on
+from spak.kernels.microgpt.drawing import draw_documents
 from spak.kernels.microgpt.model import initial_parameters
 from spak.kernels.microgpt.port import train_in_c
-from spak.kernels.microgpt.spec import SPEC, draw_documents, sizes_of
+from spak.kernels.microgpt.spec import SPEC, sizes_of
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Measurement, Run

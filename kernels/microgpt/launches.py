@@ -18,10 +18,11 @@ from spak.kernels import sim
 from spak.kernels.checks import CheckResult
 from spak.kernels.cutile import DTYPES, Call
 from spak.kernels.interface import Configuration, Problem
+from spak.kernels.microgpt.drawing import draw_documents
 from spak.kernels.microgpt.model import initial_parameters
 from spak.kernels.microgpt.resident import kernel
 from spak.kernels.microgpt.resident.launch import resident_calls
-from spak.kernels.microgpt.spec import SPEC, adam_factors, draw_documents, sizes_of
+from spak.kernels.microgpt.spec import SPEC, adam_factors, sizes_of
 
 VARIANT = {"head_products": "batched", "moments": "tiles", "backward_weights": "late"}
 """Of the kernel; in the other one moments lie in memory all the time."""

@@ -131,12 +131,37 @@ def mean_loss(model: Model, matrices: Mapping[str, Any], tokens: Any, lengths: A
 
 def logits(model: Model, matrices: Mapping[str, Any], tokens: Any) -> Any:
     """(documents, positions, vocab) from tokens (documents, positions), int64, at most `context` of them."""
+    return logits_and_hidden(model, matrices, tokens)[0]
+
+
+def smallest_hidden(model: Model, matrices: Mapping[str, Any], tokens: Any, lengths: Any) -> Any:
+    """(documents,): the smallest magnitude that a hidden value of a document has before ReLU, over all layers.
+
+    Args:
+        model: Its sizes.
+        matrices: By name, as `views` gives them.
+        tokens: (documents, context + 1), int64.
+        lengths: (documents,), int64; positions from there on do not count.
+    """
+    import torch
+
+    longest = int(lengths.max())
+    counts = torch.arange(longest, device=tokens.device) < lengths[:, None]
+    layers = logits_and_hidden(model, matrices, tokens[:, :longest])[1]
+    smallest = torch.stack([hidden.abs().amin(-1) for hidden in layers]).amin(0)  # (documents, positions)
+    return smallest.masked_fill(~counts, math.inf).amin(-1)
+
+
+def logits_and_hidden(model: Model, matrices: Mapping[str, Any], tokens: Any) -> tuple[Any, list[Any]]:
+    """`logits`, and of each layer the hidden values before ReLU, (documents, positions, hidden)."""
     x = normalised(matrices["wte"][tokens] + matrices["wpe"][: tokens.shape[1]])
+    hidden = []
     for layer in range(model.layers):
         own = {name.split(".")[1]: matrix for name, matrix in matrices.items() if name.startswith(f"layer{layer}.")}
         x = x + mixed(model, own, normalised(x)) @ own["attn_wo"].T
-        x = x + (normalised(x) @ own["mlp_fc1"].T).relu() @ own["mlp_fc2"].T
-    return x @ matrices["lm_head"].T
+        hidden.append(normalised(x) @ own["mlp_fc1"].T)
+        x = x + hidden[-1].relu() @ own["mlp_fc2"].T
+    return x @ matrices["lm_head"].T, hidden
 
 
 def normalised(x: Any) -> Any:

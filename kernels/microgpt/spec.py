@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ import numpy as np
 
 from spak.kernels.cutile import Array, Call, CutileSpec
 from spak.kernels.interface import Configuration, Problem, Work
+from spak.kernels.microgpt.drawing import draw_run
 from spak.kernels.microgpt.model import BETA1, BETA2, Model, initial_parameters, learning_rates, num_parameters
 from spak.kernels.microgpt.resident.launch import FUNCTION, resident_calls, resident_work
 from spak.kernels.microgpt.sequence.launch import WITHOUT_PRODUCTS, SequencePlan, layout_of, sequence_work
@@ -19,8 +21,8 @@ from spak.kernels.microgpt.sequence.launch import WITHOUT_PRODUCTS, SequencePlan
 RUN_TOLERANCE = 1e-4
 """Largest relative error of the losses of all steps, of the last parameters and of the first gradients, each as a whole."""
 
-SHORTEST = 2
-"""Tokens with a successor in the shortest document that is drawn."""
+MOST_POSITIONS_OF_ONE_CORE = 1024
+"""Of a step of the float64 run."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class TrainingInputs:
 
     Attributes:
         initial: (P,) fp32, matrices row-major one after another.
-        tokens: (steps * batch, context + 1) int32; the last token of the vocabulary begins and ends a document.
+        tokens: (steps * batch, context + 1) int32; the last token of the vocabulary ends a document, any may begin it.
         lengths: (steps * batch,) int32, tokens that have a successor.
         rates: (steps, 2) fp32: the learning rate over 1 - beta1^t, and (1 - beta2^t)^-1/2, with t from 1 on.
     """
@@ -60,13 +62,20 @@ def adam_factors(steps: int) -> np.ndarray:
     return np.stack([learning_rates(steps) / (1 - BETA1**count), (1 - BETA2**count) ** -0.5], axis=1)
 
 
-def draw_documents(model: Model, count: int, generator: Random) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens, lengths) of documents of any length up to the context, their tokens drawn one by one."""
-    tokens = np.full((count, model.context + 1), model.bos, np.int32)
-    lengths = np.array([generator.randint(SHORTEST, model.context) for _ in range(count)], np.int32)
-    for row, length in zip(tokens, lengths, strict=True):
-        row[1:length] = [generator.randrange(model.bos) for _ in range(length - 1)]
-    return tokens, lengths
+@contextmanager
+def float64_place(problem: Problem, device: Any) -> Iterator[Any]:
+    """The device where float64 trains: short steps on one core of the CPU, since launches, and threads that wait for one another, take longer."""
+    import torch
+
+    if int(problem["batch"]) * int(problem["context"]) > MOST_POSITIONS_OF_ONE_CORE:
+        yield device
+        return
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield "cpu"
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 class MicrogptSpec(CutileSpec):
@@ -104,13 +113,14 @@ class MicrogptSpec(CutileSpec):
         }
 
     def make_inputs(self, problem: Problem, *, seed: int, device: str) -> TrainingInputs:
-        """Weights as microgpt.py draws them, and documents of random tokens."""
+        """Weights as microgpt.py draws them, and documents of random tokens that keep clear of ReLU's bend."""
         import torch
 
         generator, model, steps = Random(seed), sizes_of(problem), int(problem["steps"])  # noqa: S311  # no secret
-        initial = initial_parameters(model, generator)
-        tokens, lengths = draw_documents(model, steps * int(problem["batch"]), generator)
-        drawn = (initial.astype(np.float32), tokens, lengths, adam_factors(steps).astype(np.float32))
+        initial = initial_parameters(model, generator).astype(np.float32)
+        with float64_place(problem, device) as place:
+            documents = draw_run(model, initial, generator, batch=int(problem["batch"]), steps=steps, device=place)
+        drawn = (initial, *documents, adam_factors(steps).astype(np.float32))
         return TrainingInputs(*(torch.from_numpy(array).to(device) for array in drawn))
 
     def calls(self, problem: Problem, configuration: Configuration, num_sms: int = 1) -> Sequence[Call]:
@@ -143,8 +153,11 @@ class MicrogptSpec(CutileSpec):
         from spak.kernels.microgpt.reference import train
 
         batch, steps = int(problem["batch"]), int(problem["steps"])
-        given = (inputs.initial, inputs.tokens, inputs.lengths)
-        return TrainingOutputs(*train(sizes_of(problem), *given, batch=batch, steps=steps))
+        device = inputs.initial.device
+        with float64_place(problem, device) as place:
+            given = (one.to(place) for one in (inputs.initial, inputs.tokens, inputs.lengths))
+            trained = train(sizes_of(problem), *given, batch=batch, steps=steps)
+        return TrainingOutputs(*(one.to(device) for one in trained))
 
     def tolerance(self, problem: Problem) -> float:  # noqa: ARG002  # the interface's
         """1e-4, of losses, parameters and gradients, each as a whole."""
