@@ -40,10 +40,9 @@ def test_a_space_that_is_small_enough_is_its_own_part():
 
 def test_a_part_holds_the_default_what_was_recorded_what_is_near_its_best_and_chance(monkeypatch):
     """All of the same space: each configuration of the part is one of the whole, and laws see the same names."""
-    monkeypatch.setattr(parts, "MAX_PART", 1500)
     monkeypatch.setattr(parts, "BEST", 1)
     worst, best = 17, 4000
-    found = part(SPACE, [source((worst, 2.0), (best, 0.0))], np.random.default_rng(0))
+    found = part(SPACE, [source((worst, 2.0), (best, 0.0))], np.random.default_rng(0), most=1500)
     held = {SPACE.index(found.config(i)) for i in range(len(found))}
     assert None not in held
     assert {SPACE.default_index, worst, best} <= held
@@ -56,29 +55,26 @@ def test_a_part_holds_the_default_what_was_recorded_what_is_near_its_best_and_ch
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_same_seed_gives_the_same_part(monkeypatch, seed):
-    monkeypatch.setattr(parts, "MAX_PART", 700)
-    one, other = (part(SPACE, [], np.random.default_rng(seed)) for _ in range(2))
+def test_the_same_seed_gives_the_same_part(seed):
+    one, other = (part(SPACE, [], np.random.default_rng(seed), most=700) for _ in range(2))
     assert np.array_equal(one.codes, other.codes)
-    assert not np.array_equal(one.codes, part(SPACE, [], np.random.default_rng(seed + 1)).codes)
+    assert not np.array_equal(one.codes, part(SPACE, [], np.random.default_rng(seed + 1), most=700).codes)
 
 
-def test_what_a_resumed_search_tried_is_in_the_part_and_leaves_the_rest_as_it_was(monkeypatch):
+def test_what_a_resumed_search_tried_is_in_the_part_and_leaves_the_rest_as_it_was():
     """Otherwise finished trials were dropped where the recorded runs changed since, and paid for again."""
-    monkeypatch.setattr(parts, "MAX_PART", 700)
-    before = part(SPACE, [], np.random.default_rng(0))
+    before = part(SPACE, [], np.random.default_rng(0), most=700)
     lost = next(i for i in range(len(SPACE)) if before.index(SPACE.config(i)) is None)
-    after = part(SPACE, [], np.random.default_rng(0), [lost])
+    after = part(SPACE, [], np.random.default_rng(0), [lost], 700)
     assert after.index(SPACE.config(lost)) is not None
     assert len(after) == len(before) + 1
     held = SPACE.index(before.config(5))
     assert held is not None
-    assert np.array_equal(part(SPACE, [], np.random.default_rng(0), [held]).codes, before.codes)
+    assert np.array_equal(part(SPACE, [], np.random.default_rng(0), [held], 700).codes, before.codes)
 
 
-def test_everything_recorded_is_in_the_part_however_much(monkeypatch):
+def test_everything_recorded_is_in_the_part_however_much():
     """A model learns from it; only what is beside it is limited."""
-    monkeypatch.setattr(parts, "MAX_PART", 100)
     rows = range(0, len(SPACE), 10)
-    found = part(SPACE, [source(*((row, 1.0) for row in rows))], np.random.default_rng(0))
+    found = part(SPACE, [source(*((row, 1.0) for row in rows))], np.random.default_rng(0), most=100)
     assert {SPACE.index(found.config(i)) for i in range(len(found))} >= set(rows)
