@@ -7,6 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from spak.kg.diff import words
+from spak.kg.diff.report import Difference, difference
+from spak.kg.diff.sources import open_source
 from spak.kg.model.run import Measurement, Run, Trial
 
 OP = """\
@@ -121,3 +124,23 @@ class History:
     def commit(self, message: str) -> None:
         self.git("add", "-A")
         self.git("commit", "-q", "-m", message)
+
+
+TOOLCHAIN = "tileiras 13.4"
+
+
+def diff(history: History, before: str = "HEAD", after: str = "", toolchain: str = TOOLCHAIN) -> Difference:
+    """What `after`, unless named the working tree, means beside `before`."""
+    with open_source(before, history.laws) as old, open_source(after, history.laws) as new:
+        return difference((old, new), toolchain)
+
+
+def only(found: Difference):
+    """Its one item."""
+    assert len(found.items) == 1
+    return found.items[0]
+
+
+def said(item) -> str:
+    """All lines about an item."""
+    return "\n".join(f"{label}: {text}" for label, text in words.lines(item))
