@@ -11,7 +11,7 @@ import msgspec
 from spak.kg.evidence.judge import DIGITS
 from spak.kg.evidence.rows import Judgement
 from spak.kg.evidence.witness import SPEAKING, RunWitness
-from spak.kg.law.independence import size
+from spak.kg.law.unseen import size
 from spak.kg.model.law import Evidence, Law
 
 ROUNDING = 1.5 * 10.0**-DIGITS

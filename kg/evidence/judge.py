@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from spak.kg.evidence.rows import Judgement, excess, row_judgement
-from spak.kg.evidence.table import TrialTable, problem_text
+from spak.kg.evidence.table import TrialTable
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import inside
 from spak.kg.model.base import ProblemSize, Scalar
@@ -58,11 +58,13 @@ def judged(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> dict[str
     """What each problem size says for itself, by its text; those that say nothing are left out."""
     speaking = np.flatnonzero(in_scope(law, table.problems, facts)).tolist()
     said = {row: row_judgement(law, table, row, facts) for row in speaking}
-    return {problem_text(table.problems[row]): one for row, one in said.items() if one is not None}
+    return {table.texts[row]: one for row, one in said.items() if one is not None}
 
 
 def in_scope(law: Law, problems: Sequence[ProblemSize], facts: Mapping[str, Scalar]) -> list[bool]:
     """For each problem size: whether it is within the law's scope; one that leaves the condition open does not speak."""
+    if not law.scope.when and not law.scope.dtype:
+        return [True] * len(problems)
     known = {f"hw.{name}": value for name, value in facts.items()}
     found = [inside(law.scope, {**problem, **known}) for problem in problems]
     return [one.surely or one.missing == ("dtype",) for one in found]  # a run of one type may not name it

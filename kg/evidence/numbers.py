@@ -18,9 +18,9 @@ from spak.kg.evidence.rows import Judgement
 from spak.kg.evidence.table import problem_text
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.law.independence import size
 from spak.kg.law.kinds import meaning
 from spak.kg.law.status import outside, within_bounds
+from spak.kg.law.unseen import size
 from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.law import Bound, EvidenceVerdict, Law
 from spak.kg.model.op import Op

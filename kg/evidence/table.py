@@ -14,8 +14,9 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
 from spak.kg.model.base import IMPLIED, Configuration, ProblemSize, Scalar, canonical
 from spak.kg.model.run import DRIFT, UNSTEADY_TIME, Measurement, Run, Trial
-from spak.kg.space.factors import Codes, Floats, holds
-from spak.kg.space.space import Setting, Space
+from spak.kg.space.factors import Codes, Floats
+from spak.kg.space.space import Setting, Space, mixed_radix
+from spak.kg.space.truths import Truths
 
 Bools = npt.NDArray[np.bool_]
 
@@ -58,7 +59,12 @@ class TrialTable:
         """Parameter -> its values in canonical order (numbers ascending)."""
         return dict(zip(self.space.names, self.space.values, strict=True))
 
-    @property
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """(S,): each problem size as evidence entries name it."""
+        return tuple(map(problem_text, self.problems))
+
+    @cached_property
     def observed(self) -> Bools:
         """(S, N): cells with a time."""
         return ~np.isnan(self.time)
@@ -92,20 +98,33 @@ class TrialTable:
 
         It may speak of parameters, problem parameters, compiled features, and `facts` of the hardware (without `hw.`).
         """
-        measured = {name: self.features[name][row] for name in expression.all_names if name in self.features}
-        given: dict[str, Column | Scalar | Floats] = dict(Setting(self.problems[row], facts).names)
-        given |= {name: np.nan_to_num(values) for name, values in measured.items()}
-        given |= {
-            name: Column(values, self.column(name))
-            for name, values in self.parameters.items()
-            if name in expression.all_names
-        }
-        if not expression.all_names <= given.keys():
+        truths, known = self._truths(row, facts)
+        if not expression.all_names <= known:
             return np.zeros(len(self.space), dtype=bool)
-        true = holds(expression, given, len(self.space))
-        for values in measured.values():
-            true &= np.isfinite(values)
+        true = truths.holds(expression).copy()
+        for name in expression.all_names & self.features.keys():
+            true &= self._known[name][row]
         return true
+
+    def _truths(self, row: int, facts: Mapping[str, Scalar]) -> tuple[Truths, frozenset[str]]:
+        """The configurations at one problem size, and every name that has a value there."""
+        key = (row, id(facts))
+        if key not in self._asked:
+            measured = {name: np.nan_to_num(values[row]) for name, values in self.features.items()}
+            tried = {name: Column(values, self.column(name)) for name, values in self.parameters.items()}
+            given = {**Setting(self.problems[row], facts).names, **measured, **tried}
+            self._asked[key] = (facts, Truths(given, len(self.space)), frozenset(given))
+        return self._asked[key][1:]
+
+    @cached_property
+    def _asked(self) -> dict[tuple[int, int], tuple[Mapping[str, Scalar], Truths, frozenset[str]]]:
+        """What `_truths` gave; the facts are kept because their `id()` is the key."""
+        return {}
+
+    @cached_property
+    def _known(self) -> dict[str, Bools]:
+        """Compiled feature -> (S, N) where it is known."""
+        return {name: np.isfinite(values) for name, values in self.features.items()}
 
     def having(self, setting: Mapping[str, Scalar]) -> Bools:
         """(N,) configurations with every value of `setting`."""
@@ -194,11 +213,13 @@ def coded(
     names: Sequence[str], configurations: Sequence[Configuration]
 ) -> tuple[tuple[tuple[Scalar, ...], ...], Codes]:
     """(P,) values of each parameter that occur, in canonical order, and (n, P) each configuration's among them."""
-    values = tuple(canonical(configuration[name] for configuration in configurations) for name in names)
-    codes = np.empty((len(configurations), len(names)), np.int16)
-    for p, (name, column) in enumerate(zip(names, values, strict=True)):
-        lookup = {value: code for code, value in enumerate(column)}
-        codes[:, p] = [lookup[configuration[name]] for configuration in configurations]
+    columns = [[configuration[name] for configuration in configurations] for name in names]
+    values = tuple(map(canonical, columns))
+    codes = np.zeros((len(configurations), len(names)), np.int16)
+    for p, (column, own) in enumerate(zip(columns, values, strict=True)):
+        if len(own) > 1:
+            lookup = {value: code for code, value in enumerate(own)}
+            codes[:, p] = list(map(lookup.__getitem__, column))
     return values, codes
 
 
@@ -208,8 +229,8 @@ def _tried(op: str, configurations: Sequence[Configuration]) -> tuple[Space, lis
     if any(configuration.keys() != set(names) for configuration in configurations):
         raise ValueError("configurations of the same parameters are needed")
     values, codes = coded(names, configurations)
-    distinct, places = np.unique(codes, axis=0, return_inverse=True)
-    return Space(op, Setting({}), names, values, {}, (distinct,)), places.ravel().tolist()
+    _, first, places = np.unique(mixed_radix(codes, map(len, values)), return_index=True, return_inverse=True)
+    return Space(op, Setting({}), names, values, {}, (codes[first],)), places.ravel().tolist()
 
 
 def _enter(table: TrialTable, features: dict[str, Floats], cell: tuple[int, int], trial: Trial, objective: str) -> None:

@@ -18,11 +18,11 @@ from spak.kg.evidence.numbers import judge_numbers, numbers_by_size
 from spak.kg.evidence.rewriting import telling
 from spak.kg.evidence.rows import Judgement, region_effects
 from spak.kg.evidence.table import TrialTable, from_runs, problem_text
-from spak.kg.law.independence import size
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import AxisTest, EffectTest, RewriteTest, SettingTest, TrialTest
 from spak.kg.law.scope import Matcher, Question
 from spak.kg.law.toolchain import compiler_of, holds_for
+from spak.kg.law.unseen import size
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence, EvidenceRole, Law
@@ -73,6 +73,11 @@ class RunWitness:
     def toolchain(self) -> str:
         """The compiler and its version, empty if the run does not say."""
         return compiler_of(self.run.toolchain)
+
+    @cached_property
+    def occasion(self) -> str:
+        """When and on what it was made, as evidence entries say it."""
+        return self.run.occasion
 
     @cached_property
     def moment(self) -> tuple[datetime, str]:
@@ -177,7 +182,7 @@ class RunWitness:
             interval=said.interval,
             problems=said.problems,
             toolchain=self.toolchain,
-            occasion=self.run.occasion,
+            occasion=self.occasion,
         )
 
     def is_fair(self, law: Law, said: Judgement) -> bool:
@@ -193,7 +198,7 @@ class RunWitness:
         if {trial.origin for trial in self.run.trials} <= {CONFIRM}:  # beside the best known ones by design
             return True
         assert self.table is not None  # noqa: S101 - `says` needed it
-        rows = [row for row, problem in enumerate(self.table.problems) if problem_text(problem) in said.problems]
+        rows = [row for row, text in enumerate(self.table.texts) if text in said.problems]
         return all(self._compared(test, row) >= MIN_REFERENCES for row in rows)
 
     def _compared(self, test: TrialTest | None, row: int) -> int:

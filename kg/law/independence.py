@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from spak.kg.law.unseen import size
 from spak.kg.model.law import Evidence
 
 MIN_OCCASIONS = 2
@@ -47,11 +48,21 @@ def grade(evidence: Iterable[Evidence]) -> Grade:
     timed = [entry for entry in entries if entry.tier == "measured"]
     return Grade(
         problems=len({size(text) for entry in entries for text in entry.problems}),
-        devices=len({entry.occasion.split()[1] for entry in timed if entry.occasion}),
+        devices=len(set(filter(None, map(hardware, timed)))),
         days=len({occasion.split()[0] for occasion in _occasions(timed)}),
         occasions=count_occasions(timed),
         toolchains=len({entry.toolchain for entry in entries if entry.toolchain}),
     )
+
+
+def hardware(entry: Evidence) -> str:
+    """The kind of hardware that an entry's run was measured on; empty if nobody noted it."""
+    return entry.occasion.split()[1] if entry.occasion else ""
+
+
+def machine(entry: Evidence) -> str:
+    """The very device that an entry's run was measured on; empty if nobody noted it."""
+    return (*entry.occasion.split(), "", "", "")[2]
 
 
 def count_occasions(measured: Iterable[Evidence]) -> int:
@@ -80,8 +91,3 @@ def _numbers(entry: Evidence) -> tuple[object, ...]:
     """What was measured; of entries without an interval nobody can tell whether they are the same."""
     effect, interval = sorted(entry.effect.items()), sorted(entry.interval.items())
     return (*effect, *interval) if interval else (entry.run, entry.occasion)
-
-
-def size(text: str) -> frozenset[str]:
-    """The settings of a problem size written `name=value,...`, whatever their order."""
-    return frozenset(part.strip() for part in text.split(","))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from spak.kg.expression import parse
 from spak.kg.law.kinds import meaning
@@ -10,6 +10,30 @@ from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
+from spak.kg.space.shared import Spaces
+from spak.kg.space.space import Space
+
+
+class Grounds:
+    """The spaces that a law is compared on; thousands of laws share their scope and what they name of a problem size."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._spaces = Spaces()
+        self._found: dict[tuple[object, ...], Sequence[tuple[dict[str, Scalar], Space]]] = {}
+
+    def of(self, law: Law, op: Op, facts: Mapping[str, Scalar]) -> Sequence[tuple[dict[str, Scalar], Space]]:
+        """`covered_problems`, each with the feasible space of `op` there.
+
+        Raises:
+            KgError: If nothing is feasible there.
+        """
+        named = frozenset(meaning(law).names & op.problem.keys())
+        key = (self._spaces.content(op), law.scope.when, law.scope.dtype, named, tuple(facts.items()))
+        if key not in self._found:
+            sizes = covered_problems(law, op, facts)
+            self._found[key] = [(problem, self._spaces.at(op, problem, facts)) for problem in sizes]
+        return self._found[key]
 
 
 def covered_problems(law: Law, op: Op, facts: Mapping[str, Scalar]) -> list[dict[str, Scalar]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from spak.kg.law.independence import grade
+from spak.kg.law.independence import grade, hardware
 from spak.kg.law.kinds import meaning
 from spak.kg.model.figures import number_text
 from spak.kg.model.law import Bound, Evidence, Law
@@ -72,6 +72,20 @@ def evidence_text(evidence: Iterable[Evidence]) -> str:
         if found == verdict
     ]
     return ", ".join(parts) or "no evidence"
+
+
+def shown_elsewhere(evidence: Iterable[Evidence]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Hardware that a law was found on, and hardware that it was not found on, where it was measured and holds."""
+    timed = [one for one in evidence if one.tier == "measured" and one.verdict == "supports" and hardware(one)]
+    found = {hardware(one) for one in timed if one.role == "suggested"}
+    other = {hardware(one) for one in timed if one.role == "independent"} - found
+    return tuple(sorted(found)), tuple(sorted(other)) if found else ()
+
+
+def elsewhere_text(evidence: Iterable[Evidence]) -> str:
+    """`found on h200, holds on h100`; empty unless it was tried on hardware that it was not found on."""
+    found, other = shown_elsewhere(evidence)
+    return f"found on {', '.join(found)}, holds on {', '.join(other)}" if other else ""
 
 
 def _rests_on(entries: list[Evidence]) -> str:

@@ -5,17 +5,16 @@ Source: design, section Evidence. Tests fix each transition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
 from spak.kg.law.effects import EFFECTS
-from spak.kg.law.independence import MIN_OCCASIONS, count_occasions, grade, size
+from spak.kg.law.independence import MIN_OCCASIONS, count_occasions, grade, hardware, machine
 from spak.kg.law.kinds import meaning
+from spak.kg.law.unseen import Target, size, unseen
 from spak.kg.model.law import Bound, Evidence, Law, Status, Tier
-
-MIN_NEW_PROBLEMS = 2
-"""Problem sizes, or of a law about one size devices, a law must hold on besides those it was found on (decision 0144)."""
 
 NEEDED: Mapping[str, Tier] = {name: effect.tier for name, effect in EFFECTS.items()}
 """Effect -> tier that can show it; what is no effect that a law may bound would take a measurement."""
@@ -62,15 +61,15 @@ def standing(law: Law) -> Standing:
         independent = [
             entry for entry, effect, word in says if effect == name and word == "for" and _is_independent(law, entry)
         ]
-        one_size = is_about_one_size(law) and needed_tier(law, name) == "measured"
-        new = _new_devices(law, independent) if one_size else _new_problems(law, independent)
-        if len(new) < MIN_NEW_PROBLEMS:
-            tier, kind = needed_tier(law, name), "devices" if one_size else "problem sizes"
+        found_on = [entry for entry in law.evidence if entry.role == "suggested"]
+        tier = needed_tier(law, name)
+        same = frozenset(filter(None, map(machine, found_on)))
+        further = unseen(_targets(found_on, tier), _targets(independent, tier, same))
+        if missing := further.missing(one_size=tier == "measured" and is_about_one_size(law)):
             what = f"{name}: " if name else ""
-            missing = f"{what}{len(new)} of {MIN_NEW_PROBLEMS} further {kind} shown by an independent {tier} run"
-            return Standing("proposed", missing)
+            return Standing("proposed", f"{what}{missing} shown by an independent {tier} run")
     rests_on = grade(entry for entry, _, word in says if word == "for")
-    return Standing("confirmed", f"on {rests_on}: {', '.join(pro)} for, none against")
+    return Standing("confirmed", f"on {rests_on}; nothing speaks against it")
 
 
 def occasion_doubt(law: Law) -> str:
@@ -155,11 +154,14 @@ def _is_independent(law: Law, entry: Evidence) -> bool:
     return entry.role == "independent" and entry.run not in suggesting
 
 
-def _new_problems(law: Law, entries: Iterable[Evidence]) -> set[frozenset[str]]:
-    """Problem sizes of `entries` that differ from every size the law was found on, in a parameter both name."""
-    found_on = [size(text) for entry in law.evidence if entry.role == "suggested" for text in entry.problems]
-    shown = {size(text) for entry in entries for text in entry.problems}
-    return {one for one in shown if not any(one <= other or other <= one for other in found_on)}
+def _targets(entries: Iterable[Evidence], tier: Tier, same: AbstractSet[str] = frozenset()) -> Iterator[Target]:
+    """What `entries` are about; one of the `same` machines under another name is no other kind of hardware.
+
+    Compiled code is the same on every device of an architecture: only times have a device.
+    """
+    for entry in entries:
+        hw = hardware(entry) if tier == "measured" and machine(entry) not in same else ""
+        yield from (Target(size(text), hw) for text in entry.problems)
 
 
 def is_about_one_size(law: Law) -> bool:
@@ -174,12 +176,3 @@ def is_about_one_size(law: Law) -> bool:
     named = {part.partition("=")[0] for part in size(sizes.pop()) if part}
     fixed = {part.partition(" == ")[0] for part in law.scope.when.split(" and ") if " == " in part}
     return named <= fixed | ({"dtype"} if len(law.scope.dtype) == 1 else set())
-
-
-def _new_devices(law: Law, entries: Iterable[Evidence]) -> set[str]:
-    """Kinds of hardware that `entries` were measured on and no run that suggested the law."""
-
-    def devices(shown: Iterable[Evidence]) -> set[str]:
-        return {entry.occasion.split()[1] for entry in shown if entry.occasion}
-
-    return devices(entries) - devices(entry for entry in law.evidence if entry.role == "suggested")

@@ -67,9 +67,12 @@ def holds_for(law: Law, toolchain: str) -> bool:
     Raises:
         ToolchainError: If either cannot be read.
     """
-    if not law.scope.toolchain:
-        return True
-    (wanted, versions), (name, version) = parse_requirement(law.scope.toolchain), parse_toolchain(toolchain)
+    return not law.scope.toolchain or _admits(law.scope.toolchain, toolchain)
+
+
+@lru_cache(maxsize=1024)
+def _admits(requirement: str, toolchain: str) -> bool:
+    (wanted, versions), (name, version) = parse_requirement(requirement), parse_toolchain(toolchain)
     return name != wanted or versions.contains(version, prereleases=True)
 
 

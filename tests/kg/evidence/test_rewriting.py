@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -11,9 +9,8 @@ from bench.attention_candidates import FUSED, NAIVE, VERSIONS
 from spak.kg.evidence.judge import MIN_REFERENCES
 from spak.kg.evidence.rewriting import own_configuration
 from spak.kg.evidence.witness import RunWitness
-from spak.kg.files.loader import load
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[3] / "laws")
 FULL = LAWS.run("measured-h200-fmha-d64-s1024-full-versions")
 SEARCH = LAWS.run("measured-h200-matmul-m2048-20261121t034733")
 

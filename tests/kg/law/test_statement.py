@@ -6,7 +6,16 @@ import msgspec
 import pytest
 
 from spak.kg.law.kinds import kind_of, meaning
-from spak.kg.law.statement import bound_text, claim_document, evidence_text, knobs, observed_text, sentence
+from spak.kg.law.statement import (
+    bound_text,
+    claim_document,
+    elsewhere_text,
+    evidence_text,
+    knobs,
+    observed_text,
+    sentence,
+    shown_elsewhere,
+)
 from spak.kg.model.figures import number_text
 from spak.kg.model.law import Bound
 from tests.kg.small import AGAINST, INDEPENDENT, INDIFFERENT, INVARIANT, REWRITE, SUPPORT, negative, positive
@@ -107,3 +116,22 @@ def test_a_claim_as_in_the_file_has_its_own_keys_first():
     assert list(claim_document(negative("n"))) == ["avoid", "because", "effect"]
     assert claim_document(RANKING) == {"prefer": {"tile_m": 64}, "over": ({"tile_m": 128}, {"tile_m": 256})}
     assert kind_of(RANKING) == "positive"
+
+
+def test_where_a_law_was_found_and_where_else_it_holds():
+    """What speaks against it, what was compiled, and what nobody noted where says nothing of other hardware."""
+
+    def on(entry, hw, **changes):
+        return msgspec.structs.replace(entry, occasion=f"2026-01-01 {hw}", tier="measured", **changes)
+
+    found, there = on(SUPPORT, "h200", role="suggested"), on(INDEPENDENT, "h100")
+    assert elsewhere_text([found, there, on(INDEPENDENT, "h200")]) == "found on h200, holds on h100"
+    assert shown_elsewhere([found, there]) == (("h200",), ("h100",))
+    assert elsewhere_text([found, on(INDEPENDENT, "h200")]) == ""
+    assert elsewhere_text([there]) == ""
+    for other in (
+        on(AGAINST, "b200"),
+        msgspec.structs.replace(there, tier="compiled"),
+        msgspec.structs.replace(there, occasion=""),
+    ):
+        assert elsewhere_text([found, other]) == ""

@@ -85,6 +85,23 @@ TABLE = {
         ),
         "proposed",
     ),
+    "one further size, and where it was found on a further device": (
+        _law(
+            _found(occasion="2026-01-01 a"),
+            _entry(problems=["seq=2"], occasion="2026-01-01 a"),
+            _entry(problems=FOUND, run="third", occasion="2026-01-01 b"),
+        ),
+        "confirmed",
+    ),
+    "the same of a claim about code": (
+        _law(
+            _found(effect=SPILLED, tier="compiled", occasion="2026-01-01 a"),
+            _entry(SPILLED, problems=["seq=2"], occasion="2026-01-01 a"),
+            _entry(SPILLED, problems=FOUND, run="third", occasion="2026-01-01 b"),
+            effect=SPILL,
+        ),
+        "proposed",
+    ),
     "no evidence": (_law(), "proposed"),
     "reported only": (_law(_entry(tier="reported")), "proposed"),
     "only the run that suggested it": (_law(_found(problems=NEW)), "proposed"),
@@ -194,8 +211,11 @@ def test_each_transition(case):
 def test_the_reason_names_runs_or_what_is_missing():
     rests = _law(_found(toolchain="tileiras 13.4", occasion="2026-01-01 h200"), _entry(occasion="2026-01-02 h200"))
     graded = "on 3 problem sizes, 1 device, 1 day, 1 occasion, 1 toolchain"  # the same numbers twice are one occasion
-    assert standing(rests).reason == f"{graded}: first, other for, none against"
-    assert "slowdown: 0 of 2 further problem sizes shown by an independent measured run" in standing(_law()).reason
+    assert standing(rests).reason == f"{graded}; nothing speaks against it"
+    assert (
+        "slowdown: 0 of 2 further problem sizes or devices shown by an independent measured run"
+        in standing(_law()).reason
+    )
     assert standing(_law(_entry({"slowdown": 1.0}, verdict="refutes"))).reason == "other against"
     assert "wrong kernel" in standing(TABLE["withdrawn, whatever the evidence"][0]).reason
 
@@ -225,3 +245,20 @@ def test_the_order_of_evidence_does_not_matter_and_repeating_an_entry_adds_nothi
 def test_reported_evidence_never_changes_a_status(entries):
     hearsay = [_entry(tier="reported", verdict=verdict) for verdict in ("supports", "refutes")]
     assert status(_law(*entries)) == status(_law(*entries, *hearsay))
+
+
+def test_two_names_of_one_machine_are_no_further_device():
+    """What was measured on the very GPU that suggested a law confirms it under no other name; on another machine it does."""
+    gpu, other = "0123456789ab", "ba9876543210"
+    found = _found(problems=[""], occasion=f"2026-01-01 a {gpu}")
+
+    def shown(*machines):
+        rest = [
+            _entry(run=name, problems=[""], occasion=f"2026-01-01 {name} {one}")
+            for name, one in zip("bc", machines, strict=True)
+        ]
+        return status(_law(found, *rest))
+
+    assert shown(gpu, gpu) == "proposed"
+    assert shown(gpu, other) == "proposed"
+    assert shown(other, other) == "confirmed"
