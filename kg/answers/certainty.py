@@ -20,12 +20,12 @@ def strongest_tier(law: Law) -> Tier | None:
 
 def doubt(law: Law, match: Match) -> tuple[bool, int, bool, int, int, str]:
     """Least for what is surest: confirmed, stated for what was asked, measured, by many runs; no two laws have the same."""
-    best = strongest_tier(law)
+    tiers = [entry.tier for entry in law.evidence if entry.verdict == "supports"]
     return (
         match.stale or match.overridden_by is not None,
         SURE.index(law.status) if law.status in SURE else len(SURE),
         match.hw == "transferred",
-        len(TIERS) if best is None else TIERS.index(best),
-        -sum(entry.verdict == "supports" for entry in law.evidence),
+        min(map(TIERS.index, tiers), default=len(TIERS)),
+        -len(tiers),
         law.id,
     )

@@ -12,6 +12,7 @@ from spak.kg.law.kinds import kind_of, meaning
 from spak.kg.law.kinds.base import STANCES, Verdict
 from spak.kg.law.power import DEAD, Bearing, SearchPlace, bearing
 from spak.kg.law.scope import Match
+from spak.kg.law.statement import shown_elsewhere
 from spak.kg.model.base import Configuration
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
@@ -87,6 +88,8 @@ def account_json(account: Account) -> str:
             "may_remove": opinion.permission.removes,
             "may_remove_reason": opinion.permission.reason,
             "layer": opinion.layer,
+            "found_on": (devices := shown_elsewhere(opinion.law.evidence))[0],
+            "holds_on": devices[1],
             "match": opinion.match,
         }
         for opinion in account.opinions

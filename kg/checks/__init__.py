@@ -14,11 +14,12 @@ own evidence and its op: there is nothing to know better.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, cached_property, partial
 from hashlib import blake2b
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -26,20 +27,30 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.evidence.groups import Group, dealt, grouped
 from spak.kg.files.loader import Laws
+from spak.kg.files.processes import from_processes, num_processes
 from spak.kg.files.seal import recorded_digest
-from spak.kg.model.base import Model
+from spak.kg.model.base import Model, Scalar
 from spak.kg.model.hardware import Hardware
+from spak.kg.model.hardware import hardware_facts as facts_of  # a check is called hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.system import System
+from spak.kg.model.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     from spak.kg.evidence.witness import RunWitness
 
 _Look = Callable[..., Iterator["CheckFinding"]]
 
+
+MIN_SHARED_WORK = 256
+"""Laws and runs from which on processes share them; fewer are looked at before those have begun."""
+
+SAMPLED_LAWS = 64
+"""Laws that are looked up to see whether a root is known."""
 
 COMPUTED = frozenset({"derived", "left-out", "region", "status", "verdict"})
 """Checks whose findings nobody may acknowledge: they hold a file against what is computed from its evidence or its op."""
@@ -61,15 +72,33 @@ class Nodes:
     ops: Mapping[str, Op]
     systems: Mapping[str, System]
 
+    @cached_property
+    def ops_below(self) -> Callable[[str], tuple[Op, ...]]:
+        """The nodes of an op and of its kinds, by its id."""
+        tree = Taxonomy("op", self.ops)
+        return cache(lambda op: tuple(self.ops[name] for name in tree.descendants(op) if name in self.ops))
+
+    @cached_property
+    def facts(self) -> Callable[[str], Mapping[str, Scalar]]:
+        """The facts of a piece of hardware without `hw.`, by its id."""
+        return cache(partial(facts_of, self))
+
+    @cached_property
+    def above(self) -> Mapping[str, Callable[[str], Collection[str]]]:
+        """`hardware`, `op` -> the ids of what a node is, itself among them, by its id."""
+        trees = (Taxonomy("hardware", self.hardware), Taxonomy("op", self.ops))
+        return {tree.kind: cache(tree.ancestors) for tree in trees}
+
 
 @dataclass(frozen=True)
-class OneLaw(Nodes):
+class OneLaw:
     """A law and all that a check of one law may look at.
 
     Attributes:
         path: Relative to the root.
     """
 
+    nodes: Nodes
     law: Law
     path: str
     _read: Callable[[str], Run]
@@ -94,7 +123,7 @@ class OneLaw(Nodes):
 
 
 @dataclass(frozen=True)
-class OneRun(Nodes):
+class OneRun:
     """A run and all that a check of one run may look at.
 
     Attributes:
@@ -102,6 +131,7 @@ class OneRun(Nodes):
         trials_sha256: Digest of the trials as the file has them now.
     """
 
+    nodes: Nodes
     run: Run
     trials_sha256: str
 
@@ -126,7 +156,9 @@ def run_checks(laws: Laws) -> list[Problem]:
         if entry.partition(":")[0].strip() not in COMPUTED
     }
     try:  # a check of many laws that is stopped goes on from there
-        found = [problem for look in (_of_runs, _of_laws) for problem in look(laws)]
+        looking = _Looking(laws)
+        looking.ahead(num_processes())
+        found = list(looking.all())
         found += [problem for check in _having("check") for problem in check(laws)]
     finally:
         laws.ledger.save()
@@ -136,61 +168,124 @@ def run_checks(laws: Laws) -> list[Problem]:
     )
 
 
-def _of_laws(laws: Laws) -> Iterator[Problem]:
-    """What the checks of one law find in each."""
-    looking, nodes = _having("check_law"), Nodes(laws.hardware, laws.ops, laws.systems)
-    about = _digest(nodes)
-    for law in laws.laws.values():
-        if laws.is_beneath("law", law.id):
-            continue  # checked where it lies
-        path = laws.paths["law"][law.id]
-        one = OneLaw(nodes.hardware, nodes.ops, nodes.systems, law, path, laws.run, laws.witness)
-        inputs = (b"law", about, path.encode(errors="surrogateescape"), msgspec.msgpack.encode(law))
-        look = partial(_found, looking, one)
+class _News(Model, frozen=True, kw_only=True):
+    """What a process has found: results of the ledger, digests of run files."""
+
+    results: dict[bytes, bytes]
+    digests: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class _Looking:
+    """The checks of one law and of one run, over a root; what they find is remembered."""
+
+    laws: Laws
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """What laws and runs are about."""
+        return Nodes(self.laws.hardware, self.laws.ops, self.laws.systems)
+
+    @cached_property
+    def about(self) -> bytes:
+        """A digest of the nodes."""
+        nodes = self.nodes
+        return blake2b(msgspec.msgpack.encode((nodes.hardware, nodes.ops, nodes.systems)), digest_size=20).digest()
+
+    @cached_property
+    def functions(self) -> dict[str, list[Callable[..., Iterator[Any]]]]:
+        """What the checks have, by the name of the function."""
+        return {name: _having(name) for name in ("check_law", "check_run", "of_run")}
+
+    def ahead(self, processes: int) -> None:
+        """Have `processes` look at all that is not remembered, if it is much: what they find is remembered then."""
+        laws, runs = list(self.own_laws()), self.own_runs()
+        if processes == 1 or len(laws) + len(runs) < MIN_SHARED_WORK or self._is_mostly_known(laws):
+            return
+        shares = dealt(grouped(laws, runs), processes)
+        for piece in from_processes([partial(self.share, share) for share in shares]):
+            news = msgspec.msgpack.decode(piece, type=_News)
+            self.laws.ledger.learn(news.results)
+            self.laws.believe(news.digests)
+
+    def _is_mostly_known(self, laws: Sequence[Law]) -> bool:
+        """Whether what was found in most of a few laws from all over is remembered."""
+        asked, known = laws[:: len(laws) // SAMPLED_LAWS + 1], 0
+        for law in asked:
+            with contextlib.suppress(InvalidFilesError):
+                known += self.laws.ledger.knows(self._inputs(law))
+        return 2 * known > len(asked)
+
+    def share(self, groups: Iterable[Group]) -> Iterator[bytes]:
+        """Look at some laws and runs; gives `_News` of each group, encoded."""
+        laws, told = self.laws, set(self.laws.digests)
+        for group in groups:
+            for identifier in group.runs:
+                list(self.of_run(identifier))
+            for law in group.laws:
+                self.of_law(law)
+            laws.close_runs()
+            digests = {identifier: digest for identifier, digest in laws.digests.items() if identifier not in told}
+            told.update(digests)
+            yield msgspec.msgpack.encode(_News(results=laws.ledger.news(), digests=digests))
+
+    def own_laws(self) -> Iterator[Law]:
+        """The laws of the root; others are checked where they lie."""
+        return (law for law in self.laws.laws.values() if not self.laws.is_beneath("law", law.id))
+
+    def own_runs(self) -> list[str]:
+        """The runs of the root, sorted."""
+        return [identifier for identifier in self.laws.run_ids if not self.laws.is_beneath("run", identifier)]
+
+    def all(self) -> Iterator[Problem]:
+        """What the checks of one run and of one law find in each."""
+        for identifier in self.own_runs():
+            yield from self.of_run(identifier)
+        for law in self.own_laws():
+            for found in self.of_law(law):
+                yield finding(self.laws, found.check, law.id, found.field, found.message)
+
+    def of_law(self, law: Law) -> tuple[CheckFinding, ...]:
+        """What is found in one law."""
+        one = OneLaw(self.nodes, law, self.laws.paths["law"][law.id], self.laws.run, self.laws.witness)
+        look = partial(_found, self.functions["check_law"], one)
         try:
-            runs = [laws.run_digest(entry.run) for entry in law.evidence]
+            inputs = self._inputs(law)
         except InvalidFilesError:  # what cannot be read has no digest to remember by
-            found = look()
-        else:
-            found = laws.ledger.remembered((*inputs, *runs), look, tuple[CheckFinding, ...])
-        for one_found in found:
-            yield finding(laws, one_found.check, law.id, one_found.field, one_found.message)
+            return look()
+        return self.laws.ledger.remembered(inputs, look, tuple[CheckFinding, ...])
 
+    def _inputs(self, law: Law) -> tuple[bytes, ...]:
+        """All that the checks of one law look at.
 
-def _of_runs(laws: Laws) -> Iterator[Problem]:
-    """What the checks of one run find in each; a run that cannot be read is a finding."""
-    looking, taking = _having("check_run"), _having("of_run")
-    nodes = Nodes(laws.hardware, laws.ops, laws.systems)
-    about = _digest(nodes)
-    for identifier in _own_runs(laws) if looking else ():
-        path = str(laws.path("run", identifier))
+        Raises:
+            InvalidFilesError: If a run that it cites cannot be read.
+        """
+        path = self.laws.paths["law"][law.id].encode(errors="surrogateescape")
+        runs = (self.laws.run_digest(entry.run) for entry in law.evidence)
+        return (b"law", self.about, path, msgspec.msgpack.encode(law), *runs)
+
+    def of_run(self, identifier: str) -> Iterator[Problem]:
+        """What is found in one run, first that it cannot be read; and what checks of the whole root take from it is taken."""
+        laws, path = self.laws, str(self.laws.path("run", identifier))
         try:
-            inputs = (b"run", about, identifier.encode(errors="surrogateescape"), laws.run_digest(identifier))
-            look = partial(_found_in_run, looking, nodes, laws, identifier)
+            inputs = (b"run", self.about, identifier.encode(errors="surrogateescape"), laws.run_digest(identifier))
+            look = partial(self._found_in_run, identifier)
             for found in laws.ledger.remembered(inputs, look, tuple[CheckFinding, ...]):
                 yield Problem(path, 0, 0, found.field, found.message, "finding", found.check)
-            for take in taking:
+            for take in self.functions["of_run"]:
                 take(laws, identifier)
         except InvalidFilesError as error:
             yield from (replace(problem, severity="finding", check="run") for problem in error.problems)
 
-
-def _own_runs(laws: Laws) -> list[str]:
-    return [identifier for identifier in laws.run_ids if not laws.is_beneath("run", identifier)]
+    def _found_in_run(self, identifier: str) -> tuple[CheckFinding, ...]:
+        run, values = self.laws.run_with_values(identifier)
+        digest = recorded_digest(values.get("trials", []), run.trials_sha256)
+        return _found(self.functions["check_run"], OneRun(self.nodes, run, digest))
 
 
 def _found(looking: Iterable[_Look], one: OneLaw | OneRun) -> tuple[CheckFinding, ...]:
     return tuple(found for look in looking for found in look(one))
-
-
-def _found_in_run(looking: Iterable[_Look], nodes: Nodes, laws: Laws, identifier: str) -> tuple[CheckFinding, ...]:
-    run = laws.run(identifier)
-    digest = recorded_digest(laws.path("run", identifier))
-    return _found(looking, OneRun(nodes.hardware, nodes.ops, nodes.systems, run, digest))
-
-
-def _digest(nodes: Nodes) -> bytes:
-    return blake2b(msgspec.msgpack.encode((nodes.hardware, nodes.ops, nodes.systems)), digest_size=20).digest()
 
 
 def finding(laws: Laws, name: str, identifier: str, field: str, message: str, *, kind: str = "law") -> Problem:

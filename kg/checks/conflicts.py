@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import msgspec
 
@@ -16,8 +17,8 @@ from spak.kg.model.law import Law
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for each conflict between confirmed laws, a note for each other one."""
-    inputs = (laws.hardware, laws.ops, *laws.laws.values())
-    parts = (b"conflicts", *map(msgspec.msgpack.encode, inputs))
+    inputs = chain((laws.hardware, laws.ops), laws.laws.values())
+    parts = chain((b"conflicts",), map(msgspec.msgpack.encode, inputs))
     for conflict in laws.ledger.remembered(parts, Conflicts(laws).all, list[Conflict]):
         one, other = (laws.laws[name] for name in conflict.laws)
         message = (

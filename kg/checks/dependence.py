@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.expression import parse
 from spak.kg.law.kinds import meaning
-from spak.kg.model.taxonomy import Taxonomy
 
 
 def check_law(one: OneLaw) -> Iterator[CheckFinding]:
     """A finding for each parameter of the claim that fares by a problem parameter of which `scope.when` says nothing."""
     said = parse(one.law.scope.when).all_names if one.law.scope.when else frozenset()
-    ops = [one.ops[name] for name in Taxonomy("op", one.ops).descendants(one.law.scope.op) if name in one.ops]
+    ops = one.nodes.ops_below(one.law.scope.op)
     for name in sorted(meaning(one.law).names):
         decided_by = {on for op in ops if name in op.parameters for on in op.parameters[name].depends_on}
         for unsaid in sorted(decided_by - said):

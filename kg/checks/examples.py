@@ -8,7 +8,6 @@ from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.law.kinds import meaning
 from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
-from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law
 
 
@@ -27,8 +26,8 @@ def check_law(one: OneLaw) -> Iterator[CheckFinding]:
 
 def _defaults(one: OneLaw) -> dict[str, Scalar]:
     """Facts of the law's hardware, and defaults of its op's parameters and problem parameters."""
-    op = one.ops[one.law.scope.op]
-    facts = hardware_facts(one, one.law.scope.hw)
+    op = one.nodes.ops[one.law.scope.op]
+    facts = one.nodes.facts(one.law.scope.hw)
     values: dict[str, Scalar] = {f"hw.{name}": value for name, value in facts.items()}
     values |= {name: size.default for name, size in op.problem.items()}
     return values | {name: parameter.default for name, parameter in op.parameters.items()}

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.power import DEAD
-from spak.kg.law.reach import covered_problems
+from spak.kg.law.reach import Grounds
 from spak.kg.model.base import Scalar
-from spak.kg.model.hardware import hardware_facts
-from spak.kg.model.taxonomy import Taxonomy
-from spak.kg.space.shared import Spaces
+from spak.kg.model.op import Op
 from spak.kg.space.space import Extent
 
 
 @cache
-def _spaces() -> Spaces:
-    """Spaces that thousands of laws are held against; what fixes one is its key, so they serve any law root."""
-    return Spaces()
+def _grounds() -> Grounds:
+    """What thousands of laws are held against; what fixes it is its key, so it serves any law root."""
+    return Grounds()
 
 
 def check_law(one: OneLaw) -> Iterator[CheckFinding]:
     """A finding for a law that names every configuration of an op at some problem size, or none of any."""
     if one.law.status in DEAD:
         return
-    ops = [name for name in Taxonomy("op", one.ops).descendants(one.law.scope.op) if name in one.ops]
-    found = [(op, problem, extent) for op in ops for problem, extent in _extents(one, op)]
+    found = [
+        (op.id, problem, extent)
+        for op in one.nodes.ops_below(one.law.scope.op)
+        for problem, extent in _extents(one, op)
+    ]
     for op, problem, extent in found:
         if extent == "everything":
             size = show_assignments(problem)
@@ -41,11 +42,9 @@ def check_law(one: OneLaw) -> Iterator[CheckFinding]:
         yield CheckFinding(check="region", field="claim", message=message)
 
 
-def _extents(one: OneLaw, name: str) -> Iterator[tuple[dict[str, Scalar], Extent | None]]:
+def _extents(one: OneLaw, op: Op) -> Iterator[tuple[Mapping[str, Scalar], Extent | None]]:
     """Of how much of one op's space the law speaks, at each problem size that makes a difference."""
-    op = one.ops[name]
-    if not op.parameters:
-        return
-    facts = hardware_facts(one, one.law.scope.hw)
-    for problem in covered_problems(one.law, op, facts):
-        yield problem, meaning(one.law).reach(_spaces().at(op, problem, facts))
+    if op.parameters:
+        means = meaning(one.law)
+        for problem, space in _grounds().of(one.law, op, one.nodes.facts(one.law.scope.hw)):
+            yield problem, means.reach(space)

@@ -9,7 +9,6 @@ from spak.kg.errors import InvalidFilesError
 from spak.kg.expression import ExpressionError, parse
 from spak.kg.expression.assignment import parse_assignments
 from spak.kg.model.base import Scalar
-from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Evidence
 
 _PEAK = "fp16_tflops"
@@ -26,12 +25,12 @@ def check_law(one: OneLaw) -> Iterator[CheckFinding]:
 def _message(one: OneLaw, entry: Evidence) -> str:
     hw, problem = _where(one, entry)
     op = one.law.scope.op
-    facts = hardware_facts(one, hw)
+    facts = one.nodes.facts(hw)
     peak = facts.get(_PEAK)
     printed = entry.effect["tflops"]
     if not isinstance(peak, int | float) or printed <= peak:
         return ""
-    share = useful_share(one, op, problem)
+    share = useful_share(one.nodes, op, problem)
     above = f"{printed:g} TFLOPS is above the peak of {hw}, {peak:g}"
     if share >= 1:
         return f"{above}, and no counting rule of {op} explains it; find the error, or acknowledge reported-peak"

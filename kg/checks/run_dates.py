@@ -10,7 +10,8 @@ from pathlib import Path
 
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.git import git
-from spak.kg.files.loader import EVIDENCE, Laws
+from spak.kg.files.listing import EVIDENCE
+from spak.kg.files.loader import Laws
 from spak.kg.model.run import utc
 
 CLOCKS = timedelta(hours=1)

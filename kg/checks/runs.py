@@ -6,14 +6,14 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import islice, product
+from itertools import islice, product, repeat
 
 from spak.kg.checks import CheckFinding, OneRun
 from spak.kg.errors import KgError
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments, show_scalar
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
-from spak.kg.model.hardware import device_node, hardware_facts
+from spak.kg.model.hardware import device_node
 from spak.kg.model.op import Op
 from spak.kg.model.run import DRIFT, IMPORTED, UNSTEADY_TIME, Measurement, Run, Trial, utc
 from spak.kg.model.taxonomy import alike
@@ -26,6 +26,9 @@ MAX_CROSSED = 1 << 20
 """Rows of the product that a run may say it holds whole: more than any run file has room for."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_UNSTEADY = frozenset({UNSTEADY_TIME, DRIFT})
+_TIMES = frozenset({"time", UNSTEADY_TIME})
 
 _Found = Iterator[tuple[str, str]]
 """Field and message."""
@@ -53,7 +56,7 @@ def _digest(one: OneRun) -> _Found:
 
 
 def _names(one: OneRun) -> _Found:
-    for field, name, known in (("op", one.run.op, one.ops), ("hw", one.run.hw, one.hardware)):
+    for field, name, known in (("op", one.run.op, one.nodes.ops), ("hw", one.run.hw, one.nodes.hardware)):
         if name not in known:
             nearest = ", ".join(alike(name, known))
             yield field, f"unknown {field} {name!r}" + (f"; nearest: {nearest}" if nearest else "")
@@ -75,13 +78,14 @@ def _kernel(run: Run) -> _Found:
 def _device(one: OneRun) -> _Found:
     """What was timed ran on a device, and the device is the hardware that the run is said to be about."""
     run = one.run
-    if run.tier != "measured" or run.hw not in one.hardware:
+    if run.tier != "measured" or run.hw not in one.nodes.hardware:
         return
     if run.device is None:
         if run.strategy != IMPORTED:
             yield "device", "it was measured, and does not say on what device; a run without one is no measurement"
         return
-    node = device_node(one.hardware, run.device.name)
+    yield from _machines(run)
+    node = device_node(one.nodes.hardware, run.device.name)
     if node is None and run.strategy != IMPORTED:
         yield (
             "device.name",
@@ -91,14 +95,25 @@ def _device(one: OneRun) -> _Found:
         yield "device.name", f"it ran on {run.device.name!r}, which is {node}, not {run.hw}; the run is about {node}"
 
 
+def _machines(run: Run) -> _Found:
+    """The GPU that trials ran on is said once: by the run if it was one, else by every trial that has a time."""
+    named = {trial.machine for trial in run.trials if trial.machine}
+    if not named or run.device is None:
+        return
+    if run.device.machine:
+        yield "device.machine", f"its trials ran on {', '.join(sorted(named))}, as they say; then the device says none"
+    elif len(named) == 1 and all(trial.machine for trial in run.trials if trial.invalidity == "correct"):
+        yield "device.machine", f"all that ran did on {named.pop()}; the device says it, and no trial"
+
+
 def _op(one: OneRun) -> Op | None:
     """The op, if it has a space: one that only groups others says nothing of parameters."""
-    op = one.ops.get(one.run.op)
+    op = one.nodes.ops.get(one.run.op)
     return op if op is not None and op.parameters else None
 
 
 def _problems(one: OneRun) -> _Found:
-    op = one.ops.get(one.run.op)
+    op = one.nodes.ops.get(one.run.op)
     if op is None or not op.problem:
         return
     for field, problem in {**_sizes(one.run), "problem": one.run.problem}.items():
@@ -120,7 +135,7 @@ def _sizes(run: Run) -> dict[str, ProblemSize]:
 def _settings(one: OneRun) -> _Found:
     """Parameters that the op has, with values that they have."""
     op = _op(one)
-    if op is None:
+    if op is None or _known(op, one.run.trials):
         return
     values = {name: {_key(value) for value in parameter.values} for name, parameter in op.parameters.items()}
     seen: set[object] = set()
@@ -139,10 +154,34 @@ def _settings(one: OneRun) -> _Found:
                 yield field, f"{name} of op {op.id!r} is one of {known} (got {show_scalar(value)})"
 
 
+def _known(op: Op, trials: Sequence[Trial]) -> bool:
+    """Whether every setting of `trials` is one that `op` has: what `_settings` looks for, without saying where."""
+    for name, column in _columns(trials).items():
+        if name not in op.parameters:
+            return False
+        values = {_key(value) for value in op.parameters[name].values}
+        if not op.open and any(
+            _key(value) not in values for _, value in set(zip(map(type, column), column, strict=True))
+        ):
+            return False
+    return True
+
+
+def _columns(trials: Sequence[Trial]) -> dict[str, list[Scalar]]:
+    """Parameter -> its value in each of `trials` that has one."""
+    if trials and all(trial.configuration.keys() == trials[0].configuration.keys() for trial in trials):
+        return {name: [trial.configuration[name] for trial in trials] for name in trials[0].configuration}
+    columns: dict[str, list[Scalar]] = {}
+    for trial in trials:
+        for name, value in trial.configuration.items():
+            columns.setdefault(name, []).append(value)
+    return columns
+
+
 def _conditions(one: OneRun) -> _Found:
     """What was made satisfies the conditions of the space; what was refused for them is kept as that."""
     op = _op(one)
-    if op is None:
+    if op is None or _satisfied(one, op):
         return
     facts = _facts(one)
     for place, trial in enumerate(one.run.trials):
@@ -154,8 +193,26 @@ def _conditions(one: OneRun) -> _Found:
                 yield field, f"{broken} does not hold, so op {op.id!r} has no such configuration"
 
 
+def _satisfied(one: OneRun, op: Op) -> bool:
+    """Whether no trial breaks a condition: what `_conditions` looks for, each distinct combination of values once."""
+    made = [trial for trial in one.run.trials if trial.invalidity != "constraints"]
+    if not made:
+        return True
+    if any(trial.problem or trial.configuration.keys() != made[0].configuration.keys() for trial in made):
+        return False  # nobody knows yet: they are looked at one by one
+    given, columns = {**_facts(one), **_whole(op, one.run.problem)}, _columns(made)
+    for condition in op.conditions:
+        _, named = _parsed(condition.require)
+        if all(name in columns or name in given for name in named):
+            rows = [columns[name] if name in columns else repeat(given[name], len(made)) for name in named]
+            combinations = set(zip(*rows, strict=True)) if rows else {()}
+            if not all(_holds(condition.require, values) for values in combinations):
+                return False
+    return True
+
+
 def _facts(one: OneRun) -> dict[str, Scalar]:
-    known = hardware_facts(one, one.run.hw) if one.run.hw in one.hardware else {}
+    known = one.nodes.facts(one.run.hw) if one.run.hw in one.nodes.hardware else {}
     return {f"hw.{name}": value for name, value in known.items()}
 
 
@@ -192,9 +249,30 @@ def _holds(condition: str, values: tuple[Scalar, ...]) -> bool:
 def _outcomes(one: OneRun) -> _Found:
     """A trial has a result or a reason why not, and what it measured is a number with the interval around it."""
     run = one.run
+    if all(_is_plain(run, trial) for trial in run.trials) and _are_sound(run.trials):
+        return
     for place, trial in enumerate(run.trials):
         for field, message in _outcome(run, trial):
             yield f"trials[{place}].{field}", message
+
+
+def _is_plain(run: Run, trial: Trial) -> bool:
+    """Whether a trial is as nearly all are, so that `_outcome` has nothing to say of it but perhaps of a number."""
+    correct, names = trial.invalidity == "correct", {measurement.name for measurement in trial.measurements}
+    if len(names) < len(trial.measurements) or (trial.failure is None) != correct or not names.isdisjoint(_UNSTEADY):
+        return False
+    if "time" not in names:
+        return run.tier != "measured" or not correct
+    timed = next(measurement for measurement in trial.measurements if measurement.name == "time")
+    return run.tier == "measured" and correct and timed.unit == "us" and timed.low is not None
+
+
+def _are_sound(trials: Sequence[Trial]) -> bool:
+    """Whether every number is as `_is_sound` wants it; of one that is no time and has no interval it is enough that it is finite."""
+    measured = [measurement for trial in trials for measurement in trial.measurements]
+    if not all(map(math.isfinite, [measurement.value for measurement in measured])):
+        return False
+    return all(_is_sound(one) for one in measured if one.low is not None or one.high is not None or one.name in _TIMES)
 
 
 def _outcome(run: Run, trial: Trial) -> _Found:
@@ -237,11 +315,7 @@ def _is_sound(measurement: Measurement) -> bool:
     if (low is None) != (high is None):
         return False
     low, high = (value, value) if low is None or high is None else (low, high)
-    return (
-        low <= value <= high
-        and math.isfinite(high - low)
-        and (low > 0 or measurement.name not in {"time", UNSTEADY_TIME})
-    )
+    return low <= value <= high and math.isfinite(high - low) and (low > 0 or measurement.name not in _TIMES)
 
 
 def _exhaustive(one: OneRun) -> _Found:

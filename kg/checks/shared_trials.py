@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.loader import Laws
@@ -25,23 +26,38 @@ _KEY_BYTES = 12
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for the later of each two runs that share more than chance gives."""
-    keys = {identifier: of_run(laws, identifier) for identifier in laws.run_ids}
-    holders: dict[bytes, list[str]] = defaultdict(list)
-    for identifier, found in keys.items():
-        for key in found:
-            holders[key].append(identifier)
-    pairs = Counter((one, other) for same in holders.values() for i, one in enumerate(same) for other in same[i + 1 :])
+    runs = laws.run_ids
+    packed = [_packed(laws, identifier) for identifier in runs]
+    keys = {identifier: len(own) // _KEY_BYTES for identifier, own in zip(runs, packed, strict=True)}
+    pairs = Counter((runs[one], runs[other]) for one, other in _meeting(packed))
     told: set[str] = set()
     for pair, shared in sorted(pairs.items(), key=lambda item: _in_time(laws, item[0])):
         first, later = _in_time(laws, pair)
-        smaller = min(len(keys[first[1]]), len(keys[later[1]]))
+        smaller = min(keys[first[1]], keys[later[1]])
         if later[1] not in told and shared >= max(min(MIN_SHARED, smaller), MIN_SHARE * smaller):
             told.add(later[1])
             message = (
-                f"{shared} of {len(keys[later[1]])} times are those of {first[1]}, to the last digit: one of the two is a "
+                f"{shared} of {keys[later[1]]} times are those of {first[1]}, to the last digit: one of the two is a "
                 "copy, and one experiment counts once; delete it and the entries that cite it"
             )
             yield Problem(str(laws.path("run", later[1])), 0, 0, "trials", message, "finding", "shared-trials")
+
+
+def _meeting(packed: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Places of each two runs that have a key in common, once for each; most keys are of one run, and are sorted away."""
+    import numpy as np  # noqa: PLC0415 - as in the evidence that this is of
+
+    whole = b"".join(packed)
+    if not whole:
+        return
+    owners = np.repeat(np.arange(len(packed)), [len(own) // _KEY_BYTES for own in packed])
+    keys = np.frombuffer(whole, dtype=f"S{_KEY_BYTES}")
+    order = np.argsort(keys, kind="stable")
+    starts = np.append(0, np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1)
+    ends = np.append(starts[1:], len(keys))
+    several = ends - starts > 1
+    for start, end in zip(starts[several], ends[several], strict=True):
+        yield from combinations(owners[order[start:end]].tolist(), 2)
 
 
 def _in_time(laws: Laws, pair: tuple[str, str]) -> list[tuple[str, str]]:
@@ -51,12 +67,17 @@ def _in_time(laws: Laws, pair: tuple[str, str]) -> list[tuple[str, str]]:
 
 def of_run(laws: Laws, identifier: str) -> frozenset[bytes]:
     """What the run measured, a digest for each time; nothing of one that cannot be read, or was not measured."""
+    packed = _packed(laws, identifier)
+    return frozenset(packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES))
+
+
+def _packed(laws: Laws, identifier: str) -> bytes:
+    """`of_run` as one string, ascending."""
     try:
         inputs = (b"times", laws.run_digest(identifier))
-        packed = laws.ledger.remembered(inputs, lambda: b"".join(sorted(timed_keys(laws.run(identifier)))), bytes)
+        return laws.ledger.remembered(inputs, lambda: b"".join(sorted(timed_keys(laws.run(identifier)))), bytes)
     except InvalidFilesError:
-        return frozenset()
-    return frozenset(packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES))
+        return b""
 
 
 def timed_keys(run: Run) -> set[bytes]:

@@ -8,7 +8,6 @@ from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.errors import InvalidFilesError
 from spak.kg.law.status import UNBOUNDED, bounds, within_bounds
 from spak.kg.model.law import Evidence, Law
-from spak.kg.model.taxonomy import Taxonomy
 
 
 def check_law(one: OneLaw) -> Iterator[CheckFinding]:
@@ -43,12 +42,13 @@ def _run(one: OneLaw, entry: Evidence) -> Iterator[tuple[str, str]]:
         return
     if run.tier != entry.tier:
         yield "tier", f"the run is {run.tier}, the entry says {entry.tier}; write {run.tier}"
-    for what, taxonomy, there, here in (
-        ("hardware", Taxonomy("hardware", one.hardware), run.hw, one.law.scope.hw),
-        ("op", Taxonomy("op", one.ops), run.op, one.law.scope.op),
+    for what, nodes, there, here in (
+        ("hardware", one.nodes.hardware, run.hw, one.law.scope.hw),
+        ("op", one.nodes.ops, run.op, one.law.scope.op),
     ):
-        known = there in taxonomy.nodes  # a run may name an op that has no node (yet)
-        if known and here not in taxonomy.ancestors(there) and there not in taxonomy.ancestors(here):
+        above = one.nodes.above[what]
+        known = there in nodes  # a run may name an op that has no node (yet)
+        if known and here not in above(there) and there not in above(here):
             yield (
                 "run",
                 f"the run is about {what} {there}, the law about {here}; it is no evidence here, cite it as a reference",

@@ -22,8 +22,10 @@ from typing import TypeVar
 import msgspec
 
 from spak.kg.errors import InvalidFilesError
-from spak.kg.files import atomic, loader, reading
-from spak.kg.files.loader import Contents, Laws
+from spak.kg.files import atomic, listing, loader, reading
+from spak.kg.files.contents import Contents
+from spak.kg.files.loader import Laws
+from spak.kg.files.processes import num_processes
 from spak.kg.files.remembered import YOUNG_NS, ledger_of
 from spak.kg.files.shelf import Packed, Shelf, no_collection, packed
 from spak.kg.law.superseding import Superseded
@@ -32,11 +34,14 @@ from spak.kg.model.hardware import Hardware
 from spak.kg.model.op import Op
 from spak.kg.model.system import System
 
-_MAGIC = b"spakkg02"
+_MAGIC = b"spakkg03"
 """Changes when the layout of an entry changes."""
 
 _HEAD = struct.Struct("<8sII")
 """Magic, CRC-32 of all that follows, length of the header."""
+
+_READ = (".yaml", ".yml")
+"""Ends the names of files that a load opens."""
 
 _T = TypeVar("_T")
 
@@ -94,6 +99,15 @@ class Cache:
         except (OSError, ValueError, struct.error, msgspec.MsgspecError):
             return None
 
+    def read_old(self, root: Path, kind: type[_T]) -> _T | None:
+        """What was stored for `root` last by this code, whatever became of the files since; None if there is nothing."""
+        try:
+            header, payload = _open(self._path(root).read_bytes())
+            with no_collection():
+                return msgspec.msgpack.decode(payload, type=kind) if header.code == code_digest() else None
+        except (OSError, ValueError, struct.error, msgspec.MsgspecError):
+            return None
+
     def write(self, root: Path, before: Stamp, content: bytes, value: object) -> None:
         """Store what a load of `root` gave, unless the files changed since `before` and `content` were taken.
 
@@ -128,6 +142,7 @@ class Stored(Model, frozen=True, kw_only=True):
     misplaced: dict[str, dict[str, str]]
     layers: dict[str, str]
     superseded: tuple[Superseded, ...]
+    digests: bytes
 
     @staticmethod
     def of(contents: Contents) -> Stored:
@@ -153,7 +168,10 @@ def load_cached(root: Path, cache: Cache) -> Laws:
     if contents is None:
         before = stamp(root)
         content = content_digest(root, before)
-        contents = loader.load(root).contents
+        old = cache.read_old(root, Stored)
+        known = old.contents().read_laws() if old is not None else {}
+        del old
+        contents = loader.load(root, known=known, processes=num_processes()).contents
         cache.write(root, before, content, Stored.of(contents))
     return Laws(root, contents, ledger)
 
@@ -175,26 +193,22 @@ def stamp(root: Path) -> Stamp:
     """The stat data of every file under `root`, and beneath it, that a load looks at: hidden files and links to folders are none."""
     started = time.time_ns()
     newest = 0
-    found: list[tuple[str | int, ...]] = []
-    for path, entry in loader.all_files(root):
-        if not _is_read(path):  # of a file that a load only lists (a run file) it matters that it is there
-            found.append((path,))
+    found: list[str] = []
+    for path, entry in listing.all_files(root):
+        if not path.endswith(_READ):  # of a file that a load only lists (a run file) it matters that it is there
+            found.append(f"{path}\0")
             continue
         stat = entry.stat()
         mtime, ctime = stat.st_mtime_ns, stat.st_ctime_ns
-        found.append((path, stat.st_size, mtime, ctime, stat.st_ino))
+        found.append(f"{path}\0{stat.st_size} {mtime} {ctime} {stat.st_ino}")
         newest = max(newest, mtime, ctime)
-    found.sort()  # no path comes twice
-    digest = _digest(repr(found).encode(errors="surrogateescape"))
-    return Stamp(digest, newest > started - YOUNG_NS, tuple(str(one[0]) for one in found))
+    found.sort()  # no path comes twice, and none has a NUL in it
+    digest = _digest("\0".join(found).encode(errors="surrogateescape"))
+    return Stamp(digest, newest > started - YOUNG_NS, tuple(one.partition("\0")[0] for one in found))
 
 
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def _is_read(path: str) -> bool:
-    return path.endswith((".yaml", ".yml"))
 
 
 def content_digest(root: Path, files: Stamp) -> bytes:
@@ -205,7 +219,7 @@ def content_digest(root: Path, files: Stamp) -> bytes:
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in files.paths:
-        content = _content(root / path) if _is_read(path) else b""
+        content = _content(root / path) if path.endswith(_READ) else b""
         digest.update(f"{path}\0{len(content)}\n".encode(errors="surrogateescape"))
         digest.update(content)
     return digest.digest()
@@ -222,7 +236,7 @@ def _content(path: Path) -> bytes:
 def code_digest() -> bytes:
     """Digest of the stat data of the files of `kg` and of the interpreter's version."""
     lines = [f"{sys.version_info} {msgspec.__version__}"]
-    for path, entry in sorted(loader.files(os.fspath(Path(__file__).parents[1])), key=itemgetter(0)):
+    for path, entry in sorted(listing.files(os.fspath(Path(__file__).parents[1])), key=itemgetter(0)):
         if path.endswith(".py"):
             stat = entry.stat()
             lines.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}")

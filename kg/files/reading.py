@@ -18,6 +18,10 @@ MAX_YAML_BYTES = 256 * 1024
 """Largest YAML file; a law has about 2 KB, and the largest op file a tenth of this."""
 
 
+_GZIP = 16 + zlib.MAX_WBITS
+"""Has zlib expect a header of gzip, and check the sum behind it."""
+
+
 @contextmanager
 def opened(path: Path, most: int) -> Iterator[BinaryIO]:
     """The plain file `path`, open for reading; what it is is asked of the open file, so that it cannot change meanwhile.
@@ -62,8 +66,11 @@ def unpacked(path: Path, packed: bytes, most: int) -> bytes:
         InvalidFilesError: If it is truncated or corrupt, or holds more.
     """
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-            data = file.read(most + 1)
+        inflating = zlib.decompressobj(_GZIP)
+        data = inflating.decompress(packed, most + 1)
+        if not inflating.eof or inflating.unused_data:  # cut short, too large, or of several pieces
+            with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+                data = file.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         _refuse(path, f"truncated or corrupt gzip ({error}); fetch the file again")
     if len(data) > most:

@@ -8,8 +8,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator
-from functools import reduce
-from pathlib import Path
+from functools import partial, reduce
 
 import msgspec
 
@@ -33,43 +32,70 @@ def recorded_sizes(laws: Laws, hw: str, op: str) -> tuple[RecordedSize, ...]:
     Raises:
         InvalidFilesError: If a run file cannot be read.
     """
-    devices, ops = (
-        Taxonomy(kind, nodes).descendants(name)
-        for kind, nodes, name in (("hardware", laws.hardware, hw), ("op", laws.ops, op))
-    )
+    devices, ops = _beneath(laws, hw, op)
     found: dict[tuple[str, str, str], list[RecordedSize]] = {}
-    for run in laws.run_ids:
-        about = _remembered(laws, run)
-        if about.get("hw", hw) in devices and about.get("op", op) in ops:
-            for size in _sizes(laws, run):
-                if size.hw in devices and size.op in ops:
-                    found.setdefault((size.hw, size.op, show_assignments(size.problem)), []).append(size)
+    for run in runs_about(laws, hw, op):
+        for size in _sizes(laws, run):
+            if size.hw in devices and size.op in ops:
+                found.setdefault((size.hw, size.op, show_assignments(size.problem)), []).append(size)
     laws.ledger.save()
     whole = (reduce(_together, sizes) for _, sizes in sorted(found.items()))
     return tuple(sorted(whole, key=lambda size: -size.trials))
 
 
-def _remembered(laws: Laws, run: str) -> dict[str, str]:
-    """`_about`, remembered by the stat data of the run file: of thousands of runs few are about a question.
+def runs_about(laws: Laws, hw: str, op: str) -> list[str]:
+    """Ids of the runs of `op` and its kinds on `hw` and what is one, both ids; of those that do not say, too."""
+    devices, ops = _beneath(laws, hw, op)
+    return [
+        run for run, about in _all_about(laws).items() if about.get("hw", hw) in devices and about.get("op", op) in ops
+    ]
 
-    One that changed less than `YOUNG_NS` ago is read: it may be written again without its stat data changing.
+
+def _beneath(laws: Laws, hw: str, op: str) -> tuple[frozenset[str], frozenset[str]]:
+    devices, ops = (
+        frozenset(Taxonomy(kind, nodes).descendants(name))
+        for kind, nodes, name in (("hardware", laws.hardware, hw), ("op", laws.ops, op))
+    )
+    return devices, ops
+
+
+def _all_about(laws: Laws) -> dict[str, dict[str, str]]:
+    """Run -> `_about`, remembered by the stat data of the run files: of thousands of runs few are about a question.
+
+    One that changed less than `YOUNG_NS` ago is read: it may be written again without its stat data changing. The others
+    are remembered together, and one by one for when one of them changes.
     """
-    path = laws.path("run", run)
+    root, paths = os.fspath(laws.root), laws.paths["run"]
+    files = {run: os.path.join(root, paths[run]) for run in laws.run_ids}  # noqa: PTH118 - of 10,000 files
+    known = {run: _stat(path) for run, path in files.items()}
+    old = {run: stat.encode(errors="surrogateescape") for run, stat in known.items() if stat}
+
+    def one_by_one() -> dict[str, dict[str, str]]:
+        remembered = laws.ledger.remembered
+        return {
+            run: remembered((b"about", stat), partial(_about, files[run]), dict[str, str]) for run, stat in old.items()
+        }
+
+    parts = [b"about all", *(part for run, stat in old.items() for part in (run.encode(), stat))]
+    found = laws.ledger.remembered(parts, one_by_one, dict[str, dict[str, str]])
+    return {run: found[run] if run in old else _about(path) for run, path in files.items()}
+
+
+def _stat(path: str) -> str:
+    """A file's name and stat data; empty of one that is young, or cannot be asked."""
     try:
         stat = os.stat(path)  # noqa: PTH116 - of 10,000 files
     except OSError:
-        return {}
+        return ""
     if max(stat.st_mtime_ns, stat.st_ctime_ns) > time.time_ns() - YOUNG_NS:
-        return _about(path)
-    known = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
-    inputs = (b"about", known.encode(errors="surrogateescape"))
-    return laws.ledger.remembered(inputs, lambda: _about(path), dict[str, str])
+        return ""
+    return f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0{stat.st_ino}"
 
 
-def _about(path: Path) -> dict[str, str]:
+def _about(path: str) -> dict[str, str]:
     """Hardware and op as the head of a run file names them; nothing where it does not, or cannot be read so."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
             head = file.read(_HEAD_BYTES)
             if head.startswith(b"\x1f\x8b"):
                 file.seek(0)

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -44,7 +44,7 @@ class Ledger:
         self._path = path
         self._noted: dict[bytes, bytes] | None = None
         self._asked: dict[bytes, bytes] = {}
-        self._is_new = False
+        self._new: dict[bytes, bytes] = {}
 
     def remembered(self, parts: Iterable[bytes], compute: Callable[[], _T], kind: type[_T]) -> _T:
         """What `compute` gives: from the ledger if it was computed from exactly `parts` before, else now.
@@ -63,9 +63,23 @@ class Ledger:
                 self._asked[key] = noted
                 return result
         computed = compute()
-        self._asked[key] = msgspec.msgpack.encode(computed)
-        self._is_new = True
+        self._asked[key] = self._new[key] = msgspec.msgpack.encode(computed)
         return computed
+
+    def knows(self, parts: Iterable[bytes]) -> bool:
+        """Whether there is a result of exactly `parts`."""
+        key = _key(parts)
+        return key in self._asked or key in self._entries()
+
+    def news(self) -> dict[bytes, bytes]:
+        """What was computed since this was asked last, to be passed on to `learn` of another process."""
+        new, self._new = self._new, {}
+        return new
+
+    def learn(self, news: Mapping[bytes, bytes]) -> None:
+        """Take what a process of this program computed, by `news`."""
+        self._asked.update(news)
+        self._new.update(news)
 
     def save(self) -> None:
         """Write the file, if there is anything new: what was asked for first, then the rest while there is room.
@@ -73,12 +87,12 @@ class Ledger:
         It is replaced whole: of two processes the last wins, and what the other noted is computed again. A file that
         cannot be written (a read-only home, a full disk) is no error.
         """
-        if self._path is None or not self._is_new:
+        if self._path is None or not self._new:
             return
         body = msgspec.msgpack.encode(_first({**self._asked, **self._entries(), **self._asked}))
         with contextlib.suppress(OSError):
             atomic.write(self._path, _MAGIC + _digest(body) + body, durable=False)
-            self._is_new = False
+            self._new = {}
 
     def _entries(self) -> dict[bytes, bytes]:
         if self._noted is None:

@@ -13,7 +13,8 @@ import msgspec
 from spak.kg.errors import InvalidFilesError, KgError
 from spak.kg.files import atomic, fmt, references, validate, yaml_reader
 from spak.kg.files.edit import law_of
-from spak.kg.files.loader import Laws, files
+from spak.kg.files.listing import files
+from spak.kg.files.loader import Laws
 from spak.kg.files.lock import locked
 from spak.kg.law.kinds import KINDS
 

@@ -39,6 +39,7 @@ class Shelf(Mapping[str, AnyLaw]):
         self._order = order
         self._open: dict[str, dict[str, AnyLaw]] = {}
         self._op_of: dict[str, str] = {}
+        self.is_kept = False
 
     def about(self, ops: Collection[str]) -> Iterator[Law]:
         """The laws stated for one of `ops`; no other is decoded."""
@@ -75,9 +76,19 @@ class Shelf(Mapping[str, AnyLaw]):
             with no_collection():
                 laws = msgspec.msgpack.decode(packed.laws, type=tuple[AnyLaw, ...])
                 self._open[op] = dict(zip(packed.ids, laws, strict=True))
-            if gc.get_freeze_count():  # who froze what it loaded keeps this as long
-                gc.freeze()
+                if self.is_kept:
+                    gc.freeze()  # before the pause ends: a collection that is due then would look at all of them
         return self._open[op]
+
+
+def keep_loaded(laws: Mapping[str, Law]) -> None:
+    """Never look for garbage in what this process has loaded, nor in what is decoded of `laws` later: there is none.
+
+    For a process that ends with them; one that goes on would keep its real garbage too.
+    """
+    if isinstance(laws, Shelf):
+        laws.is_kept = True
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ import msgspec
 
 from spak.kg.errors import KgError
 from spak.kg.files import atomic, fmt, yaml_reader
-from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.files.listing import EVIDENCE
+from spak.kg.files.loader import Laws, load
 from spak.kg.files.lock import locked
 from spak.kg.files.seal import run_content
 from spak.kg.formats.nodes import HardwareName, hardware_nodes, op_node

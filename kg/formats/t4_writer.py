@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from spak.kg.model.run import Run, Trial
+from spak.kg.model.run import UNSTEADY_TIME, Run, Trial
 
 SCHEMA_VERSION = "1.0.0"
 
@@ -15,7 +15,8 @@ SCHEMA_VERSION = "1.0.0"
 def write_t4(run: Run) -> bytes:
     """`run` as a T4 file: times in milliseconds, every trial, failures with the marker that readers expect.
 
-    What T4 has no place for (intervals, laws, clocks) is left out; a run that holds several problem sizes writes the
+    What T4 has no place for (intervals, laws, clocks) is left out, and so are samples taken while the device had drifted,
+    which a reader would take for a time; a run that holds several problem sizes writes the
     problem parameters into each configuration, as T4 has no other place for them.
     """
     several = len({tuple(_problem(run, trial).items()) for trial in run.trials}) > 1
@@ -39,7 +40,7 @@ def _result(run: Run, trial: Trial, *, several: bool) -> dict[str, Any]:
             "framework": times.framework,
             "search_algorithm": times.search_algorithm,
             "validation": times.validation,
-            "runtimes": list(times.runtimes),
+            "runtimes": list(times.runtimes) if trial.value(UNSTEADY_TIME) is None else [],
         },
         "invalidity": trial.invalidity,
         "correctness": int(trial.invalidity == "correct"),

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spak.kg.formats.content import refuse
-from spak.kg.model.run import Measurement, Trial
+from spak.kg.model.run import UNSTEADY_TIME, Measurement, Trial
 
 MAX_OUTSIDE = 10.0
 """How far a stated time may lie outside its own samples; a unit mix-up is a factor of 1000, an outlier rule is not 10."""
@@ -65,6 +65,7 @@ def _with_times(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[l
     The rule: the stated time stands (Kernel Tuner states the mean); where none is stated, the mean of the samples.
     The interval is the normal 95 % interval of the mean, centred on the time. Time spent in the samples is
     `times.benchmark` in milliseconds where the file does not state it. The samples themselves are not kept.
+    What was measured while its device had drifted (`unsteady_time`) has no time.
     """
     means, errors = _spread([timing.samples for _, timing in attempts])
     done = []
@@ -74,7 +75,8 @@ def _with_times(path: Path, attempts: Sequence[tuple[Trial, Timing]]) -> tuple[l
         times = trial.times
         if samples_ms and not times.benchmark:
             times = msgspec.structs.replace(times, benchmark=samples_ms)
-        if trial.invalidity != "correct":
+        untimed = timing.value is None and not timing.samples and trial.value(UNSTEADY_TIME) is not None
+        if trial.invalidity != "correct" or untimed:
             done.append(msgspec.structs.replace(trial, times=times))
             continue
         meant += timing.value is None

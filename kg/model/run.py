@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from spak.kg.model.base import Model, Scalar
 from spak.kg.model.law import CheckName, EvidenceVerdict, Id, Law, Tier
@@ -31,6 +32,10 @@ DRIFT = "drift"
 
 IMPORTED = "imported"
 """`Run.strategy` of what another program measured: how it searched and timed is its word, not ours."""
+
+
+MachineId = Annotated[str, Meta(pattern=r"^([0-9a-f]{12})?$")]
+"""Tells a GPU from others of its name without naming it: digits of a hash of its UUID. Empty where nobody asked."""
 
 
 class Measurement(Model, frozen=True, kw_only=True):
@@ -81,6 +86,7 @@ class Trial(Model, frozen=True, kw_only=True):
         origin: Why it was tried: `default`, `strategy`, `transfer`, `audit`, `sweep`, `confirm`.
         failure: Set if and only if `invalidity` is not `correct`.
         whose: Whose knowledge spoke for trying it, most first: hardware id and problem size, or a law.
+        machine: Which GPU it ran on, in a run that several measured; else empty: the run's `device` says it.
     """
 
     configuration: dict[str, Scalar]
@@ -91,6 +97,7 @@ class Trial(Model, frozen=True, kw_only=True):
     origin: str = ""
     failure: Failure | None = None
     whose: tuple[str, ...] = ()
+    machine: MachineId = ""
 
     def value(self, name: str) -> float | None:
         """The value of the measurement called `name`, or None."""
@@ -101,13 +108,13 @@ class Device(Model, frozen=True, kw_only=True):
     """The machine as found. Clocks in MHz; None where nobody asked (compile-only runs have no device).
 
     Attributes:
-        machine: Tells this GPU from others of its name without naming it: digits of a hash of its UUID. Empty where
-            nobody asked: then runs of one day on one kind of GPU count as one occasion.
+        machine: Which GPU of its name. Empty where nobody asked, and where trials were measured on several and say
+            themselves on which: then runs of one day on one kind of GPU count as one occasion.
     """
 
     name: str
     driver: str = ""
-    machine: Annotated[str, Meta(pattern=r"^([0-9a-f]{12})?$")] = ""
+    machine: MachineId = ""
     sm_clock_mhz_min: float | None = None
     sm_clock_mhz_max: float | None = None
     throttled: bool | None = None
@@ -215,6 +222,18 @@ class Run(Model, frozen=True, kw_only=True):
             return ""
         machine = self.device.machine if self.device is not None else ""
         return " ".join(filter(None, (f"{moment:%Y-%m-%d}", self.hw, machine)))
+
+
+def attributed(run: Run) -> Run:
+    """`run` whose trials name the GPU that they ran on, with that said once: by its device if it was one, else by each trial."""
+    named = {trial.machine for trial in run.trials if trial.machine}
+    if run.device is None or not named:
+        return run
+    unknown = any(not trial.machine and trial.invalidity == "correct" for trial in run.trials)
+    if len(named) > 1 or unknown:
+        return replace(run, device=replace(run.device, machine=""))
+    trials = tuple(replace(trial, machine="") if trial.machine else trial for trial in run.trials)
+    return replace(run, device=replace(run.device, machine=named.pop()), trials=trials)
 
 
 def utc(created: str) -> datetime | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cached_property
 from typing import Protocol
 
 from spak.kg.errors import UnknownNameError
@@ -47,14 +48,14 @@ class Taxonomy:
 
     kind: str
     nodes: Mapping[str, TaxonomyNode]
-    _children: dict[str, tuple[str, ...]] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _children(self) -> dict[str, tuple[str, ...]]:
         children: dict[str, list[str]] = {}
         for identifier, node in self.nodes.items():
             for parent in node.is_a:
                 children.setdefault(parent, []).append(identifier)
-        object.__setattr__(self, "_children", {parent: tuple(found) for parent, found in children.items()})
+        return {parent: tuple(found) for parent, found in children.items()}
 
     def resolve(self, name: str) -> str:
         """The id that `name` means: an id, an alias or a title, whatever its case, spaces, hyphens and underscores.

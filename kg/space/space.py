@@ -21,12 +21,16 @@ from spak.kg.model.op import Op
 from spak.kg.space.completion import complete
 from spak.kg.space.factors import Codes, Conditions, Mask, factors, holds
 from spak.kg.space.masks import FactoredMask, union
+from spak.kg.space.truths import Truths
 
 Extent = Literal["everything", "something", "nothing"]
 """Of how much of a space something is true."""
 
 MAX_PRODUCT = 1 << 30
 """Rows of the full product; beyond it enumerating takes minutes and an op should be split or conditioned."""
+
+_GLANCED = 509
+"""Configurations that a glance takes in; a prime, so that evenly spaced ones do not agree in parameters."""
 
 _Entry = TypeVar("_Entry", bound=np.generic)
 
@@ -212,6 +216,10 @@ class Space:
         Raises:
             ExpressionError: As `truth`.
         """
+        if self.speaks_of(expression):
+            seen = self._glance.holds(expression)
+            if seen.any() and not seen.all():
+                return "something"
         truth = self.truth(expression).truth
         return "everything" if truth.all() else "something" if truth.any() else "nothing"
 
@@ -268,6 +276,13 @@ class Space:
     def speaks_of(self, expression: Expression) -> bool:
         """Whether every name of `expression` has a value here; compiled features have none before compiling."""
         return expression.all_names <= self.setting.names.keys() | set(self.names)
+
+    @cached_property
+    def _glance(self) -> Truths:
+        """Some configurations from all over the space: most expressions are true for one of them and not for another."""
+        codes = self.at(np.linspace(0, len(self) - 1, min(len(self), _GLANCED), dtype=np.int64))
+        named = zip(self.names, self.values, codes.T, strict=True)
+        return Truths({**self.setting.names, **{name: Column(values, own) for name, values, own in named}}, len(codes))
 
     @cached_property
     def _placed(self) -> tuple[_Factor, ...]:

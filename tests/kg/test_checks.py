@@ -62,7 +62,7 @@ def test_a_sound_root_has_no_findings_and_checks_are_found_without_registration(
 def test_a_status_that_the_evidence_does_not_give_is_found(law_root, law_file):
     _edit(law_file, "status: proposed", "status: confirmed")
     [line] = _found(law_root)
-    missing = "spill_bytes: 0 of 2 further problem sizes shown by an independent compiled run"
+    missing = "spill_bytes: 0 of 2 further problem sizes or devices shown by an independent compiled run"
     expected = f"the evidence gives proposed ({missing}), the file says confirmed; write proposed"
     assert line == f"sm_120/fmha/spills.yaml:14:9: status: {expected}"
 

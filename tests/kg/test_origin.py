@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from spak.kg.checks import OneLaw, dependence, origin
-from spak.kg.files.loader import load
+from spak.kg.checks import Nodes, OneLaw, dependence, origin
 from spak.kg.law.status import status
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 FIRST = "sm90-fmha-first-maximum"
 MINED = "sm90-fmha-backward-64-keys-need-two-ctas"
 LISTED = "sm90-fmha-no-tma-slow"
@@ -24,7 +22,7 @@ def told(law_id: str, **changed: Any) -> list[str]:
     """What the two checks say of a shipped law with other fields."""
     law = msgspec.structs.replace(LAWS.laws[law_id], **changed)
     path = LAWS.paths["law"][law_id]
-    one = OneLaw(LAWS.hardware, LAWS.ops, LAWS.systems, law, path, LAWS.run, LAWS.witness)
+    one = OneLaw(Nodes(LAWS.hardware, LAWS.ops, LAWS.systems), law, path, LAWS.run, LAWS.witness)
     return [found.message for check in (origin, dependence) for found in check.check_law(one)]
 
 

@@ -68,6 +68,14 @@ def test_a_sound_run_has_no_findings(law_root):
     assert found(law_root) == []
 
 
+def test_a_run_of_two_gpus_says_of_each_trial_which_and_is_an_occasion_of_no_machine(law_root):
+    run = sound()
+    _on("a" * 12, "b" * 12)(run)
+    write(law_root, run)
+    assert found(law_root) == []
+    assert load(law_root).run("swept").occasion == "2026-01-02 rtx5070"
+
+
 def _at(run, *steps):
     for step in steps:
         run = run[step]
@@ -98,6 +106,17 @@ def _without_the_best(run):
 
 def _without_a_failed_one(run):
     run["trials"] = run["trials"][1:]
+
+
+def _on(*machines):
+    """The trials ran on these GPUs in turn, and each says so."""
+
+    def lie(run):
+        run["device"].pop("machine")
+        for number, one in enumerate(run["trials"]):
+            one["machine"] = machines[number % len(machines)]
+
+    return lie
 
 
 TIMED = ("trials", 0, "measurements", 0)
@@ -165,6 +184,8 @@ LIES = {
         "it has a time though it failed (timeout)",
     ),
     "a time from a compiler": (_set("tier", "compiled"), "a compiled run has no time"),
+    "another GPU than the run's": (_set("trials", 0, "machine", "b" * 12), "device.machine: its trials ran on bbbb"),
+    "one GPU said nine times": (_on("a" * 12), "device.machine: all that ran did on aaaaaaaaaaaa; the device says it"),
     "a digest of no source": (_set("kernel", "source_sha256", "abc"), "kernel.source_sha256: 64 hex digits"),
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from io import StringIO
-from pathlib import Path
 
 import networkx as nx
 import pytest
@@ -12,13 +11,12 @@ import pytest
 from spak.kg.answers.graph import along, build_graph, ids, key
 from spak.kg.answers.graph_export import FORMATS, to_dot, to_mermaid
 from spak.kg.answers.query import Ask, query
-from spak.kg.files.loader import load
 from spak.kg.law.conflict import Conflict
 from tests.kg.small import ROOT
+from tests.shipped import LAWS
 
 GRAPH = build_graph(ROOT, [Conflict(("small-tiles", "spills"), "both at once", "default")])
-SHIPPED = load(Path(__file__).parents[3] / "laws")
-WHOLE = build_graph(SHIPPED)
+WHOLE = build_graph(LAWS)
 
 
 def edges(verb: str) -> set[tuple[str, str]]:
@@ -109,13 +107,11 @@ def ways_to_op(op: str) -> dict[str, str]:
     return {name.removeprefix("op:"): how for name, how in found.items()}
 
 
-@pytest.mark.parametrize(
-    ("hw", "op"), [(hw, "attention") for hw in SHIPPED.hardware] + [("h100", op) for op in SHIPPED.ops]
-)
+@pytest.mark.parametrize(("hw", "op"), [(hw, "attention") for hw in LAWS.hardware] + [("h100", op) for op in LAWS.ops])
 def test_a_query_and_the_graph_know_the_same_ways(hw, op):
     """What `kg query` walks are the edges of the graph: the same laws, by ways of the same kind and length."""
     hits = query(
-        SHIPPED, Ask(hw=hw, op=op, statuses=frozenset({"proposed", "confirmed", "contested", "refuted", "withdrawn"}))
+        LAWS, Ask(hw=hw, op=op, statuses=frozenset({"proposed", "confirmed", "contested", "refuted", "withdrawn"}))
     ).hits
     found = {hit.law.id: (hit.match.hw, len(hit.match.via), hit.match.op) for hit in hits}
     by_hardware, by_op = ways_to_hardware(hw), ways_to_op(op)
@@ -124,6 +120,6 @@ def test_a_query_and_the_graph_know_the_same_ways(hw, op):
     for law in ids(WHOLE, "law"):
         ends = list(scopes.successors(key("law", law)))
         (on,), (about,) = ids(ends, "hardware"), ids(ends, "op")
-        if on in by_hardware and about in by_op and "hw." not in SHIPPED.laws[law].scope.when:
+        if on in by_hardware and about in by_op and "hw." not in LAWS.laws[law].scope.when:
             expected[law] = (*by_hardware[on], by_op[about])
     assert found == expected

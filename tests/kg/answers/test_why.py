@@ -76,7 +76,8 @@ def test_json_names_every_opinion():
     found = json.loads(account_json(account({"tile_m": 128})))
     assert (found["hw"], found["op"], found["configuration"]) == ("rtx5070", "fmha", {"tile_m": 128})
     assert set(found["opinions"][0]) == {
-        "id", "kind", "status", "stance", "reason", "needs", "may_remove", "may_remove_reason", "layer", "match"
+        "id", "kind", "status", "stance", "reason", "needs", "may_remove", "may_remove_reason", "layer", "match",
+            "found_on", "holds_on",
     }  # fmt: skip
 
 

@@ -245,9 +245,11 @@ def test_other_files_in_a_root_are_left_alone(law_root):
 
 def test_run_files_may_be_compressed(law_root):
     path = law_root / "evidence" / "compiled-one.json"
-    path.with_suffix(".json.gz").write_bytes(gzip.compress(path.read_bytes()))
+    whole, packed = path.read_bytes(), path.with_suffix(".json.gz")
     path.unlink()
-    assert loader.load(law_root).run("compiled-one").hw == "sm_120"
+    for data in (gzip.compress(whole), gzip.compress(whole[:100]) + gzip.compress(whole[100:])):
+        packed.write_bytes(data)
+        assert loader.load(law_root).run("compiled-one").hw == "sm_120"
 
 
 def test_a_bad_run_file_is_one_line(law_root, monkeypatch):
@@ -258,6 +260,8 @@ def test_a_bad_run_file_is_one_line(law_root, monkeypatch):
         ("a.json", b'{"id": "a"}', "not a run file: Object missing required field"),
         ("a.json.gz", b"xx", "corrupt gzip"),
         ("a.json.gz", gzip.compress(good)[:-9], "truncated or corrupt gzip"),
+        ("a.json.gz", gzip.compress(good)[:-4] + bytes(4), "truncated or corrupt gzip"),
+        ("a.json.gz", gzip.compress(good) + b"more", "truncated or corrupt gzip"),
         ("a.json", b'"\xff"', "not a run file"),
         ("a.json", good, "the id is the file's stem 'a' (got 'compiled-one')"),
     ):

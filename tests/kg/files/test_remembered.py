@@ -149,7 +149,10 @@ def test_a_run_that_changes_between_digest_and_reading_is_refused(law_root, tmp_
     laws, name = load_cached(law_root, Cache(tmp_path / "cache")), "compiled-one"
     laws.run_digest(name)
     path = laws.path("run", name)
-    path.write_bytes(path.read_bytes() + b"\n")
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"sm_120"', b'"sm_999"') + b"\n")
+    assert laws.run(name).hw == "sm_120"  # what the digest is of
+    laws.close_runs()
     with pytest.raises(InvalidFilesError, match="changed while it was being read"):
         laws.run(name)
     assert load_cached(law_root, Cache(tmp_path / "cache")).run_digest(name) != laws.run_digest(name)

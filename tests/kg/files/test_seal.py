@@ -63,6 +63,32 @@ def test_layout_and_key_order_do_not_matter_the_trials_do(names, more):
     assert (seal.trials_digest(one) == seal.trials_digest(other)) is not more
 
 
+NUMBERS = [
+    1e16,
+    1e-5,
+    1e22,
+    0.1,
+    -0.0,
+    2**70,
+    5e-324,
+    123456789012345.6,
+    1,
+    True,
+    None,
+    "é\x7f\u2028",
+    {"b": 1, "a": []},
+]
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=repr)
+def test_a_digest_that_is_stated_is_right_for_its_own_trials_and_no_others(value):
+    """However two writers write a number: what was recorded is confirmed, and what was altered is found."""
+    stated = seal.trials_digest([{"value": value}])
+    assert seal.recorded_digest([{"value": value}], stated) == stated
+    for other in (*NUMBERS, 2, 1.0):
+        assert seal.recorded_digest([{"value": other}], stated) == seal.trials_digest([{"value": other}])
+
+
 def test_an_occasion_is_day_hardware_and_machine():
     """The day in UTC; a machine nobody asked for is not made up; what was only reported has none."""
     assert RUN.occasion == "2026-11-22 h200 0123456789ab"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import spak
 from spak.kg.answers.query import answer_json
 from spak.kg.files import cache, fmt, recorded
 from spak.kg.files.loader import load
-from spak.kg.files.shelf import Shelf
+from spak.kg.files.shelf import Shelf, keep_loaded
 from spak.library import Library
 from tests.kg import small
 
@@ -91,3 +92,23 @@ def test_what_a_run_is_about_is_read_again_when_its_file_changes(tmp_path, monke
     path = next(laws.path("run", run) for run in laws.run_ids if laws.run(run).hw == "one")
     path.write_bytes(path.read_bytes().replace(b'"hw": "one"', b'"hw": "two"'))
     assert recorded.recorded_sizes(cache.load_cached(root, kept), "one", "blur") == ()
+
+
+def test_a_process_that_ends_with_its_laws_never_scans_them_also_those_that_it_decodes_later(law_root, tmp_path):
+    """One that goes on keeps nothing."""
+    before = gc.get_freeze_count()
+    shelves = []
+    for _ in range(3):  # the first writes the cache
+        laws = cache.load_cached(law_root, cache.Cache(tmp_path)).laws
+        shelves.append(laws)
+    going_on, ending = shelves[1:]
+    assert dict(going_on)
+    assert gc.get_freeze_count() == before
+    try:
+        keep_loaded(ending)
+        kept = gc.get_freeze_count()
+        assert kept > before
+        assert dict(ending)
+        assert gc.get_freeze_count() > kept
+    finally:
+        gc.unfreeze()

@@ -438,6 +438,7 @@ def _comments(text: str) -> list[str]:
     return ["#" + words.rstrip() for line in left.splitlines() for _, mark, words in [line.partition("#")] if mark]
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_shipped_files_are_as_the_writer_writes_them(path: Path) -> None:
     kind = FOLDERS.get(path.relative_to(LAWS).parts[0], "law")

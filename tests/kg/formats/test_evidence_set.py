@@ -18,16 +18,14 @@ from hypothesis import strategies as st
 from spak.cli import kg as kg_cli
 from spak.cli.app import build_app, run_app
 from spak.kg.errors import KgError, UnknownNameError
-from spak.kg.files.loader import load
 from spak.kg.formats.evidence_set import CHECKSUMS, DATASHEET, INDEX, evidence_set, quantiles
 from spak.kg.formats.reader import read_recording
-
-ROOT = Path(__file__).parents[3] / "laws"
+from tests.shipped import LAWS, ROOT
 
 
 @pytest.fixture(scope="module")
 def laws():
-    return load(ROOT)
+    return LAWS
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +67,7 @@ def test_files_are_what_the_schema_of_t4_wants(made):
 
 
 def test_the_same_runs_are_the_same_bytes(made):
-    again = evidence_set(load(ROOT), ops=["matmul"], hardware=["h200", "h100"], licence="as the repository")
+    again = evidence_set(LAWS, ops=["matmul"], hardware=["h200", "h100"], licence="as the repository")
     assert again.files == made.files
     assert again.digest == made.digest
     sums = dict(reversed(line.split("  ")) for line in made.files[CHECKSUMS].decode().splitlines())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,15 +13,15 @@ from hypothesis import strategies as st
 
 from spak.kg.errors import KgError
 from spak.kg.expression import parse
-from spak.kg.files.loader import load
 from spak.kg.model.op import Condition, Op
 from spak.kg.space import factors
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.masks import union, weighted
 from spak.kg.space.space import Setting, Space, build
+from tests.shipped import LAWS
 from tests.tuner.searching import FACTS, OP
 
-SHIPPED = load(Path(__file__).parents[3] / "laws").ops
+SHIPPED = LAWS.ops
 
 
 def test_it_holds_exactly_what_satisfies_the_conditions():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from spak.cli import app, kg, tune
@@ -11,11 +9,10 @@ from spak.kg.answers.query import Ask
 from spak.kg.answers.why import why
 from spak.kg.errors import KgError, UnknownNameError
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.files.loader import load
 from spak.kg.model.base import IMPLIED
 from spak.kg.space.completion import check_configuration, complete, stated
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[3] / "laws")
 FMHA = LAWS.ops["fmha"]
 
 
@@ -45,6 +42,7 @@ def test_the_name_of_a_relatives_size_counts_and_an_unknown_one_is_told_its_near
     assert "d64-s1024-causal" in unknown.value.nearest
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("registry", "command"),
     [

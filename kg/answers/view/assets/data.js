@@ -1,9 +1,19 @@
 // The document that the page came with, and what is worked out of it once.
 
-/** The document: gzip in base64, which keeps a page of thousands of laws small enough to send. */
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%.()*+-;,=>?@^_/{|}~";
+
+/** What a text in base 85 stands for: five digits are four bytes, the last group lacks as many digits as it lacks bytes. */
+function decoded(text) {
+  const lacking = (5 - (text.length % 5)) % 5;
+  const words = (text + "~".repeat(lacking)).match(/.{5}/g) || [];
+  const view = new DataView(new ArrayBuffer(4 * words.length));
+  words.forEach((word, place) => view.setUint32(4 * place, [...word].reduce((sum, digit) => 85 * sum + DIGITS.indexOf(digit), 0)));
+  return view.buffer.slice(0, 4 * words.length - lacking);
+}
+
+/** The document: gzip in base 85, which keeps a page of many laws small enough to send. */
 async function unpacked(text) {
-  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([decoded(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return restored(JSON.parse(await new Response(stream).text()));
 }
 

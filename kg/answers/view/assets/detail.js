@@ -144,7 +144,7 @@ function standings(found) {
 }
 
 const STANDINGS = {
-  confirmed: "a run that did not suggest it, of the tier that the claim needs, agrees on sizes it was not found on; each law says on how many, and on how many devices and occasions",
+  confirmed: "a run that did not suggest it, of the tier that the claim needs, agrees on sizes or devices it was not found on; each law says on how many, and on how many devices and occasions",
   proposed: "reported, or seen only in the run that suggested it",
   contested: "credible evidence for and against",
   refuted: "credible evidence against and none for",

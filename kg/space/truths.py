@@ -1,0 +1,61 @@
+"""Where expressions are true over the same rows, again and again: what a comparison comes to is remembered.
+
+Thousands of laws are made of few comparisons, joined by `and`, `or` and `not`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import and_, or_
+
+import numpy as np
+
+from spak.kg.expression import Expression, Node, tree
+from spak.kg.expression.columns import Column
+from spak.kg.model.base import Scalar
+from spak.kg.space.factors import Floats, Mask, holds
+
+MAX_CELLS = 1 << 22
+"""Truths that are remembered, of a byte each: comparisons beyond that are asked anew."""
+
+
+class Truths:
+    """Rows as columns, and of each comparison that was asked for where it is true."""
+
+    def __init__(self, columns: Mapping[str, Column | Scalar | Floats], count: int) -> None:
+        """Keep `columns` of `count` rows; a scalar is the same in all."""
+        self._columns, self._count = columns, count
+        self._seen: dict[Node, Mask] = {}
+
+    def holds(self, expression: Expression) -> Mask:
+        """(count,) where `expression` is true; not to be written to.
+
+        Raises:
+            ExpressionError: If it has a name without a column.
+        """
+        return self._holds(expression.root)
+
+    def _holds(self, node: Node) -> Mask:
+        match node:
+            case tree.Junction(op, operands):
+                return reduce(and_ if op == "and" else or_, map(self._holds, operands))
+            case tree.Unary("not", operand):
+                return np.logical_not(self._holds(operand))
+        found = self._seen.get(node)
+        if found is None:
+            found = self._asked(Expression(node))
+            if len(self._seen) * self._count < MAX_CELLS:
+                self._seen[node] = found
+        return found
+
+    def _asked(self, comparison: Expression) -> Mask:
+        """Where `comparison` is true: where it turns on one column of few values, each of those is asked about once."""
+        given = {name: self._columns[name] for name in comparison.all_names & self._columns.keys()}
+        fixed = {name: value for name, value in given.items() if isinstance(value, Scalar)}
+        column = next((one for one in given.values() if isinstance(one, Column)), None)
+        if column is None or len(fixed) + 1 < len(comparison.all_names) or len(column.values) > self._count:
+            return holds(comparison, self._columns, self._count)
+        (name,) = given.keys() - fixed.keys()
+        true = np.array([comparison.holds({**fixed, name: value}) for value in column.values], dtype=bool)
+        return np.asarray(true[column.codes])
