@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,9 +15,10 @@ import typer
 
 from spak.cli.app import EXIT_INTERRUPTED, CommandExamples
 from spak.cli.roots import cache_directory
+from spak.kg.visible import line
 
 if TYPE_CHECKING:
-    from spak import FleetProcesses, FleetRequest
+    from spak import FleetProcesses, SeenWorker
 
 _Action = Literal["up", "join", "status"]
 
@@ -36,11 +40,16 @@ def command(
     ] = -1,
     no_gpus: Annotated[bool, typer.Option("--no-gpus", help="Only compile, also if there is a GPU.")] = False,
     listen: Annotated[
-        str, typer.Option(metavar="HOST[:PORT]", help="Address at which other machines reach this one.")
+        str, typer.Option(metavar="HOST[:PORT]", help="Address, name or interface by which others reach this machine.")
     ] = "127.0.0.1",
     keys: Annotated[
         Path, typer.Option(help="Folder of the fleet's certificate and key; whoever has it belongs to the fleet.")
     ] = Path(".spak/fleet"),
+    workers: Annotated[
+        int, typer.Option(min=0, metavar="N", help="status: ends with 1 unless so many workers are there.")
+    ] = 0,
+    seconds: Annotated[float, typer.Option(min=0, help="status: wait so long for the fleet and its workers.")] = 0.0,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print status.")] = "text",
     no_tls: Annotated[bool, typer.Option("--no-tls", help="No certificate; then nobody but this machine.")] = False,
 ) -> None:
     """Start machines that compile and measure for searches: tune --fleet ADDRESS.
@@ -52,11 +61,11 @@ def command(
     from spak import FleetRequest, join_fleet, start_fleet
 
     if action == "status":
-        typer.echo(_status(fleet or str(keys), keys), nl=False)
+        _tell_status(fleet or str(keys), keys, StatusQuestion(workers, seconds, form))
         return
     request = FleetRequest(
         keys=keys,
-        compilers=(os.cpu_count() or 1) if compilers < 0 else compilers,
+        compilers=None if compilers < 0 else compilers,
         cache=cache_directory(),
         gpus=not no_gpus,
         listen=listen,
@@ -64,15 +73,15 @@ def command(
         say=lambda sentence: print(sentence, file=sys.stderr),  # noqa: T201 - progress goes to stderr
     )
     started = start_fleet(request) if action == "up" else join_fleet(fleet or str(keys), request)
-    _stay(started, request)
+    _stay(started)
 
 
-def _stay(started: FleetProcesses, request: FleetRequest) -> None:
+def _stay(started: FleetProcesses) -> None:
     """Say what was started, and end it with Ctrl-C: SIGINT too where a shell started it to ignore that, and SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        typer.echo(f"{started.address}  {len(started.members)} workers, keys in {request.keys}; Ctrl-C ends them")
+        typer.echo(f"{started.address}  {len(started.members)} workers, keys in {started.keys}; Ctrl-C ends them")
         sys.stdout.flush()
         started.wait()
     except KeyboardInterrupt:
@@ -81,13 +90,36 @@ def _stay(started: FleetProcesses, request: FleetRequest) -> None:
         started.close()
 
 
-def _status(fleet: str, keys: Path) -> str:
-    """A line for each worker."""
+@dataclass(frozen=True)
+class StatusQuestion:
+    """What `status` is asked: for how many workers and how long to wait, and how to print."""
+
+    workers: int = 0
+    seconds: float = 0.0
+    form: str = "text"
+
+
+def _tell_status(fleet: str, keys: Path, asked: StatusQuestion) -> None:
+    """Print who is there; 1 if these are too few."""
     from spak import open_fleet
 
-    with open_fleet(fleet, keys) as machines:
-        members = machines.members()
-    rows = [(one.member.name, one.member.host, one.said.gpu or "compiles", one.said.version) for one in members]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, f"{len(rows)} workers"]) + "\n"
+    until = time.monotonic() + asked.seconds
+    with open_fleet(fleet, keys, within_s=asked.seconds) as machines:
+        enough = machines.gather(asked.workers, max(0.0, until - time.monotonic()))
+        seen = machines.seen()
+    data = {"workers": [asdict(worker) for worker in seen]}
+    typer.echo(json.dumps(data, indent=2) + "\n" if asked.form == "json" else _status(seen), nl=False)
+    if not enough:
+        raise typer.Exit(1)
+
+
+def _status(seen: Sequence[SeenWorker]) -> str:
+    """A line for each worker."""
+    table = [[line(text) for text in (one.name, one.host, _does(one), one.version)] for one in seen]
+    widths = [max((len(row[column]) for row in table), default=0) for column in range(4)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join([*lines, f"{len(table)} workers"]) + "\n"
+
+
+def _does(worker: SeenWorker) -> str:
+    return worker.gpu or ("busy" if worker.busy else "compiles")

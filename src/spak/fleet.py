@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,16 +11,22 @@ from typing import Self
 from spak.kg.model.hardware import device_node
 from spak.kg.model.taxonomy import Taxonomy
 from spak.tuner.backend.base import Backend
+from spak.tuner.backend.cores import usable_cores
 from spak.tuner.backend.registry import BackendEntry, Task
 from spak.tuner.engine.naming import names_several
 from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import ADDRESS, FleetAccess, check_bind, find_fleet, make_keys
+from spak.tuner.fleet.access import FleetAccess, check_bind, find_fleet, keep_address, make_keys
+from spak.tuner.fleet.addresses import bracketed, check_reached, listening
 from spak.tuner.fleet.devices import visible_gpus
 from spak.tuner.fleet.executor import CPU, Executor, FleetMember
 from spak.tuner.fleet.host import FleetHost, HostSetup
 from spak.tuner.fleet.local import local_members
-from spak.tuner.fleet.open import DescribedMember, describe, open_on_fleet
+from spak.tuner.fleet.open import DescribedMember, describe, open_on_fleet, seen
+from spak.tuner.fleet.orders import MemberDescription
+
+ASK_EVERY_S = 0.5
+"""How often it is looked whether a fleet, or its workers, are there."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +35,18 @@ class FleetRequest:
 
     Attributes:
         keys: Folder of the fleet's certificate, key and address; made if it starts a fleet and they are not there.
-        compilers: Processes that compile; 0: it only measures.
+        compilers: Processes that compile; 0: it only measures; None: one for each core that this process may use.
         gpus: Whether its GPUs measure.
         cache: Folder that keeps what is compiled; safe to delete.
-        listen: Address of this machine that the others reach, alone or with a port: `10.0.0.1:8786`.
+        listen: What the others reach of this machine, alone or with a port: an address (`10.0.0.1:8786`), an interface
+            (`ib0`) or a name. A machine that joins over TLS takes the address that reaches the scheduler unless it has one.
         tls: Whether TLS is spoken; without it nobody but this machine is spoken to.
         say: Told in a sentence what a person should know.
     """
 
     keys: Path
-    compilers: int
     cache: Path
+    compilers: int | None = None
     gpus: bool = True
     listen: str = "127.0.0.1"
     tls: bool = True
@@ -50,12 +58,13 @@ class FleetProcesses:
 
     Attributes:
         address: Of the scheduler.
+        keys: Folder of the fleet's keys; None without TLS.
         members: The workers that were started.
     """
 
     def __init__(self, host: FleetHost, access: FleetAccess, members: Sequence[FleetMember]) -> None:
         """Look after what `host` started."""
-        self._host, self.address, self.members = host, access.address, tuple(members)
+        self._host, self.address, self.keys, self.members = host, access.address, access.keys, tuple(members)
 
     def wait(self) -> None:
         """Until the scheduler ends that was started here, for ever if none was."""
@@ -67,23 +76,24 @@ class FleetProcesses:
 
 
 def start_fleet(request: FleetRequest) -> FleetProcesses:
-    """A scheduler and the workers of this machine.
+    """A scheduler and the workers of this machine, or the scheduler alone, without compilers and GPUs.
 
     Raises:
-        TunerError: If it can neither compile nor measure, has no certificate and cannot make one, or cannot listen.
+        TunerError: If it has no certificate and cannot make one, or cannot listen.
     """
     _check_installed()
     members = _members(request)
-    host, _, port = request.listen.rpartition(":") if _has_port(request.listen) else (request.listen, "", "0")
+    host, port = listening(request.listen)
     check_bind(host, "tls://" if request.tls else "tcp://")
     if request.tls:
         make_keys(request.keys)
-    wanted = FleetAccess(f"{'tls' if request.tls else 'tcp'}://{host}:{port}", request.keys if request.tls else None)
-    processes = FleetHost(HostSetup(request.cache, host, say=request.say))
+    protocol, keys = ("tls", request.keys) if request.tls else ("tcp", None)
+    wanted = FleetAccess(f"{protocol}://{bracketed(host)}:{port}", keys)
+    processes = FleetHost(HostSetup(request.cache, bracketed(host), say=request.say))
     try:
         access = processes.start_scheduler(wanted)
-        request.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (request.keys / ADDRESS).write_text(access.address + "\n", encoding="utf-8")
+        check_reached(access.address, request.listen)
+        keep_address(request.keys, access.address, request.say)
         processes.start_workers(access, members)
     except BaseException:
         processes.close()
@@ -99,24 +109,66 @@ def join_fleet(named: str, request: FleetRequest) -> FleetProcesses:
     """
     _check_installed()
     members = _members(request)
+    if not members:
+        raise TunerError("this machine would neither compile nor measure: it has no GPU and --compilers is 0")
     access = find_fleet(named, request.keys)
     access.connection()
-    listen = "" if request.listen == FleetRequest.listen and access.keys is not None else request.listen
+    found = request.listen == FleetRequest.listen and access.keys is not None
+    listen = "" if found else bracketed(listening(request.listen)[0])
     processes = FleetHost(HostSetup(request.cache, listen, say=request.say))
     processes.start_workers(access, members)
     return FleetProcesses(processes, access, members)
 
 
+@dataclass(frozen=True)
+class SeenWorker:
+    """A worker of a fleet as `Fleet.seen` finds it.
+
+    Attributes:
+        name: Its own, unlike any other's of the fleet.
+        host: Address of its machine.
+        compiles: Whether it compiles.
+        busy: Whether it has a piece to do and did not say more; then the rest is empty.
+        gpu: Name of its GPU; empty if it has none.
+        version: Of this package there.
+    """
+
+    name: str
+    host: str
+    compiles: bool
+    busy: bool
+    gpu: str = ""
+    version: str = ""
+
+
+def _seen(member: FleetMember, said: MemberDescription | None) -> SeenWorker:
+    worker = SeenWorker(member.name, member.host, CPU in member.resources, busy=said is None)
+    return worker if said is None else replace(worker, gpu=said.gpu, version=said.version)
+
+
 class Fleet:
     """A fleet to search over. Use it in a `with` statement, or `close` it; it goes on without its user."""
 
-    def __init__(self, executor: Executor) -> None:
-        """Search over the members of `executor`."""
-        self._executor = executor
+    def __init__(self, executor: Executor, named: str = "") -> None:
+        """Search over the members of `executor`; journals keep how the fleet is `named`."""
+        self._executor, self._named = executor, named
 
     def members(self) -> tuple[DescribedMember, ...]:
         """Who is there, and what each says of itself."""
         return describe(self._executor)
+
+    def seen(self, within_s: float = 2.0) -> tuple[SeenWorker, ...]:
+        """Who is there; who does not answer in so many seconds is busy."""
+        return tuple(_seen(member, said) for member, said in seen(self._executor, within_s))
+
+    def gather(self, workers: int, within_s: float) -> bool:
+        """Wait until so many workers are there; whether they came in time."""
+        until = time.monotonic() + within_s
+        while len(self._executor.members()) < workers:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(ASK_EVERY_S)
+        return True
 
     def surroundings(self, around: Surroundings, hw: str = "") -> Surroundings:
         """`around` with the fleet's processors and GPUs in place of this machine's.
@@ -135,7 +187,15 @@ class Fleet:
 
         device = next(iter(fitting), "")
         there = tuple(named)
-        return replace(around, device=lambda: device, devices=lambda: there, workers=max(1, compilers), open=open_)
+        return replace(
+            around,
+            device=lambda: device,
+            devices=lambda: there,
+            is_fleet=True,
+            workers=max(1, compilers),
+            open=open_,
+            fleet=self._named,
+        )
 
     def close(self) -> None:
         """Leave it; safe to call twice."""
@@ -148,12 +208,13 @@ class Fleet:
         self.close()
 
 
-def open_fleet(named: str, keys: Path) -> Fleet:
+def open_fleet(named: str, keys: Path, *, within_s: float = 0.0) -> Fleet:
     """The fleet that a person names.
 
     Args:
         named: Address of its scheduler, or the folder that `start_fleet` wrote.
         keys: Folder of its keys, where `named` is an address.
+        within_s: Seconds to wait for a fleet that is only being started.
 
     Raises:
         TunerError: If it cannot be reached, or does not let us in.
@@ -161,7 +222,14 @@ def open_fleet(named: str, keys: Path) -> Fleet:
     _check_installed()
     from spak.tuner.fleet.dask_executor import DaskExecutor  # noqa: PLC0415 - Dask is optional, and slow to load
 
-    return Fleet(DaskExecutor(find_fleet(named, keys)))
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            return Fleet(DaskExecutor(find_fleet(named, keys)), named)
+        except TunerError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(ASK_EVERY_S)
 
 
 def _is(around: Surroundings, hw: str, gpu: str) -> bool:
@@ -170,13 +238,8 @@ def _is(around: Surroundings, hw: str, gpu: str) -> bool:
 
 def _members(request: FleetRequest) -> list[FleetMember]:
     devices = [gpu.device for gpu in visible_gpus()] if request.gpus else []
-    if not devices and not request.compilers:
-        raise TunerError("this machine would neither compile nor measure: it has no GPU and --compilers is 0")
-    return local_members(request.compilers, devices)
-
-
-def _has_port(listen: str) -> bool:
-    return listen.rpartition(":")[2].isdigit() and (listen.count(":") == 1 or "]:" in listen)
+    compilers = usable_cores() if request.compilers is None else request.compilers
+    return local_members(compilers, devices)
 
 
 def _check_installed() -> None:

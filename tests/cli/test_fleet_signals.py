@@ -21,10 +21,12 @@ def test_a_fleet_ends_with_all_it_started(number, capsys):
         os.kill(os.getpid(), number)
         raise AssertionError("it went on")
 
-    started = SimpleNamespace(address="tcp://127.0.0.1:1", members=["one"], wait=wait, close=lambda: closed.append(1))
+    started = SimpleNamespace(
+        address="tcp://127.0.0.1:1", members=["one"], keys="k", wait=wait, close=lambda: closed.append(1)
+    )
     try:
         with pytest.raises(typer.Exit) as ended:
-            _stay(started, SimpleNamespace(keys="keys"))
+            _stay(started)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,11 @@ from spak.kernels.cross_entropy.operator import cross_entropy_in_place  # noqa: 
 from spak.kernels.cross_entropy.spec import SPEC  # noqa: E402
 from spak.kernels.embedding.operator import add_embedding_gradients, embed  # noqa: E402
 from spak.kernels.nanogpt.torch_operators import plain_embedding_backward  # noqa: E402
-from spak.kg.files.loader import load  # noqa: E402
 from spak.kg.space.completion import complete, completed  # noqa: E402
+from tests.shipped import LAWS  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-OPS = load(Path(__file__).parents[2] / "laws").ops
+OPS = LAWS.ops
 FORMS = [
     {"row_form": "held", "tile_v": 8192, "num_worker_warps": 8},
     {"row_form": "held", "tile_v": 2048, "use_tma": False, "num_worker_warps": 8},

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 pytestmark = pytest.mark.gpu
 torch = pytest.importorskip("torch")
 from spak.kernels.linear_gelu.operator import LinearGeluKernels  # noqa: E402
 from spak.kernels.linear_gelu.spec import SPEC  # noqa: E402
-from spak.kg.files.loader import load  # noqa: E402
 from spak.kg.space.completion import complete, completed  # noqa: E402
 from spak.tuner.backend.gpu.program import tensors  # noqa: E402
+from tests.shipped import LAWS  # noqa: E402
 
-OP = load(Path(__file__).parents[2] / "laws").ops["linear-gelu"]
+OP = LAWS.ops["linear-gelu"]
 CHANGES = [
     {"column_sums": "apart"},
     {"column_sums": "tensor-cores", "sigmoid": "exp2"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ torch = pytest.importorskip("torch")
 
 from spak.kernels.microgpt.data import begin, small_list  # noqa: E402
 from spak.kernels.microgpt.spec import SPEC, TrainingInputs, TrainingOutputs, adam_factors  # noqa: E402
-from spak.kg.files.loader import load  # noqa: E402
 from spak.kg.space.space import build  # noqa: E402
 from tests.kernels.microgpt_plans import OP, RESIDENT, RunCase  # noqa: E402
+from tests.shipped import LAWS  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -22,7 +21,7 @@ LOSS_DIFFERENCE = 1e-4
 GRADIENT_ERROR = 1e-3
 """Largest relative error of the gradient of each matrix."""
 WHOLE_RUN = RunCase("microgpt.py's run", steps=1000)
-SPACE = build(load(Path(__file__).parents[2] / "laws").ops["microgpt"], WHOLE_RUN.problem)
+SPACE = build(LAWS.ops["microgpt"], WHOLE_RUN.problem)
 
 
 def having(name: str, value: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +42,33 @@ class FleetAccess:
         for file in (certificate, key):
             if not file.is_file():
                 raise TunerError(f"{file}: not found; copy the folder from where `spak fleet up` made it")
-        if key.stat().st_mode & 0o077:
+        if _others_read(key.stat()):
             raise TunerError(f"{key}: others than its owner can read it; chmod 600, or make another fleet")
         roles = ("client", "scheduler", "worker")
         files = {f"tls_{role}_cert": str(certificate) for role in roles} | {
             f"tls_{role}_key": str(key) for role in roles
         }
         return {"tls_ca_file": str(certificate), **files}
+
+
+def _others_read(key: os.stat_result) -> bool:
+    """Whether others than this process's user can read a key.
+
+    A group may where root gave the file to it, as Kubernetes does where a pod has an `fsGroup`.
+
+    Source: PostgreSQL, Secure TCP/IP Connections with SSL, permissions of `server.key`, which has the same rule.
+    """
+    given_by_root = key.st_uid == 0 and os.geteuid() != 0
+    return bool(key.st_mode & (0o037 if given_by_root else 0o077))
+
+
+def keep_address(folder: Path, address: str, say: Callable[[str], None]) -> None:
+    """Write where a fleet's scheduler is into its folder; where that is read-only, as a mounted secret is, say it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / ADDRESS).write_text(address + "\n", encoding="utf-8")
+    except OSError as error:
+        say(f"{folder / ADDRESS} was not written ({error.strerror}): name the fleet {address}, with --keys {folder}")
 
 
 def find_fleet(named: str, keys: Path) -> FleetAccess:
@@ -101,7 +123,10 @@ def make_keys(folder: Path) -> None:
     """
     if (folder / CERTIFICATE).is_file() and (folder / KEY).is_file():
         return
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise TunerError(f"{folder}: there are no keys, and they cannot be made: {error.strerror}") from None
     command = [
         "openssl",
         "req",

@@ -8,11 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
-import msgspec
-
 from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Measurement, Trial
-from spak.tuner.backend.base import Backend, Patience, Provenance, Request, exception_failure
+from spak.tuner.backend.base import ApartDevice, Backend, Patience, Provenance, Request, exception_failure
 from spak.tuner.backend.compile.pool import CompilesOrders
 from spak.tuner.backend.compile.protocol import Compiled, Order, failed
 from spak.tuner.backend.gpu.ahead import CompiledFunctions
@@ -87,6 +85,7 @@ class FleetCompiler:
                 problem=dict(problem),
                 configuration=dict(configuration),
                 facts=self._facts,
+                toolchain=dict(self.toolchain),
             )
             made: Future[CompiledFunctions] = Future()
             self._asked[identity] = made
@@ -130,7 +129,12 @@ class FleetLane(GpuBackend):
     def __init__(self, device: FleetDevice, compiler: FleetCompiler, method: TimingMethod, at_once: int = 0) -> None:
         """Measure on `device`; of a batch `at_once` configurations, compiled, are enough to begin with, if it is not 0."""
         super().__init__(device, compiler, compiler.inspect, method)
-        self.device, self._at_once = device.device, at_once
+        self.device, self._device, self._at_once = device.device, device, at_once
+
+    @property
+    def gpu(self) -> str:
+        """Its id, of which trials say that they ran on it, also where its worker was lost with the first."""
+        return self.device
 
     def batch(self, requests: Sequence[Request], *, alone: bool) -> tuple[LaneBatch, str]:
         """What it makes of a batch, and why it failed meanwhile, if it did; `alone`: no other GPU could take over."""
@@ -142,8 +146,10 @@ class FleetLane(GpuBackend):
             failed = str(error)
         return LaneBatch(self.device, pairs, self.first_reading, self._again, alone), failed
 
-    def _again(self, request: Request) -> Trial:
+    def _again(self, request: Request, afresh: bool) -> Trial:
         try:
+            if afresh:
+                self._device.renew()
             return next(trial for _, trial in self.evaluate([request]))
         except TunerError as error:
             return request.trial(invalidity="runtime", failure=exception_failure(error))
@@ -169,20 +175,24 @@ class FleetBackend(Backend):
         self._per_lane = lanes[0].batch_size
         self.batch_size = 2 * self._per_lane * len(lanes)
         self.trust = FleetTrust()
+        self._refused: dict[str, list[Trial]] = {}
         self.warming: Sequence[Future[PieceOutcome]] = ()
 
     def provenance(self) -> Provenance:
-        """Machine and method of the first GPU that measured; of several no one's own identity, but all in the note."""
+        """Machine and method of the first GPU that measured; all that did are in the note."""
         out = self.trust.health.out
         known = [(lane, found) for lane in self._lanes if (found := lane.provenance()).device is not None]
         counted = [pair for pair in known if pair[0].device not in out] or known
         first = counted[0][1] if counted else self._lanes[0].provenance()
-        if len(counted) > 1 and first.device is not None:
-            first = replace(first, device=msgspec.structs.replace(first.device, machine=""))
         measured = ", ".join(lane.device for lane, _ in counted)
         said = [f"measured on {measured}"] if len(self._lanes) > 1 and measured else []
         said += [f"{device} was taken out: {why}" for device, why in out.items()]
-        return replace(first, note="; ".join(said))
+        apart = [
+            ApartDevice(lane.device, out[lane.device], found, tuple(self._refused[lane.device]))
+            for lane, found in known
+            if lane.device in self._refused
+        ]
+        return replace(first, note="; ".join(said), apart=tuple(apart))
 
     def features(self, requests: Sequence[Request]) -> Sequence[dict[str, float] | None]:
         """What the compiler did with each request; None where it did not compile."""
@@ -260,9 +270,12 @@ class FleetBackend(Backend):
         taken = self.trust.taken(batch)
         if failed:
             self.trust.health.unusable(lane.device, failed)
+        done = {id(request) for request, _ in taken}
         if lane.device in self.trust.health.out:
             self._usable.remove(lane)
-        done = {id(request) for request, _ in taken}
+            refused = [trial for request, trial in batch.pairs if id(request) not in done and trial.machine]
+            if refused:
+                self._refused[lane.device] = refused
         left = [request for request in asked if id(request) not in done]
         if left:
             waiting.append(left)

@@ -7,18 +7,21 @@ piece that it does and no other, so that what is lost with it is known.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess
+from spak.tuner.fleet.begun import piece_name
 from spak.tuner.fleet.executor import Executor, FleetMember, Piece, PieceOutcome, check_offered
 
 MEMBERS_EVERY_S = 0.5
@@ -56,8 +59,12 @@ class DaskExecutor(Executor):
         """
         self._access, self._patience_s = access, patience_s
         self._remotes: dict[str, _Remote] = {}
+        self._known: set[str] = set()
         self._lock = threading.Lock()
         self._closed = False
+        self._since: float | None = None
+        self._not_survived: dict[str, str] = {}
+        self._given: set[str] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
         self._thread.start()
@@ -72,18 +79,24 @@ class DaskExecutor(Executor):
         return tuple(sorted((remote.member for remote in self._present()), key=lambda member: member.name))
 
     def submit(self, piece: Piece) -> Future[PieceOutcome]:
-        """Have a piece done; does not wait.
+        """Have a piece done; does not wait. What a member has offered may be wanted while that member is away.
 
         Raises:
-            TunerError: If the executor is closed, or no member offers what the piece wants.
+            TunerError: If the executor is closed, or no member has ever offered what the piece wants.
         """
-        check_offered(piece, self.members())
+        if piece.wants not in self._known:
+            check_offered(piece, self.members())
         future: Future[PieceOutcome] = Future()
         with self._lock:
             if self._closed:
                 raise TunerError("the fleet is closed")
             self._loop.call_soon_threadsafe(self._wait_in_line, (piece, future))
         return future
+
+    def recall(self, since: datetime) -> None:
+        """Go on for a search that began then and was killed: what a member has ended with since is given to nobody."""
+        self._since = since.timestamp()
+        self._ask(self._recall(self._present()))
 
     def close(self) -> None:
         """Give up what is under way; the fleet stays as it is. Safe to call twice."""
@@ -138,13 +151,17 @@ class DaskExecutor(Executor):
         await asyncio.gather(*tasks, return_exceptions=True)
         for line in getattr(self, "_lines", {}).values():
             for _, future in line:
-                if future.set_running_or_notify_cancel():
-                    future.set_result(PieceOutcome(lost="the fleet was closed before anybody had it"))
+                _give_back(future, "the fleet was closed before anybody had it")
         if getattr(self, "_scheduler", None) is not None:
             self._scheduler.abort()
 
     def _wait_in_line(self, order: _Order) -> None:
         self._lines.setdefault(order[0].wants, deque()).append(order)
+        self._tell()
+
+    def _hand_on(self, order: _Order) -> None:
+        """Let the next member have what one did not do."""
+        self._lines[order[0].wants].appendleft(order)
         self._tell()
 
     def _tell(self) -> None:
@@ -175,9 +192,7 @@ class DaskExecutor(Executor):
                 since.pop(wants, None)
             elif self._loop.time() - since.setdefault(wants, self._loop.time()) >= self._patience_s:
                 while line:
-                    future = line.popleft()[1]
-                    if future.set_running_or_notify_cancel():
-                        future.set_result(PieceOutcome(lost=f"no member of the fleet offers {wants} any more"))
+                    _give_back(line.popleft()[1], f"no member of the fleet offers {wants} any more")
 
     async def _look(self) -> None:
         from distributed.core import send_recv
@@ -185,12 +200,35 @@ class DaskExecutor(Executor):
         if self._scheduler is None or self._scheduler.closed():
             self._scheduler = await self._connect(self._access.address)
         known = await send_recv(self._scheduler, op="identity")
-        seen = {str(address): _member(said) for address, said in known["workers"].items()}
+        seen = dict(reached_alike(known["workers"], self._access.address))
         for address in [one for one in self._remotes if one not in seen]:
             self._remotes.pop(address).gone = True
-        for address in [one for one in seen if one not in self._remotes]:
-            remote = self._remotes[address] = _Remote(address, seen[address])
+        come = [_Remote(address, said) for address, said in seen.items() if address not in self._remotes]
+        await self._recall(come)
+        for remote in come:
+            self._remotes[remote.address] = remote
+            self._known.update(remote.member.offers)
             remote.hands = [asyncio.create_task(self._serve(remote, name)) for name in remote.member.offers]
+
+    async def _recall(self, remotes: Sequence[_Remote]) -> None:
+        """Hear from members what others of their hosts have ended with, before they get a piece."""
+        if self._since is not None:
+            heard = await asyncio.gather(*(self._hear_of(remote, self._since) for remote in remotes))
+            self._not_survived |= {name: member for said in heard for name, member in said.items()}
+
+    async def _hear_of(self, remote: _Remote, since: float) -> dict[str, str]:
+        """What one of them says; nothing from one that does not answer, which then gets no piece either."""
+        from distributed.core import send_recv
+
+        try:
+            comm = await self._connect(remote.address)
+            try:
+                said = await asyncio.wait_for(send_recv(comm, op="fleet-not-survived", since=since), _CONNECT_S)
+            finally:
+                comm.abort()
+            return {str(name): str(member) for name, member in said.items()}
+        except (OSError, ValueError, AttributeError):
+            return {}
 
     async def _connect(self, address: str) -> Any:
         from distributed.comm import connect
@@ -216,18 +254,40 @@ class DaskExecutor(Executor):
                     return
                 if line:
                     await self._do(remote, comm, line.popleft())
+                if resource not in remote.member.offers:
+                    return
         finally:
             if comm is not None:
                 comm.abort()
+
+    def _give_to_another(self, remote: _Remote, resource: str) -> bool:
+        """Whether somebody else offers what `remote` refuses; then it gets no more of it from this search."""
+        others = [one for one in self._present() if one is not remote and resource in one.member.offers]
+        if others:
+            left = tuple(name for name in remote.member.resources if name != resource)
+            remote.member = msgspec.structs.replace(remote.member, resources=left)
+        return bool(others)
 
     async def _do(self, remote: _Remote, comm: Any, order: _Order) -> None:
         piece, future = order
         if not future.running() and not future.set_running_or_notify_cancel():
             return
+        name = piece_name(piece)
+        if name in self._not_survived and name not in self._given:
+            lost = "it ended with this before the search was resumed"
+            future.set_result(PieceOutcome(member=self._not_survived.pop(name), lost=lost))
+            return
+        self._given.add(name)
         outcome: PieceOutcome | None = PieceOutcome(member=remote.member.name, lost="the fleet was closed")
         exchange = _Exchange(comm, piece, f"{id(self):x}-{next(self._tickets)}")
         try:
             outcome = await exchange.run()
+            if outcome.refused and self._give_to_another(remote, piece.wants):
+                outcome = None
+                self._hand_on(order)
+        except _LeftError:
+            remote.gone, outcome = True, None
+            self._hand_on(order)
         except Exception as error:  # noqa: BLE001 - whatever breaks off an exchange, the piece is lost with that member
             remote.gone = True
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -235,12 +295,15 @@ class DaskExecutor(Executor):
             self._unbegun[id(future)] += not exchange.begun and isinstance(error, OSError)
             if not exchange.begun and 0 < self._unbegun[id(future)] < MOST_UNBEGUN:
                 outcome = None
-                self._lines[piece.wants].appendleft(order)
-                self._tell()
+                self._hand_on(order)
         finally:
             if outcome is not None:
                 self._unbegun.pop(id(future), None)
                 future.set_result(outcome)
+
+
+class _LeftError(Exception):
+    """A worker was told to leave and hands the piece back: neither is to blame."""
 
 
 @dataclass
@@ -253,7 +316,11 @@ class _Exchange:
     begun: bool = False
 
     async def run(self) -> PieceOutcome:
-        """Send the piece and read its answer; answers to anything else are passed over."""
+        """Send the piece and read its answer; answers to anything else are passed over.
+
+        Raises:
+            _LeftError: If the worker hands it back.
+        """
         data = msgspec.msgpack.encode(self.piece)
         await self.comm.write({"op": "fleet-perform", "piece": data, "ticket": self.ticket, "reply": True})
         while True:
@@ -262,9 +329,30 @@ class _Exchange:
                 raise TypeError("garbage instead of an answer")
             if "ticket" not in answer:
                 raise TypeError(f"refused: {answer.get('status', 'no ticket in its answer')}")
+            if answer["ticket"] == self.ticket and answer.get("left"):
+                raise _LeftError
             if answer["ticket"] == self.ticket and "outcome" in answer:
                 return msgspec.msgpack.decode(answer["outcome"], type=PieceOutcome)
             self.begun |= answer["ticket"] == self.ticket
+
+
+def reached_alike(workers: Mapping[str, Any], fleet: str) -> Iterator[tuple[str, FleetMember]]:
+    """Those of a scheduler's workers that are reached as it is, so that nobody is spoken to without TLS because they say so.
+
+    Args:
+        workers: Address -> what its worker says of itself.
+        fleet: Address of the scheduler.
+    """
+    for address, said in workers.items():
+        with contextlib.suppress(KeyError, TypeError):
+            if address.partition("://")[0] == fleet.partition("://")[0]:
+                yield address, _member(said)
+
+
+def _give_back(future: Future[PieceOutcome], why: str) -> None:
+    """End a piece that waits; one that a member handed back counts as running."""
+    if future.running() or future.set_running_or_notify_cancel():
+        future.set_result(PieceOutcome(lost=why))
 
 
 def _member(said: dict[str, Any]) -> FleetMember:

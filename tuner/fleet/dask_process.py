@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
@@ -38,19 +39,43 @@ class ServerSetup(Model, frozen=True, kw_only=True):
 
 
 def main() -> None:
-    """Be a server until stdin ends; say its address in the first line of stdout."""
-    setup = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServerSetup)
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
-    asyncio.run(_serve(setup))
+    """Be a server until SIGTERM; say its address in the first line of stdout, and in the last why it cannot be one.
+
+    When stdin ends, who started this is gone: so is this, at once, with all that it started.
+    """
+    said = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what else is printed, also by what it starts, is read by nobody
+    # without a buffer, whose lock the thread below would hold at the end, which is fatal
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
+        setup = msgspec.json.decode(stdin.readline(), type=ServerSetup)
+        leave: list[Callable[[], None]] = []
+        threading.Thread(target=_end_with, args=(stdin, leave), daemon=True).start()
+        try:
+            asyncio.run(_serve(setup, said, leave))
+        except Exception as error:  # noqa: BLE001 - who started it is told
+            print(_cause(error), file=said, flush=True)
+            os._exit(1)
+    os._exit(0)  # whatever a work still does: it was handed back
 
 
-async def _serve(setup: ServerSetup) -> None:
+def _cause(error: BaseException) -> str:
+    """The first reason of an error in a line; Dask's servers only say that they did not start."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+async def _serve(setup: ServerSetup, said: IO[str], leave: list[Callable[[], None]]) -> None:
     from distributed.security import Security
 
     access = FleetAccess(setup.address, Path(setup.keys) if setup.keys else None)
     security = Security(**access.connection(), require_encryption=access.keys is not None)
     server = await _server(setup, security)
-    print(server.address, flush=True)  # noqa: T201 - what the process that started this one waits for
+    if setup.member is not None:
+        leave.append(server.leave)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: asyncio.ensure_future(server.close()))
+    print(server.address, file=said, flush=True)
     await server.finished()
 
 
@@ -73,6 +98,8 @@ def _server(setup: ServerSetup, security: Any) -> Any:
     )
 
 
-def _end_with_stdin() -> None:
-    sys.stdin.buffer.read()
+def _end_with(stdin: IO[bytes], leave: list[Callable[[], None]]) -> None:
+    stdin.read()
+    for said in leave:
+        said()
     os.killpg(0, signal.SIGKILL)  # this process leads a group of its own

@@ -8,6 +8,7 @@ Start them by `spak fleet up` and `spak fleet join`, or name the classes to Dask
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +21,18 @@ from distributed import Scheduler, Status, Worker
 from distributed.batched import BatchedSend
 
 from spak.tuner.fleet.access import check_bind
+from spak.tuner.fleet.begun import InHand, not_survived
 from spak.tuner.fleet.dask_guard import refuse_pickles
+from spak.tuner.fleet.dask_listener import listen_promptly
 from spak.tuner.fleet.devices import see_only, visible_device
 from spak.tuner.fleet.executor import CPU, Piece, PieceOutcome
 from spak.tuner.fleet.workbench import WORKS, Workbench, Workplace
 
 PERFORM = "fleet-perform"
 """The operation of a worker that does a piece."""
+
+NOT_SURVIVED = "fleet-not-survived"
+"""The operation of a worker that says which pieces members of its host have ended with."""
 
 GPU = "GPU"
 """Resource of a worker started by Dask's tools on a GPU that it has to find out for itself: the first that it sees."""
@@ -41,6 +47,9 @@ QUIET = {
 
 REJOIN_S = 300.0
 """How long a worker without a scheduler waits for one to come back."""
+
+HAND_BACK_S = 2.0
+"""How long a worker that leaves tries to say so to those who wait for it."""
 
 _SCHEDULER = frozenset(
     {"identity", "connection_stream", "register-worker", "unregister", "heartbeat_worker", "terminate"}
@@ -60,6 +69,7 @@ class FleetScheduler(Scheduler):  # type: ignore[misc]  # distributed has no typ
             TunerError: If it was to listen to other machines without TLS.
         """
         refuse_pickles()
+        listen_promptly()
         dask.config.set(QUIET)
         check_bind(options.get("host") or "", options.get("protocol") or "tcp://")
         super().__init__(**{**options, "extensions": {}, "dashboard": False, "allowed_failures": 0})
@@ -85,6 +95,7 @@ class FleetWorker(Worker):  # type: ignore[misc]
             TunerError: If it was to listen to other machines without TLS, or has no GPU that it should have.
         """
         refuse_pickles()
+        listen_promptly()
         dask.config.set(QUIET)
         check_bind(options.get("host") or "", options.get("protocol") or scheduler_ip or "")
         resources = dict.fromkeys(options.get("resources") or {CPU: 1}, 1)
@@ -93,16 +104,20 @@ class FleetWorker(Worker):  # type: ignore[misc]
         device = next((name for name in resources if name != CPU), "")
         if device:
             see_only(device)
-        name = str(options.get("name") or f"{socket.gethostname()}-{device or CPU}-{id(self):x}")
+        name = str(options.get("name") or f"{socket.gethostname()}-{device or CPU}-{secrets.token_hex(3)}")
         fixed = {"name": name, "resources": resources, "extensions": {}, "nthreads": 1, "dashboard": False}
         super().__init__(scheduler_ip, **{**options, **fixed})
         self._offered = frozenset((*resources, name))
         place = Workplace(name, Path(cache) if cache else default_cache(), device)
         self._bench = Workbench(place, works)
+        self._in_hand, self._begun_on = InHand(place.cache, name), place.cache
         self._turn = asyncio.Lock()
+        self._asked: set[asyncio.Task[Any]] = set()
+        self._leaving = False
         self._hand = ThreadPoolExecutor(1, thread_name_prefix="fleet-work")
         _keep(self, _WORKER, _WORKER_STREAM)
         self.handlers[PERFORM] = self.perform
+        self.handlers[NOT_SURVIVED] = self.not_survived
 
     def start_http_server(self, *_: object, **__: object) -> None:
         """No second door."""
@@ -110,12 +125,32 @@ class FleetWorker(Worker):  # type: ignore[misc]
     async def perform(self, comm: Any, piece: bytes, ticket: str) -> dict[str, object]:
         """Do a piece after those that came before it, and say when it is begun; answers carry the ticket of the question.
 
-        A piece that was never begun has nothing to do with this worker's end.
+        A piece that was never begun has nothing to do with this worker's end, nor has one that is handed back because this
+        worker was told to leave.
         """
-        async with self._turn:
-            await comm.write({"ticket": ticket, "begun": True})
-            outcome = await asyncio.get_running_loop().run_in_executor(self._hand, self._perform, piece)
-        return {"ticket": ticket, "outcome": msgspec.msgpack.encode(outcome)}
+        asked = asyncio.current_task()
+        assert asked is not None  # noqa: S101 - the server makes a task of each connection
+        self._asked.add(asked)
+        left = {"ticket": ticket, "left": True}
+        try:
+            async with self._turn:
+                await comm.write({"ticket": ticket, "begun": True})
+                outcome = await asyncio.get_running_loop().run_in_executor(self._hand, self._perform, piece)
+        except asyncio.CancelledError:
+            await comm.write(left)
+            self._end_works()
+            raise
+        finally:
+            self._asked.discard(asked)
+        return left if self._leaving else {"ticket": ticket, "outcome": msgspec.msgpack.encode(outcome)}
+
+    def leave(self) -> None:
+        """Have it that this worker is told to end, so that nothing it has in hand is at fault."""
+        self._in_hand.leave()
+
+    async def not_survived(self, since: float) -> dict[str, str]:
+        """Name of each piece that a member of this host has ended with after that time of day -> that member."""
+        return not_survived(self._begun_on, float(since))
 
     async def handle_scheduler(self, comm: Any) -> None:
         """Stay when the scheduler is lost, go on with what there is to do, and join the one that takes its place.
@@ -133,10 +168,22 @@ class FleetWorker(Worker):  # type: ignore[misc]
                     await self.close(reason="no scheduler took the place of the last one")
 
     async def close(self, *arguments: Any, **named: Any) -> Any:
-        """Leave the fleet and end what the works started."""
+        """Leave the fleet: hand back what is asked of this worker, and end what the works started."""
+        self._leaving = True
+        self.leave()
+        asked = self._asked - {asyncio.current_task()}
+        for task in asked:
+            task.cancel()
+        if asked:
+            await asyncio.wait(asked, timeout=HAND_BACK_S)
+        self._end_works()
+        return await super().close(*arguments, **named)
+
+    def _end_works(self) -> None:
+        self._leaving = True
+        self.leave()
         self._hand.shutdown(wait=False, cancel_futures=True)
         self._bench.close()
-        return await super().close(*arguments, **named)
 
     def _perform(self, data: bytes) -> PieceOutcome:
         try:
@@ -145,7 +192,10 @@ class FleetWorker(Worker):  # type: ignore[misc]
             return PieceOutcome(member=str(self.name), error=f"this is no piece of work: {error}")
         if piece.wants not in self._offered:
             return PieceOutcome(member=str(self.name), error=f"{piece.work}: {piece.wants} is not here")
-        return self._bench.perform(piece)
+        self._in_hand.begin(piece)
+        outcome = self._bench.perform(piece)
+        self._in_hand.end()
+        return outcome
 
 
 def default_cache() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Protocol
 
 from spak.kg.model.base import Model
@@ -41,12 +42,18 @@ class PieceOutcome(Model, frozen=True, kw_only=True):
         member: Who had it; empty if nobody did.
         error: What the worker said against the piece: bad input or a bug, not a failed configuration, which is data.
         lost: How the member that had the piece ended; nobody else was given it.
+        refused: Why this member does no such piece at all, and others might: its kernel or its compiler is another one.
     """
 
     data: bytes = b""
     member: str = ""
     error: str = ""
     lost: str = ""
+    refused: str = ""
+
+
+class RefusedError(TunerError):
+    """A worker does no such piece, while one with the right kernel and compiler might."""
 
 
 class FleetMember(Model, frozen=True, kw_only=True):
@@ -85,6 +92,13 @@ class Executor(Protocol):
         """
         ...
 
+    def recall(self, since: datetime) -> None:
+        """Go on for a search that began then and was killed: what a member has ended with since is given to nobody.
+
+        Its outcome is that it was lost with that member; unless it was handed out from here, which then knows.
+        """
+        ...
+
     def close(self) -> None:
         """Give up whatever is under way: its outcome is that it is lost. Safe to call twice."""
         ...
@@ -96,8 +110,8 @@ def answered(outcome: PieceOutcome) -> bytes | None:
     Raises:
         TunerError: If the worker refused the piece, whose name it says, or nobody ever had it.
     """
-    if outcome.error:
-        raise TunerError(f"fleet: {outcome.member}: {outcome.error}")
+    if outcome.error or outcome.refused:
+        raise TunerError(f"fleet: {outcome.member}: {outcome.error or outcome.refused}")
     if outcome.lost and not outcome.member:
         raise TunerError(f"fleet: {outcome.lost}")
     return None if outcome.lost else outcome.data

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import msgspec
 
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess
+from spak.tuner.fleet.begun import forget
 from spak.tuner.fleet.dask_process import ServerSetup
 from spak.tuner.fleet.executor import FleetMember
 from spak.tuner.fleet.workbench import WORKS
@@ -29,6 +31,9 @@ START_S = 60.0
 
 REPLACE_EVERY_S = 0.5
 """How often it is looked for workers that ended."""
+
+LEAVE_S = 4.0
+"""How long workers have to hand back what they do, before they are killed: less than batch systems wait."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,11 @@ class FleetHost:
             TunerError: If it does not listen there.
         """
         setup = ServerSetup(address=access.address, keys=str(access.keys or ""))
-        self._scheduler = _start(setup, subprocess.PIPE)
+        self._scheduler = _start(setup)
         address = _first_line(self._scheduler, START_S)
-        if not address:
-            raise TunerError(
-                f"the scheduler of the fleet does not listen at {access.address}: {_last_words(self._scheduler)}"
-            )
+        if "://" not in address:
+            said = address or f"nothing was heard of it for {START_S:g} s"
+            raise TunerError(f"the scheduler of the fleet does not listen at {access.address}: {said}")
         return FleetAccess(address, access.keys)
 
     def start_workers(self, access: FleetAccess, members: Sequence[FleetMember]) -> None:
@@ -103,10 +107,14 @@ class FleetHost:
         if self._keeper is not None:
             self._keeper.join()
         with self._changing:
-            ended = [*self._workers.values(), *([] if self._scheduler is None else [self._scheduler])]
-            self._workers, self._scheduler = {}, None
+            names = {member.name for member in self._workers}
+            workers, self._workers = list(self._workers.values()), {}
+            ended = [*workers, *([] if self._scheduler is None else [self._scheduler])]
+            self._scheduler = None
+        _ask_to_leave(workers)
         for process in ended:
             _end(process)
+        forget(self._setup.cache, names)
 
     def _worker(self, member: FleetMember) -> subprocess.Popen[bytes]:
         assert self._access is not None  # noqa: S101 - `start_workers` sets it
@@ -118,7 +126,7 @@ class FleetHost:
             cache=str(self._setup.cache),
             works=dict(self._setup.works),
         )
-        return _start(setup, subprocess.DEVNULL)
+        return _start(setup)
 
     def _keep(self) -> None:
         """Replace what ended, at most so often."""
@@ -127,18 +135,22 @@ class FleetHost:
                 for member, process in list(self._workers.items()):
                     code = process.poll()
                     if code is not None:
+                        how = (
+                            f"killed by {signal.Signals(-code).name}"
+                            if code < 0
+                            else _last_line(process) or f"exit code {code}"
+                        )
                         _end(process)
-                        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
                         self._setup.say(f"{member.name} ended ({how}); it is started again")
                         self._workers[member] = self._worker(member)
 
 
-def _start(setup: ServerSetup, stdout: int) -> subprocess.Popen[bytes]:
+def _start(setup: ServerSetup) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", _START.format(path=sys.path)],
         stdin=subprocess.PIPE,
-        stdout=stdout,
-        stderr=subprocess.PIPE if stdout == subprocess.PIPE else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for who started it, and the group dies as one
     )
     stdin = _open(process.stdin)
@@ -155,10 +167,21 @@ def _first_line(process: subprocess.Popen[bytes], timeout_s: float) -> str:
         return _open(process.stdout).readline().decode().strip() if selector.select(timeout_s) else ""
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> str:
-    _kill(process)
-    lines = _open(process.stderr).read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+def _last_line(process: subprocess.Popen[bytes]) -> str:
+    """What a process that has ended said last; empty if that is its address."""
+    _kill(process)  # nothing that it started may hold the pipe open
+    lines = _open(process.stdout).read().decode(errors="replace").splitlines()
+    return lines[-1] if lines and "://" not in lines[-1] else ""
+
+
+def _ask_to_leave(workers: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Let workers hand back what they have, for a short while."""
+    for process in workers:
+        process.terminate()
+    until = time.monotonic() + LEAVE_S
+    for process in workers:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -62,6 +64,9 @@ class LocalExecutor(Executor):
             self._queues[piece.wants].put((piece, future))
         return future
 
+    def recall(self, since: datetime) -> None:
+        """Nothing: its processes ended with who searched, and nobody saw with what."""
+
     def close(self) -> None:
         """End the processes; what waits is lost. Safe to call twice."""
         with self._closing:
@@ -70,6 +75,8 @@ class LocalExecutor(Executor):
             self._closed = True
         for hand in self._hands:
             hand.stop()
+        for hand in self._hands:
+            hand.join()
         for waiting in self._queues.values():
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -81,7 +88,7 @@ class LocalExecutor(Executor):
 def local_members(compilers: int, devices: Sequence[str] = ()) -> list[FleetMember]:
     """The members of this machine: so many that compile, and one for each device id."""
     host = socket.gethostname()
-    own = f"{host}-{os.getpid()}"
+    own = f"{host}-{secrets.token_hex(3)}"  # containers share numbers of processes, and cloned machines names
     cores = [FleetMember(name=f"{own}-cpu-{number}", host=host, resources=(CPU,)) for number in range(compilers)]
     return cores + [FleetMember(name=f"{own}-gpu-{device}", host=host, resources=(device,)) for device in devices]
 
@@ -101,9 +108,12 @@ class _Hand:
             thread.start()
 
     def stop(self) -> None:
+        """End its process, and one thread at each queue, which may be another hand's: all are stopped before one is joined."""
         self._process.stop()
         for waiting in self._queues:
             waiting.put(None)
+
+    def join(self) -> None:
         for thread in self._threads:
             thread.join()
 

@@ -24,7 +24,7 @@ from spak.tuner.fleet.orders import (
     digest_of,
     encoded,
 )
-from spak.tuner.fleet.works import keep
+from spak.tuner.fleet.works import keep_code
 
 
 class CubinLedger:
@@ -50,7 +50,7 @@ class CubinLedger:
             TunerError: If its bytes are not what their digests say.
         """
         with self._lock:
-            missing = keep(self._store, found.cubins, found.blobs)
+            missing = keep_code(self._store, found.cubins, found.blobs)
             if missing:
                 raise TunerError(f"fleet: a compiled kernel arrived damaged ({missing[0][:12]}); go on with --resume")
             self._known[_identity(problem, configuration)] = found.cubins
@@ -99,6 +99,11 @@ class FleetDevice:
         yield from measured.outcomes
         if measured.unusable:
             raise TunerError(f"fleet: {outcome.member}: {measured.unusable}")
+
+    def renew(self) -> None:
+        """Open the GPU in a new process: a launch may have poisoned the context of the one there is."""
+        order = MeasureOrder(kernel=self._ledger.kernel, compiler=self._ledger.compiler, afresh=True)
+        answered(self._executor.submit(Piece(work="measure", data=encoded(order), wants=self.device)).result())
 
     def close(self) -> None:
         """Nothing is its own: the fleet stays."""

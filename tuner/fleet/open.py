@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from spak.kernels.registry import resolve_spec
@@ -27,6 +27,7 @@ from spak.tuner.fleet.orders import (
     decoded,
     encoded,
     own_version,
+    said_versions,
 )
 
 
@@ -59,6 +60,19 @@ def describe(executor: Executor, op: str = "") -> tuple[DescribedMember, ...]:
     )
 
 
+def seen(executor: Executor, within_s: float) -> tuple[tuple[FleetMember, MemberDescription | None], ...]:
+    """Who is there, and what each says of itself; None of one that says nothing in time, because it has a piece to do."""
+    members = executor.members()
+    asked = [executor.submit(Piece(work="describe", data=encoded(DescribeOrder()), wants=one.name)) for one in members]
+    wait(asked, timeout=within_s)
+    return tuple((one, _said_by(future)) for one, future in zip(members, asked, strict=True))
+
+
+def _said_by(future: Future[PieceOutcome]) -> MemberDescription | None:
+    outcome = future.result() if future.done() else PieceOutcome(lost="busy")
+    return None if outcome.lost or outcome.error else decoded(outcome.data, MemberDescription)
+
+
 def open_on_fleet(
     executor: Executor,
     entry: BackendEntry,
@@ -82,6 +96,8 @@ def open_on_fleet(
     if task.own:
         raise TunerError(f"{task.op.id}: a fleet takes no kernel from a file; search it where the file is")
     members = _same_make(describe(executor, task.op.id), task.op.id)
+    if task.resumed is not None:
+        executor.recall(task.resumed)
     compilers = [one for one in members if CPU in one.member.resources]
     if not compilers:
         raise TunerError("no member of the fleet compiles; start one on a machine with the compiler")
@@ -165,10 +181,6 @@ def _one_toolchain(
             )
         if dict(of(one.said)) != first:
             raise TunerError(
-                f"fleet: {one.member.name} compiles with {_said(of(one.said))}, {compilers[0].member.name} with {_said(first)}"
+                f"fleet: {one.member.name} compiles with {said_versions(of(one.said))}, {compilers[0].member.name} with {said_versions(first)}"
             )
     return first
-
-
-def _said(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))

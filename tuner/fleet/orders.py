@@ -7,6 +7,7 @@ where the worker's host does not have them yet. What arrives is hashed before it
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, TypeVar
 
@@ -85,6 +86,7 @@ class CompileOrder(Model, frozen=True, kw_only=True):
 
     Attributes:
         facts: Hardware facts without `hw.`: what fits on an SM.
+        toolchain: Component -> version of what is to compile it; empty: whatever is there.
         warm: Only start what compiles, so that the first order need not wait for it; nothing is compiled.
     """
 
@@ -92,6 +94,7 @@ class CompileOrder(Model, frozen=True, kw_only=True):
     problem: dict[str, Scalar]
     configuration: dict[str, Scalar]
     facts: dict[str, Scalar]
+    toolchain: dict[str, str] = {}  # noqa: RUF012
     warm: bool = False
 
 
@@ -126,10 +129,12 @@ class MeasureOrder(Model, frozen=True, kw_only=True):
         cubins: Machine code of all its contestants.
         blobs: Digest -> bytes, of those that the worker's host may not have.
         compiler: What compiled them, as the compiler says it: part of the key of a cubin.
+        afresh: End the process that has the GPU first: its context may be what fails.
     """
 
     kernel: KernelIdentity
     batch: Batch | None = None
+    afresh: bool = False
     cubins: tuple[CubinReference, ...] = ()
     blobs: dict[str, bytes] = {}  # noqa: RUF012
     compiler: str = ""
@@ -171,6 +176,11 @@ def decoded(data: bytes, form: type[Form]) -> Form:
 def digest_of(blob: bytes) -> str:
     """The name of bytes: their SHA-256 in hexadecimal digits."""
     return hashlib.sha256(blob).hexdigest()
+
+
+def said_versions(versions: Mapping[str, str]) -> str:
+    """`cuda-tile 1.7, tileiras 13.4.92`."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 def own_version() -> str:

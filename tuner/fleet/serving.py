@@ -14,6 +14,7 @@ from typing import IO
 import msgspec
 
 from spak.kg.model.base import Model
+from spak.tuner.fleet.devices import see_only
 from spak.tuner.fleet.executor import Piece
 from spak.tuner.fleet.workbench import Workbench, Workplace
 
@@ -56,6 +57,8 @@ def main() -> None:
     setup = msgspec.msgpack.decode(read_frame(sys.stdin.buffer) or b"", type=ServingSetup)
     pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pieces,), daemon=True).start()
+    if setup.device:
+        see_only(setup.device)
     bench = Workbench(Workplace(setup.member, Path(setup.cache), setup.device), setup.works)
     while True:
         outcome = bench.perform(msgspec.msgpack.decode(pieces.get(), type=Piece))

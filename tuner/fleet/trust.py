@@ -27,14 +27,14 @@ class LaneBatch:
         device: Its id.
         pairs: Requests with their trials, as far as it came.
         reading: The first of its reference kernels; empty if it has none yet.
-        again: Evaluates one request on it once more.
+        again: Evaluates one request on it once more, in a process of its own begun anew if asked to.
         alone: Whether no other GPU could take over.
     """
 
     device: str
     pairs: Sequence[Pair]
     reading: ReferenceTimes
-    again: Callable[[Request], Trial]
+    again: Callable[[Request, bool], Trial]
     alone: bool
 
 
@@ -83,13 +83,17 @@ class FleetTrust:
         return list(batch.pairs)
 
     def _charged(self, batch: LaneBatch, doubtful: Sequence[Pair]) -> Sequence[Pair]:
-        """Of a batch without any success: all failures if the GPU still runs what ran well, else the first alone."""
+        """Of a batch without any success: all failures if the GPU still runs what ran well, else the first alone.
+
+        Where only a new process runs it, the first poisoned the context of the one before, and the others had no other.
+        """
         if self._good is not None:
-            found = batch.again(self._good)
-            if found.invalidity == "correct":
-                self.health.well(batch.device)
-                return doubtful
-            self.health.failed_again(batch.device, _said(found))
+            for afresh, charged in ((False, doubtful), (True, doubtful[:1])):
+                found = batch.again(self._good, afresh)
+                if found.invalidity == "correct":
+                    self.health.well(batch.device)
+                    return charged
+                self.health.failed_again(batch.device, _said(found))
             return doubtful[:1]
         if batch.alone:
             return doubtful

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from spak.tuner.backend.base import exception_failure
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.executor import Piece, PieceOutcome
+from spak.tuner.fleet.executor import Piece, PieceOutcome, RefusedError
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ class Workbench:
         except Exception as error:  # noqa: BLE001 - the worker outlives it, and who asked is told
             failure = exception_failure(error)
             said = failure.message if isinstance(error, TunerError) else f"{failure.type}: {failure.message}"
+            if isinstance(error, RefusedError):
+                return PieceOutcome(refused=f"{piece.work}: {said}", member=self._place.member)
             return PieceOutcome(error=f"{piece.work}: {said}", member=self._place.member)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from spak.tuner.backend.compile.languages import language_of, toolchain_of
 from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Order, Setup
 from spak.tuner.backend.compile.toolchain import compiler_string
-from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget, versions_of
+from spak.tuner.backend.gpu.ahead import CompiledFunctions, CompilerProcesses, CubinTarget, versions_of
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
 from spak.tuner.backend.gpu.open import Inspector
 from spak.tuner.backend.gpu.program import CudaDevice
@@ -27,6 +28,7 @@ from spak.tuner.backend.gpu.supervisor import ContestantOutcome, DeviceUnusableE
 from spak.tuner.backend.source import source_of, spec_path
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.devices import gpu_of
+from spak.tuner.fleet.executor import RefusedError
 from spak.tuner.fleet.orders import (
     CompiledCubins,
     CompileOrder,
@@ -41,6 +43,7 @@ from spak.tuner.fleet.orders import (
     digest_of,
     encoded,
     own_version,
+    said_versions,
 )
 from spak.tuner.fleet.workbench import Work, Workplace
 
@@ -122,23 +125,24 @@ class FeaturesWork(Work):
 
 
 class CompileWork(Work):
-    """Compiles into the cache of this host, in a process of its own, and sends what it compiled."""
+    """Compiles into the cache of this host, in a process of its own for all kernels, and sends what it compiled."""
 
     def __init__(self, place: Workplace) -> None:
         """Start nothing yet."""
         self._cubins = place.cache / "cubins"
-        self._compilers: dict[KernelIdentity, AheadCompiler] = {}
+        self._targets: dict[KernelIdentity, CubinTarget] = {}
+        self._processes: CompilerProcesses | None = None
         self._inspectors: dict[tuple[tuple[str, Scalar], ...], Inspector] = {}
 
     def perform(self, data: bytes) -> bytes:
         """Compile one configuration, or take what this host compiled before; or only start the process that compiles."""
         order = decoded(data, CompileOrder)
-        compiler = self._compiler(order.kernel)
+        target = self._target(order)
         try:
             if order.warm:
-                compiler.warm().result(COMPILE_LIMIT_S)
+                self._started().warm(target).result(COMPILE_LIMIT_S)
                 return encoded(CompiledCubins())
-            code = compiler.start(order.problem, order.configuration).result(COMPILE_LIMIT_S)
+            code = self._begun(target, order).result(COMPILE_LIMIT_S)
         except TimeoutError:
             return self._ended("timeout", "TimeLimit", f"compiling took more than {COMPILE_LIMIT_S:g} s")
         except BrokenProcessPool:
@@ -146,17 +150,39 @@ class CompileWork(Work):
         return encoded(self._answer(code, order))
 
     def close(self) -> None:
-        """End the processes; safe to call twice."""
+        """End the process; safe to call twice."""
         self._inspectors.clear()
-        while self._compilers:
-            self._compilers.popitem()[1].close()
+        if self._processes is not None:
+            self._processes.close()
+            self._processes = None
 
-    def _compiler(self, kernel: KernelIdentity) -> AheadCompiler:
-        if kernel not in self._compilers:
-            spec = _own_copy(kernel)
+    def _target(self, order: CompileOrder) -> CubinTarget:
+        """What the kernel is compiled for, by the compiler that the search's other members have.
+
+        Raises:
+            RefusedError: If the kernel or the compiler here is another one.
+        """
+        kernel = order.kernel
+        if kernel not in self._targets:
+            target = _target(kernel, _own_copy(kernel), self._cubins)
+            own = _installed(lambda: versions_of(target.language))
+            if order.toolchain and own != order.toolchain:
+                theirs = said_versions(order.toolchain)
+                raise RefusedError(f"it compiles with {said_versions(own) or 'nothing'}, the search with {theirs}")
+            self._targets[kernel] = target
+        return self._targets[kernel]
+
+    def _begun(self, target: CubinTarget, order: CompileOrder) -> Future[CompiledFunctions]:
+        try:
+            return self._started().start(target, order.problem, order.configuration)
+        except BrokenProcessPool:  # it ended while it had nothing to do: no fault of this order
             self.close()
-            self._compilers[kernel] = AheadCompiler(_target(kernel, spec, self._cubins), workers=1)
-        return self._compilers[kernel]
+            return self._started().start(target, order.problem, order.configuration)
+
+    def _started(self) -> CompilerProcesses:
+        if self._processes is None:
+            self._processes = CompilerProcesses(1)
+        return self._processes
 
     def _ended(self, invalidity: Invalidity, kind: str, message: str) -> bytes:
         self.close()
@@ -191,11 +217,13 @@ class MeasureWork(Work):
     def perform(self, data: bytes) -> bytes:
         """Keep what came along, then measure; or name what is missing; or only open the GPU."""
         order = decoded(data, MeasureOrder)
+        if order.afresh:
+            self.close()
         supervisor = self._supervisor(order.kernel, order.compiler)
         if order.batch is None:
             supervisor.warm()
             return encoded(MeasuredBatch(machine=supervisor.machine))
-        missing = keep(CubinStore(self._cubins), order.cubins, order.blobs)
+        missing = keep_code(CubinStore(self._cubins), order.cubins, order.blobs)
         if missing:
             return encoded(MeasuredBatch(missing=missing))
         outcomes: list[ContestantOutcome] = []
@@ -220,7 +248,7 @@ class MeasureWork(Work):
         return self._supervisors[kernel, compiler]
 
 
-def keep(store: CubinStore, cubins: Sequence[CubinReference], blobs: dict[str, bytes]) -> tuple[str, ...]:
+def keep_code(store: CubinStore, cubins: Sequence[CubinReference], blobs: dict[str, bytes]) -> tuple[str, ...]:
     """Digests of what `store` has not, once it has kept what came along and is what its digest says."""
     missing = []
     for one in cubins:
@@ -251,13 +279,14 @@ def _own_copy(kernel: KernelIdentity, *, with_spec: bool = False) -> KernelSpec:
     """This worker's copy of a kernel.
 
     Raises:
-        TunerError: If it has none, or another one than the search.
+        RefusedError: If it has none, or another one than the search.
+        TunerError: If the kernel is declared in a file.
     """
     if kernel.own:
         raise TunerError(f"{kernel.own}: a fleet takes no kernel from a file; search it where the file is")
     spec, own = _spec_of(kernel.op), source_of(kernel.op, with_spec=with_spec)
     if own != kernel.source_sha256:
-        raise TunerError(
+        raise RefusedError(
             f"its source of {kernel.op} is {own[:12]}, that of the search {kernel.source_sha256[:12]}; install the same spak on both"
         )
     return spec
@@ -265,7 +294,7 @@ def _own_copy(kernel: KernelIdentity, *, with_spec: bool = False) -> KernelSpec:
 
 def _spec_of(op: str) -> KernelSpec:
     if op not in SPECS:
-        raise TunerError(f"it has no kernel {op}; it has {', '.join(sorted(SPECS))}")
+        raise RefusedError(f"it has no kernel {op}; it has {', '.join(sorted(SPECS))}")
     return resolve_spec(spec_path(op))
 
 

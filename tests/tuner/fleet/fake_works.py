@@ -59,10 +59,16 @@ class Compile:
 
 
 class FallingDevice(FakeDevice):
-    """`kind` fell takes the worker down, process and all; while there is a file `sick` beside its log, nothing runs."""
+    """`kind` fell takes the worker down, process and all; after sick nothing runs in this process, though it looks well.
+
+    While there is a file `sick` beside its log, nothing runs in any.
+    """
+
+    _sick = False
 
     def check(self, contestant):
-        if self._program.log.with_suffix(".sick").exists():
+        self._sick |= contestant.configuration.get("kind") == "sick"
+        if self._sick or self._program.log.with_suffix(".sick").exists():
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if contestant.configuration.get("kind") == "fell":
             os.kill(os.getppid(), signal.SIGKILL)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from spak.tuner.errors import TunerError
+from spak.tuner.fleet.executor import RefusedError
 
 WORKS = {name: f"{__name__}:{name.title()}" for name in ("echo", "odd")}
 
@@ -55,11 +56,24 @@ class Odd:
     def refuse(self, said):
         raise TunerError(said)
 
+    def unless(self, member):
+        """Done by whoever is not called so: that one does no such piece."""
+        if self._place.member == member:
+            raise RefusedError("its source is another one")
+        return self._place.member.encode()
+
     def wait(self, path):
         """Say who waits, then wait for a file that never comes."""
         Path(path).write_text(str(os.getpid()))
         while True:
             time.sleep(3600)
+
+    def wait_unless(self, paths):
+        """Wait, as above, unless there is the second file."""
+        path, other = paths.split()
+        if Path(other).exists():
+            return b"the second had it"
+        return self.wait(path)
 
     def close(self):
         pass

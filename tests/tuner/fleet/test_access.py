@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
 
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import ADDRESS, CERTIFICATE, KEY, FleetAccess, check_bind, find_fleet, make_keys
+from spak.tuner.fleet.access import (
+    ADDRESS,
+    CERTIFICATE,
+    KEY,
+    FleetAccess,
+    check_bind,
+    find_fleet,
+    keep_address,
+    make_keys,
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +50,35 @@ def test_keys_that_others_can_read_or_that_are_missing_are_refused(keys, tmp_pat
     (tmp_path / CERTIFICATE).unlink()
     with pytest.raises(TunerError, match=r"certificate\.pem: not found"):
         FleetAccess("tls://10.0.0.1:8786", tmp_path).connection()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_may_let_a_group_read_a_key_as_kubernetes_does(keys, tmp_path, monkeypatch):
+    """A secret in a pod with an `fsGroup` is root's and the group's; the group of one's own file is not asked for."""
+    for name in (CERTIFICATE, KEY):
+        (tmp_path / name).write_bytes((keys / name).read_bytes())
+    access = FleetAccess("tls://10.0.0.1:8786", tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 65532)
+    (tmp_path / KEY).chmod(0o440)
+    assert access.connection()
+    for mode, owner in ((0o460, 0), (0o444, 0), (0o440, 65532)):
+        os.chown(tmp_path / KEY, owner, 65532)
+        (tmp_path / KEY).chmod(mode)
+        with pytest.raises(TunerError, match="others than its owner"):
+            access.connection()
+
+
+def test_a_folder_that_takes_no_address_is_said_and_no_hindrance(tmp_path):
+    said = []
+    keep_address(tmp_path / "keys", "tls://10.0.0.1:1", said.append)
+    assert find_fleet(str(tmp_path / "keys"), tmp_path).address == "tls://10.0.0.1:1"
+    (tmp_path / "file").touch()
+    keep_address(tmp_path / "file", "tls://10.0.0.1:1", said.append)
+    assert said == [
+        f"{tmp_path}/file/address was not written (File exists): name the fleet tls://10.0.0.1:1, with --keys {tmp_path}/file"
+    ]
+    with pytest.raises(TunerError, match="there are no keys, and they cannot be made: Not a directory"):
+        make_keys(tmp_path / "file" / "keys")
 
 
 def test_a_fleet_is_named_by_its_address_or_its_folder(tmp_path):

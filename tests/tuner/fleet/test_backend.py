@@ -28,7 +28,7 @@ from spak.tuner.fleet.orders import (
     encoded,
 )
 from spak.tuner.fleet.workbench import Workbench, Workplace
-from spak.tuner.fleet.works import keep
+from spak.tuner.fleet.works import keep_code
 from tests.tuner.backend.gpu.fake_device import FakeProgram
 from tests.tuner.backend.gpu.test_backend import FakeCompiler
 from tests.tuner.fleet.fake_works import WORKS
@@ -68,12 +68,12 @@ def requests(*configurations, seq=64):
 
 
 def told(pairs):
-    """What a run file keeps of trials, by configuration: all but what the clock says of checking."""
+    """What a run file keeps of trials of one GPU, by configuration: all but what the clock says of checking."""
     rows = {}
     for request, trial in pairs:
         assert str(request.configuration) not in rows, "no trial twice"
         times = msgspec.structs.replace(trial.times, validation=0.0)
-        rows[str(request.configuration)] = msgspec.structs.replace(trial, times=times)
+        rows[str(request.configuration)] = msgspec.structs.replace(trial, times=times, machine="")
     return rows
 
 
@@ -120,9 +120,12 @@ def test_two_gpus_share_a_batch_and_each_measures_its_part_whole(make, tmp_path)
     backend = make(DEVICES)
     assert backend.batch_size == 16
     asked = requests(*({"us": float(n)} for n in range(1, 7)))
-    trials = told(backend.evaluate(asked))
+    pairs = list(backend.evaluate(asked))
+    trials = told(pairs)
     assert len(trials) == 6
     assert all(trial.invalidity == "correct" for trial in trials.values())
+    assert {trial.machine for _, trial in pairs} == set(DEVICES), "each says which it was"
+    assert backend.provenance().apart == ()
     checked = [
         sum(line.startswith("check ") and len(line) < 10 for line in steps(tmp_path, device)) for device in DEVICES
     ]
@@ -159,12 +162,26 @@ def test_a_gpu_that_runs_nothing_any_more_charges_one_and_leaves_the_rest_to_the
     assert backend.provenance().device.name == "Fake GPU"
 
 
+def test_a_context_that_nothing_runs_in_any_more_ends_with_its_process_and_costs_one_configuration(make, tmp_path):
+    backend = make()
+    told(backend.evaluate(requests({"us": 1.0})))
+    trials = told(backend.evaluate(requests({"kind": "sick"}, {"us": 2.0}, {"us": 3.0})))
+    assert [trial.invalidity for trial in trials.values()].count("runtime") == 1
+    assert trials[str({"kind": "sick"})].failure.message.startswith("CUDA error")
+    assert backend.trust.health.out == {}
+    assert steps(tmp_path, DEVICES[0]).count("open") == 2
+
+
 def test_two_gpus_of_one_name_that_disagree_are_not_averaged(make, tmp_path):
     """The faster one has all times; the run says which one measured, and why the other one did not."""
     (tmp_path / "cache" / f"slow-{DEVICES[0]}").touch()
     backend = make(DEVICES)
     trials = told(backend.evaluate(requests(*({"us": float(n)} for n in range(1, 7)))))
     assert sorted(trial.value("time") for trial in trials.values()) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    [apart] = backend.provenance().apart
+    assert (apart.device, {trial.machine for trial in apart.trials}) == (DEVICES[0], {DEVICES[0]})
+    assert all(trial.value("time") > trial.configuration["us"] for trial in apart.trials), "as it took there"
+    assert apart.why.startswith("the reference kernel 'clock' takes")
     note = backend.provenance().note
     assert note.startswith(f"measured on {DEVICES[1]}; {DEVICES[0]} was taken out: the reference kernel 'clock' takes")
 
@@ -201,18 +218,18 @@ def test_a_host_keeps_what_its_digest_names_and_asks_for_the_rest(tmp_path):
     blob = Cubin("f", b"code").packed()
     one = CubinReference(key="1" * 40, digest=digest_of(blob))
     for bytes_ in (b"", blob[:-1], blob + b"x", b"\xff\n", b"f notanumber\ncode"):
-        assert keep(store, [one], {one.digest: bytes_}) == (one.digest,)
-        assert keep(store, [CubinReference(key="1" * 40, digest=digest_of(bytes_))], {one.digest: blob}) != ()
+        assert keep_code(store, [one], {one.digest: bytes_}) == (one.digest,)
+        assert keep_code(store, [CubinReference(key="1" * 40, digest=digest_of(bytes_))], {one.digest: blob}) != ()
     assert (
-        keep(store, [CubinReference(key="2" * 40, digest=digest_of(b"\xff\n"))], {digest_of(b"\xff\n"): b"\xff\n"})
+        keep_code(store, [CubinReference(key="2" * 40, digest=digest_of(b"\xff\n"))], {digest_of(b"\xff\n"): b"\xff\n"})
         != ()
     )
-    assert keep(store, [one], {one.digest: blob}) == ()
-    assert keep(store, [one], {}) == (), "once a host has it, it need not travel again"
+    assert keep_code(store, [one], {one.digest: blob}) == ()
+    assert keep_code(store, [one], {}) == (), "once a host has it, it need not travel again"
     other = Cubin("f", b"other").packed()
     changed = CubinReference(key="1" * 40, digest=digest_of(other))
-    assert keep(store, [changed], {}) == (changed.digest,)
-    assert keep(store, [changed], {changed.digest: other}) == ()
+    assert keep_code(store, [changed], {}) == (changed.digest,)
+    assert keep_code(store, [changed], {changed.digest: other}) == ()
     assert store.get("1" * 40).code == b"other"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import signal
@@ -12,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
 
-from spak.cli.spak_commands.fleet import _status
+from spak.cli.spak_commands.fleet import StatusQuestion, _tell_status
 from spak.fleet import FleetRequest, join_fleet, start_fleet
 from spak.kernels.registry import SPECS
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.tuner.backend.compile.protocol import Order
 from spak.tuner.backend.source import source_of
@@ -24,10 +25,11 @@ from spak.tuner.errors import TunerError
 from spak.tuner.fleet import workbench
 from spak.tuner.fleet.access import FleetAccess, make_keys
 from spak.tuner.fleet.backend import FleetPool
-from spak.tuner.fleet.executor import CPU, FleetMember, Piece
+from spak.tuner.fleet.executor import CPU, FleetMember, Piece, answered
 from spak.tuner.fleet.host import FleetHost, HostSetup
 from spak.tuner.fleet.open import describe
 from spak.tuner.fleet.orders import KernelIdentity
+from tests.shipped import LAWS
 from tests.tuner.fleet.odd_works import WORKS
 
 pytest.importorskip("distributed", reason="the fleet needs Dask: pip install 'spak[fleet]'")
@@ -102,6 +104,45 @@ def test_who_is_killed_costs_the_piece_it_had_and_nobody_else_pays(host, fleet, 
     assert had.result().member == "one"
     assert [future.result().data for future in behind] == [b"behind|one||1", b"behind|one||2", b"behind|one||3"]
     assert beside.result().data.startswith(b"beside|gpu")
+
+
+def test_who_is_busy_is_seen_and_who_is_told_to_leave_hands_its_piece_back(host, fleet, tmp_path, capsys):
+    """As a batch system tells it that preempts: the next member does the piece from its beginning, and nobody is charged.
+
+    `status` waits for no piece; it ends with 1 where fewer are there than asked for, and with an error without a fleet.
+    """
+    begun, other = tmp_path / "begun", tmp_path / "other"
+    had = fleet.submit(odd(f"wait_unless {begun} {other}"))
+    until(lambda: begun.exists() and begun.read_text())
+    with pytest.raises(typer.Exit) as ended:
+        _tell_status(host.access.address, host.access.keys, StatusQuestion(99, form="json"))
+    rows = json.loads(capsys.readouterr().out)["workers"]
+    assert (ended.value.exit_code, {row["name"]: row["busy"] for row in rows}) == (1, {"one": True, "gpu": False})
+    with pytest.raises(TunerError, match="neither an address"):
+        _tell_status(str(tmp_path), tmp_path, StatusQuestion(seconds=0.6))
+    other.touch()
+    os.kill(host.processes["one"], signal.SIGTERM)
+    assert had.result().data == b"the second had it"
+
+
+def test_who_has_another_kernel_gets_no_more_pieces_and_somebody_else_does_them(host, fleet, tmp_path):
+    """As one that joins a search with another release; where nobody else is left, the search is told."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    joined = FleetHost(HostSetup(tmp_path, "127.0.0.1", WORKS))
+    other = DaskExecutor(host.access)
+    try:
+        joined.start_workers(host.access, [FleetMember(name="new", host="here", resources=(CPU,))])
+        until(lambda: ("new", (CPU,)) in [(one.name, one.resources) for one in other.members()])
+        while ("new", ()) not in [(one.name, one.resources) for one in other.members()]:
+            done = [other.submit(odd("unless new")) for _ in range(8)]
+            assert {future.result().data for future in done} == {b"one"}
+    finally:
+        other.close()
+        joined.close()
+    until(lambda: len(fleet.members()) == 2)
+    with pytest.raises(TunerError, match="fleet: one: odd: its source is another one"):
+        answered(fleet.submit(odd("unless one")).result())
 
 
 def test_a_search_that_leaves_gives_its_pieces_up_and_the_fleet_serves_the_next(host, fleet):
@@ -216,6 +257,45 @@ def test_without_the_fleets_certificate_nobody_is_let_in(host, tmp_path):
             DaskExecutor(access)
 
 
+def test_a_member_that_says_it_is_reached_without_tls_is_not_spoken_to():
+    """Nor is one that does not say what it is; who has the key may say anything of itself."""
+    from spak.tuner.fleet.dask_executor import reached_alike
+
+    said = {"name": "one", "host": "10.0.0.2", "resources": {"cpu": 1}}
+    workers = {
+        "tcp://10.0.0.2:1": said,
+        "ws://10.0.0.2:1": said,
+        "tls://10.0.0.2:1": said,
+        "tls://10.0.0.2:2": {"name": 1},
+    }
+    assert [address for address, _ in reached_alike(workers, "tls://10.0.0.1:8786")] == ["tls://10.0.0.2:1"]
+
+
+def test_who_connects_and_says_nothing_is_hung_up_on(host, monkeypatch):
+    """Before TLS anybody could hold connections until no member gets one."""
+    from distributed.comm import listen
+    from distributed.comm.tcp import TLSBackend
+    from distributed.security import Security
+
+    from spak.tuner.fleet import dask_listener
+
+    monkeypatch.setattr(dask_listener, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(TLSBackend, "_listener_class", TLSBackend._listener_class)
+    dask_listener.listen_promptly()
+
+    async def hold():
+        security = Security(**host.access.connection(), require_encryption=True)
+        listener = await listen("tls://127.0.0.1:0", lambda _: None, **security.get_listen_args("scheduler"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(listener.listen_address.rpartition(":")[2]))
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+            listener.stop()
+
+    assert asyncio.run(hold()) == b""
+
+
 def test_garbage_does_not_bring_a_worker_down(host, fleet):
     """Bytes that are no piece are refused in words; frames that are no message end their connection and nothing else."""
     address = workers(host)["one"]
@@ -236,7 +316,7 @@ ARCHS = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 @pytest.mark.slow
 def test_a_fleet_compiles_for_six_architectures_without_a_gpu(fleet):
     """What the compiler says of one configuration differs with the architecture, and comes back for each."""
-    op = load(Path(__file__).parents[3] / "laws").ops[OP]
+    op = LAWS.ops[OP]
     problem, configuration = complete(op, {}), completed(op, {})
     source = source_of(OP, with_spec=True)
     found = {}
@@ -255,21 +335,25 @@ def test_every_worker_says_what_it_is(fleet):
     assert {one.source_sha256 for one in said.values()} == {source_of(next(iter(SPECS)))}
 
 
-def test_another_machine_joins_is_seen_and_leaves(host, fleet, tmp_path):
+def test_another_machine_joins_is_seen_and_leaves(host, fleet, tmp_path, capsys):
     """With the folder of keys; what would do nothing, or speak to others without TLS, does not start."""
     request = FleetRequest(keys=host.access.keys, compilers=1, gpus=False, cache=tmp_path)
     joined = join_fleet(host.access.address, request)
     try:
         until(lambda: len(fleet.members()) == 3)
-        text = _status(host.access.address, host.access.keys)
+        _tell_status(host.access.address, host.access.keys, StatusQuestion(3, 60))
+        text = capsys.readouterr().out
         assert joined.members[0].name in text
         assert text.endswith("3 workers\n")
         assert text.count(" compiles ") == 3
     finally:
         joined.close()
     until(lambda: len(fleet.members()) == 2)
+    taken = host.access.address.partition("://")[2]
+    with pytest.raises(TunerError, match="neither compile nor measure"):
+        join_fleet(host.access.address, replace(request, compilers=0))
     for wrong, said in (
-        ({"compilers": 0}, "neither compile nor measure"),
+        ({"listen": taken}, f"does not listen at tls://{taken}: OSError: .*Address already in use"),
         ({"tls": False, "listen": "0.0.0.0:1"}, "TLS only"),
     ):
         with pytest.raises(TunerError, match=said):

@@ -75,6 +75,12 @@ def test_what_nobody_offers_is_said_at_once(fleet):
         fleet.submit(Piece(work="echo", data=b"", wants="ffff"))
 
 
+def test_closing_ends_members_that_wait_at_one_queue(tmp_path):
+    """Any of them may take the end that was put there for another, and none waits for its own."""
+    for _ in range(20):
+        LocalExecutor(local_members(4), tmp_path, WORKS).close()
+
+
 def test_closing_loses_what_is_under_way_and_what_waits(fleet, tmp_path):
     """Nobody waits for ever for a piece of a fleet that is gone; what was cancelled stays so."""
     begun = tmp_path / "begun"

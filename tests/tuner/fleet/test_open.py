@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 import spak
 from spak.fleet import Fleet
+from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.registry import BACKENDS, Task
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.executor import CPU, FleetMember
 from spak.tuner.fleet.local import LocalExecutor
 from spak.tuner.fleet.open import open_on_fleet
+from tests import shipped
 from tests.tuner.fleet.fake_works import SAYING
 
-LAWS = Path(__file__).parents[3] / "laws"
 GPU = "a" * 12
 
 
 @pytest.fixture(scope="module")
 def library():
-    return spak.load(LAWS)
+    return shipped.library()
 
 
 @pytest.fixture
@@ -66,6 +66,21 @@ def test_members_that_do_not_fit_are_refused_with_one_line(searching, names, sai
 def test_a_gpu_of_other_hardware_does_not_measure(searching):
     with pytest.raises(TunerError, match="no NVIDIA GPU"):
         searching("one", "gpu", hw="rtx5070", backend="gpu")
+
+
+def test_a_search_that_is_resumed_has_the_fleet_recall_what_it_ended_with_since(library, tmp_path):
+    class Recalling(LocalExecutor):
+        since: datetime | None = None
+
+        def recall(self, since):
+            self.since = since
+
+    fleet = Recalling([FleetMember(name="one", host="h", resources=(CPU,))], tmp_path / "cache", SAYING)
+    task = Task("h200", library.laws.ops["rmsnorm"], hardware_facts(library.laws, "h200"), tmp_path, 1)
+    for resumed in (None, datetime(2026, 1, 2, tzinfo=UTC)):
+        open_on_fleet(fleet, BACKENDS["compile"], replace(task, resumed=resumed), fits=lambda _: True).close()
+        assert fleet.since == resumed
+    fleet.close()
 
 
 def test_a_kernel_that_a_file_declares_stays_where_the_file_is(library, tmp_path):

@@ -29,9 +29,12 @@ def fell(number, invalidity="runtime"):
 
 
 def batch(*pairs, device="a", reading=FAST, again=None, alone=False):
-    def asked_again(one):
+    """`again`: whether it runs what ran well, in the process there is and in a new one; one value for both."""
+
+    def asked_again(one, afresh):
         assert again is not None, "nothing is known to run well"
-        return (ran if again else fell)(one.configuration["n"])[1]
+        runs = again if isinstance(again, bool) else again[afresh]
+        return (ran if runs else fell)(one.configuration["n"])[1]
 
     return LaneBatch(device, pairs, reading, asked_again, alone)
 
@@ -56,6 +59,14 @@ def test_a_gpu_that_fails_with_what_ran_well_charges_the_first_alone():
     assert trust.health.out == {
         "b": "after a failure it fails with what ran well before: WorkerDied: killed by SIGSEGV"
     }
+
+
+def test_a_gpu_whose_context_alone_was_poisoned_charges_the_first_and_stays():
+    trust = FleetTrust()
+    trust.taken(batch(ran(1), device="b"))
+    for number in (2, 4, 6):
+        assert numbers(trust.taken(batch(fell(number), fell(number + 1), device="b", again=(False, True)))) == [number]
+    assert trust.health.out == {}
 
 
 @pytest.mark.parametrize(("alone", "taken", "out"), [(False, [1, 2, 3], ["b"]), (True, [1, 2, 3, 4], [])])
