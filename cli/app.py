@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -63,10 +63,12 @@ class Globals:
     Attributes:
         laws: Law root as given by `--laws` or `KG_LAWS`; None: find it.
         colour: Whether stdout may carry colour (a terminal that wants it).
+        is_whole_process: Whether the process ends with the command; another goes on, and may run thousands.
     """
 
     laws: str | None
     colour: bool
+    is_whole_process: bool = False
 
 
 class LightCommand(TyperCommand):
@@ -205,7 +207,7 @@ def build_app(*, registry: Mapping[str, CommandEntry], help_text: str, default: 
         ] = None,
     ) -> None:
         ctx.color = True  # typer would take escapes out of text for a pipe; a screen shows them
-        ctx.obj = Globals(laws=laws or None, colour=_wants_colour())
+        ctx.obj = replace(globals_of(ctx), laws=laws or None, colour=_wants_colour())
 
     return get_command(app)
 
@@ -249,7 +251,8 @@ def _exit_code(command: Any, name: str, args: Sequence[str] | None) -> int:
     if completion.variable(name) in os.environ:
         completion.teach_shells()
     try:
-        command.main(args=None if args is None else list(args), prog_name=name)
+        given = Globals(laws=None, colour=False, is_whole_process=args is None)
+        command.main(args=None if args is None else list(args), prog_name=name, obj=given)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     return 0

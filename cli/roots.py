@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from spak.cli.app import Globals
 from spak.kg.errors import KgError
 from spak.kg.files.root import LawRoot, find_root
+from spak.kg.files.shelf import keep_loaded
 from spak.kg.visible import line
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def chosen_files(folder: Path, paths: Sequence[Path]) -> dict[Path, str]:
     Raises:
         KgError: If a path does not exist, lies outside the root, or has a name that cannot be shown.
     """
-    from spak.kg.files.loader import file_kind, files
+    from spak.kg.files.listing import file_kind, files
 
     found = sorted(relative for relative, _ in files(str(folder)) if relative.endswith(".yaml") and file_kind(relative))
     for relative in found:
@@ -97,7 +97,8 @@ def open_library(state: Globals, toolchain: str | None = None, own: str = "") ->
     from spak import load
 
     library = load(state.laws, toolchain=toolchain, cache=cache_directory(), kernel=own or None)
-    gc.freeze()  # a command keeps what it loaded until it ends: looking through 10,000 laws for garbage finds none
+    if state.is_whole_process:
+        keep_loaded(library.laws.laws)
     return library
 
 

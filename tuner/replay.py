@@ -25,6 +25,7 @@ from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.opening import Manner, opening
+from spak.tuner.engine.searcher import Result
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import OwnRuns, SearchTarget
 from spak.tuner.knowledge.known import Knowledge, named
@@ -210,7 +211,7 @@ def _op(laws: Laws | None, name: str) -> Op | None:
         return None
 
 
-def _by_place(result: loop.Result, reasons: Mapping[tuple[int, ...], str], known: Knowledge | None) -> dict[int, str]:
+def _by_place(result: Result, reasons: Mapping[tuple[int, ...], str], known: Knowledge | None) -> dict[int, str]:
     """Why each configuration was proposed; a known order is named by what is in it."""
     order = (named(known.labels, known.weights) if known is not None else "") or "laws"
     codes = map(tuple, result.restriction.space.at(result.indices).tolist())

@@ -24,6 +24,7 @@ from spak.tuner.backend.source import source_of
 from spak.tuner.chance import Purpose, shuffled, stream
 from spak.tuner.engine import journal, loop, own, record, session, summary
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.engine.surroundings import Choice, Surroundings, chosen
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge import gather
@@ -163,7 +164,7 @@ def field(
     return Field(part(whole, sources, stream(request.seed, Purpose.PART), tried, most), len(whole), known)
 
 
-def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> loop.RunningSearch:
+def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchain: str = "") -> RunningSearch:
     """All that decides what is tried next: laws on the space, strategy, budget and audit.
 
     Without laws it is the space alone, through the same path; without a toolchain (`name version`) no law is certain
@@ -176,7 +177,7 @@ def choosing(laws: Laws, where: Field, hw: str, request: SearchRequest, toolchai
     if where.known is not None:
         restriction, known = gather.gather(laws, space, where.known, restriction)
     budget = Budget(request.trials, request.seconds, request.audit if request.use_laws else 0.0)
-    return loop.RunningSearch(restriction, lambda: registry.make(request.strategy, known=known), budget, request.seed)
+    return RunningSearch(restriction, lambda: registry.make(request.strategy, known=known), budget, request.seed)
 
 
 def search(request: SearchRequest, around: Surroundings) -> SearchResult:
@@ -195,7 +196,9 @@ def search(request: SearchRequest, around: Surroundings) -> SearchResult:
     around = plan.around
     for note in plan.notes:
         around.say(note)
-    backend = around.open(plan.choice.backend, around.task(plan.question, plan.request.seed))
+    task = around.task(plan.question, plan.request.seed)
+    resumed = None if plan.begun is None else plan.begun.begun
+    backend = around.open(plan.choice.backend, replace(task, resumed=resumed))
     try:
         return plan.run(backend)
     finally:
@@ -218,6 +221,15 @@ def outside_name(kernel: str, local: Path, resume: str = "") -> str:
     return kernel if own.place_outside(kernel) else ""
 
 
+def fleet_of(local: Path, resume: str) -> str:
+    """How the fleet was named that a search ran on which is resumed; empty if it ran on one machine, or none is resumed.
+
+    Raises:
+        TunerError: If there is no such journal.
+    """
+    return journal.recall(local / "journal", resume).header.fleet if resume else ""
+
+
 def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
     begun = None
     if request.resume:
@@ -229,7 +241,7 @@ def _plan(request: SearchRequest, around: Surroundings) -> _Plan:
     question = question_of(request.kernel, around.laws, (hw, request.problem), outside)
     choice.check(around.laws, question.hw)
     where = field(around.laws, question, request, () if begun is None else searched_trials(begun.trials))
-    notes = compiling_only(choice, request, outside, hw)
+    notes = compiling_only(choice, request, outside, hw, is_fleet=around.is_fleet)
     notes += [] if outside is None or not notes else own.check_simulated(outside, question.facts)
     if len(where.space) != where.feasible:
         shown = f"{len(where.space)} of {where.feasible} configurations"
@@ -254,17 +266,21 @@ def prepare_search(
     return request, around, outside, chosen(around, request.backend)
 
 
-def compiling_only(choice: Choice, request: SearchRequest, outside: own.OutsideKernel | None, hw: str) -> list[str]:
+def compiling_only(
+    choice: Choice, request: SearchRequest, outside: own.OutsideKernel | None, hw: str, *, is_fleet: bool
+) -> list[str]:
     """What a person should know of a search by the compiler alone; nothing of one that measures."""
     if choice.backend.tier == "measured" or (outside is not None and not outside.spec.language):
         return []
-    found = "No GPU here: " if request.backend == AUTO else ""
+    found = f"{'The fleet has no such GPU' if is_fleet else 'No GPU here'}: " if request.backend == AUTO else ""
     counted = outside is None or outside.spec.counts is not None
     times = "times are predicted, none is measured" if counted else "it declares no counts, so no time is predicted"
     return [f"{found}compiling for {hw}; {times}."]
 
 
-def header_of(request: SearchRequest, frame: Run, source: str, created: datetime) -> journal.Header:
+def header_of(
+    request: SearchRequest, frame: Run, source: str, around: Surroundings, created: datetime
+) -> journal.Header:
     """The first line of the journal of a search: enough to go on."""
     return journal.Header(
         format=journal.FORMAT,
@@ -273,6 +289,7 @@ def header_of(request: SearchRequest, frame: Run, source: str, created: datetime
         arguments=msgspec.to_builtins(request),
         source_sha256=source,
         toolchain=frame.toolchain,
+        fleet=around.fleet,
     )
 
 
@@ -334,7 +351,7 @@ class _Plan:
         done = () if self.begun is None else self.begun.trials
         searched = searched_trials(done)
         folder = None if request.write == "nothing" else self.around.kept("journal")
-        with journal.kept(folder, header_of(request, frame, source, created), self.begun) as keep:
+        with journal.kept(folder, header_of(request, frame, source, self.around, created), self.begun) as keep:
             hooks = loop.Hooks(self.around.clock, keep, self.around.watch(trials, seconds), self.around.doing)
             result = loop.run_search(seeking, backend, hooks, searched)
             told = summary.search_report(question, backend, self.where.feasible, result, kept=self.tests)
@@ -351,7 +368,7 @@ class _Plan:
             if not told.interrupted and request.write != "run":
                 notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", keep, done[len(searched) :])
                 learned = self._learned(found, backend, notebook, partial(self._seconds_left, begun_s))
-            return self._written(found, told, learned)
+            return self._written(found, told, learned, backend)
 
     def _journal_of(self, run: str) -> Path:
         return journal.path_of(self.around.kept("journal"), run)
@@ -384,7 +401,9 @@ class _Plan:
         )
         return learn.learn(found, lesson, backend, notebook)
 
-    def _written(self, run: Run, told: summary.SearchReport, learned: learn.Learned | None) -> SearchResult:
+    def _written(
+        self, run: Run, told: summary.SearchReport, learned: learn.Learned | None, backend: Backend
+    ) -> SearchResult:
         """Write what the request allows. An interrupted search keeps its journal and writes nothing else."""
         request, around = self.request, self.around
         diary = None if request.write == "nothing" else self._journal_of(run.id)
@@ -396,10 +415,9 @@ class _Plan:
         if learned is not None:
             if learned.trials:
                 tests = (learn.confirmation_run(run, learned, f"{run.id[:_STEM]}-confirm"),)
-            idle = worth.idle_laws(learned.laws, around.laws, (run, *tests))
-            run = msgspec.structs.replace(run, suggested=worth.noted(learned.candidates, idle))
+            noted, new = worth.weighed(learned.candidates, learned.laws, around.laws, (run, *tests))
+            run = msgspec.structs.replace(run, suggested=noted)
             if into_laws or request.write == "nothing":
-                new = [law for law in learned.laws if law.id not in idle]
                 made = writeback.changes(run, around.laws, new, tests)
         if request.write == "nothing":
             return SearchResult(told, run, None, made, diary, self.notes)
@@ -407,5 +425,6 @@ class _Plan:
             own.write_op(around, self.question.op)
         folder = around.evidence if into_laws else around.kept("runs")
         path, *_ = [record.write_run(one, folder) for one in (run, *tests)]
+        record.write_apart(run, backend.provenance(), around.kept("runs"), around.say)
         writeback.apply(made)
         return SearchResult(msgspec.structs.replace(told, run=str(path)), run, path, made, diary, self.notes)

@@ -10,7 +10,7 @@ from spak.kg.answers.explain import Explanation, Side, Witness
 from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds.base import STANCES, Power, Stance
-from spak.kg.law.statement import evidence_text
+from spak.kg.law.statement import elsewhere_text, evidence_text
 from spak.kg.law.status import standing
 from spak.kg.model.figures import counted, number_text
 from spak.kg.model.law import Evidence
@@ -54,6 +54,7 @@ def explanation(found: Explanation, pen: Pen) -> str:
     lines += ["", *wrap(found.sentence)]
     lines += ["", *wrap(f"Why {law.status}: {reason}")] if reason else []
     lines += wrap(f"Found {law.origin}") if law.origin else []
+    lines += wrap(elsewhere_text(law.evidence).capitalize())
     if law.withdrawn:
         lines += wrap(f"Withdrawn on {law.withdrawn.date}: {law.withdrawn.reason}")
     for witness in found.witnesses:
@@ -170,6 +171,7 @@ def _opinion(opinion: Opinion, store: Store, pen: Pen) -> list[str]:
         *condition_text(opinion.match),
         f"needs {', '.join(verdict.needs)}" if verdict.needs else "",
         evidence_text(law.evidence),
+        elsewhere_text(law.evidence),
         f"{_POWERS[opinion.permission.power]}: {opinion.permission.reason}",
     ]
     lines += [line for text in texts if text for line in wrap(text, indent=4)]

@@ -13,6 +13,7 @@ from spak.kg.answers.why import Account, Opinion
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import STANCES, Stance
+from spak.kg.law.statement import elsewhere_text
 from spak.kg.model.figures import counted
 from spak.kg.model.store import Store
 
@@ -85,7 +86,10 @@ def _entry(opinion: Opinion, pen: Pen) -> list[str]:
     text = " ".join([said, *scope])
     lines = with_right(pen, wrap(text, indent=2, width=WIDTH - len(right) - 2), right, *STATUS_STYLES[law.status])
     power = "may remove it" if opinion.permission.removes else ""
-    return lines + [pen(line, "dim") for line in wrap(joined([law.id, power, how_short(opinion.match)]), indent=4)]
+    return lines + [
+        pen(line, "dim")
+        for line in wrap(joined([law.id, power, how_short(opinion.match), elsewhere_text(law.evidence)]), indent=4)
+    ]
 
 
 def _rest(found: Account, left: int, pen: Pen) -> list[str]:

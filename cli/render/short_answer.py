@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
 
 from spak.cli.render.query import condition_text, footer, heading, how_short, recorded_lines, status_text
 from spak.cli.render.screenful import LINES, fitting, in_turn
@@ -46,11 +47,12 @@ def _in_order(verbs: Iterable[str]) -> list[str]:
 
 
 def _in_turn(hits: Sequence[Hit]) -> Iterator[Hit]:
-    """The surest of each verb in turn."""
+    """The surest of each verb in turn, as many of each as there are lines."""
     by_verb: dict[str, list[Hit]] = {}
-    for hit in sorted(hits, key=lambda hit: doubt(hit.law, hit.match)):
+    for hit in hits:
         by_verb.setdefault(meaning(hit.law).verb, []).append(hit)
-    return in_turn([by_verb[verb] for verb in _in_order(by_verb)])
+    surest = {verb: nsmallest(LINES, own, key=lambda hit: doubt(hit.law, hit.match)) for verb, own in by_verb.items()}
+    return in_turn([surest[verb] for verb in _in_order(surest)])
 
 
 def _block(verb: str, entries: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 
 import msgspec
 
+from spak.cli.render.screenful import LINES
 from spak.cli.render.text import Pen, as_dictionary, wrap
 from spak.kg.expression.assignment import show_scalar
 from spak.kg.model.base import Scalar
@@ -17,10 +21,10 @@ from spak.tuner.many import TargetResult, TargetsResult
 TARGET_ROWS = 14
 """Targets shown, and lines of what to use; `--verbose` has all."""
 
-LAW_LINES = 6
-"""Changes of laws shown; all are in the files."""
+GROUP_NAMES = 6
+"""Targets of one best configuration that are named; where all of a device share it, that is one name."""
 
-_NAME, _HELPED = 30, 27
+_NAME, _HELPED = 30, 25
 
 
 def targets_json(found: TargetsResult) -> str:
@@ -60,7 +64,8 @@ def target_table(found: TargetsResult, pen: Pen, here: Path, *, verbose: bool = 
     more = len(found.targets) - len(rows)
     lines += [pen(f"{more} more with --verbose", "dim")] if more else []
     lines += ["", pen("Use", "bold"), *(_whole(found.targets) if verbose else _short(found.targets))]
-    lines += ["", pen("What it learned", "bold"), *_learned(found, here, verbose=verbose)]
+    lines += ["", pen("What it learned", "bold")]
+    lines += _learned(found, here, LINES - len(lines), verbose=verbose)
     return "\n".join([*lines, ""])
 
 
@@ -78,21 +83,34 @@ def _cut(text: str, width: int) -> str:
 
 def _short(targets: Sequence[TargetResult]) -> Iterator[str]:
     """What differs from the default, those that are the best of several targets once; as many lines as fit."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[TargetResult]] = {}
     for one in targets:
         if one.result.report.ranked:
-            groups.setdefault(_changed(one), []).append(one.name)
+            groups.setdefault(_changed(one), []).append(one)
+    sizes = Counter(one.hw for one in targets)
     lines: list[str] = []
     left = 0
-    for number, (changed, names) in enumerate(sorted(groups.items(), key=lambda item: -len(item[1]))):
-        block = [*wrap(", ".join(names)), *wrap(changed, indent=2)]
+    for number, (changed, group) in enumerate(sorted(groups.items(), key=lambda item: -len(item[1]))):
+        block = [*wrap(", ".join(_named(group, sizes))), *wrap(changed, indent=2)]
         if number and len(lines) + len(block) > TARGET_ROWS:
-            left += len(names)
+            left += len(group)
             continue
         lines += block
-    yield from lines[: 2 * TARGET_ROWS]
+    yield from lines
     if left:
         yield f"{counted(left, 'target')} more with --verbose"
+
+
+def _named(group: Sequence[TargetResult], sizes: Mapping[str, int]) -> Iterator[str]:
+    """Names of targets, a device once where it is there with all its `sizes`; no more than fit."""
+    here = Counter(one.hw for one in group)
+    names: dict[str, int] = {}
+    for one in group:
+        whole = here[one.hw] == sizes[one.hw] > 1
+        names[f"all {sizes[one.hw]} sizes of {one.hw}" if whole else one.name] = here[one.hw] if whole else 1
+    yield from list(names)[:GROUP_NAMES]
+    if len(names) > GROUP_NAMES:
+        yield f"{counted(sum(list(names.values())[GROUP_NAMES:]), 'target')} more"
 
 
 def _changed(one: TargetResult) -> str:
@@ -103,6 +121,17 @@ def _changed(one: TargetResult) -> str:
     return ", ".join(f"{name}={show_scalar(value)}" for name, value in changed.items()) or "the default"
 
 
+def _laws(found: TargetsResult, rows: float) -> Iterator[str]:
+    """Changes of laws, as many as fit if the last row says how many do not."""
+    blocks = [wrap(f"law: {change.law}: {change.words}") for change in found.changes]
+    if sum(map(len, blocks)) > rows:
+        ends = list(accumulate(map(len, blocks)))
+        blocks = blocks[: sum(end < rows for end in ends)]
+    yield from chain.from_iterable(blocks)
+    if len(blocks) < len(found.changes):
+        yield f"{counted(len(found.changes) - len(blocks), 'law')} more with --verbose"
+
+
 def _whole(targets: Sequence[TargetResult]) -> Iterator[str]:
     for one in targets:
         if one.result.report.ranked:
@@ -110,8 +139,8 @@ def _whole(targets: Sequence[TargetResult]) -> Iterator[str]:
             yield from as_dictionary("configuration", one.result.report.ranked[0].configuration)
 
 
-def _learned(found: TargetsResult, here: Path, *, verbose: bool) -> Iterator[str]:
-    """Laws that changed or would, and where everything is."""
+def _learned(found: TargetsResult, here: Path, rows: int, *, verbose: bool) -> Iterator[str]:
+    """Laws that changed or would, and where everything is, in as many `rows`."""
     if found.interrupted:
         yield f"interrupted; go on with: tune --resume {found.journal}" if found.journal else "interrupted"
         return
@@ -123,15 +152,13 @@ def _learned(found: TargetsResult, here: Path, *, verbose: bool) -> Iterator[str
             if (count := sum(candidate.outcome == name for candidate in across.candidates))
         )
         tests = sum(len(run.trials) for run in across.tests)
-        yield from wrap(
+        said = wrap(
             f"{counted(len(across.suggesting), 'target')} suggested; the others tested, with {counted(tests, 'trial')} "
             f"besides: {outcomes or 'nothing suggested'}."
         )
-    shown = found.changes if verbose else found.changes[:LAW_LINES]
-    for change in shown:
-        yield from wrap(f"law: {change.law}: {change.words}")
-    if len(found.changes) > len(shown):
-        yield f"{counted(len(found.changes) - len(shown), 'law')} more with --verbose"
+        rows -= len(said)
+        yield from said
+    yield from _laws(found, math.inf if verbose else rows - 1)
     files = [one.result.run_file for one in found.targets if one.result.run_file is not None]
     if not found.journal:
         yield "nothing was written" + ("; --verbose shows the laws as they would change" if found.changes else "")

@@ -82,10 +82,6 @@ _Confirm = Annotated[
 _Weights = Annotated[
     str, typer.Option(metavar="NAME=N,...", help="Of many targets: what the time of a problem size counts; else 1.")
 ]
-_Share = Annotated[
-    Literal["worth", "turns"],
-    typer.Option(help="Of many targets: trials where they are expected to save most, or in turn."),
-]
 _NoFlow = Annotated[bool, typer.Option("--no-flow", help="Of many targets: none hears what the others try.")]
 
 
@@ -106,7 +102,6 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print the diff of the laws.")] = False,
     no_write: Annotated[bool, typer.Option("--no-write", help="Keep the run file but touch no law.")] = False,
     weights: _Weights = "",
-    share: _Share = "worth",
     no_flow: _NoFlow = False,
     resume: Annotated[str, typer.Option(metavar="RUN", help="Go on with an interrupted search.")] = "",
     fleet: _Fleet = "",
@@ -143,9 +138,9 @@ def command(
         write="nothing" if dry_run else "run" if no_write else "laws",
         resume=resume,
     )
-    with _around(state, _outside(kernel, resume), fleet, hw) as around:
+    with _around(state, _outside(kernel, resume), fleet or _fleet_of(resume), hw) as around:
         shape = _Shape(form, state.colour, verbose)
-        text, interrupted = _run(request, {"weights": weights, "share": share, "flow": not no_flow}, around, shape)
+        text, interrupted = _run(request, {"weights": weights, "flow": not no_flow}, around, shape)
     typer.echo(text, nl=False)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -174,6 +169,14 @@ def _outside(kernel: str, resume: str) -> str:
     return outside_name(kernel, LOCAL, resume)
 
 
+def _fleet_of(resume: str) -> str:
+    """The fleet that a search ran on which is resumed, unless another one is named."""
+    from spak import fleet_of
+    from spak.cli.surroundings import LOCAL
+
+    return fleet_of(LOCAL, resume)
+
+
 @dataclass(frozen=True)
 class _Shape:
     """How the answer is printed."""
@@ -190,8 +193,8 @@ def _run(request: SearchRequest, among: dict[str, Any], around: Surroundings, sh
 
     if names_targets(request, LOCAL):
         return _of_targets(TargetsRequest(**vars(request), **among), around, shape)
-    if among != {"weights": "", "share": "worth", "flow": True}:
-        raise TunerError("--weights, --share and --no-flow are about several problem sizes or devices; name them")
+    if among != {"weights": "", "flow": True}:
+        raise TunerError("--weights and --no-flow are about several problem sizes or devices; name them")
     if names_system(around.laws, request.kernel):
         return _of_system(request, around, shape)
     return _of_kernel(request, around, shape)

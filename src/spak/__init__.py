@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spak.fleet import Fleet as Fleet
     from spak.fleet import FleetProcesses as FleetProcesses
     from spak.fleet import FleetRequest as FleetRequest
+    from spak.fleet import SeenWorker as SeenWorker
     from spak.fleet import join_fleet as join_fleet
     from spak.fleet import open_fleet as open_fleet
     from spak.fleet import start_fleet as start_fleet
@@ -93,7 +94,6 @@ if TYPE_CHECKING:
     from spak.tuner.learn.records import LearnedRecords as LearnedRecords
     from spak.tuner.learn.records import LearnRequest as LearnRequest
     from spak.tuner.many import TargetResult as TargetResult
-    from spak.tuner.many import TargetsRequest as TargetsRequest
     from spak.tuner.many import TargetsResult as TargetsResult
     from spak.tuner.many import names_targets as names_targets
     from spak.tuner.many import search_targets as search_targets
@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from spak.tuner.report import report as report
     from spak.tuner.search import SearchRequest as SearchRequest
     from spak.tuner.search import SearchResult as SearchResult
+    from spak.tuner.search import fleet_of as fleet_of
     from spak.tuner.search import outside_name as outside_name
     from spak.tuner.search import search as search
     from spak.tuner.system import OperatorSearch as OperatorSearch
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from spak.tuner.system import SystemResult as SystemResult
     from spak.tuner.system import names_system as names_system
     from spak.tuner.system import search_system as search_system
+    from spak.tuner.targeting import TargetsRequest as TargetsRequest
     from spak.tuner.verify import Repetition as Repetition
     from spak.tuner.verify import Verification as Verification
     from spak.tuner.verify import VerifyRequest as VerifyRequest
@@ -178,6 +180,7 @@ __all__ = [
     "Runs",
     "SearchRequest",
     "SearchResult",
+    "SeenWorker",
     "Session",
     "SessionResult",
     "StatusChange",
@@ -204,6 +207,7 @@ __all__ = [
     "diff",
     "find_root",
     "first",
+    "fleet_of",
     "format_text",
     "here",
     "import_file",
@@ -241,7 +245,7 @@ _HOMES = {
     "spak.choice": ("Choice",),
     "spak.kg.answers.citation": ("Citation",),
     "spak.kg.answers.explain": ("Explanation", "Witness"),
-    "spak.fleet": ("Fleet", "FleetProcesses", "FleetRequest", "join_fleet", "open_fleet", "start_fleet"),
+    "spak.fleet": ("Fleet", "FleetProcesses", "FleetRequest", "SeenWorker", "join_fleet", "open_fleet", "start_fleet"),
     "spak.kernels.cutile": ("Array",),
     "spak.kernels.own.declared": ("OutputCheck", "Runs"),
     "spak.kernels.own.launches": ("KernelLaunch",),
@@ -283,10 +287,11 @@ _HOMES = {
     "spak.tuner.errors": ("TunerError",),
     "spak.tuner.first": ("First", "first"),
     "spak.tuner.learn.records": ("LearnRequest", "LearnedRecords"),
-    "spak.tuner.many": ("TargetResult", "TargetsRequest", "TargetsResult", "names_targets", "search_targets"),
+    "spak.tuner.many": ("TargetResult", "TargetsResult", "names_targets", "search_targets"),
+    "spak.tuner.targeting": ("TargetsRequest",),
     "spak.tuner.replay": ("Replay", "Replayed", "replay"),
     "spak.tuner.report": ("Report", "ReportRequest", "report"),
-    "spak.tuner.search": ("SearchRequest", "SearchResult", "outside_name", "search"),
+    "spak.tuner.search": ("SearchRequest", "SearchResult", "fleet_of", "outside_name", "search"),
     "spak.tuner.system": ("OperatorSearch", "SystemRequest", "SystemResult", "names_system", "search_system"),
     "spak.tuner.verify": ("Repetition", "Verification", "VerifyRequest", "note", "repeat"),
     "spak.verbs": ("here", "learn", "record", "verify"),

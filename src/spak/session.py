@@ -12,8 +12,8 @@ from spak.kg.model.run import Failure, Measurement, Trial
 from spak.kg.space.space import Space
 from spak.tunable import Tunable
 from spak.tuner.chance import Purpose, stream
-from spak.tuner.engine.loop import Searcher
 from spak.tuner.engine.opening import Manner, Opening, opening
+from spak.tuner.engine.searcher import Searcher
 from spak.tuner.engine.tally import Finding
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.gather import SearchTarget, recorded

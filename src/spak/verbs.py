@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from spak.kg.formats.importing import Imported
 from spak.kg.formats.tried import ToolRun
 from spak.library import Library
 from spak.tuner import verify as verification
+from spak.tuner.backend.cores import usable_cores
 from spak.tuner.engine.checking import executed
 from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.learn.records import LearnedRecords, LearnRequest, learn_records
@@ -35,7 +35,7 @@ def here(library: Library, *, cache: Path, local: Path | None = None) -> Surroun
         clock=time.monotonic,
         cache=cache,
         local=local,
-        workers=os.cpu_count() or 1,
+        workers=usable_cores(),
         device=_device,
     )
 

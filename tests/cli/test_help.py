@@ -72,6 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(("program", "line"), LINES, ids=[line for _, line in LINES])
 def test_examples_run(program, line, place, monkeypatch, capsys):
     """Every example of every `--help`, in a copy of the shipped laws; a cache for all, as a person has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 from pathlib import Path
@@ -18,9 +19,9 @@ QUERY = ["query", "--hw", "NVIDIA GeForce RTX 5070", "--op", "Attention"]
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def elsewhere(laws_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(laws_cache))
     monkeypatch.setenv("KG_LAWS", str(LAWS))
 
 
@@ -111,9 +112,17 @@ def test_the_other_commands_answer(capsys):
     assert json.loads(capsys.readouterr().out)["nodes"]
 
 
+def test_a_program_that_runs_commands_and_goes_on_keeps_none_of_their_garbage(capsys):
+    """Thousands of them in one process filled its memory, and each counted all that was kept."""
+    before = gc.get_freeze_count()
+    assert kg(*QUERY) == 0
+    assert gc.get_freeze_count() == before
+
+
 def test_the_cache_directory_follows_the_xdg_rule(monkeypatch, tmp_path):
     """A relative XDG_CACHE_HOME is to be ignored, says the specification."""
-    assert cache_directory() == tmp_path / "cache" / "spak"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / "spak"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_directory() == tmp_path / ".cache" / "spak"

@@ -17,11 +17,11 @@ RUN = ROOT / "evidence" / "measured-h200-fmha-d64-s1024-causal.json"
 
 
 @pytest.fixture
-def shown(capsys, monkeypatch, tmp_path, tmp_path_factory):
+def shown(capsys, monkeypatch, tmp_path, laws_cache):
     """What a command prints, wherever it stands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KG_LAWS", str(ROOT))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "laws-cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(laws_cache))
 
     def call(program: str, *words: str) -> list[str]:
         registry = KG if program == "kg" else TUNE

@@ -36,11 +36,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("KG_LAWS", raising=False)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    shutil.copytree(ROOT / "laws", tmp_path / "laws", ignore=shutil.ignore_patterns("measured-*"))
-    for path in (tmp_path / "laws").rglob("*.yaml"):
-        if "measured-" in path.read_text():
-            shutil.copytree(ROOT / "laws" / "evidence", tmp_path / "laws" / "evidence", dirs_exist_ok=True)
-            break
+    shutil.copytree(ROOT / "laws", tmp_path / "laws")
     known: dict[str, Compiled] = {}
     monkeypatch.setattr(CompileCache, "get", lambda self, key: known.get(key))
     from spak.tuner.backend.compile.cache import Identity

@@ -14,9 +14,9 @@ RUN = "measured-h200-fmha-d64-s1024-causal"
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def elsewhere(tmp_path: Path, laws_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache or the working folder."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(laws_cache))
     monkeypatch.setenv("KG_LAWS", str(LAWS))
     monkeypatch.chdir(tmp_path)
 

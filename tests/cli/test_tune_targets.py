@@ -31,6 +31,6 @@ def test_sizes_and_devices_are_one_search_that_answers_in_a_screen(place, capsys
 
 def test_what_is_about_many_targets_is_refused_for_one(place, capsys):  # noqa: F811 - the fixture
     assert call("fmha", "--hw", "h200", "--backend", "compile", "--weights", "d64=2") == 2
-    assert "--weights, --share and --no-flow are about several problem sizes or devices" in capsys.readouterr().err
+    assert "--weights and --no-flow are about several problem sizes or devices" in capsys.readouterr().err
     assert call("fmha", "--hw", "h200,rtx5070", "--backend", "compile", "--weights", "d64=2") == 2
     assert "weights: 'd64' is none of the problem sizes searched" in capsys.readouterr().err

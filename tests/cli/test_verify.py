@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,27 +13,52 @@ from spak.cli.kg import COMMANDS
 from spak.kg.files.edit import LawFile
 from spak.kg.files.loader import load
 from spak.tuner.backend.base import Provenance
+from tests.shipped import LAWS, ROOT
 
-ROOT = Path(__file__).parents[2]
 SPILLS = "sm120-fmha-128x128-spills"
-
+CONTESTED = "sm90-fmha-v-latency-4-or-5"
+TALL = "sm90-fmha-tile-m-256-spills"
+PROBED = "attention-finite-mask-floor"
 
 RUN_KERNELS = ("microgpt-*-*.yaml",)
 """Laws whose checks take seconds; tests/kernels/test_scalar_equivalence.py executes them."""
 
 
 @pytest.fixture
-def laws(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("KG_LAWS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    shutil.copytree(ROOT / "laws", tmp_path / "laws", ignore=shutil.ignore_patterns(*RUN_KERNELS))
-    return tmp_path / "laws"
+    return tmp_path
 
 
 @pytest.fixture
-def kg(capsys, laws):
+def every(place):
+    """All shipped laws."""
+    shutil.copytree(ROOT, place / "laws", ignore=shutil.ignore_patterns(*RUN_KERNELS))
+
+
+@pytest.fixture
+def laws(place):
+    """Four shipped laws, those they name, the runs that all of them cite, and what they are about."""
+    root = place / "laws"
+    for part in ("hardware", "ops"):
+        shutil.copytree(ROOT / part, root / part)
+    names, new = set(), {SPILLS, CONTESTED, TALL, PROBED}
+    while new := new & LAWS.laws.keys() - names:
+        names |= new
+        new = {link.id for name in new for link in LAWS.laws[name].related}
+    runs = {entry.run for name in names for entry in LAWS.laws[name].evidence}
+    for kind, name in (*(("law", name) for name in names), *(("run", run) for run in runs)):
+        file = root / LAWS.paths[kind][name]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(LAWS.path(kind, name), file)
+    return root
+
+
+@pytest.fixture
+def kg(capsys):
     def call(*words):
         code = run_app(build_app(registry=COMMANDS, help_text=""), "kg", ["verify", *map(str, words)])
         out, err = capsys.readouterr()
@@ -43,19 +67,20 @@ def kg(capsys, laws):
     return call
 
 
-def test_replay_prints_each_problem_size_and_the_status(kg):
+def test_replay_prints_each_problem_size_and_the_status(kg, laws):
     code, out, _ = kg(SPILLS, "--verbose")
     assert code == 0
     assert re.search(r"supports: spill_bytes \d+\n    compiled-sm_120-fmha-d64-fp16-causal\n    at batch=8, ", out)
     assert "verdict: supports; status: confirmed (" in " ".join(out.split())
 
 
-def test_replay_of_a_contested_law_exits_1_and_shows_intervals(kg):
-    code, out, _ = kg("sm90-fmha-v-latency-4-or-5")
+def test_replay_of_a_contested_law_exits_1_and_shows_intervals(kg, laws):
+    code, out, _ = kg(CONTESTED)
     assert code == 1
     assert re.search(r"refutes: change [\d.]+ \([\d.]+ to [\d.]+\)", out)
 
 
+@pytest.mark.usefixtures("every")
 def test_replay_of_a_law_without_trials_cannot_tell(kg):
     code, out, _ = kg("fmha-v1-to-v2-3")
     assert code == 1
@@ -64,9 +89,9 @@ def test_replay_of_a_law_without_trials_cannot_tell(kg):
 
 
 def test_evidence_that_is_not_what_its_run_says_is_found(kg, laws):
-    path = laws / "sm_90/fmha/sm90-fmha-v-latency-4-or-5.yaml"
+    path = load(laws).path("law", CONTESTED)
     path.write_text(path.read_text().replace("effect: {change: 0.0169}", "effect: {change: 0.0163}"))
-    code, out, _ = kg("sm90-fmha-v-latency-4-or-5")
+    code, out, _ = kg(CONTESTED)
     assert code == 1
     assert "DIFFERS: measured-h200-fmha-d128-s1024-full-latency: effect.change: the" in out
     code, out, _ = kg("--all")
@@ -76,7 +101,7 @@ def test_evidence_that_is_not_what_its_run_says_is_found(kg, laws):
 
 def test_a_recorded_run_that_a_law_leaves_out_is_found_and_noted_on_demand(kg, laws):
     """Evidence is not chosen: a run that speaks against a law counts, whether or not its file names it."""
-    path = laws / "sm_90/fmha/sm90-fmha-tile-m-256-spills.yaml"
+    path = load(laws).path("law", TALL)
     whole = load(laws).laws[path.stem]
     against = [entry.run for entry in whole.evidence if entry.verdict == "refutes"]
     assert against
@@ -98,7 +123,7 @@ def test_a_recorded_run_that_a_law_leaves_out_is_found_and_noted_on_demand(kg, l
 
 def test_the_run_in_which_a_law_was_found_is_noted_as_what_suggested_it(kg, laws):
     """A person says which; without their word it is the earliest that supports the law."""
-    path = laws / "sm_90/fmha/sm90-fmha-tile-m-256-spills.yaml"
+    path = load(laws).path("law", TALL)
     whole = load(laws).laws[path.stem]
     latest = max(entry.run for entry in whole.evidence if entry.verdict == "supports")
     file = LawFile.read(path)
@@ -111,6 +136,7 @@ def test_the_run_in_which_a_law_was_found_is_noted_as_what_suggested_it(kg, laws
     assert {entry.run for entry in noted if entry.role == "suggested"} == {latest}
 
 
+@pytest.mark.usefixtures("every")
 def test_all_is_quiet_where_everything_is_true(kg):
     code, out, _ = kg("--all")
     assert code == 0
@@ -126,18 +152,18 @@ def test_all_is_quiet_where_everything_is_true(kg):
         (["--all", "--backend", "compile"], "name one law"),
         ([SPILLS, "--backend", "compile", "--note"], "--note is for recorded runs"),
         (["sm120-fmha-128x128-spill"], SPILLS),
-        (["sm90-fmha-v-latency-4-or-5", "--backend", "compile"], "use --backend gpu"),
+        ([CONTESTED, "--backend", "compile"], "use --backend gpu"),
         ([SPILLS, "--backend", "gpu"], "no NVIDIA GPU"),
         ([SPILLS, "--backend", "compile", "--hw", "h200"], "speaks of sm_120"),
-        (["attention-finite-mask-floor", "--backend", "gpu"], "nothing tries it unasked"),
-        (["attention-finite-mask-floor", "--probe", "--note"], "--note is for recorded runs"),
+        ([PROBED, "--backend", "gpu"], "nothing tries it unasked"),
+        ([PROBED, "--probe", "--note"], "--note is for recorded runs"),
         (["--all", "--probe"], "name one law"),
         ([SPILLS, "--found", "any"], "--found says of one law, with --note"),
         (["--all", "--note", "--found", "any"], "--found says of one law, with --note"),
         ([SPILLS, "--note", "--found", "nobody-ran-this"], "unknown run 'nobody-ran-this'"),
     ],
 )
-def test_bad_input_is_one_line_and_2(kg, words, message):
+def test_bad_input_is_one_line_and_2(kg, laws, words, message):
     code, out, err = kg(*words)
     assert (code, out) == (2, "")
     assert message in err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,11 @@ from spak.configured import operator_by, recorded_advice  # noqa: E402
 from spak.kernels import advice, sim  # noqa: E402
 from spak.kernels.advice import Advised  # noqa: E402
 from spak.kernels.launch_device import LaunchDevice  # noqa: E402
+from tests.shipped import ROOT as LAWS  # noqa: E402
+from tests.shipped import library  # noqa: E402
 
 H200 = LaunchDevice("NVIDIA H200", "sm_90", 132, sim.launch, lambda: None)
 ROWS, VOCAB = 7, 33
-LAWS = Path(__file__).parents[2] / "laws"
 
 
 @pytest.fixture(autouse=True)
@@ -93,12 +93,12 @@ def test_the_kernel_gives_the_same(monkeypatch, index):
 @cache
 def operator_configuration():
     problem = {"num_rows": ROWS, "vocab": VOCAB, "dtype": "fp32", "weighted": False}
-    return recorded_advice(spak.load(LAWS))("cross-entropy", problem, H200).configuration
+    return recorded_advice(library())("cross-entropy", problem, H200).configuration
 
 
 def test_laws_and_records_choose_once_for_each_size():
     """On an H200 the kernel has a configuration; equal sizes are looked up once."""
-    known = recorded_advice(spak.load(LAWS))
+    known = recorded_advice(library())
     problem = {"num_rows": 12288, "vocab": 50304, "dtype": "bf16", "weighted": False}
     found = known("cross-entropy", problem, H200)
     assert found.configuration is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,9 @@ from spak.kernels import advice, sim  # noqa: E402
 from spak.kernels.advice import Advised  # noqa: E402
 from spak.kernels.launch_device import LaunchDevice  # noqa: E402
 from spak.kg.space.completion import complete, completed  # noqa: E402
+from tests.shipped import ROOT as LAWS  # noqa: E402
+from tests.shipped import library  # noqa: E402
 
-LAWS = Path(__file__).parents[2] / "laws"
 H200 = LaunchDevice("NVIDIA H200", "sm_90", 132, sim.launch, lambda: None)
 SMALL = {
     "add-norm": {"tile_m": 2, "tile_c": 32, "strips": 128},
@@ -41,7 +41,7 @@ def quiet():
 
 @cache
 def ops():
-    return spak.load(LAWS).laws.ops
+    return library().laws.ops
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from spak.kg.expression.assignment import parse_assignments  # noqa: E402
 from spak.kg.space.completion import complete  # noqa: E402
 from spak.tuner.engine.session import ask  # noqa: E402
 from spak.tuner.engine.summary import launch_text  # noqa: E402
+from tests import shipped  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "own-kernel" / "softmax.py"
 SMALL = "m=64,n=72,k=40"
@@ -25,7 +26,7 @@ SMALL = "m=64,n=72,k=40"
 
 @pytest.fixture(scope="module")
 def library():
-    return spak.load(Path(__file__).parents[2] / "laws")
+    return shipped.library()
 
 
 def error(found, wanted) -> float:

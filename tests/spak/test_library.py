@@ -12,14 +12,14 @@ import spak
 from spak.cli import app, kg
 from spak.kg.answers.query import answer_json
 from spak.kg.files import root
-
-LAWS = Path(__file__).parents[2] / "laws"
+from tests.shipped import ROOT as LAWS
+from tests.shipped import library
 
 
 @pytest.fixture(scope="module")
 def laws() -> spak.Library:
     """The shipped laws."""
-    return spak.load(LAWS)
+    return library()
 
 
 def test_query_is_what_the_command_prints(laws, capsys):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from spak.kg.files.loader import load
 from spak.kg.formats.nodes import HardwareName
 from spak.tuner.errors import TunerError
 from spak.tuner.first import first
-
-LAWS = load(Path(__file__).parents[2] / "laws")
+from tests.shipped import LAWS
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,20 @@ import msgspec
 import pytest
 
 from spak.kg.errors import UnknownNameError
-from spak.kg.files.loader import load, read_run
+from spak.kg.files.loader import read_run
 from spak.kg.files.root import LawRoot
 from spak.tuner.backend.registry import BACKENDS
 from spak.tuner.engine import journal
 from spak.tuner.engine.naming import named_devices
 from spak.tuner.engine.surroundings import Choice, Surroundings
 from spak.tuner.errors import TunerError
-from spak.tuner.many import ALL_PARTS, TargetsRequest, _plan, names_targets, search_targets
+from spak.tuner.many import names_targets, search_targets
 from spak.tuner.search import SearchRequest
-from tests.tuner.searching import Formula
+from spak.tuner.targeting import ALL_PARTS, TargetsRequest, plan_targets
+from tests.shipped import LAWS, ROOT
+from tests.tuner.searching import Formula, store
 from tests.tuner.test_search import H100, H200, Card, time_us
 
-ROOT = Path(__file__).parents[2] / "laws"
-LAWS = load(ROOT)
 SIZES = "m2048,m4096,m8192,b8-m2048"
 REQUEST = TargetsRequest(kernel="matmul", problem=SIZES, trials=80, confirm=0.25, seed=3)
 
@@ -199,7 +199,7 @@ def measuring(task) -> Card:
 
 def test_devices_of_several_machines_measure_at_the_same_time(tmp_path):
     """Each measures its own targets, is recorded under its own name, and hears of the other."""
-    fleet = {"devices": lambda: (H200, H100, H200)}
+    fleet = {"devices": lambda: (H200, H100, H200), "is_fleet": True}
     request = replace(REQUEST, hw="all", problem="m2048,m4096", trials=60, write="run")
     found = search_targets(request, around(tmp_path, measuring, **fleet))
     assert [one.name for one in found.targets] == ["h200 m2048", "h200 m4096", "h100 m2048", "h100 m4096"]
@@ -208,7 +208,9 @@ def test_devices_of_several_machines_measure_at_the_same_time(tmp_path):
     for one in found.targets:
         kept = journal.read_journal(tmp_path / "journal" / f"{one.result.run.id}.jsonl")
         assert kept.trials == tuple(replace_problem(trial, one) for trial in one.result.run.trials)
-    with pytest.raises(TunerError, match="hw: no GPU is a rtx5070; there are NVIDIA H100 80GB HBM3, NVIDIA H200"):
+    with pytest.raises(
+        TunerError, match="hw: no GPU of the fleet is a rtx5070; there are NVIDIA H100 80GB HBM3, NVIDIA H200"
+    ):
         search_targets(replace(request, hw="rtx5070"), around(tmp_path, measuring, **fleet))
 
 
@@ -217,19 +219,53 @@ def replace_problem(trial, one):
 
 
 def test_every_device_that_can_be_compiled_for_or_the_one_that_is_here(tmp_path):
-    compiling = named_devices("all", LAWS, Choice(BACKENDS["compile"], ""))
+    compiling = named_devices("all", LAWS, Choice(BACKENDS["compile"], "")).ids
     assert {"h100", "h200", "rtx5070"} <= set(compiling)
     assert all(LAWS.hardware[one].kind == "device" for one in compiling)
-    assert named_devices("all", LAWS, Choice(BACKENDS["gpu"], H200)) == ["h200"]
-    assert named_devices("", LAWS, Choice(BACKENDS["gpu"], H200)) == ["h200"]
+    assert named_devices("all", LAWS, Choice(BACKENDS["gpu"], H200)).ids == ("h200",)
+    assert named_devices("", LAWS, Choice(BACKENDS["gpu"], H200)).ids == ("h200",)
     found = search_targets(replace(REQUEST, problem="all", trials=24, confirm=0.0), around(tmp_path))
     assert [one.problem_name for one in found.targets] == list(LAWS.ops["matmul"].problems)
+
+
+def test_all_is_what_the_fleet_has_and_what_is_left_out_is_said():
+    """A GPU that the tree does not know is no target; a device that no GPU is, or whose times cannot be predicted, neither."""
+    gpu, compiler = Choice(BACKENDS["gpu"], H200), Choice(BACKENDS["compile"], "")
+    found = named_devices("all", LAWS, gpu, (H200, "NVIDIA X9", H200))
+    assert found.ids == ("h200",)
+    unknown, others = found.notes
+    assert unknown == "left out, as laws/hardware does not know them: NVIDIA X9."
+    assert others.startswith("left out, as no GPU here is one: a100, ")
+    assert "h200" not in others
+    assert "h100" in others
+    with pytest.raises(TunerError, match="hw: laws/hardware knows no NVIDIA X9; add it there"):
+        named_devices("all", LAWS, gpu, ("NVIDIA X9",))
+    predicted = named_devices("all", LAWS, compiler)
+    (left_out,) = predicted.notes
+    devices = {node.id for node in LAWS.hardware.values() if node.kind == "device"}
+    assert devices == {*predicted.ids, *left_out.partition(": ")[2].rstrip(".").split(", ")}
+    assert "gb10" in left_out
+    with pytest.raises(TunerError, match="of no device do the hardware facts say how fast it is"):
+        named_devices("all", store(), compiler)
+
+
+def test_a_limit_in_seconds_keeps_its_part_for_the_tests_and_holds_for_both(tmp_path):
+    """The clock ticks once whenever it is asked."""
+    ticks = itertools.count()
+    limited = around(tmp_path, lambda task: Card(time=planted), clock=lambda: float(next(ticks)))
+    found = search_targets(replace(REQUEST, trials=None, seconds=400.0), limited)
+    tested = sum(len(run.trials) for run in found.learned.tests)
+    assert 295 <= found.seconds <= 330
+    assert found.learned.suggesting
+    whole = search_targets(replace(REQUEST, trials=None, seconds=400.0, confirm=0.0), limited)
+    assert whole.seconds > 380
+    assert sum(len(run.trials) for run in whole.learned.tests) == 0 < tested
 
 
 def test_of_a_large_space_all_targets_search_the_same_part(tmp_path):
     """What one tries is then known to the others; together the parts are no larger than a bound."""
     request = TargetsRequest(kernel="fmha", problem="all", hw="h200,h100", backend="compile", trials=50, confirm=0.0)
-    plan = _plan(request, around(tmp_path, predicting, device=str))
+    plan = plan_targets(request, around(tmp_path, predicting, device=str))
     first, *others = (target.where for target in plan.targets)
     assert len(plan.targets) == 2 * len(LAWS.ops["fmha"].problems)
     assert 4096 <= len(first.space) <= ALL_PARTS // len(plan.targets) + 1
@@ -241,11 +277,11 @@ def test_of_a_large_space_all_targets_search_the_same_part(tmp_path):
 
 
 def test_weights_move_trials_to_what_takes_more_of_the_time(tmp_path):
-    heavy = search_targets(replace(REQUEST, weights="m8192=20", confirm=0.0, share="turns"), around(tmp_path))
+    heavy = search_targets(replace(REQUEST, weights="m8192=20", confirm=0.0), around(tmp_path))
     tried = {one.problem_name: one.result.report.counts.tried for one in heavy.targets}
     assert tried["m8192"] > sum(tried.values()) / 2
     assert {one.problem_name: one.weight for one in heavy.targets}["m8192"] == 20.0
-    assert "--weights m8192=20 --share turns" in heavy.targets[0].result.run.reproduce
+    assert "--weights m8192=20" in heavy.targets[0].result.run.reproduce
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +22,8 @@ from spak.kg.model.run import Measurement, Trial
 from spak.tuner.engine import loop
 from spak.tuner.errors import TunerError
 from spak.tuner.replay import Replay, expected_random, replay
+from tests.shipped import LAWS
 
-PACKAGED = load(Path(__file__).parents[2] / "laws")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("bx", "by", "unroll")
 SPACE = [(bx, by, unroll) for bx in (16, 32, 64, 128, 256) for by in (1, 2, 4, 8) for unroll in (0, 1, 2, 4)]
@@ -143,20 +142,21 @@ def test_an_unknown_op_and_hardware_are_strangers_and_no_error(files, laws):
 
 def of_one_size():
     """Packaged measured runs; those that test laws hold several problem sizes and are no space to search."""
-    for name in PACKAGED.run_ids:
-        run = PACKAGED.run(name)
+    for name in LAWS.run_ids:
+        run = LAWS.run(name)
         if run.tier == "measured" and all(trial.problem in ({}, run.problem) for trial in run.trials):
             yield name
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("name", list(of_one_size()))
 def test_every_packaged_run_replays_with_laws(name):
     """An op gains parameters; what was recorded before has their defaults, here as everywhere."""
-    found = PACKAGED.run(name)
-    record = read_recording(PACKAGED.path("run", name))
-    done = replay(record, Replay(HardwareName(found.hw), found.op, PACKAGED, budget=2))
+    found = LAWS.run(name)
+    record = read_recording(LAWS.path("run", name))
+    done = replay(record, Replay(HardwareName(found.hw), found.op, LAWS, budget=2))
     assert len(done.trials) == min(2, len(record.trials))
-    assert done.trials[0].configuration.keys() == PACKAGED.ops[found.op].parameters.keys()
+    assert done.trials[0].configuration.keys() == LAWS.ops[found.op].parameters.keys()
     assert len(done.space) == len(record.trials)
 
 

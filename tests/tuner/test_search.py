@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from spak.kg.errors import KgError
-from spak.kg.files.loader import load, read_run
+from spak.kg.files.loader import read_run
 from spak.kg.files.root import LawRoot
 from spak.kg.files.seal import sealed
 from spak.kg.model.run import Device
@@ -19,10 +18,9 @@ from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.errors import TunerError
 from spak.tuner.search import SearchRequest, search
 from spak.tuner.verify import VerifyRequest, repeat
+from tests.shipped import LAWS, ROOT
 from tests.tuner.searching import Formula
 
-ROOT = Path(__file__).parents[2] / "laws"
-LAWS = load(ROOT)
 H200, H100 = "NVIDIA H200", "NVIDIA H100 80GB HBM3"
 REQUEST = SearchRequest(kernel="matmul", problem="m2048", trials=12, confirm=0.25, seed=3)
 
@@ -125,6 +123,14 @@ def test_a_verification_is_never_recorded_for_another_device(tmp_path):
         backend.ran_on = H100
         with pytest.raises(KgError, match="which is h100, not h200"):
             repeat(VerifyRequest(law, "gpu", "h200", 1), around(tmp_path, backend, **changes))
+
+
+def test_the_backend_of_a_resumed_search_is_told_when_it_began(tmp_path):
+    told, backend = [], Card(time=time_us)
+    here = around(tmp_path, open=lambda _, task: told.append(task.resumed) or backend)
+    found = search(replace(REQUEST, write="run", trials=2), here)
+    search(replace(REQUEST, resume=found.run.id, write="run"), here)
+    assert told == [None, here.now()]
 
 
 def test_without_a_folder_a_journal_is_refused(tmp_path):

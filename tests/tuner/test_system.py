@@ -6,7 +6,6 @@ import itertools
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -21,10 +20,9 @@ from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.errors import TunerError
 from spak.tuner.search import SearchRequest
 from spak.tuner.system import SystemRequest, names_system, search_system
+from tests.shipped import LAWS, ROOT
 from tests.tuner.test_search import H200, Card, time_us
 
-ROOT = Path(__file__).parents[2] / "laws"
-LAWS = load(ROOT)
 SHORT = TuningSpace(op="matmul", problem="m2048", time_us=100.0)
 LONG = TuningSpace(op="naive-attention", problem="", time_us=300.0)
 UNKNOWN = TuningSpace(op="matmul", problem="m4096")

@@ -49,6 +49,7 @@ class Provenance:
         noise: How times were taken; None when nothing was timed.
         objective: Measurement that ranks trials, lower is better: `time` or `predicted_time`.
         note: What else a reader of the run should know of where it ran.
+        apart: GPUs that were taken out while others went on.
     """
 
     tier: str
@@ -57,6 +58,24 @@ class Provenance:
     noise: Noise | None
     objective: str
     note: str = ""
+    apart: tuple[ApartDevice, ...] = ()
+
+
+@dataclass(frozen=True)
+class ApartDevice:
+    """A GPU that was taken out.
+
+    Attributes:
+        device: Which.
+        why: Why, in words.
+        provenance: Of itself.
+        trials: What it measured that counts for no search.
+    """
+
+    device: str
+    why: str
+    provenance: Provenance
+    trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True)

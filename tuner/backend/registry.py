@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from spak.kg.model.base import Scalar
@@ -26,6 +27,7 @@ class Task:
         cache: Folder that keeps what is compiled from one search to the next.
         seed: Draws inputs and orders.
         own: Place of a kernel that is declared outside this repository; empty: it is one of the registry.
+        resumed: When the search began that is gone on with; None for one that begins.
     """
 
     hw: str
@@ -35,6 +37,7 @@ class Task:
     workers: int
     seed: int = 0
     own: str = ""
+    resumed: datetime | None = None
 
     @property
     def arch(self) -> str:

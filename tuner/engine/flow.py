@@ -6,9 +6,10 @@ of the worker that was lost with it, which nobody else is then given. What no wo
 
 from __future__ import annotations
 
+import math
 import queue
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +17,8 @@ from typing import Protocol
 
 from spak.kg.model.run import UNSTEADY_TIME, Failure, Trial
 from spak.tuner.backend.base import Request
-from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Hooks, Searcher
+from spak.tuner.engine.longest import CompileSeconds
+from spak.tuner.engine.loop import Asked, Asker, SearchWatch
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.executor import CPU, Executor, Piece, PieceOutcome, answered
 from spak.tuner.fleet.health import DOUBTFUL, DeviceHealth
@@ -36,10 +37,13 @@ class FlowPatience:
     Attributes:
         members_s: For a member that is needed, where nobody is there who could go on.
         look_s: Between two looks at who is there while nothing ends.
+        end: The end of a search whose budget covers all that is left to try begins when that would keep those who compile
+            busy for the longest compilation so far times this; then the longest is begun first. 0: as asked for.
     """
 
     members_s: float = 60.0
     look_s: float = 0.5
+    end: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,15 +85,19 @@ class Route(Protocol):
 class _Errand:
     """One request on its way; a probe is one that is known to run well, and no trial comes of it."""
 
-    searcher: Searcher
-    request: Request
+    asked: Asked
     ready: CompiledPiece | None = None
     device: str = ""
     is_probe: bool = False
 
+    @property
+    def request(self) -> Request:
+        """What is to be compiled and measured."""
+        return self.asked.request
+
 
 class Flow:
-    """A search of one or more searchers on the members of an executor.
+    """A search, of one searcher or of many targets of one kind of device, on the members of an executor.
 
     Attributes:
         health: Which devices were taken out, and why.
@@ -97,22 +105,22 @@ class Flow:
 
     def __init__(
         self,
-        searchers: Sequence[Searcher],
+        asker: Asker,
         route: Route,
         executor: Executor,
-        hooks: Hooks,
+        watch: SearchWatch,
         patience: FlowPatience = FlowPatience(),
     ) -> None:
-        """Search with `searchers`, whose trials are those of a journal so far.
+        """Evaluate what `asker` asks for.
 
         Args:
-            searchers: Each of a problem size, all of one kind of device; whoever has fewest trials is asked next.
+            asker: Of one kind of device.
             route: Makes pieces of requests.
             executor: Its members that offer anything but `CPU` have a device.
-            hooks: As of any search.
+            watch: As of any search.
             patience: For the fleet.
         """
-        self._searchers, self._route, self._executor, self._hooks = searchers, route, executor, hooks
+        self._asker, self._route, self._executor, self._watch = asker, route, executor, watch
         self._patience = patience
         self.health = DeviceHealth()
         self._ended: queue.SimpleQueue[tuple[_Errand, Future[PieceOutcome]]] = queue.SimpleQueue()
@@ -121,20 +129,25 @@ class Flow:
         self._num_out = 0
         self._busy: set[str] = set()
         self._good: _Errand | None = None
-        self._exhausted: set[int] = set()
+        self._has_more = True
+        self._last: deque[_Errand] = deque()
+        self._compilations = CompileSeconds()
+        for trial in (trial for searcher in asker.searchers for trial in searcher.trials):
+            self._compilations.note(trial)
 
-    def run(self, budget: Budget) -> bool:
+    def run(self) -> bool:
         """Search until the budget is spent or every space is exhausted; whether the user interrupted.
 
         Raises:
             TunerError: If nobody is left who could go on; what is recorded stays.
         """
-        self._started = heard = self._hooks.clock()
+        self._started = heard = self._watch.clock()
         try:
             while True:
-                elapsed_s = self._hooks.clock() - self._started
-                self._hand_out(budget, elapsed_s)
-                if not (self._num_out or self._ready or self._again or self._left(budget, elapsed_s)):
+                elapsed_s = self._watch.clock() - self._started
+                self._hand_out(elapsed_s)
+                waiting = self._ready or self._again or self._last
+                if not (self._num_out or waiting or (self._has_more and self._asker.left(elapsed_s))):
                     return False
                 heard = self._hear(heard)
         except KeyboardInterrupt:
@@ -145,20 +158,20 @@ class Flow:
         try:
             errand, future = self._ended.get(timeout=self._patience.look_s)
         except queue.Empty:
-            if not self._num_out and self._hooks.clock() - heard > self._patience.members_s:
+            if not self._num_out and self._watch.clock() - heard > self._patience.members_s:
                 raise TunerError(f"no member of the fleet can go on{self._whose_devices_are_out()}") from None
-            return heard if not self._num_out else self._hooks.clock()
+            return heard if not self._num_out else self._watch.clock()
         self._num_out -= 1
         self._busy.discard(errand.device)
         self._take(errand, future.result())
-        return self._hooks.clock()
+        return self._watch.clock()
 
     def _whose_devices_are_out(self) -> str:
         return "".join(f"; {device} was taken out: {why}" for device, why in sorted(self.health.out.items()))
 
     # ------------------------------------------------------------------------------------------------- what goes out
 
-    def _hand_out(self, budget: Budget, elapsed_s: float) -> None:
+    def _hand_out(self, elapsed_s: float) -> None:
         members = self._executor.members()
         offered = {name for member in members for name in member.resources}
         for device in sorted(offered - {CPU} - self._busy - self.health.out.keys()):
@@ -170,14 +183,14 @@ class Flow:
         compilers = sum(CPU in member.resources for member in members)
         most = compilers + max(2, round(AHEAD * compilers))
         while self._num_out - len(self._busy) < most and len(self._ready) < max(most, MOST_READY):
-            errand = self._again.popleft() if self._again else self._ask(budget, elapsed_s)
+            errand = self._again.popleft() if self._again else self._next(elapsed_s, compilers)
             if errand is None or not self._submit(errand, self._route.compiling(errand.request)):
                 return
 
     def _next_for(self, device: str) -> _Errand | None:
         good = self._good
         if self.health.is_suspect(device) and good is not None:
-            return _Errand(good.searcher, good.request, good.ready, is_probe=True)
+            return _Errand(good.asked, good.ready, is_probe=True)
         return self._ready.popleft() if self._ready else None
 
     def _measure(self, errand: _Errand, device: str) -> None:
@@ -186,21 +199,25 @@ class Flow:
         if self._submit(errand, self._route.measuring(errand.request, errand.ready, device)):
             self._busy.add(device)
 
-    def _ask(self, budget: Budget, elapsed_s: float) -> _Errand | None:
-        """The next request of whoever has fewest trials; None if the budget is spent or every space is exhausted."""
-        while left := self._left(budget, elapsed_s):
-            place = min(left, key=lambda one: len(self._searchers[one].trials) + len(self._searchers[one].open))
-            asked = self._searchers[place].ask(1)
-            if asked:
-                return _Errand(self._searchers[place], asked[0])
-            self._exhausted.add(place)
-        return None
+    def _next(self, elapsed_s: float, compilers: int) -> _Errand | None:
+        """The next request, as asked for; at the end of the search the one that is likely to compile longest."""
+        if not self._last and self._is_end(elapsed_s, compilers):
+            rest = iter(partial(self._ask, elapsed_s), None)
+            self._last.extend(sorted(rest, key=lambda one: -self._compilations.expected_log(one.request)))
+        return self._last.popleft() if self._last else self._ask(elapsed_s)
 
-    def _left(self, budget: Budget, elapsed_s: float) -> list[int]:
-        """Searchers that may be asked for more."""
-        spent = sum(len(one.trials) + len(one.open) for one in self._searchers)
-        within = budget.left(spent, elapsed_s) > 0
-        return [place for place in range(len(self._searchers)) if within and place not in self._exhausted]
+    def _is_end(self, elapsed_s: float, compilers: int) -> bool:
+        """Whether all that is left will be tried, whatever comes of it, and not for long any more."""
+        num_free = sum(one.num_free for one in self._asker.searchers)
+        is_certain = math.isinf(self._asker.seconds_left(elapsed_s)) and 0 < num_free <= self._asker.left(elapsed_s)
+        longest_s = self._patience.end * self._compilations.longest_s
+        return is_certain and 0 < self._compilations.keeps_busy_s(num_free, compilers) <= longest_s
+
+    def _ask(self, elapsed_s: float) -> _Errand | None:
+        """The next request; None if the budget is spent or every space is exhausted."""
+        asked = self._asker.ask(1, elapsed_s)
+        self._has_more = bool(asked)
+        return _Errand(asked[0]) if asked else None
 
     def _submit(self, errand: _Errand, piece: Piece) -> bool:
         """Whether somebody takes it; if not, it waits here."""
@@ -249,13 +266,9 @@ class Flow:
         if isinstance(found, Trial):
             self._finish(errand, found)
             return
-        aside = errand.searcher.hidden(errand.request, dict(found.features))
-        if aside is None:
+        if not errand.asked.hidden(dict(found.features)):
             errand.ready = found
             self._ready.append(errand)
-        else:
-            self._hooks.record(aside)
-            errand.searcher.set_aside(errand.request.index, aside)
 
     def _measured(self, errand: _Errand, answer: bytes) -> None:
         found, device = self._route.measured(errand.request, answer), errand.device
@@ -279,10 +292,7 @@ class Flow:
             self.health.failed(device, f"{failure.type}: {failure.message}")
 
     def _finish(self, errand: _Errand, trial: Trial) -> None:
-        index, searcher = errand.request.index, errand.searcher
-        signed = searcher.signed(index, trial)
-        self._hooks.record(signed)
-        searcher.take(index, signed)
-        searcher.reconsider()
-        spent = sum(len(one.trials) for one in self._searchers)
-        self._hooks.progress(spent, self._hooks.clock() - self._started)
+        errand.asked.finish(trial)
+        self._compilations.note(trial)
+        errand.asked.searcher.reconsider()
+        self._watch.progress(self._asker.num_trials, self._watch.clock() - self._started)

@@ -34,6 +34,7 @@ class Header(Model, frozen=True, kw_only=True):
         arguments: The search's settings by option name, as typed or as they were by default.
         source_sha256: Hash of the kernel's source: another source is another search.
         toolchain: Component -> version.
+        fleet: How the fleet was named that it ran on; empty: it ran on one machine. Of no use elsewhere.
     """
 
     format: int
@@ -42,6 +43,7 @@ class Header(Model, frozen=True, kw_only=True):
     arguments: dict[str, Scalar | None]
     source_sha256: str
     toolchain: dict[str, str]
+    fleet: str = ""
 
 
 @dataclass(frozen=True)

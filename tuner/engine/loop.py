@@ -1,44 +1,30 @@
-"""One search: what is tried, in which order, until the budget ends. Decides nothing that a law, a strategy or a backend does."""
+"""One search: what is asked for is evaluated, until the budget ends. Decides nothing that a law, a strategy or a backend does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from typing import Protocol
 
-import msgspec
-import numpy as np
-
-from spak.kg.law.kinds.base import Power
-from spak.kg.model.run import Measurement, Trial
-from spak.kg.space.factors import Codes
-from spak.kg.space.space import Space
+from spak.kg.model.run import Trial
 from spak.tuner.backend.base import Backend, Patience, Request
-from spak.tuner.chance import Indices, Purpose, stream
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.doubt import Doubt, hidden_by, is_aside
-from spak.tuner.engine.tally import Finding
-from spak.tuner.knowledge.known import Knowledge
-from spak.tuner.knowledge.restriction import Restriction, Rule
-from spak.tuner.strategy.base import Hearing, Observation, SpaceView, Strategy
+from spak.tuner.engine.searcher import Result, RunningSearch, Searcher
 
 
 @dataclass(frozen=True)
-class RunningSearch:
-    """What is searched, and with what.
+class SearchWatch:
+    """How a search tells time, and what it shows of itself.
 
     Attributes:
-        strategy: Makes a new strategy; called again when laws turn out contradicted and the space grows.
-        order: (N,) permutation of the space, best first, from what is known elsewhere; None: what the laws say, if any.
-        incumbent: Index of what would run here if nothing were searched; tried at once, unless it is unsafe. None: the default.
+        clock: Seconds that never go back.
+        progress: Called with the trials and the seconds so far.
+        doing: Called with what goes on while no trial finishes, and the seconds so far.
     """
 
-    restriction: Restriction
-    strategy: Callable[[], Strategy]
-    budget: Budget
-    seed: int = 0
-    order: Indices | None = None
-    incumbent: int | None = None
+    clock: Callable[[], float]
+    progress: Callable[[int, float], None]
+    doing: Callable[[str, float], None] = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -46,10 +32,8 @@ class Hooks:
     """How a search meets the world.
 
     Attributes:
-        clock: Seconds that never go back.
         record: Called with each finished trial, in order, before anything else happens.
-        progress: Called with the trials and the seconds so far.
-        doing: Called with what goes on while no trial finishes, and the seconds so far.
+        clock, progress, doing: As `SearchWatch` has them.
     """
 
     clock: Callable[[], float]
@@ -57,27 +41,10 @@ class Hooks:
     progress: Callable[[int, float], None]
     doing: Callable[[str, float], None] = lambda *_: None
 
-
-@dataclass(frozen=True)
-class Result:
-    """What a search found.
-
-    Attributes:
-        trials: In the order they finished, those of a resumed journal first.
-        indices: Place of each trial's configuration in the space.
-        restriction: The laws as they ended, with those the search found contradicted.
-        findings: What the trials say of the laws that name their configurations, judged against the final best.
-        num_unsafe: Configurations that were not tried because of safety, where nothing else was left to try; else 0.
-    """
-
-    trials: tuple[Trial, ...]
-    indices: tuple[int, ...]
-    restriction: Restriction
-    findings: tuple[Finding, ...]
-    audited: int
-    elapsed_s: float
-    interrupted: bool
-    num_unsafe: int = 0
+    @property
+    def watch(self) -> SearchWatch:
+        """All but what keeps trials."""
+        return SearchWatch(self.clock, self.progress, self.doing)
 
 
 def run_search(search: RunningSearch, backend: Backend, hooks: Hooks, done: Sequence[Trial] = ()) -> Result:
@@ -87,309 +54,160 @@ def run_search(search: RunningSearch, backend: Backend, hooks: Hooks, done: Sequ
     """
     started = hooks.clock()
     searcher = Searcher(search, backend.provenance().objective)
-    running = Running(searcher, backend, hooks, started)
+    running = Running(Alone(searcher, search.budget, hooks.record), backend, hooks.watch, started)
     interrupted = False
     try:
         searcher.restore(done)
-        while running.step(*_left(search.budget, len(searcher.trials), running.elapsed_s())):
+        while running.step():
             pass
     except KeyboardInterrupt:
         interrupted = True
     return searcher.result(hooks.clock() - started, interrupted=interrupted)
 
 
-def _left(budget: Budget, spent: int, elapsed_s: float) -> tuple[int, float]:
-    return budget.left(spent, elapsed_s), budget.seconds_left(elapsed_s)
+@dataclass(frozen=True)
+class Asked:
+    """A request on its way, and whose it is.
+
+    Attributes:
+        record: Called with what came of it, before anything else happens.
+    """
+
+    searcher: Searcher
+    request: Request
+    record: Callable[[Trial], None]
+
+    def finish(self, trial: Trial) -> None:
+        """Keep the trial that came of it, with whose knowledge spoke for it, and tell the searcher."""
+        signed = self.searcher.signed(self.request.index, trial)
+        self.record(signed)
+        self.searcher.take(self.request.index, signed)
+
+    def hidden(self, features: dict[str, float]) -> bool:
+        """Whether laws hide it by what it was compiled to; then that is kept, and it is not to be evaluated."""
+        aside = self.searcher.hidden(self.request, features)
+        if aside is not None:
+            self.record(aside)
+            self.searcher.set_aside(self.request.index, aside)
+        return aside is not None
+
+
+class Asker(Protocol):
+    """Who is asked what to evaluate next, whoever evaluates it: one searcher, or those of many targets."""
+
+    @property
+    def searchers(self) -> Sequence[Searcher]:
+        """All that may be asked."""
+        ...
+
+    @property
+    def num_trials(self) -> int:
+        """Trials so far."""
+        ...
+
+    def ask(self, count: int, elapsed_s: float) -> Sequence[Asked]:
+        """At most `count` requests; none where the budget is spent or nothing is left to try."""
+        ...
+
+    def left(self, elapsed_s: float) -> int:
+        """Trials that the budget allows beside those under way."""
+        ...
+
+    def seconds_left(self, elapsed_s: float) -> float:
+        """Of the budget."""
+        ...
+
+
+@dataclass(frozen=True)
+class Alone(Asker):
+    """One searcher with a budget of its own."""
+
+    searcher: Searcher
+    budget: Budget
+    record: Callable[[Trial], None]
+
+    @property
+    def searchers(self) -> tuple[Searcher]:
+        """The one."""
+        return (self.searcher,)
+
+    @property
+    def num_trials(self) -> int:
+        """Of the searcher."""
+        return len(self.searcher.trials)
+
+    def ask(self, count: int, elapsed_s: float) -> list[Asked]:
+        """What the searcher asks for, as far as the budget goes."""
+        requests = self.searcher.ask(min(count, self.left(elapsed_s)))
+        return [Asked(self.searcher, request, self.record) for request in requests]
+
+    def left(self, elapsed_s: float) -> int:
+        """Trials that the budget allows beside those under way."""
+        return self.budget.left(self.searcher.num_asked, elapsed_s)
+
+    def seconds_left(self, elapsed_s: float) -> float:
+        """Of the budget."""
+        return self.budget.seconds_left(elapsed_s)
 
 
 @dataclass
 class Running:
-    """A search whose configurations a backend evaluates."""
+    """A search, of one searcher or of many, whose configurations a backend evaluates in batches."""
 
-    searcher: Searcher
+    asker: Asker
     backend: Backend
-    hooks: Hooks
+    watch: SearchWatch
     started: float
-    waiting: list[Request] = field(default_factory=list)
+    waiting: list[Asked] = field(default_factory=list)
 
-    def step(self, left: int, seconds_left: float) -> bool:
-        """One batch of at most `left` trials; False if there is nothing left to do.
+    def step(self) -> bool:
+        """One batch; False if there is nothing left to do.
 
         What would keep a batch waiting goes into the next one; the last one waits for all that was asked for, while
         there is time, and for the default in any case.
         """
+        elapsed_s = self.elapsed_s()
+        seconds_left = self.asker.seconds_left(elapsed_s)
         if not seconds_left:
-            self.waiting = [request for request in self.waiting if request.origin == "default"]
-        fresh = self.searcher.ask(min(left, self.backend.batch_size) - len(self.waiting))
-        asked = self.waiting + fresh
+            self.waiting = [one for one in self.waiting if one.request.origin == "default"]
+        fresh = self.asker.ask(self.backend.batch_size - len(self.waiting), elapsed_s)
+        asked = [*self.waiting, *fresh]
         if not asked:
             return False
-        late = self.backend.late(asked, self._patience(asked, seconds_left, whole=not fresh or len(asked) >= left))
+        whole = not fresh or not self.asker.left(elapsed_s)
+        late = self.backend.late([one.request for one in asked], self._patience(asked, seconds_left, whole=whole))
         self.waiting = [asked[place] for place in late]
-        for request, trial in self._evaluate([request for place, request in enumerate(asked) if place not in late]):
-            signed = self.searcher.signed(request.index, trial)
-            self.hooks.record(signed)
-            self.searcher.take(request.index, signed)
-            self.hooks.progress(len(self.searcher.trials), self.elapsed_s())
-        self.searcher.reconsider()
+        for one, trial in self._evaluate([one for place, one in enumerate(asked) if place not in late]):
+            one.finish(trial)
+            self.watch.progress(self.asker.num_trials, self.elapsed_s())
+        for searcher in {id(one.searcher): one.searcher for one in asked}.values():
+            searcher.reconsider()
         return True
 
     def elapsed_s(self) -> float:
         """Seconds since it began."""
-        return self.hooks.clock() - self.started
+        return self.watch.clock() - self.started
 
-    def _patience(self, asked: Sequence[Request], seconds_left: float, *, whole: bool) -> Patience:
-        needed = [place for place, request in enumerate(asked) if request.origin == "default"]
-        return Patience(seconds_left, whole, needed, lambda what: self.hooks.doing(what, self.elapsed_s()))
+    def _patience(self, asked: Sequence[Asked], seconds_left: float, *, whole: bool) -> Patience:
+        needed = [place for place, one in enumerate(asked) if one.request.origin == "default"]
+        return Patience(seconds_left, whole, needed, lambda what: self.watch.doing(what, self.elapsed_s()))
 
-    def _evaluate(self, requests: list[Request]) -> Iterator[tuple[Request, Trial]]:
+    def _evaluate(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Trial]]:
         """Compile, set aside what laws about compiled features hide, then evaluate the rest, what they postpone last."""
-        if not any(rule.after is not None for rule in self.searcher.restriction.live):
-            yield from self.backend.evaluate(requests)
+        if not any(rule.after is not None for one in asked for rule in one.searcher.restriction.live):
+            yield from self._evaluated(asked)
             return
-        first: list[Request] = []
-        last: list[Request] = []
-        for request, features in zip(requests, self.backend.features(requests), strict=True):
-            aside = self.searcher.hidden(request, features or {})
-            if aside is None:
-                is_last = self.searcher.doubt.hiding(request.configuration, features or {})
-                (last if is_last else first).append(request)
-            else:
-                self.hooks.record(aside)
-                self.searcher.set_aside(request.index, aside)
+        first: list[Asked] = []
+        last: list[Asked] = []
+        features = self.backend.features([one.request for one in asked])
+        for one, found in zip(asked, features, strict=True):
+            if not one.hidden(found or {}):
+                is_last = one.searcher.doubt.hiding(one.request.configuration, found or {})
+                (last if is_last else first).append(one)
         for part in (first, last):
-            if part:
-                yield from self.backend.evaluate(part)
+            yield from self._evaluated(part)
 
-
-@dataclass
-class Searcher:
-    """Chooses what is tried next, whoever evaluates it: default, audits and strategy, under laws that may fall.
-
-    Attributes:
-        search: Of its budget only the share of audits matters here.
-        objective: Measurement that ranks trials, lower is better.
-    """
-
-    search: RunningSearch
-    objective: str
-    trials: list[Trial] = field(default_factory=list)
-    indices: list[int] = field(default_factory=list)
-    tried: set[int] = field(default_factory=set)
-    num_audited: int = 0
-    num_proposed: int = 0
-    open: dict[int, str] = field(default_factory=dict)
-    best: tuple[float, int] | None = None
-    known: Knowledge | None = None
-    """What it heard while it ran."""
-
-    def __post_init__(self) -> None:
-        self.space = self.search.restriction.space
-        self.doubt = Doubt(self.search.restriction, self.objective, partial(stream, self.search.seed))
-        laws = self._law_order() if self.restriction.rules else None
-        self.order = laws if self.search.order is None else self.search.order
-        self._start_strategy()
-
-    @property
-    def restriction(self) -> Restriction:
-        """The laws as they stand."""
-        return self.doubt.restriction
-
-    def restore(self, done: Sequence[Trial]) -> None:
-        """Take over the trials of a journal."""
-        for trial in done:
-            index = self.space.index(trial.configuration)
-            if index is None:
-                continue
-            if is_aside(trial):
-                self.set_aside(index, trial)
-            else:
-                self.take(index, trial)
-        self.reconsider()
-
-    def result(self, elapsed_s: float, *, interrupted: bool = False) -> Result:
-        """What was found so far."""
-        aside = list(self.doubt.remaining())
-        return Result(
-            trials=(*self.trials, *(trial for _, trial in aside)),
-            indices=(*self.indices, *(index for index, _ in aside)),
-            restriction=self.restriction,
-            findings=self.doubt.findings(),
-            audited=sum(trial.origin == "audit" for trial in self.trials),
-            elapsed_s=elapsed_s,
-            interrupted=interrupted,
-            num_unsafe=self._num_unsafe(),
-        )
-
-    def ask(self, count: int) -> list[Request]:
-        """What to evaluate next, at most `count`; fewer where the space ends, none where it has ended.
-
-        What was asked for counts as tried; each trial of it is due to `take`.
-        """
-        if count <= 0:
-            return []
-        chosen: list[tuple[int, str]] = []
-        default = self.space.default_index
-        if default is not None and self._is_free(default) and not self.restriction.unsafe[default]:
-            chosen.append((default, "default"))
-        incumbent = self.search.incumbent
-        if incumbent not in {None, default} and self._is_free(incumbent) and not self.restriction.unsafe[incumbent]:
-            chosen.append((incumbent, "strategy"))
-        audited = self.num_audited + sum(origin == "audit" for origin in self.open.values())
-        spent, fallen = len(self.trials) + len(self.open), self.doubt.num_fallen
-        due = self.search.budget.audits_due(spent, count, fallen) - audited
-        chosen += [(index, "audit") for index in self._take_audits(min(due, count - len(chosen)))]
-        taken = {index for index, _ in chosen}
-        chosen += [(index, "strategy") for index in self._propose(count - len(chosen), taken)]
-        self.open |= dict(chosen[:count])
-        self.tried.update(self.open)
-        problem = self.space.setting.problem
-        return [Request(self.space.config(index), problem, origin, index) for index, origin in chosen[:count]]
-
-    def take(self, index: int, trial: Trial) -> None:
-        """Note a finished trial of configuration `index` of the space, asked for or not, and tell the strategy."""
-        self.open.pop(index, None)
-        self.trials.append(trial)
-        self.indices.append(index)
-        self.num_audited += trial.origin == "audit"
-        self.tried.add(index)
-        value = self._value(trial)
-        if value is not None and (self.best is None or value < self.best[0]):
-            self.best = (value, index)
-        self.doubt.note(index, trial, value)
-        row = self._row(index)
-        if row is not None:
-            self.strategy.tell([Observation(row, value)])
-
-    def signed(self, index: int, trial: Trial) -> Trial:
-        """`trial` with whose knowledge spoke for it."""
-        row = self._row(index)
-        if row is None or trial.origin != "strategy" or not isinstance(self.strategy, Hearing):
-            return trial
-        whose = self.strategy.whose(row)
-        return msgspec.structs.replace(trial, whose=whose) if whose else trial
-
-    def hear(self, known: Knowledge) -> None:
-        """Go on from what is known elsewhere by now, as far as the strategy starts from any."""
-        self.known = known
-        if isinstance(self.strategy, Hearing):
-            self.strategy.hear(known)
-
-    def promise(self) -> float | None:
-        """What the next guess is expected to improve log time by; None if the strategy cannot tell."""
-        return self.strategy.promise() if isinstance(self.strategy, Hearing) else None
-
-    def hidden(self, request: Request, features: dict[str, float]) -> Trial | None:
-        """What a journal keeps of a request that laws hide by what it was compiled to; None: it is to be evaluated."""
-        rules = self.doubt.hiding(request.configuration, features)
-        hiding = next((rule for rule in rules if _hides(rule, request.origin)), None)
-        return None if hiding is None else _aside(request, hiding, features)
-
-    def set_aside(self, index: int, trial: Trial) -> None:
-        """Note that laws hide configuration `index` by what it was compiled to; to the strategy it failed."""
-        self.open.pop(index, None)
-        self.tried.discard(index)
-        self.doubt.set_aside(index, trial)
-        row = self._row(index)
-        if row is not None:
-            self.strategy.tell([Observation(row, None)])
-
-    def reconsider(self) -> None:
-        """Let laws that the trials so far contradict have no more effect; what they hid is searched from now on."""
-        if self.doubt.reconsider():
-            self._start_again()
-
-    def _is_free(self, index: int) -> bool:
-        return index not in self.tried and index not in self.doubt.asides
-
-    def _take_audits(self, count: int) -> list[int]:
-        found: list[int] = []
-        best = None if self.best is None else self.best[1]
-        taken = {*self.tried, *self.doubt.asides}
-        taken |= set() if self.space.default_index is None else {self.space.default_index}
-        while len(found) < count:
-            index = self.doubt.audit({*taken, *found}, best)
-            if index is None:
-                break
-            found.append(index)
-        return found
-
-    def _propose(self, count: int, taken: set[int]) -> list[int]:
-        """Every second one from what fallen laws had hidden, while there is such a lead; the rest from the strategy.
-
-        When that has no more, what laws still hide comes too.
-        """
-        found: list[int] = []
-        while len(found) < count:
-            self.num_proposed += 1
-            out = {*self.tried, *self.doubt.asides, *taken, *found}
-            lead = self.doubt.lead.next(out) if self.num_proposed % 2 else None
-            if lead is not None:
-                found.append(lead)
-                continue
-            asked = self.strategy.ask(1 if self.doubt.lead.is_open else count - len(found))
-            if asked:
-                found += [index for row in asked if (index := int(self.allowed[row])) not in out]
-            elif self.doubt.give_way():
-                self._start_again()
-            else:
-                break
-        return found
-
-    def _num_unsafe(self) -> int:
-        """Configurations that only laws about safety keep from being tried; 0 while there are others."""
-        unsafe = self.restriction.unsafe.flat
-        unsafe[[index for index, aside in self.doubt.asides.items() if aside.unsafe]] = True
-        tried = np.zeros(len(self.space), np.bool_)
-        tried[list(self.tried)] = True
-        return int((unsafe & ~tried).sum()) if (unsafe | tried).all() else 0
-
-    def _law_order(self) -> Indices:
-        return self.restriction.order(stream(self.search.seed, Purpose.LAW_ORDER, self.doubt.num_changes))
-
-    def _start_again(self) -> None:
-        if self.search.order is None or self.restriction.contested:
-            self.order = self._law_order()
-        self._start_strategy()
-
-    def _start_strategy(self) -> None:
-        """Begin, or begin again after a law fell: the strategy sees what is not removed and all that was tried."""
-        removed = self.restriction.removed
-        self.allowed = np.flatnonzero(~removed)
-        order = self.order
-        if order is not None and removed.any():
-            order = (np.cumsum(~removed, dtype=np.int32) - 1)[order[~removed[order]]]
-        self.strategy = self.search.strategy()
-        view = SpaceView(len(self.allowed), self.space.cardinalities, order, partial(_codes, self.space, self.allowed))
-        self.strategy.start(view, stream(self.search.seed, Purpose.STRATEGY, self.doubt.num_changes))
-        told = zip(map(self._row, self.indices), self.trials, strict=True)
-        known = [Observation(row, self._value(trial)) for row, trial in told if row is not None]
-        if known:
-            self.strategy.tell(known)
-        if self.known is not None:
-            self.hear(self.known)
-
-    def _row(self, index: int) -> int | None:
-        """Where the strategy sees configuration `index`; None if the laws remove it."""
-        return None if self.restriction.removed[index] else int(np.searchsorted(self.allowed, index))
-
-    def _value(self, trial: Trial) -> float | None:
-        return trial.value(self.objective) if trial.invalidity == "correct" else None
-
-
-def _codes(space: Space, rows: Indices) -> Codes:
-    return space.codes if len(rows) == len(space) else space.codes[rows]
-
-
-def _hides(rule: Rule, origin: str) -> bool:
-    """Whether a law that names a compiled configuration keeps it from being evaluated; only safety exempts nothing."""
-    return rule.power is Power.REMOVE and (origin == "strategy" or rule.is_safety)
-
-
-def _aside(request: Request, rule: Rule, features: dict[str, float]) -> Trial:
-    """A configuration that was compiled and, by its features, not evaluated."""
-    return request.trial(
-        invalidity="constraints",
-        failure=hidden_by(rule),
-        measurements=tuple(Measurement(name=name, value=value) for name, value in features.items()),
-    )
+    def _evaluated(self, asked: Sequence[Asked]) -> Iterator[tuple[Asked, Trial]]:
+        whose = {id(one.request): one for one in asked}
+        for request, trial in self.backend.evaluate([one.request for one in asked]) if asked else ():
+            yield whose[id(request)], trial

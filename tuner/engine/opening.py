@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from spak.kg.files.loader import Laws
 from spak.kg.space.space import Space
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import RunningSearch
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.knowledge.gather import SearchTarget, gather
 from spak.tuner.knowledge.known import Knowledge
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict

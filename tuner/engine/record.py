@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,14 +15,15 @@ from spak.kg.files.seal import run_content
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import Hardware, check_device
 from spak.kg.model.law import EvidenceVerdict, Tier
-from spak.kg.model.run import Audit, Kernel, LawVerdict, Run, Trial
+from spak.kg.model.run import Audit, Kernel, LawVerdict, Run, Trial, attributed
 from spak.tuner.backend.base import Provenance
-from spak.tuner.engine.loop import Result
+from spak.tuner.engine.searcher import Result
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.engine.tally import Finding, contradicted
 
 _NOT_IN_ID = re.compile(r"[^a-z0-9_.-]+")
 _MAX_ID = 100
+_APART = "-apart-"
 
 
 def name_run(tier: str, task: SearchTask, now: datetime) -> str:
@@ -86,7 +87,7 @@ def experiment(frame: Run, hardware: Mapping[str, Hardware], trials: Sequence[Tr
     Args:
         frame: What surrounds them.
         hardware: Every hardware node by id: what ran is recorded for the one it ran on, and for no other.
-        trials: Each loses the problem size that the whole run shares.
+        trials: Each loses the problem size that the whole run shares, and the GPU if all ran on one.
 
     Raises:
         KgError: If they ran on other hardware than the frame names.
@@ -94,7 +95,36 @@ def experiment(frame: Run, hardware: Mapping[str, Hardware], trials: Sequence[Tr
     if frame.device is not None:
         check_device(hardware, frame.hw, frame.device.name)
     own = (msgspec.structs.replace(one, problem={}) if one.problem == frame.problem else one for one in trials)
-    return msgspec.structs.replace(frame, trials=tuple(own))
+    return attributed(msgspec.structs.replace(frame, trials=tuple(own)))
+
+
+def apart(run: Run, provenance: Provenance) -> Iterator[Run]:
+    """What was measured beside `run` by GPUs that were taken out: a run file of each, of which nothing counts for `run`."""
+    for one in provenance.apart:
+        yield attributed(
+            msgspec.structs.replace(
+                run,
+                id=f"{run.id[: _MAX_ID - len(one.device) - len(_APART)]}{_APART}{one.device}",
+                device=one.provenance.device,
+                noise=one.provenance.noise,
+                audit=None,
+                tested=(),
+                suggested=(),
+                reference_times={},
+                note=f"measured beside {run.id} on {one.device}, which was taken out: {one.why}",
+                trials=one.trials,
+            )
+        )
+
+
+def write_apart(run: Run, provenance: Provenance, folder: Path, say: Callable[[str], None]) -> None:
+    """Keep what GPUs that were taken out measured beside `run`, where no law root takes it for evidence, and say so.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    for one in apart(run, provenance):
+        say(f"{one.note.partition(' on ')[2]}; what it measured is in {write_run(one, folder)}")
 
 
 def _verdicts(findings: Sequence[Finding], problem: Mapping[str, Scalar]) -> Iterator[LawVerdict]:

@@ -16,7 +16,7 @@ from spak.kg.model.base import Model, Scalar
 from spak.kg.model.run import UNSTEADY_TIME
 from spak.tuner.backend.base import Backend
 from spak.tuner.engine.doubt import ALL_TRIED, HOPELESS, is_aside
-from spak.tuner.engine.loop import Result
+from spak.tuner.engine.searcher import Result
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.engine.tally import contradicted
 from spak.tuner.knowledge.restriction import Restriction, Rule

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from spak.kg.errors import KgError
-from spak.kg.files.loader import EVIDENCE, Laws
+from spak.kg.files.listing import EVIDENCE
+from spak.kg.files.loader import Laws
 from spak.kg.files.root import LawRoot
 from spak.kg.model.hardware import check_device
 from spak.kg.model.store import Store
@@ -38,9 +39,11 @@ class Surroundings:
         commit: Asked for the commit of the working tree, `-dirty` if files differ from it; empty if unknown.
         workers: Compiling processes.
         device: Asked for the name of this machine's GPU as its driver says it; empty if there is none.
-        devices: Asked for the names of the GPUs of all machines that `open` reaches at the same time, where that is more
-            than this one; else empty.
+        devices: Asked for the names of the GPUs of all machines that `open` reaches, where that is more than this one; else
+            empty.
+        is_fleet: Whether what `open` opens for several devices may work at the same time.
         open: Opens a backend for a task.
+        fleet: How the fleet is named on which it does so; empty: this machine.
         say: Told in a sentence what a person should know before it goes on.
         watch: Told the most trials and the most seconds of a search that begins; what it returns follows its progress.
         doing: Told in a few words what a search does while no trial finishes, and after how many seconds.
@@ -56,7 +59,9 @@ class Surroundings:
     workers: int = 1
     device: Callable[[], str] = str
     devices: Callable[[], Sequence[str]] = tuple
+    is_fleet: bool = False
     open: Callable[[BackendEntry, Task], Backend] = BackendEntry.open
+    fleet: str = ""
     say: Callable[[str], None] = _silent
     watch: Callable[[int | None, float | None], Show] = lambda *_: _silent
     doing: Callable[[str, float], None] = _silent

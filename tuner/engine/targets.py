@@ -1,25 +1,30 @@
 """One search of many targets, problem sizes times devices of one op: each has a searcher, they share a budget and what they find.
 
 What other targets of the search tried joins what is recorded elsewhere, as if it were in run files, while all of them go
-on. Nothing here knows a law, a strategy or a backend.
+on. Nothing here knows a law, a strategy or a backend, nor whether batches of one or pieces of a fleet carry the requests.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from spak.kg.model.run import Trial
+from spak.tuner.backend.base import Backend
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Result, Running, Searcher
-from spak.tuner.engine.shares import Sharing, TargetClaim
+from spak.tuner.engine.loop import Asked, Asker, Running, SearchWatch
+from spak.tuner.engine.searcher import Result, Searcher
 from spak.tuner.knowledge.gather import Gathering
 from spak.tuner.knowledge.source import Whereabouts
 
 HEARD_GROWTH = 1.25
 """A target hears of the others when they have tried so many times as much as it heard of: its belief begins again each time."""
+
+LEAST_OF_A_TARGET = 4
+"""Requests of one target that a batch has at least, where it has room: inputs and baselines are prepared for a problem size once."""
 
 
 @dataclass
@@ -30,27 +35,18 @@ class TargetSearch:
         name: What a person calls it, such as `h200 m2048`.
         place: Its hardware id and problem size.
         weight: What its time counts beside that of the others; positive.
-        running: Its searcher, and the backend of its device.
+        record: Called with each of its trials, before anything else happens.
         gathering: What is known elsewhere, where trials of the others join; None: it hears nothing of them.
     """
 
     name: str
     place: Whereabouts
     weight: float
-    running: Running
+    searcher: Searcher
+    record: Callable[[Trial], None]
     gathering: Gathering | None = None
     num_heard: int = 0
     has_ended: bool = False
-
-    @property
-    def searcher(self) -> Searcher:
-        """What chooses its configurations."""
-        return self.running.searcher
-
-    def claim(self) -> TargetClaim:
-        """What speaks for giving it the next trials."""
-        spent = len(self.searcher.trials) + len(self.searcher.open)
-        return TargetClaim(self.name, spent, self.weight, self.searcher.promise())
 
     def hear(self, others: Sequence[TargetSearch]) -> None:
         """Take over what the others tried, if that is enough more than at the last time."""
@@ -71,55 +67,96 @@ class SearchOfTargets:
     """The targets of one search, and what they share."""
 
     targets: Sequence[TargetSearch]
-    sharing: Sharing
     budget: Budget
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _reserved: dict[str, int] = field(default_factory=dict)
 
-    def run(self, *, at_once: bool = False) -> tuple[bool, float]:
+    def lane(self, hw: str) -> Asker:
+        """Asks for trials of the targets of one device; lanes may be asked by several threads, each lane by one."""
+        return _Lane(self, [one for one in self.targets if one.place[0] == hw])
+
+    def run(self, backends: Mapping[str, Backend], watch: SearchWatch, *, at_once: bool = False) -> tuple[bool, float]:
         """Search until the budget is spent, every space is exhausted, or the user interrupts; whether he did, and seconds.
 
         Args:
-            at_once: Whether the devices work at the same time, each on its own targets; else one after the other, and
-                the same seed gives the same trials.
+            backends: Of each device of the targets.
+            watch: How the search tells time, and what it shows.
+            at_once: Whether the devices work at the same time, each on its own targets; else one batch of one after one
+                of the other, and the same seed gives the same trials.
         """
-        lanes = list(self._lanes()) if at_once else [list(self.targets)]
+        started = watch.clock()
+        heeding = replace(watch, progress=self._heeding(watch.progress), doing=self._heeding(watch.doing))
+        runs = [
+            Running(self.lane(hw), backends[hw], heeding if at_once else watch, started)
+            for hw in dict.fromkeys(one.place[0] for one in self.targets)
+        ]
         interrupted = False
         try:
-            if len(lanes) == 1:
-                self._serve(lanes[0])
+            if at_once:
+                self._serve_at_once(runs)
             else:
-                self._serve_at_once(lanes)
+                _serve_inturn(runs)
         except KeyboardInterrupt:
             interrupted = True
-        return interrupted, self._elapsed_s()
+        return interrupted, watch.clock() - started
 
-    def results(self, *, interrupted: bool = False) -> list[Result]:
+    def results(self, elapsed_s: float, *, interrupted: bool = False) -> list[Result]:
         """What was found of each target so far."""
-        elapsed_s = self._elapsed_s()
         return [one.searcher.result(elapsed_s, interrupted=interrupted) for one in self.targets]
 
-    def check_stopped(self) -> None:
-        """End the lane that asks if the search is to end.
+    def ask(self, among: Sequence[TargetSearch], count: int, elapsed_s: float) -> Iterator[Asked]:
+        """At most `count` requests of the targets `among`, each in its turn, which first hears of all others.
 
-        Raises:
-            KeyboardInterrupt: If it is.
+        None asks for more at once than it asked for before, beyond a few: what it hears meanwhile is to be of use.
         """
-        if self._stopped.is_set():
-            raise KeyboardInterrupt
+        open_ = [one for one in among if not one.has_ended]
+        count = min(count, self._due(open_, elapsed_s))
+        each = math.ceil(count / max(1, len(open_)))
+        for target in sorted(open_, key=turn):
+            target.hear(self.targets)
+            size = max(LEAST_OF_A_TARGET, min(each, target.searcher.num_asked))
+            due = self._due([target], elapsed_s)
+            with self._lock:
+                part = min(size, count, due, self.left(elapsed_s))
+                requests = target.searcher.ask(part)
+            target.has_ended = part > 0 and not requests
+            count -= len(requests)
+            yield from (Asked(target.searcher, request, target.record) for request in requests)
+            if count <= 0:
+                return
 
-    def _elapsed_s(self) -> float:
-        return self.targets[0].running.elapsed_s()
+    def _due(self, among: Sequence[TargetSearch], elapsed_s: float) -> int:
+        """Of the trials that are left, those that the open targets `among` may have until each open one has its share by weight."""
+        going = [one for one in self.targets if not one.has_ended]
+        with self._lock:
+            left = self.left(elapsed_s)
+            whole = left + sum(one.searcher.num_asked for one in going)
+            share = sum(one.weight for one in among) / sum(one.weight for one in going) if among else 0.0
+            due = math.ceil(whole * share) - sum(one.searcher.num_asked for one in among)
+        return min(left, max(0, due))
 
-    def _lanes(self) -> Iterator[list[TargetSearch]]:
-        """The targets of each device."""
-        for hw in dict.fromkeys(one.place[0] for one in self.targets):
-            yield [one for one in self.targets if one.place[0] == hw]
+    @property
+    def num_trials(self) -> int:
+        """Of all targets so far."""
+        return sum(len(one.searcher.trials) for one in self.targets)
 
-    def _serve_at_once(self, lanes: Sequence[Sequence[TargetSearch]]) -> None:
-        with ThreadPoolExecutor(len(lanes), thread_name_prefix="device") as pool:
-            serving = [pool.submit(self._serve, lane) for lane in lanes]
+    def left(self, elapsed_s: float) -> int:
+        """Trials that the budget allows beside all that are under way."""
+        return self.budget.left(sum(one.searcher.num_asked for one in self.targets), elapsed_s)
+
+    def _heeding(self, shown: Callable[..., None]) -> Callable[..., None]:
+        """The same, but it ends the lane that calls it if the search is to end."""
+
+        def show(*said: object) -> None:
+            if self._stopped.is_set():
+                raise KeyboardInterrupt
+            shown(*said)
+
+        return show
+
+    def _serve_at_once(self, runs: Sequence[Running]) -> None:
+        with ThreadPoolExecutor(len(runs), thread_name_prefix="device") as pool:
+            serving = [pool.submit(self._serve, one) for one in runs]
             try:
                 wait(serving, return_when=FIRST_EXCEPTION)
             finally:
@@ -131,30 +168,43 @@ class SearchOfTargets:
         if failed:
             raise failed[0]
 
-    def _serve(self, lane: Sequence[TargetSearch]) -> None:
-        """Give a device its targets' trials, until there is nothing left to do."""
-        while not self._stopped.is_set():
-            with self._lock:
-                open_ = [one for one in lane if not one.has_ended]
-                if not open_:
-                    return
-                chosen = self.sharing.choose([one.claim() for one in open_])
-                target = next(one for one in open_ if one.name == chosen.name)
-            target.hear(self.targets)
-            with self._part_of_budget(target) as left:
-                target.has_ended = not target.running.step(left, self.budget.seconds_left(self._elapsed_s()))
+    def _serve(self, one: Running) -> None:
+        while not self._stopped.is_set() and one.step():
+            pass
 
-    @contextmanager
-    def _part_of_budget(self, target: TargetSearch) -> Iterator[int]:
-        """Trials that the target's next batch may be of: what the budget leaves beside all that others have under way."""
-        with self._lock:
-            spent = sum(len(one.searcher.trials) for one in self.targets)
-            others = [one for one in self.targets if one is not target]
-            asked = sum(max(len(one.searcher.open), self._reserved.get(one.name, 0)) for one in others)
-            left = self.budget.left(spent + asked, self._elapsed_s())
-            self._reserved[target.name] = min(left, target.running.backend.batch_size)
-        try:
-            yield left
-        finally:
-            with self._lock:
-                del self._reserved[target.name]
+
+def _serve_inturn(runs: Sequence[Running]) -> None:
+    going = list(runs)
+    while going:
+        going = [one for one in going if one.step()]
+
+
+def turn(target: TargetSearch) -> tuple[bool, float]:
+    """Whose turn comes first: who had no trial yet, then who had fewest for its weight."""
+    spent = target.searcher.num_asked
+    return spent > 0, (spent + 1) / target.weight
+
+
+@dataclass(frozen=True)
+class _Lane(Asker):
+    """The targets of one device."""
+
+    search: SearchOfTargets
+    targets: Sequence[TargetSearch]
+
+    @property
+    def searchers(self) -> list[Searcher]:
+        return [one.searcher for one in self.targets]
+
+    @property
+    def num_trials(self) -> int:
+        return self.search.num_trials
+
+    def ask(self, count: int, elapsed_s: float) -> list[Asked]:
+        return list(self.search.ask(self.targets, count, elapsed_s))
+
+    def left(self, elapsed_s: float) -> int:
+        return self.search.left(elapsed_s)
+
+    def seconds_left(self, elapsed_s: float) -> float:
+        return self.search.budget.seconds_left(elapsed_s)

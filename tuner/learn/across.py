@@ -7,6 +7,7 @@ recorded runs (`spak.tuner.learn.records`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ from spak.tuner.chance import Purpose, stream
 from spak.tuner.knowledge.source import Whereabouts, whereabouts
 from spak.tuner.learn.confirm.cover import implies
 from spak.tuner.learn.confirm.plan import HeldOut, plan, trial_key
-from spak.tuner.learn.lesson import Learned, confirmation_run
+from spak.tuner.learn.lesson import Learned, confirmation_run, in_time
 from spak.tuner.learn.records import (
     MIN_SPLIT_SIZES,
     device_families,
@@ -35,6 +36,7 @@ from spak.tuner.learn.records import (
     hardware_groups,
     judged_candidates,
 )
+from spak.tuner.learn.worth import weighed
 
 _STEM = 90
 """Characters of a run id that the id of a device's tests keeps: both are at most 100."""
@@ -52,6 +54,7 @@ class AcrossLesson:
         seed: Draws who suggests, and the random challengers.
         pool: Feasible configurations, some of which no trial has seen.
         remembered: Tests of an interrupted search by target, not made again.
+        seconds_left: Seconds that the tests may still take, at each call.
     """
 
     laws: Laws
@@ -60,6 +63,7 @@ class AcrossLesson:
     seed: int
     pool: Space | None = None
     remembered: Mapping[Whereabouts, Sequence[Trial]] = field(default_factory=dict)
+    seconds_left: Callable[[], float] = lambda: math.inf
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Across:
     Attributes:
         suggesting: Ids of the runs that the candidates come from; none where too little was searched to test anything.
         candidates: Every candidate that was tested, with its outcome.
-        kept: Laws that are confirmed, with all their evidence.
+        kept: Laws that are confirmed and worth a file, with all their evidence.
         runs: Every run of the search, with what it suggested.
         tests: A run for each device that tests were made on.
     """
@@ -90,21 +94,23 @@ def learn_across(
     mining = suggesting_targets(laws, told, lesson.seed)
     testing = [one for one in told if one not in mining]
     tester = _Tester(lesson, backends, keeping)
-    found: list[Candidate] = []
+    found: list[tuple[Candidate, list[RunWitness]]] = []
     kept: list[Law] = []
-    suggested: dict[str, list[Candidate]] = {}
     for hw, mine, others in hardware_groups(laws, mining, testing):
         families = group_families(laws, hw, (mine, others))
         news = [family for family in families if not any(implies(wider, family[0], laws) for wider in kept)]
         made = tester.test([family[0] for family in news], mine, others)
         for candidate, law in judged_candidates(news, mine, [*others, *made]):
-            found.append(candidate)
+            found.append((candidate, mine))
             kept += [] if law is None else [law]
-            for witness in mine:
-                suggested.setdefault(witness.run.id, []).append(candidate)
+    tests = tuple(one.run for one in tester.witnesses())
+    candidates, worthy = weighed((candidate for candidate, _ in found), kept, laws, (*runs, *tests))
+    suggested: dict[str, list[Candidate]] = {}
+    for candidate, (_, mine) in zip(candidates, found, strict=True):
+        for witness in mine:
+            suggested.setdefault(witness.run.id, []).append(candidate)
     noted = tuple(msgspec.structs.replace(run, suggested=tuple(suggested.get(run.id, ()))) for run in runs)
-    ids = tuple(sorted(suggested))
-    return Across(ids, tuple(found), tuple(kept), noted, tuple(one.run for one in tester.witnesses()))
+    return Across(tuple(sorted(suggested)), candidates, worthy, noted, tests)
 
 
 def suggesting_targets(laws: Laws, told: Sequence[RunWitness], seed: int) -> list[RunWitness]:
@@ -171,7 +177,10 @@ class _Tester:
         fresh = [request for request in asked if trial_key(request) not in done]
         yield from (known[trial_key(request)] for request in fresh if trial_key(request) in known)
         left = [request for request in fresh if trial_key(request) not in known]
-        left.sort(key=lambda request: trial_key(request)[1])
-        for request, trial in self.backends[hw].evaluate(left):
-            self.keeping[whereabouts(hw, request.problem)](trial)
-            yield trial
+        problems: dict[str, list[Request]] = {}
+        for request in left:
+            problems.setdefault(trial_key(request)[1], []).append(request)
+        for same in in_time(list(problems.values()), self.backends[hw], self.lesson.seconds_left):
+            for request, trial in self.backends[hw].evaluate(same):
+                self.keeping[whereabouts(hw, request.problem)](trial)
+                yield trial

@@ -25,7 +25,7 @@ from spak.kg.model.base import ProblemSize, Scalar
 from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Evidence, EvidenceVerdict, Law
 from spak.kg.model.op import Op
-from spak.kg.model.run import CONFIRM, Candidate, Run, Trial
+from spak.kg.model.run import CONFIRM, Candidate, Run, Trial, attributed
 from spak.kg.model.store import Store
 from spak.kg.space.space import Space
 from spak.tuner.backend.base import Backend, Patience, Request
@@ -235,13 +235,13 @@ def _evaluate(
             yield trial
         else:
             problems.setdefault(problem, []).append(request)
-    for same in _in_time(list(problems.values()), backend, seconds_left):
+    for same in in_time(list(problems.values()), backend, seconds_left):
         for _, made in backend.evaluate(same):
             notebook.record(made)
             yield made
 
 
-def _in_time(
+def in_time(
     problems: Sequence[Sequence[Request]], backend: Backend, seconds_left: Callable[[], float]
 ) -> Iterator[list[Request]]:
     """What can be tested before the time is over; all at once where it is not limited."""
@@ -270,7 +270,7 @@ def subject_of(run: Run, store: Store) -> Topic:
 
 def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:
     """The run file of the tests; each trial carries its own problem size."""
-    return msgspec.structs.replace(
+    run = msgspec.structs.replace(
         found,
         id=identifier,
         problem={},
@@ -282,3 +282,4 @@ def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:
         note=f"tests what {found.id} suggested, on problem sizes it was not found on",
         trials=learned.trials,
     )
+    return attributed(run)

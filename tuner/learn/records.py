@@ -21,7 +21,8 @@ from spak.kg.files.lock import locked
 from spak.kg.files.seal import run_content
 from spak.kg.law.effects import EFFECTS
 from spak.kg.law.independence import grade
-from spak.kg.law.status import MIN_NEW_PROBLEMS, standing
+from spak.kg.law.status import standing
+from spak.kg.law.unseen import MIN_UNSEEN, Target, size, unseen
 from spak.kg.model.hardware import compute_capability
 from spak.kg.model.law import Evidence, Law
 from spak.kg.model.run import CONFIRM, Candidate
@@ -118,9 +119,7 @@ def learn_records(laws: Laws, request: LearnRequest) -> LearnedRecords:
             found.append((candidate, mine))
             kept += [] if law is None else [law]
     first, *rest = [witness.run for witness in (*suggesting, *testing)]
-    idle = worth.idle_laws(kept, laws, (first, *rest))
-    candidates = worth.noted((candidate for candidate, _ in found), idle)
-    new = tuple(law for law in kept if law.id not in idle)
+    candidates, new = worth.weighed((candidate for candidate, _ in found), kept, laws, (first, *rest))
     done = LearnedRecords(op, _ids(suggesting), _ids(testing), candidates, new, ())
     if request.write:
         _note(laws, list(zip(candidates, (mine for _, mine in found), strict=True)))
@@ -209,22 +208,21 @@ def hardware_groups(
 
 
 def _can_confirm(mine: _Witnesses, others: _Witnesses) -> bool:
-    """Whether the others are at enough problem sizes that those that suggest are not at; of one size, on enough devices."""
+    """Whether what the others are about is enough to confirm a law that the rest suggest."""
 
-    def seen(side: _Witnesses) -> tuple[set[str], set[str]]:
-        return {size for one in side for size in one.problems}, {one.run.hw for one in side}
+    def targets(side: _Witnesses) -> set[Target]:
+        return {Target(size(text), one.run.hw) for one in side for text in one.problems}
 
-    (own_sizes, own_devices), (sizes, devices) = seen(mine), seen(others)
-    if len(own_sizes | sizes) == 1:
-        return len(devices - own_devices) >= MIN_NEW_PROBLEMS
-    return len(sizes - own_sizes) >= MIN_NEW_PROBLEMS
+    found, shown = targets(mine), targets(others)
+    one_size = len({target.size for target in found | shown}) == 1
+    return not unseen(found, shown).missing(one_size=one_size)
 
 
 def _too_little(op: str, runs: _Witnesses) -> str:
     sizes, devices = {size for one in runs for size in one.problems}, {one.run.hw for one in runs}
     return (
-        f"op {op!r} is recorded at {len(sizes)} problem sizes on {len(devices)} devices; a law needs {MIN_NEW_PROBLEMS} "
-        f"more sizes than those that suggest it, or where all are of one size {MIN_NEW_PROBLEMS} more devices of a family"
+        f"op {op!r} is recorded at {len(sizes)} problem sizes on {len(devices)} devices; a law needs {MIN_UNSEEN} more sizes or "
+        f"devices of a family than those that suggest it, one more size among them unless all are of one size"
     )
 
 

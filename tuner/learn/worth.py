@@ -38,11 +38,15 @@ def _idle(new: Sequence[Law], known: Sequence[Law], sweeps: Sequence[Sweep]) -> 
                 yield name, f"adds {added} of {cells} trials to what other laws explain, so it stays a candidate"
 
 
-def noted(candidates: Iterable[Candidate], idle: dict[str, str]) -> tuple[Candidate, ...]:
-    """The candidates, those that passed and stay candidates with the reason why."""
-    return tuple(
+def weighed(
+    candidates: Iterable[Candidate], new: Sequence[Law], laws: Store, runs: Iterable[Run]
+) -> tuple[tuple[Candidate, ...], tuple[Law, ...]]:
+    """The candidates, those that passed and stay candidates with the reason why, and the laws of `new` that are worth a file."""
+    idle = idle_laws(new, laws, runs)
+    noted = tuple(
         msgspec.structs.replace(one, reason=f"{one.reason}; {idle[one.law.id]}")
         if one.outcome == "confirmed" and one.law.id in idle
         else one
         for one in candidates
     )
+    return noted, tuple(law for law in new if law.id not in idle)

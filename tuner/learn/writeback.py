@@ -14,13 +14,16 @@ from pathlib import Path
 import msgspec
 
 from spak.kg.errors import KgError
-from spak.kg.evidence.entries import with_roles
+from spak.kg.evidence.entries import unnoted, with_roles
 from spak.kg.evidence.witness import RunWitness
 from spak.kg.files import fmt, grow
 from spak.kg.files.edit import LawFile
-from spak.kg.files.loader import EVIDENCE, Laws
+from spak.kg.files.listing import EVIDENCE
+from spak.kg.files.loader import Laws
+from spak.kg.files.recorded import runs_about
 from spak.kg.files.scaffold import check_with, write_once
-from spak.kg.law.status import bounds, say, status
+from spak.kg.law.statement import elsewhere_text
+from spak.kg.law.status import bounds, say, standing, status
 from spak.kg.model.law import Evidence, Law, Related
 from spak.kg.model.run import Run
 from spak.tuner.learn.confirm.cover import UNSETTLED, covers, implies
@@ -53,6 +56,7 @@ def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run]
     """What `run` changes in the law files: evidence and status of laws it speaks of, and files of `new` laws.
 
     A new law that says what a law of the root says, or less, gets no file: the runs are evidence on the law there is.
+    Nor does one that a recorded run speaks against: every run of the root is asked, not only those that found it.
 
     Args:
         run: A finished run.
@@ -66,7 +70,7 @@ def changes(run: Run, laws: Laws, new: Sequence[Law] = (), others: Sequence[Run]
     runs = (run, *others)
     named = {entry.run for law in new for entry in law.evidence} | {one.id for one in runs}
     witnesses = [RunWitness(one, laws) for one in runs]
-    suggested = [_as_seen(law, witnesses) for law in new]
+    suggested = [_as_recorded(_as_seen(law, witnesses), witnesses, laws) for law in new]
     return (*_grown(witnesses, laws), *_new(_with_runs(laws, sorted(named)), suggested))
 
 
@@ -84,6 +88,15 @@ def _as_seen(law: Law, witnesses: Sequence[RunWitness]) -> Law:
     by_run = {witness.run.id: witness for witness in witnesses}
     entries = (_whole(law, entry, by_run.get(entry.run)) or entry for entry in law.evidence)
     grown = msgspec.structs.replace(law, evidence=tuple(entries))
+    return msgspec.structs.replace(grown, status=status(grown))
+
+
+def _as_recorded(law: Law, witnesses: Sequence[RunWitness], laws: Laws) -> Law:
+    """The law with what the recorded runs say of it too, so that those that found it do not vouch for it alone."""
+    own = {witness.run.id: witness for witness in witnesses}
+    asked = filter(None, map(laws.witness, runs_about(laws, law.scope.hw, law.scope.op)))
+    roles = with_roles(law, unnoted(law, asked), lambda run: own.get(run) or laws.witness(run))
+    grown = msgspec.structs.replace(law, evidence=(*law.evidence, *roles))
     return msgspec.structs.replace(grown, status=status(grown))
 
 
@@ -131,13 +144,16 @@ def apply(made: Iterable[LawEdit]) -> None:
 
 
 def _write(change: LawEdit) -> None:
+    entries = change.entries
     if not change.before:
         held = write_once(change.root, change.path, change.after)
         if held is None:
             return
         if held.resolve() != change.path.resolve():
             raise KgError(f"{held}: came meanwhile and has the id {change.law} that a search suggested; rename it")
-    grow.append(change.root, change.path, change.entries)
+        cited = {entry.run for entry in LawFile.read(held).law.evidence}
+        entries = tuple(entry for entry in entries if entry.run not in cited)
+    grow.append(change.root, change.path, entries)
 
 
 def _grown(witnesses: Sequence[RunWitness], laws: Laws) -> Iterator[LawEdit]:
@@ -172,7 +188,12 @@ def _change(laws: Laws, law: Law, entries: tuple[Evidence, ...]) -> LawEdit:
     after = file.law.status
     verdicts = " and ".join(dict.fromkeys(entry.verdict for entry in entries))
     words = f"evidence {verdicts}; " + (f"{law.status} -> {after}" if after != law.status else after)
-    return LawEdit(law.id, laws.root, path, before, file.text, words, entries)
+    return LawEdit(law.id, laws.root, path, before, file.text, _said_of(words, file.law), entries)
+
+
+def _said_of(words: str, law: Law) -> str:
+    """`words`, and on which hardware it was found and holds, if those differ."""
+    return "; ".join(filter(None, (words, elsewhere_text(law.evidence))))
 
 
 def _new(laws: Laws, new: Sequence[Law]) -> Iterator[LawEdit]:
@@ -181,11 +202,17 @@ def _new(laws: Laws, new: Sequence[Law]) -> Iterator[LawEdit]:
         if any(_is_same(old, suggested) or covers(old, suggested, laws) for old in known.values()):
             continue
         law = _superseding(distinct(suggested, known), laws)
-        known[law.id] = law
         relative = f"{law.scope.hw}/{law.scope.op}/{law.id}.yaml"
+        if law.status in UNSETTLED:
+            words = f"not written, {law.status}: {standing(law).reason}"
+            yield LawEdit(law.id, laws.root, laws.root / relative, "", "", words, law.evidence, refused=True)
+            continue
+        known[law.id] = law
         text = law_text(law)
         check_with(laws, relative, text)
-        yield LawEdit(law.id, laws.root, laws.root / relative, "", text, f"new, {law.status}", law.evidence)
+        yield LawEdit(
+            law.id, laws.root, laws.root / relative, "", text, _said_of(f"new, {law.status}", law), law.evidence
+        )
 
 
 def _is_same(old: Law, new: Law) -> bool:

@@ -77,13 +77,6 @@ class Hearing(Protocol):
         """Go on from `known`, about the same configurations, and every trial so far."""
         ...
 
-    def promise(self) -> float:
-        """Logarithm of the time over which the best configuration so far is expected to be improved by the next guess.
-
-        Infinite before there is a best one, 0 where nothing is left to guess.
-        """
-        ...
-
     def whose(self, index: int) -> tuple[str, ...]:
         """Labels of the knowledge that spoke for the configuration `index`, most first; none if chance proposed it."""
         ...

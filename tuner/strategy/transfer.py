@@ -85,13 +85,6 @@ class Transfer(Asking):
         for row, log_time in self._believed:
             _tell(self._belief, row, log_time)
 
-    def promise(self) -> float:
-        """Expected improvement of log time by what the belief expects most of."""
-        if not math.isfinite(self._best):
-            return math.inf
-        score = self._scores()
-        return float(np.exp(score.max())) if len(score) else 0.0
-
     def whose(self, index: int) -> tuple[str, ...]:
         """The columns that the belief took this configuration for faster by, than one drawn at random."""
         return self._whose.get(index, ())

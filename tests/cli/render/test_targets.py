@@ -67,9 +67,11 @@ def test_what_is_the_default_and_what_found_nothing_is_said(found):
 def test_laws_are_a_few_lines_and_their_diff_is_behind_verbose(found):
     change = found.changes[0] if found.changes else None
     assert change is not None, "the planted law was learned"
-    lines = shown(replace(found, changes=(change,) * 9))
-    assert sum(line.startswith("law: ") for line in lines) == 6
-    assert "3 laws more with --verbose" in lines
+    lines = shown(replace(found, changes=(change,) * 30))
+    told = sum(line.startswith("law: ") for line in lines)
+    assert 1 < told < 30
+    assert f"{30 - told} laws more with --verbose" in lines
+    assert 38 <= len(lines) <= 40
     assert any(line.startswith("+++ ") for line in shown(found, verbose=True))
 
 

@@ -26,6 +26,7 @@ from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.doubt import ALL_TRIED, MAX_ASIDE, REMOVED_BY_LAW, Doubt
 from spak.tuner.engine.narrow import too_narrow
+from spak.tuner.engine.searcher import Result, RunningSearch
 from spak.tuner.engine.tally import LawTally, SettingTally
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.replay import Replay, Replayed, replay
@@ -60,8 +61,8 @@ def under(*laws: Law) -> Restriction:
     return restrict(SPACE, store(*laws), Context("card", TOOLCHAIN))
 
 
-def searched(*laws: Law, trials=None, seed=0, audit=0.05, strategy="random", backend=None) -> loop.Result:
-    search = loop.RunningSearch(under(*laws), lambda: registry.make(strategy), Budget(trials, None, audit), seed)
+def searched(*laws: Law, trials=None, seed=0, audit=0.05, strategy="random", backend=None) -> Result:
+    search = RunningSearch(under(*laws), lambda: registry.make(strategy), Budget(trials, None, audit), seed)
     return loop.run_search(search, backend or Formula(batch_size=1), quiet())
 
 
@@ -172,7 +173,7 @@ def test_a_law_about_features_that_drops_one_after_the_other_is_suspended_by_nam
     wide = msgspec.structs.replace(OP, parameters={**OP.parameters, "more": _parameter(8)})
     space = build(wide, {}, FACTS)
     root = Laws({"wrong": avoid("wrong", "spill_bytes >= 0")}, ops={"toy": wide})
-    search = loop.RunningSearch(
+    search = RunningSearch(
         restrict(space, root, Context("card", TOOLCHAIN)), lambda: registry.make("random"), Budget(20, None, 0.05)
     )
     result = loop.run_search(search, Formula(batch_size=1), quiet())
@@ -187,7 +188,7 @@ def _parameter(count: int) -> Parameter:
 def test_going_on_from_a_journal_remembers_what_was_set_aside():
     """It is not compiled again, and what was evaluated after all is one trial."""
     recorded: list = []
-    plan = loop.RunningSearch(
+    plan = RunningSearch(
         under(avoid("slow", "spill_bytes > 0", at_least=1.5)), lambda: registry.make("random"), Budget(20, None, 0.1)
     )
     hooks = loop.Hooks(quiet().clock, recorded.append, lambda *_: None)

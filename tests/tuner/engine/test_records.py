@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from spak.kg.files.loader import read_run
 from spak.kg.files.seal import sealed
-from spak.kg.model.run import Failure, Measurement, Trial
+from spak.kg.model.run import Device, Failure, Measurement, Run, Trial, attributed
 from spak.kg.space.space import build
+from spak.tuner.backend.base import ApartDevice
 from spak.tuner.engine import journal, loop, record
 from spak.tuner.engine import summary as report
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, restrict
@@ -38,6 +40,52 @@ TRIALS = [
     Trial(configuration={"m": 32}, origin="default", measurements=(Measurement(name="time", value=1.5, unit="us"),)),
     Trial(configuration={"m": 64}, invalidity="timeout", failure=Failure(type="TimeLimit", message="a\nb \u2028 \x00")),
 ]
+
+
+def on(*machines):
+    """Trials that ran on these GPUs; one without a GPU did not compile."""
+    return tuple(
+        Trial(configuration={"m": place}, machine=machine)
+        if machine
+        else Trial(configuration={"m": place}, invalidity="compile", failure=Failure(type="E", message="m"))
+        for place, machine in enumerate(machines)
+    )
+
+
+@pytest.mark.parametrize(
+    ("trials", "machine", "named"),
+    [
+        (on("a" * 12, "", "a" * 12), "a" * 12, ["", "", ""]),
+        (on("a" * 12, "", "b" * 12), "", ["a" * 12, "", "b" * 12]),
+        ((*on("a" * 12), Trial(configuration={"m": 9})), "", ["a" * 12, ""]),
+        (on("", ""), "c" * 12, ["", ""]),
+    ],
+)
+def test_what_trials_ran_on_is_said_once(trials, machine, named):
+    """By the device if it is one GPU, else by each; of a trial that nobody knows it of, the device does not say it either."""
+    device = Device(name="card", machine="c" * 12)
+    run = Run(
+        id="r", tier="measured", created="2026-01-01T00:00:00Z", hw="card", op="toy", device=device, trials=trials
+    )
+    found = attributed(run)
+    assert (found.device.machine, [trial.machine for trial in found.trials]) == (machine, named)
+    assert attributed(found) == found
+
+
+def test_what_a_gpu_measured_that_was_taken_out_is_kept_where_it_is_no_evidence(tmp_path):
+    """With its own name and the reason; the search's run says nothing of those trials."""
+    known = Formula().provenance()
+    run = record.frame(TASK, "ab" * 32, known, NOW)
+    seen = replace(known, device=Device(name="card", machine="b" * 12))
+    out = ApartDevice("b" * 12, "it fails", seen, on("b" * 12, "b" * 12))
+    said = []
+    record.write_apart(run, replace(known, apart=(out,)), tmp_path, said.append)
+    [path] = tmp_path.iterdir()
+    kept = read_run(path)
+    assert (kept.device.machine, len(kept.trials), kept.tested) == ("b" * 12, 2, ())
+    assert kept.note == f"measured beside {run.id} on {'b' * 12}, which was taken out: it fails"
+    assert kept.id == path.stem == f"{run.id}-apart-{'b' * 12}"
+    assert said == [f"{'b' * 12}, which was taken out: it fails; what it measured is in {path}"]
 
 
 def test_a_journal_gives_back_every_trial(tmp_path):
@@ -127,7 +175,7 @@ def test_a_full_disk_costs_the_trial_it_cannot_hold_and_no_other(tmp_path):
 def finished(*laws, backend=None, trials=30, audit=0.2, problem=None):
     backend = backend or Formula()
     restriction = restrict(build(OP, problem or {}, FACTS), store(*laws), Context("card", TOOLCHAIN))
-    search = loop.RunningSearch(restriction, lambda: registry.make("random"), Budget(trials, None, audit))
+    search = RunningSearch(restriction, lambda: registry.make("random"), Budget(trials, None, audit))
     ticks = itertools.count()
     return loop.run_search(
         search, backend, loop.Hooks(lambda: float(next(ticks)), lambda _: None, lambda *_: None)

@@ -18,6 +18,7 @@ from spak.tuner.chance import Purpose, stream
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.doubt import REMOVED_BY_LAW
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.engine.tally import BestSoFar, LawTally, headroom, judge_trial
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
@@ -31,7 +32,7 @@ SPACE = build(OP, {}, FACTS)
 
 def search(*laws, trials=None, seconds=None, audit=0.0, strategy="exhaustive", seed=0, order=None):
     restriction = restrict(SPACE, store(*laws), Context("card", TOOLCHAIN)) if laws else Restriction(SPACE)
-    return loop.RunningSearch(restriction, lambda: registry.make(strategy), Budget(trials, seconds, audit), seed, order)
+    return RunningSearch(restriction, lambda: registry.make(strategy), Budget(trials, seconds, audit), seed, order)
 
 
 def hooks(recorded=None, clock=None):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from spak.kg.errors import KgError, UnknownNameError
-from spak.kg.files.loader import load
 from spak.kg.law.kinds.base import Power
 from spak.tuner.backend.compile.backend import open_task
 from spak.tuner.backend.compile.toolchain import Toolchain
@@ -15,9 +12,8 @@ from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
 from spak.tuner.errors import TunerError
 from spak.tuner.search import SearchRequest, choosing, field
+from tests.shipped import LAWS
 from tests.tuner.searching import store
-
-LAWS = load(Path(__file__).parents[3] / "laws")
 
 
 def test_names_aliases_and_device_strings_resolve():

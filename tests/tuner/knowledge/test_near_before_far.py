@@ -12,6 +12,7 @@ from spak.kg.space.space import build
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.doubt import Doubt
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.knowledge.gather import TELLING, SearchTarget, advice, outranked
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.knowledge.source import Source
@@ -69,7 +70,7 @@ def test_what_runs_have_tried_no_law_postpones():
 
 def after_falling(*found):
     """A search under `found` of a formula whose best configurations have m == 32."""
-    plan = loop.RunningSearch(known(*found), lambda: registry.make("random"), Budget(40, None, 0.05))
+    plan = RunningSearch(known(*found), lambda: registry.make("random"), Budget(40, None, 0.05))
     ticks = iter(range(1000))
     return loop.run_search(plan, Formula(), loop.Hooks(lambda: float(next(ticks)), lambda _: None, lambda *_: None))
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spak.kernels.interface import Operand, Work
-from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.predict import PredictedMachine, Terms, clocks_per_pass, launch_us, predict_us, terms_of
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[3] / "laws")
 RTX5070 = PredictedMachine.of(hardware_facts(LAWS, "rtx5070"))
 H200 = PredictedMachine.of(hardware_facts(LAWS, "h200"))
 

@@ -11,10 +11,10 @@ import pytest
 from bench.predict import Case
 from bench.predict_pairs import judged, verdicts_of
 from bench.predict_tables import cases_of_table, pairs
-from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.registry import Task
 from spak.tuner.knowledge.predict import PredictedMachine
+from tests.shipped import LAWS
 
 MACHINE = PredictedMachine(1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 
@@ -56,15 +56,14 @@ def test_pairs_of_a_table_are_those_that_differ_by_more_than_noise():
 
 def test_a_table_gives_each_configuration_of_a_size_once_on_standard_normal_inputs():
     """Two names of one configuration are one trial, libraries none, and other inputs are not looked at."""
-    laws = load(Path(__file__).parents[3] / "laws")
-    op, facts = laws.ops["fmha"], hardware_facts(laws, "h200")
+    op, facts = LAWS.ops["fmha"], hardware_facts(LAWS, "h200")
     timed = {"time_us": 1.0, "low_us": 0.9, "high_us": 1.1}
     ours, library = {**timed, "configuration": {"tile_m": 128}}, {**timed, "configuration": None}
     row = {"size": "d64", "inputs": "normal", "problem": {"head_dim": 64}}
     contestants = {"ours": ours, "again": ours, "library": library}
     table = {"rows": [{**row, "contestants": contestants}, {**row, "inputs": "sink", "contestants": contestants}]}
     backend = SimpleNamespace(features=lambda requests: [{"registers": 128.0} for _ in requests])
-    (found,) = cases_of_table(laws, Task("h200", op, facts, Path(), 1), backend, table)
+    (found,) = cases_of_table(LAWS, Task("h200", op, facts, Path(), 1), backend, table)
     assert found.configurations == [{**{name: p.default for name, p in op.parameters.items()}, "tile_m": 128}]
     assert found.times.tolist() == [1.0]
     assert len(found.works) == len(found.features) == 1

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench import predict
 from bench.predict_pairs import judged
-from spak.kg.files.loader import load
 from spak.tuner.knowledge import predict as model
+from tests.shipped import LAWS
 
 TOP = 5
 JUDGED = {"fmha", "matmul"}
@@ -20,10 +19,9 @@ JUDGED = {"fmha", "matmul"}
 @pytest.fixture(scope="module")
 def cases():
     """Whole sweeps by the GPU they ran on."""
-    laws = load(Path(__file__).parents[3] / "laws")
-    known = predict.recorded_codes(laws)
+    known = predict.recorded_codes(LAWS)
     options = argparse.Namespace(compile=False, sample=None)
-    found = [(run.hw, case) for run in predict.measured(laws) for case in predict.cases_of(laws, run, known, options)]
+    found = [(run.hw, case) for run in predict.measured(LAWS) for case in predict.cases_of(LAWS, run, known, options)]
     return [(hw, case) for hw, case in found if case.sweep]
 
 

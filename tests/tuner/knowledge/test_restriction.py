@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spak.kg.expression import parse
-from spak.kg.files.loader import load
 from spak.kg.law.kinds.base import Power
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.space.space import build
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
+from tests.shipped import LAWS
 from tests.tuner.searching import FACTS, HANGS, OP, TOOLCHAIN, Laws, avoid, law, store
 
 ROOT = Path(__file__).parents[3]
@@ -178,9 +178,8 @@ def test_a_restriction_never_admits_what_it_names(hard, soft, seed):
 
 def test_of_many_laws_none_takes_a_row_for_each_configuration():
     """What laws name is kept by the factors they speak of: a thousand laws over millions cost no gigabytes."""
-    shipped = load(ROOT / "laws")
-    space = build(shipped.ops["fmha"], {}, hardware_facts(shipped, "h200"))
-    rules = restrict(space, shipped, Context("h200", "tileiras 13.4.92")).rules
+    space = build(LAWS.ops["fmha"], {}, hardware_facts(LAWS, "h200"))
+    rules = restrict(space, LAWS, Context("h200", "tileiras 13.4.92")).rules
     kept = [rule.named.truth.size for rule in rules if rule.named is not None]
     assert kept
     assert sum(kept) < len(space) / 100

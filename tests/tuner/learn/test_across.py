@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from spak.kg.evidence.witness import RunWitness
 from spak.kg.law.kinds import meaning
-from spak.kg.law.status import occasion_doubt
+from spak.kg.law.statement import shown_elsewhere
+from spak.kg.law.status import occasion_doubt, standing
+from spak.kg.model.law import Bound
 from spak.tuner.knowledge.source import whereabouts
 from spak.tuner.learn.across import AcrossLesson, learn_across, suggesting_targets
-from spak.tuner.many import TargetsRequest, search_targets
+from spak.tuner.learn.writeback import changes
+from spak.tuner.many import search_targets
+from spak.tuner.targeting import TargetsRequest
 from tests.tuner.test_many import LAWS, around
 from tests.tuner.test_search import H100, Card
 
@@ -82,6 +87,52 @@ def test_a_law_is_confirmed_on_a_device_and_sizes_it_was_not_found_on(runs):
         assert not occasion_doubt(law), "two devices are two occasions, so that it may remove what it names"
 
 
+def test_no_run_that_suggests_a_law_confirms_it_and_its_file_says_where_it_was_found_and_holds(runs):
+    """The other device's runs are held out from finding: what they hold changes no candidate."""
+    found, _, _ = learned(runs)
+    hardware = {run.id: run.hw for run in (*runs, *found.tests)}
+    (finder,) = {hardware[name] for name in found.suggesting}
+    (other,) = set(hardware.values()) - {finder}
+    law = next(law for law in found.kept if "use_tma" in meaning(law).text)
+    assert shown_elsewhere(law.evidence) == ((finder,), (other,))
+    alone = [entry for entry in law.evidence if hardware[entry.run] == finder and entry.role == "suggested"]
+    assert standing(msgspec.structs.replace(law, evidence=tuple(alone))).status == "proposed"
+    again = tuple(msgspec.structs.replace(entry, role="independent") for entry in alone)
+    assert standing(msgspec.structs.replace(law, evidence=(*alone, *again))).status == "proposed"
+    unlike, _, _ = learned([untrue(run) if run.hw == other else run for run in runs])
+    assert unlike.suggesting == found.suggesting
+    assert {str(meaning(one.law).text) for one in unlike.candidates if "use_tma" in meaning(one.law).text}
+    edits = changes(found.runs[0], LAWS, found.kept, (*found.runs[1:], *found.tests))
+    said = next(edit for edit in edits if edit.words.startswith("new, confirmed"))
+    assert said.words == f"new, confirmed; found on {finder}, holds on {other}"
+
+
+def test_what_adds_nothing_stays_a_candidate_as_in_a_search_of_one_target(runs):
+    """Where a law of the root explains it and more, the run keeps what was confirmed, with the reason why it has no file."""
+    first, _, _ = learned(runs)
+    new = next(law for law in first.kept if "use_tma" in meaning(law).text)
+    effect = {"slowdown": Bound(at_least=1.05)}
+    claim = msgspec.structs.replace(new.claim, avoid=f"({new.claim.avoid}) or tile_k == 32", effect=effect)
+    found, _, _ = learned(runs, laws=_Beside(LAWS, msgspec.structs.replace(new, id="says-more", claim=claim)))
+    assert meaning(new).text not in [meaning(law).text for law in found.kept]
+    idle = [one for one in found.candidates if one.law.id == new.id and one.outcome == "confirmed"]
+    assert idle
+    assert all("so it stays a candidate" in one.reason for one in idle)
+    noted = [one for run in found.runs for one in run.suggested if one.law.id == new.id]
+    assert {one.reason for one in noted if one.outcome == "confirmed"} == {one.reason for one in idle}
+
+
+class _Beside:
+    """A law root with one law more."""
+
+    def __init__(self, laws, law):
+        self._laws = laws
+        self.laws = {**laws.laws, law.id: law}
+
+    def __getattr__(self, name):
+        return getattr(self._laws, name)
+
+
 def test_what_holds_on_one_device_alone_is_no_law_of_both(runs):
     """On the other device TMA does not matter: whoever suggests, the others speak against it."""
     found, _, _ = learned([run for run in runs if run.hw == "h200"] + [untrue(run) for run in runs if run.hw == "h100"])
@@ -89,8 +140,6 @@ def test_what_holds_on_one_device_alone_is_no_law_of_both(runs):
 
 
 def untrue(run):
-    import msgspec
-
     def trial(one):
         low, factor = one.measurements[0], flat(one.configuration, 1.3) / one.value("time")
         made = msgspec.structs.replace(low, value=low.value * factor, low=low.low * factor, high=low.high * factor)
@@ -131,8 +180,6 @@ def test_noise_teaches_nothing(runs):
     rng = np.random.default_rng(3)
 
     def noisy(run):
-        import msgspec
-
         def trial(one):
             value = float(100 * np.exp(rng.normal(0, 0.3)))
             made = msgspec.structs.replace(one.measurements[0], value=value, low=value * 0.99, high=value * 1.01)

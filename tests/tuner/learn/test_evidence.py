@@ -141,6 +141,29 @@ def test_a_new_law_says_of_its_run_what_the_trials_say(root):
     assert (first.role, first.effect["slowdown"] > 1.5, second) == ("suggested", True, reported)
 
 
+def found_in(root: Path, run: Run) -> Law:
+    return msgspec.structs.replace(SPILLS, evidence=(RunWitness(run, load(root)).entry(SPILLS),))
+
+
+def test_a_new_law_cites_what_was_recorded_before_it(root):
+    """The runs that found it do not vouch for it alone."""
+    keep(root, measured("before", SIZES[1:2]))
+    one = measured("one", SIZES[:1], created="2026-01-02T00:00:00Z")
+    (change,) = write(root, one, [found_in(root, one)])
+    assert [entry.run for entry in change.entries] == ["one", "before"]
+    assert load(root).laws["spills-slow"].evidence == change.entries
+
+
+def test_no_law_is_written_that_a_recorded_run_speaks_against(root):
+    keep(root, measured("against", SIZES[1:2], time=flat))
+    one = measured("one", SIZES[:1], created="2026-01-02T00:00:00Z")
+    (change,) = write(root, one, [found_in(root, one)])
+    assert (change.law, change.refused) == ("spills-slow", True)
+    assert change.words.startswith("not written, contested: ")
+    assert "against against" in change.words
+    assert not load(root).laws
+
+
 # ------------------------------------------------------------------------------------------- other people's edits
 
 

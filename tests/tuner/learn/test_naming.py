@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spak.kg.files.loader import load
 from spak.kg.law.kinds.avoid import AvoidClaim, NegativeLaw
 from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
 from spak.kg.model.law import Bound, Law, Scope
 from spak.tuner.learn.mining.naming import MAX_ID, MAX_TITLE, distinct, name_law
+from tests.shipped import LAWS
 
 CALLED = {
     "tile_m": "tiles of {} rows",
@@ -108,7 +107,7 @@ COMPARISONS = st.builds(
     st.sampled_from(["==", ">=", "<=", ">", "<", "!="]),
     st.one_of(st.integers(0, 1 << 20), st.booleans(), st.sampled_from(["'plain'", "'a-b'"])),
 )
-LAWS = st.builds(
+DRAWN = st.builds(
     lambda parts, conditions, hw, op, dtype: negative(
         " and ".join(parts), when=" and ".join(conditions), hw=hw, op=op, dtype=tuple(dtype)
     ),
@@ -120,7 +119,7 @@ LAWS = st.builds(
 )
 
 
-@given(LAWS)
+@given(DRAWN)
 def test_every_name_is_short_valid_and_stable(law: NegativeLaw) -> None:
     identifier, title = called(law)
     assert len(identifier) <= MAX_ID
@@ -129,7 +128,7 @@ def test_every_name_is_short_valid_and_stable(law: NegativeLaw) -> None:
     assert called(msgspec.structs.replace(law, id="other", title="other", status="confirmed")) == (identifier, title)
 
 
-@given(LAWS, LAWS)
+@given(DRAWN, DRAWN)
 def test_two_laws_of_which_one_is_there_already_never_share_a_name(first: NegativeLaw, second: NegativeLaw) -> None:
     one, two = (name_law(law, "Fused attention", CALLED) for law in (first, second))
     if (one.claim, one.scope) != (two.claim, two.scope):
@@ -141,13 +140,12 @@ def test_two_laws_of_which_one_is_there_already_never_share_a_name(first: Negati
 
 def test_the_laws_of_this_repository_that_were_mined_have_the_names_that_mining_gives() -> None:
     """The rule is tried on what it was made for: each is readable, and none needs the number of its thresholds alone."""
-    laws = load(Path(__file__).parents[3] / "laws")
-    renamed = {law.id for law in laws.laws.values() if any(link.type == "renamed-from" for link in law.related)}
+    renamed = {law.id for law in LAWS.laws.values() if any(link.type == "renamed-from" for link in law.related)}
     learned = {"sm90-matmul-output-max-8k-slow", "sm90-fmha-min-256-spilled-slow"}
-    mined = [law for law in laws.laws.values() if law.id in renamed | learned and law.withdrawn is None]
+    mined = [law for law in LAWS.laws.values() if law.id in renamed | learned and law.withdrawn is None]
     assert len(mined) > len(learned)
     for law in mined:
-        op = laws.ops[law.scope.op]
+        op = LAWS.ops[law.scope.op]
         made = name_law(law, op.title, op.phrases)
         assert (law.id, law.title) == (made.id, made.title)
         assert not re.search(r"-(ge|le|gt|lt)-", law.id)

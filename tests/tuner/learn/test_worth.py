@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from spak.kg.model.run import Candidate
-from spak.tuner.learn.worth import idle_laws, noted
+from spak.tuner.learn.worth import idle_laws, weighed
 from tests.tuner.searching import OP, store
 from tests.tuner.spilling import SIZES, SPILLS, measured
 
@@ -57,5 +57,8 @@ def test_without_trials_nothing_is_weighed():
 def test_a_candidate_that_passed_says_why_it_has_no_file():
     passed = Candidate(law=narrow(), outcome="confirmed", reason="held")
     failed = Candidate(law=narrow(), outcome="refuted", reason="no")
-    told = noted([passed, failed, Candidate(law=SPILLS, outcome="confirmed", reason="held")], {"narrow": "adds 0"})
-    assert [one.reason for one in told] == ["held; adds 0", "no", "held"]
+    worthy = Candidate(law=SPILLS, outcome="confirmed", reason="held")
+    told, new = weighed([passed, failed, worthy], [narrow(), SPILLS], store(), [RUN])
+    assert [one.reason.partition("; adds 0 of ")[0] for one in told] == ["held", "no", "held"]
+    assert ["; adds 0 of " in one.reason for one in told] == [True, False, False]
+    assert new == (SPILLS,)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from spak.kg.files.loader import Laws, load
+from spak.kg.files.loader import Laws
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Audit, Candidate, Device, Failure, Kernel, Measurement, Noise, Run, Trial
+from tests.shipped import LAWS
 
-LAWS = Path(__file__).parents[3] / "laws"
 PROBLEM: dict[str, Scalar] = {
     "batch": 8,
     "heads": 16,
@@ -27,7 +27,7 @@ PROBLEM: dict[str, Scalar] = {
 
 
 def laws() -> Laws:
-    return load(LAWS)
+    return LAWS
 
 
 def time_us(tile_m: int, tile_n: int, occupancy: int) -> float:

@@ -19,6 +19,7 @@ from spak.tuner.backend.compile.protocol import Compiled, Order, Setup
 from spak.tuner.backend.compile.toolchain import Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.backend.source import source_of, spec_path
+from spak.tuner.errors import TunerError
 from spak.tuner.knowledge.predict import PredictedMachine, predict_us
 
 MEMORY_LIMIT_BYTES = 6 << 30
@@ -148,6 +149,16 @@ class CompileBackend(Backend):
         works = self._target.spec.work(request.problem, request.configuration)
         predicted = [predict_us(works, features, self._machine)] if works else []
         return [Measurement(name="predicted_time", value=value, unit="us") for value in predicted]
+
+
+def can_predict(facts: Mapping[str, Scalar]) -> bool:
+    """Whether hardware facts are enough to compile for a device, and to predict its times."""
+    try:
+        OccupancyLimits.of(facts)
+        PredictedMachine.of(facts)
+    except TunerError:
+        return False
+    return "gpu_code" in facts
 
 
 def all_fit(features: Mapping[str, float]) -> bool:

@@ -58,15 +58,52 @@ class CompiledFunctions:
     milliseconds: float = 0.0
 
 
+class CompilerProcesses:
+    """Processes that compile, for whichever target: what one has imported serves the next target too."""
+
+    def __init__(self, workers: int) -> None:
+        """Compile in so many processes; none starts yet."""
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+        self._given: set[Future[CompiledFunctions]] = set()
+
+    def start(
+        self, target: CubinTarget, problem: ProblemSize, configuration: Configuration
+    ) -> Future[CompiledFunctions]:
+        """Compile; does not wait.
+
+        Raises:
+            BrokenProcessPool: If the compiling processes have ended.
+        """
+        given = self._pool.submit(_compile, target, dict(problem), dict(configuration))
+        self._given = {one for one in self._given if not one.done()} | {given}
+        return given
+
+    def warm(self, target: CubinTarget) -> Future[None]:
+        """Start a process, and let it import what compiles that kernel; does not wait."""
+        return self._pool.submit(_import, target)
+
+    def close(self) -> None:
+        """Drop what has not compiled; safe to call twice."""
+        processes = dict(self._pool._processes or {})  # noqa: SLF001  # Python 3.14 has `terminate_workers`
+        under_way = any(not future.done() for future in self._given)
+        self._pool.shutdown(wait=not under_way, cancel_futures=True)
+        for process in processes.values() if under_way else ():
+            while (
+                process.is_alive()
+            ):  # each time it gives up what it compiles, of which it may have taken more than one
+                process.terminate()
+                process.join(1.0)
+
+
 class AheadCompiler:
-    """A pool of compiling processes. What is in the store, from another problem size or search, is not compiled again."""
+    """Compiles for one target. What is in the store, from another problem size or search, is not compiled again."""
 
     def __init__(self, target: CubinTarget, *, workers: int) -> None:
         """Compile for `target` in `workers` processes; none starts yet."""
         self._target = target
         self.toolchain: Mapping[str, str] = versions_of(target.language)
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+        self._processes = CompilerProcesses(workers)
         self._asked: dict[tuple[object, ...], Future[CompiledFunctions]] = {}
 
     def start(self, problem: ProblemSize, configuration: Configuration) -> Future[CompiledFunctions]:
@@ -78,26 +115,14 @@ class AheadCompiler:
         identity = (*sorted(problem.items()), None, *sorted(configuration.items()))
         if identity not in self._asked:
             try:
-                self._asked[identity] = self._pool.submit(_compile, self._target, dict(problem), dict(configuration))
+                self._asked[identity] = self._processes.start(self._target, problem, configuration)
             except BrokenProcessPool:
                 raise TunerError(NO_COMPILER_PROCESS) from None
         return self._asked[identity]
 
-    def warm(self) -> Future[None]:
-        """Start a process, and let it import the compiler; does not wait."""
-        return self._pool.submit(_import, self._target.language)
-
     def close(self) -> None:
         """Drop what has not compiled; safe to call twice."""
-        processes = dict(self._pool._processes or {})  # noqa: SLF001  # Python 3.14 has `terminate_workers`
-        under_way = any(not future.done() for future in self._asked.values())
-        self._pool.shutdown(wait=not under_way, cancel_futures=True)
-        for process in processes.values() if under_way else ():
-            while (
-                process.is_alive()
-            ):  # each time it gives up what it compiles, of which it may have taken more than one
-                process.terminate()
-                process.join(1.0)
+        self._processes.close()
 
 
 def awaited(future: Future[CompiledFunctions]) -> CompiledFunctions:
@@ -125,10 +150,11 @@ def _begin() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
-def _import(language: KernelLanguage) -> None:
-    """Import what compiles a language; what is missing is said of each configuration."""
+def _import(target: CubinTarget) -> None:
+    """Import a kernel and what compiles it; what is missing is said of each configuration."""
     with suppress(Exception):
-        versions_of(language)
+        versions_of(target.language)
+        resolve_spec(target.spec)
 
 
 def _limited(language: KernelLanguage, seconds: float) -> AbstractContextManager[object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,6 +15,7 @@ from spak.kg.model.base import Configuration, ProblemSize
 from spak.kg.model.run import Measurement, Noise, Times, Trial
 from spak.tuner.backend.base import Backend, Patience, Provenance, Request
 from spak.tuner.backend.compile.features import unit_of
+from spak.tuner.backend.cores import usable_cores
 from spak.tuner.backend.gpu.ahead import CompiledFunctions, awaited
 from spak.tuner.backend.gpu.protocol import Batch, Contestant, SeenDevice
 from spak.tuner.backend.gpu.steady import ReferenceTimes, SteadyWatch, measured_time
@@ -128,6 +128,12 @@ class GpuBackend(Backend):
         few = f"{plan.slow_rounds} rounds where the median is then above {plan.slow_ratio:g}x the best"
         noise = msgspec.structs.replace(noise, l2=machine.l2, timer=f"{machine.timer}; {few}")
         return Provenance("measured", toolchain | dict(machine.toolchain), machine.device, noise, "time")
+
+    @property
+    def gpu(self) -> str:
+        """Which GPU of its name (`Trial.machine`); empty where that is not known."""
+        seen = self._supervisor.machine
+        return "" if seen is None else seen.device.machine
 
     @property
     def first_reading(self) -> ReferenceTimes:
@@ -257,6 +263,7 @@ class GpuBackend(Backend):
             invalidity=outcome.invalidity,
             failure=outcome.failure,
             measurements=tuple(measurements),
+            machine=self.gpu,
             times=Times(compilation=code.milliseconds, validation=outcome.check_ms, runtimes=runtimes),
         )
 
@@ -270,7 +277,7 @@ def all_features(compiled: Sequence[CompiledFunctions], inspect: Inspect) -> lis
     def features(code: CompiledFunctions) -> dict[str, float] | None:
         return None if code.failure is not None else dict(inspect(code))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(features, compiled))
 
 

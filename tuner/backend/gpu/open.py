@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from spak.tuner.backend.compile.languages import language_of
 from spak.tuner.backend.compile.occupancy import OccupancyLimits as SmLimits
 from spak.tuner.backend.compile.sass import of_disassembly
 from spak.tuner.backend.compile.toolchain import CompilerMissingError, find_toolchain
+from spak.tuner.backend.cores import usable_cores
 from spak.tuner.backend.gpu.ahead import AheadCompiler, CompiledFunctions, CubinTarget
 from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
@@ -46,7 +46,7 @@ class Inspector:
     def __init__(self, cubins: Path, facts: Mapping[str, Scalar]) -> None:
         """Read what was compiled into the folder `cubins`; `facts` are of the hardware, without `hw.`."""
         self._store, self._limits = CubinStore(cubins), SmLimits.of(facts)
-        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="disassemble")
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="disassemble")
         self._lock = Lock()
         self._read: dict[str, Future[dict[str, float]]] = {}
 

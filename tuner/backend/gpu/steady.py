@@ -12,7 +12,7 @@ A power cap that heavy kernels reach by themselves is no drift: it belongs to wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spak.kg.model.run import DRIFT, UNSTEADY_TIME, Measurement
 from spak.tuner.backend.gpu.statistics import summarise
@@ -23,18 +23,32 @@ ReferenceTimes = Mapping[str, tuple[float, ...]]
 MARGIN = 0.02
 """Change of a reference kernel that is no drift even where it is beyond the noise of both readings.
 
-Source: `python -m bench.drift`: of 398 pairs of recorded samples none is called drift, of those slowed by 5 % four in five.
+Source: `python -m bench.drift`: of 479 pairs of recorded samples none is called drift, of those slowed by 5 % four in five.
+"""
+
+
+SCATTER = 0.1
+"""Width of the 95 % interval of a reading's median, as a share of it, beyond which the device does not work evenly.
+
+Whoever shares a device takes turns on it: half the launches are as fast as ever, so that a median may not move at all.
+Source: `python -m bench.drift`: none of 415 recorded trials of 25 samples is as wide; of those of which two launches in
+five were made to take half as long again 84 % are, and their medians alone show next to none.
 """
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How a reference kernel changed: `ratio` is its time over the earlier one, within `low` and `high`."""
+    """How a reference kernel changed: `ratio` is its time over the earlier one, within `low` and `high`.
+
+    Attributes:
+        scatter: Width of the interval of its median, where it is that which is too much; else 0.
+    """
 
     kernel: str
     ratio: float
     low: float
     high: float
+    scatter: float = 0.0
 
     def measurement(self) -> Measurement:
         """What a trial timed meanwhile says of it."""
@@ -42,6 +56,11 @@ class Drift:
 
     def __str__(self) -> str:
         """`the reference kernel 'clock' takes 5.2 % longer than at first`."""
+        if self.scatter:
+            width = f"{self.scatter:.0%}".replace("%", " %")
+            return (
+                f"launches of the reference kernel {self.kernel!r} differ: the interval of their median is {width} wide"
+            )
         change = f"{abs(self.ratio - 1):.1%}".replace("%", " %")
         return f"the reference kernel {self.kernel!r} takes {change} {'longer' if self.ratio > 1 else 'less'} than at first"
 
@@ -75,21 +94,39 @@ def drift(now: ReferenceTimes, before: ReferenceTimes, margin: float = MARGIN) -
     return max(found, key=lambda one: max(one.ratio, 1 / one.ratio), default=None)
 
 
+def scattered(now: ReferenceTimes, before: ReferenceTimes) -> Drift | None:
+    """The kernel whose launches in `now` differ most, if by more than `SCATTER`; told against `before` if that has it."""
+    found = []
+    for kernel, samples in sorted(now.items()):
+        interval = summarise(samples)
+        width = 0.0 if interval.low is None or interval.high is None else interval.high - interval.low
+        if width > SCATTER * interval.median:
+            one = change(kernel, samples, before.get(kernel, samples))
+            found.append(replace(one, scatter=width / interval.median))
+    return max(found, key=lambda one: one.scatter, default=None)
+
+
 class SteadyWatch:
-    """Judges the readings of one device against the first of them."""
+    """Judges the readings of one device against the first even one of them."""
 
     def __init__(self, margin: float = MARGIN) -> None:
-        """Know nothing yet: the first reading is what the device is."""
+        """Know nothing yet: the first reading whose launches agree is what the device is."""
         self._margin = margin
         self.first: ReferenceTimes = {}
 
     def judge(self, readings: Sequence[ReferenceTimes]) -> Drift | None:
-        """The worst drift among `readings`, taken before and after some rounds; None if the device was steady."""
-        found = []
+        """The worst drift among `readings`, taken before and after some rounds; None if the device was steady.
+
+        One that changed is told before one that is uneven.
+        """
+        found, uneven = [], []
         for reading in readings:
-            self.first = self.first or reading
+            differs = scattered(reading, self.first)
+            uneven.append(differs)
+            self.first = self.first or (reading if differs is None else {})
             found.append(drift(reading, self.first, self._margin))
-        return max(filter(None, found), key=lambda one: max(one.ratio, 1 / one.ratio), default=None)
+        worst = max(filter(None, found), key=lambda one: max(one.ratio, 1 / one.ratio), default=None)
+        return worst or max(filter(None, uneven), key=lambda one: one.scatter, default=None)
 
 
 def measured_time(samples: Sequence[float], drifted: Drift | None = None) -> tuple[Measurement, ...]:

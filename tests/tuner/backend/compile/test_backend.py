@@ -5,13 +5,11 @@ from __future__ import annotations
 import importlib.util
 import io
 import subprocess
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from spak.kernels.attention.fmha.spec import SPEC
-from spak.kg.files.loader import load
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.compile import toolchain
 from spak.tuner.backend.compile.backend import CompileBackend, CompileTarget, open_task
@@ -20,16 +18,16 @@ from spak.tuner.backend.compile.protocol import Compiled
 from spak.tuner.backend.compile.toolchain import CompilerMissingError, Toolchain
 from spak.tuner.backend.registry import Task
 from spak.tuner.engine import session
+from tests.shipped import LAWS
 from tests.tuner.backend.compile import broken
 
-LAWS = Path(__file__).parents[4] / "laws"
 TOOLS = Toolchain("/nonexistent/tileiras", "/nonexistent/nvdisasm", {"tileiras": "13.4.92"})
 FEATURES = {"registers": 128.0, "threads": 256.0, "smem_bytes": 30000.0, "spill_bytes": 0.0}
 
 
 @pytest.fixture(scope="module")
 def question():
-    return session.ask(load(LAWS), "fmha", "rtx5070", "")
+    return session.ask(LAWS, "fmha", "rtx5070", "")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ pytest.importorskip("triton", reason="needs Triton")
 
 from spak.kernels.own.file import declared_in
 from spak.kernels.registry import resolve_spec
-from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.tuner.backend.compile import languages, triton_compiler
 from spak.tuner.backend.compile.occupancy import OccupancyLimits
@@ -21,6 +20,7 @@ from spak.tuner.backend.compile.toolchain import CompilerMissingError
 from spak.tuner.backend.compile.worker import serve
 from spak.tuner.backend.gpu.cubins import CubinStore, compile_into
 from spak.tuner.backend.gpu.open import one_function
+from tests.shipped import LAWS
 
 EXAMPLE = Path(__file__).parents[4] / "docs" / "examples" / "own-kernel" / "triton_softmax.py"
 PROBLEM, CONFIGURATION = {"rows": 64, "cols": 512}, {"num_warps": 2}
@@ -56,7 +56,7 @@ def test_a_worker_reads_the_features_of_what_triton_makes(kept, tmp_path, monkey
     (job,) = kernel.compile_jobs(PROBLEM, CONFIGURATION)
     key, made = compile_into(store, job, "sm_90", "source")
     assert store.get(key) == made
-    limits = OccupancyLimits.of(hardware_facts(load(EXAMPLE.parents[3] / "laws"), "h200"))
+    limits = OccupancyLimits.of(hardware_facts(LAWS, "h200"))
     assert one_function(made, limits)["smem_bytes"] == features["smem_bytes"]
 
 

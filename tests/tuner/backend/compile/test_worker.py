@@ -5,17 +5,16 @@ from __future__ import annotations
 import stat
 import sys
 import textwrap
-from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete
 from spak.tuner.backend.compile import worker
 from spak.tuner.backend.compile.protocol import Order, Setup
 from spak.tuner.backend.compile.toolchain import find_toolchain
+from tests.shipped import LAWS
 
 ORDER = Order(problem={}, configuration={})
 
@@ -102,7 +101,7 @@ def test_both_passes_of_the_gradients_have_features():
         time_limit_s=60.0,
         memory_limit_bytes=1 << 40,
     )
-    op = load(Path(__file__).parents[4] / "laws").ops["fmha-backward"]
+    op = LAWS.ops["fmha-backward"]
     chosen = {**{name: parameter.default for name, parameter in op.parameters.items()}, "dq_form": "split"}
     problem = complete(op, op.problems["d64-s1024-causal"])
     found = worker.serve(setup, Order(problem=problem, configuration=chosen))

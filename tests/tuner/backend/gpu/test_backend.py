@@ -14,6 +14,7 @@ from spak.tuner.backend.gpu.supervisor import ContestantOutcome, Supervisor, Wor
 from spak.tuner.backend.gpu.timing import Plan
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.strategy import registry
 from tests.tuner.backend.gpu.fake_device import FakeProgram
@@ -235,7 +236,7 @@ def searched(clock, **limits):
     backend = GpuBackend(StubSupervisor(), clock, lambda _: {}, method, clock)
     said = []
     hooks = loop.Hooks(clock, lambda _: None, lambda *_: None, lambda what, seconds: said.append((seconds, what)))
-    seeking = loop.RunningSearch(Restriction(build(OP, {}, FACTS)), partial(registry.make, "random"), Budget(**limits))
+    seeking = RunningSearch(Restriction(build(OP, {}, FACTS)), partial(registry.make, "random"), Budget(**limits))
     return loop.run_search(seeking, backend, hooks), said
 
 

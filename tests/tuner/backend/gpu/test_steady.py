@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spak.tuner.backend.gpu.steady import MARGIN, SteadyWatch, change, drift, is_beyond, measured_time
+from spak.tuner.backend.gpu.steady import MARGIN, SteadyWatch, change, drift, is_beyond, measured_time, scattered
 
 SAMPLES = st.lists(st.floats(10.0, 1000.0), min_size=6, max_size=30).map(tuple)
 
@@ -63,6 +63,34 @@ def test_what_was_fast_before_the_rounds_and_slow_after_them_is_drift():
     found = watch.judge([{"clock": (100.0,) * 6}, {"clock": (107.0,) * 6}])
     assert found.ratio == pytest.approx(1.07)
     assert watch.judge([{"clock": (100.0,) * 6}]) is None, "the first reading stays what it was"
+
+
+EVEN, UNEVEN = {"clock": (100.0,) * 25}, {"clock": (100.0,) * 15 + (150.0,) * 10}
+
+
+def test_a_device_that_somebody_else_uses_at_times_is_uneven_though_its_median_stays():
+    """Which a comparison of medians cannot see."""
+    watch = SteadyWatch()
+    assert watch.judge([EVEN]) is None
+    assert drift(UNEVEN, EVEN) is None
+    found = watch.judge([EVEN, UNEVEN])
+    assert (found.kernel, found.ratio, found.scatter) == ("clock", 1.0, 0.5)
+    assert str(found) == "launches of the reference kernel 'clock' differ: the interval of their median is 50 % wide"
+    assert watch.judge([EVEN]) is None
+
+
+def test_what_is_uneven_from_the_start_is_marked_until_an_even_reading_says_what_the_device_is():
+    """Else every later reading would lie within its interval."""
+    watch = SteadyWatch()
+    assert watch.judge([UNEVEN]).scatter == 0.5
+    assert watch.first == {}
+    assert watch.judge([EVEN]) is None
+    assert watch.judge([{"clock": (107.0,) * 25}]).ratio == pytest.approx(1.07)
+
+
+@given(st.lists(st.floats(100.0, 109.0), min_size=6, max_size=30).map(tuple), st.floats(0.01, 100.0))
+def test_launches_that_all_lie_within_a_tenth_are_never_uneven_whatever_their_time(samples, factor):
+    assert scattered({"clock": scaled(samples, factor)}, {}) is None
 
 
 def test_a_marked_time_is_no_time_and_says_how_far_the_device_had_drifted():
