@@ -30,7 +30,8 @@ import msgspec
 from spak.kg.evidence.entries import mismatches
 from spak.kg.evidence.table import problem_text
 from spak.kg.evidence.witness import RunWitness
-from spak.kg.files.loader import EVIDENCE, Laws, load
+from spak.kg.files.listing import EVIDENCE
+from spak.kg.files.loader import Laws, load
 from spak.kg.model.base import ProblemSize
 from spak.kg.model.run import CONFIRM, Measurement, Run, Trial
 from spak.kg.space.completion import complete
@@ -38,6 +39,7 @@ from spak.tuner.backend.base import Patience, Provenance, Request
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import journal, loop, record
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.engine.session import SearchTask
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn import lesson as learn
@@ -201,7 +203,7 @@ def child(place: Place) -> None:
         keep(trial)
 
     searched = tuple(trial for trial in done if trial.origin != CONFIRM)
-    search = loop.RunningSearch(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
+    search = RunningSearch(Restriction(space), lambda: registry.make("random"), Budget(TRIALS, None, 0.1))
     result = loop.run_search(search, backend, loop.Hooks(time.monotonic, keep, lambda *_: None), searched)
     run = record.searched(frame, laws.hardware, result)
     lesson = learn.Lesson(learn.subject_of(run, laws), op, {}, TESTS, 0, is_known=writeback.known_before(run.id, laws))

@@ -1,11 +1,13 @@
 """How well a search uses a fleet: recorded sweeps behind real Dask workers, in scaled time, 1 to 64 of them.
 
-    python -m bench.fleet [--workers 1,2,4,8,16,32,64] [--seconds 40] [--json FILE]
+    python -m bench.fleet [--workers 1,2,4,8,16,32,64] [--repeats 3] [--orders longest,asked] [--seconds 40] [--json FILE]
 
 Each search tries all of four recorded H100 sweeps, 1,296 configurations: each is compiled by one worker, as long as it
 once took, and measured by another one that has a GPU. Time is scaled so that each search takes about `--seconds`; what
 costs the same however time is scaled, messages and journal, so weighs more the shorter they are. Efficiency is the work
-done over workers times time. Workers keep a diary; from it the rest is told apart: workers for a GPU that had nothing to
+done over workers times time. Repeats have seeds of their own, the same for both orders, which take turns: at the end of a
+search the longest compilations first, as it is, or all as asked for, as it was. The JSON file is written after each
+search. Workers keep a diary; from it the rest is told apart: workers for a GPU that had nothing to
 measure, the end of the search when fewer configurations are left than workers, waiting between two pieces, and pieces
 that took longer than they should: both of these are what this machine and our messages cost.
 """
@@ -13,6 +15,7 @@ that took longer than they should: both of these are what this machine and our m
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -42,12 +45,14 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.files.loader import load
 from spak.kg.model.run import Trial
 from spak.tuner.engine import journal
-from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.flow import Flow
-from spak.tuner.engine.loop import Hooks
+from spak.tuner.engine.flow import Flow, FlowPatience
+from spak.tuner.engine.loop import SearchWatch
 
 NEAR = 1.02
 """A configuration within this of the best of its sweep is near it."""
+
+ORDERS = {"longest": FlowPatience(), "asked": FlowPatience(end=0.0)}
+"""In which order the last configurations of a search are begun."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class FleetEfficiency:
     """One search. Seconds are recorded ones but for `wall_s` and `cpu_s`; shares are of workers times wall time.
 
     Attributes:
+        order: Of the end of the search: `longest` first, or as `asked` for.
         scale: Seconds here for one recorded.
         efficiency: Share in which workers did what they were asked for.
         gpu_idle: Share of those with a GPU that had nothing to measure.
@@ -67,6 +73,8 @@ class FleetEfficiency:
 
     workers: int
     gpus: int
+    order: str
+    seed: int
     scale: float
     trials: int
     wall_s: float
@@ -80,11 +88,11 @@ class FleetEfficiency:
     load: float
 
 
-def measure(workers: int, seconds: float, sweeps: Sequence[str] = SWEEPS) -> FleetEfficiency:
+def measure(workers: int, seconds: float, *, order: str = "longest", seed: int = 0) -> FleetEfficiency:
     """One search with so many workers that is to take about `seconds`."""
     from spak.tuner.fleet.dask_executor import DaskExecutor
 
-    search = recorded_search(sweeps, laws=load(ROOT / "laws"))
+    search = recorded_search(SWEEPS, seed=len(SWEEPS) * seed, laws=load(ROOT / "laws"))
     count = len(search.trials)
     gpus = max(1, math.ceil(workers * count * MEASURE_S / search.seconds))
     scale = seconds * workers / search.seconds
@@ -101,7 +109,8 @@ def measure(workers: int, seconds: float, sweeps: Sequence[str] = SWEEPS) -> Fle
 
         cpu_s, started = _cpu_s(), time.monotonic()
         route = RecordedRoute(search.records, scale)
-        Flow(search.searchers, route, executor, Hooks(time.monotonic, keep, lambda *_: None)).run(Budget(audit=0.0))
+        watch = SearchWatch(time.monotonic, lambda *_: None)
+        Flow(search.lane(keep), route, executor, watch, ORDERS[order]).run()
         wall_s, cpu_s = time.monotonic() - started, _cpu_s() - cpu_s
         executor.close()
         diary.close()
@@ -113,6 +122,8 @@ def measure(workers: int, seconds: float, sweeps: Sequence[str] = SWEEPS) -> Fle
     return FleetEfficiency(
         workers=workers,
         gpus=gpus,
+        order=order,
+        seed=seed,
         scale=scale,
         trials=count,
         wall_s=wall_s,
@@ -174,12 +185,13 @@ def _cpu_s() -> float:
 def table(found: Sequence[FleetEfficiency]) -> str:
     """A line for each number of workers."""
     lines = [
-        "workers  GPUs  scale   wall s  efficiency  GPU idle   ends  waiting  longer  to 2 % (s)  load",
+        "workers  GPUs  order    scale   wall s  efficiency  GPU idle   ends  waiting  longer  to 2 % (s)  load",
     ]
     for one in found:
         shares = f"{one.efficiency:10.1%}  {one.gpu_idle:8.1%} {one.end:6.1%}  {one.waiting:7.1%}  {one.longer:6.1%}"
         lines.append(
-            f"{one.workers:7}  {one.gpus:4}  {one.scale:5.3f}  {one.wall_s:7.1f}  {shares}  {one.near_s:10.1f}  {one.load:4.1f}"
+            f"{one.workers:7}  {one.gpus:4}  {one.order:7}  {one.scale:5.3f}  {one.wall_s:7.1f}  {shares}  "
+            f"{one.near_s:10.1f}  {one.load:4.1f}"
         )
     return "\n".join(lines)
 
@@ -188,15 +200,21 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="1,2,4,8,16,32,64")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--orders", default="longest", help=f"of {', '.join(ORDERS)}")
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    found = []
-    for count in map(int, arguments.workers.split(",")):
-        found.append(measure(count, arguments.seconds))
+    counts, orders = [int(count) for count in arguments.workers.split(",")], arguments.orders.split(",")
+    if not set(orders) <= set(ORDERS):
+        parser.error(f"--orders: {arguments.orders}: there are {', '.join(ORDERS)}")
+    found: list[FleetEfficiency] = []
+    for seed, count, order in itertools.product(range(arguments.repeats), counts, orders):
+        found.append(measure(count, arguments.seconds, order=order, seed=seed))
         print(table(found[-1:]) if len(found) == 1 else table(found[-1:]).splitlines()[1], flush=True)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+        if arguments.json is not None:
+            written = {"cores": len(os.sched_getaffinity(0)), "searches": [asdict(one) for one in found]}
+            arguments.json.write_text(json.dumps(written, indent=1) + "\n")
     return 0
 
 

@@ -1,12 +1,14 @@
 """What a fleet gains where there are GPUs: many cores that compile for one GPU, and two or four GPUs against one.
 
     python -m bench.fleet_gpu compile --out results      # one GPU: all cores and the GPU against one process that does both
-    python -m bench.fleet_gpu gpus --out results         # several GPUs: 1, 2 and 4 of them, as many as there are
+    python -m bench.fleet_gpu gpus --out results         # several GPUs: 8, 4, 2 and 1 of them, as many as there are
 
 Each part evaluates the same configurations of one op, drawn with a fixed seed, with empty caches, and counts seconds from
 the first request to the last trial; the members of the fleet have joined, imported the compiler and opened their GPUs by
 then, and what that took is given beside it; a search's own processes start meanwhile, as they do for whoever searches.
-Before the first part one process has imported everything, so that no part alone reads it from a cold disk.
+Before the first part one process has imported everything, so that no part alone reads it from a cold disk. cuTile keeps
+what it compiled for all processes of a user: each part has a cache of its own there too, or the later ones would compile
+nothing; how many functions it compiled is counted, and the benchmark ends if that is not all.
 `gpus` evaluates them a second time, when all has been compiled and every process has its modules: what that takes is
 measuring alone. Results are written after each part; one that runs out of time says how far it came.
 """
@@ -14,7 +16,6 @@ measuring alone. Results are written after each part; one that runs out of time 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -25,9 +26,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bench.local_fleet import empty_caches, functions_compiled, local_fleet
 from spak.kg.files.loader import load
 from spak.kg.model.hardware import device_node
 from spak.kg.model.run import Trial
@@ -37,12 +39,8 @@ from spak.tuner.backend.gpu.open import open_gpu, target_of
 from spak.tuner.backend.registry import BACKENDS, Task
 from spak.tuner.chance import Purpose, shuffled, stream
 from spak.tuner.engine import session
-from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import FleetAccess, make_keys
 from spak.tuner.fleet.backend import FleetBackend
 from spak.tuner.fleet.devices import FleetGpu, visible_gpus
-from spak.tuner.fleet.executor import Executor
-from spak.tuner.fleet.host import FleetHost, HostSetup
 from spak.tuner.fleet.local import local_members
 from spak.tuner.fleet.open import open_on_fleet
 
@@ -60,9 +58,9 @@ class Setting:
     folder: Path
     cores: int
 
-    def task(self, cache: str) -> Task:
-        """The task, with a folder of its own for what is compiled."""
-        return Task(self.question.hw, self.question.op, self.question.facts, self.folder / cache, self.cores, SEED)
+    def task(self, cache: Path) -> Task:
+        """The task, with a folder for what is compiled."""
+        return Task(self.question.hw, self.question.op, self.question.facts, cache, self.cores, SEED)
 
     @property
     def method(self) -> TimingMethod:
@@ -77,6 +75,7 @@ class Part:
     Attributes:
         start_s: From the first process to the last member that has joined.
         again_s: The same once more, when nothing is left to compile; 0 if that was not asked for.
+        compiled: Functions that cuTile compiled, by its own cache, which was empty.
         interval: Median width of the 95 % intervals, as a share of the times: whether compiling beside disturbs them.
     """
 
@@ -91,6 +90,7 @@ class Part:
     start_s: float = 0.0
     best_us: float = 0.0
     interval: float = 0.0
+    compiled: int = 0
 
 
 def setting(arguments: argparse.Namespace, folder: Path) -> Setting:
@@ -148,67 +148,41 @@ def part(name: str, backend: Backend, here: Setting, seconds: float, *, twice: b
     )
 
 
-@contextlib.contextmanager
-def fleet(here: Setting, gpus: int, cache: str) -> Iterator[tuple[Executor, float]]:
-    """A fleet of all cores and so many GPUs on this machine, and the seconds it took to start."""
-    from spak.tuner.fleet.dask_executor import DaskExecutor
-
-    begun, keys = time.monotonic(), here.folder / "keys"
-    try:
-        make_keys(keys)
-        wanted = FleetAccess("tls://127.0.0.1:0", keys)
-    except TunerError as error:
-        print(f"  without TLS: {error}", file=sys.stderr)
-        wanted = FleetAccess("tcp://127.0.0.1:0", None)
-    members = local_members(here.cores, [gpu.device for gpu in here.gpus[:gpus]])
-    host = FleetHost(HostSetup(here.folder / cache, "127.0.0.1", say=lambda said: print(f"  {said}", file=sys.stderr)))
-    try:
-        access = host.start_scheduler(wanted)
-        host.start_workers(access, members)
-        executor = DaskExecutor(access)
-        try:
-            while len(executor.members()) < len(members):
-                if time.monotonic() - begun > 120:
-                    raise SystemExit(f"only {len(executor.members())} of {len(members)} workers joined within 120 s")
-                time.sleep(0.1)
-            yield executor, round(time.monotonic() - begun, 2)
-        finally:
-            executor.close()
-    finally:
-        host.close()
-
-
 def on_fleet(name: str, here: Setting, gpus: int, seconds: float, *, twice: bool = False) -> Part:
     """On all cores and so many GPUs."""
-    cache = f"fleet-{gpus}"
-    with fleet(here, gpus, cache) as (executor, start_s):
-        task = here.task(f"{cache}-search")
+    folder = here.folder / f"fleet-{gpus}"
+    members = local_members(here.cores, [gpu.device for gpu in here.gpus[:gpus]])
+    with empty_caches(folder), local_fleet(folder, members) as (executor, joined_s):
         begun = time.monotonic()
+        task = here.task(folder / "search")
         backend = open_on_fleet(executor, BACKENDS["gpu"], task, fits=lambda _: True, method=here.method)
         wait(backend.warming if isinstance(backend, FleetBackend) else ())
-        ready_s = round(start_s + time.monotonic() - begun, 2)
-        return part(name, backend, here, seconds, twice=twice, gpus=gpus, compilers=here.cores, start_s=ready_s)
+        start_s = round(joined_s + time.monotonic() - begun, 2)
+        found = part(name, backend, here, seconds, twice=twice, gpus=gpus, compilers=here.cores, start_s=start_s)
+    return replace(found, compiled=functions_compiled(folder))
 
 
-def alone(here: Setting, cache: str, seconds: float, workers: int = 1) -> Part:
-    """One process that compiles, and the GPU: what a single machine did before it compiled ahead on all cores."""
-    task = here.task(cache)
-    target = target_of(task.op.id, task.arch, task.cache / "cubins")
-    backend = open_gpu(target, task.facts, here.method, workers=workers)
-    name = "one process compiles" if workers == 1 else f"{workers} processes of one search compile"
-    return part(name, backend, here, seconds, gpus=1, compilers=workers)
+def alone(name: str, here: Setting, seconds: float, workers: int) -> Part:
+    """Processes of one search that compile, and the GPU; with one: what was there before a search compiled ahead."""
+    folder = here.folder / f"alone-{workers}"
+    with empty_caches(folder):
+        task = here.task(folder)
+        target = target_of(task.op.id, task.arch, task.cache / "cubins")
+        backend = open_gpu(target, task.facts, here.method, workers=workers)
+        found = part(name, backend, here, seconds, gpus=1, compilers=workers)
+    return replace(found, compiled=functions_compiled(folder))
 
 
 def compile_parts(here: Setting, seconds: float) -> Iterator[tuple[str, Part]]:
-    """All cores over the fleet, all cores of one search, and one process."""
+    """All cores over the fleet, all cores of one search, and one process: whatever the first finds cold is the fleet's loss."""
     yield "fleet", on_fleet("fleet", here, 1, seconds)
-    yield "ahead", alone(here, "ahead", seconds, here.cores)
-    yield "alone", alone(here, "alone", seconds)
+    yield "ahead", alone(f"{here.cores} processes of one search compile", here, seconds, here.cores)
+    yield "alone", alone("one process compiles", here, seconds, 1)
 
 
 def gpu_parts(here: Setting, seconds: float) -> Iterator[tuple[str, Part]]:
-    """One GPU, two, four, as many as there are."""
-    for count in (n for n in (1, 2, 4, 8) if n <= len(here.gpus)):
+    """As many GPUs as there are, then fewer, one at last."""
+    for count in (n for n in (8, 4, 2, 1) if n <= len(here.gpus)):
         yield f"gpus-{count}", on_fleet("fleet", here, count, seconds, twice=True)
 
 

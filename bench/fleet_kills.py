@@ -1,11 +1,13 @@
 """Kills workers, the scheduler and the search of a simulated fleet at random moments, and counts what is left.
 
-    python -m bench.fleet_kills [--workers 100] [--schedulers 20] [--searches 20] [--seed 0] [--json FILE]
+    python -m bench.fleet_kills [--workers 100] [--schedulers 20] [--searches 20] [--members 8] [--gpus 2] [--json FILE]
 
 Searches of recorded sweeps run one after the other, each in a process of its own, over real Dask processes
 (`bench.simulated_fleet`), until all kills have been made. Some configurations end whoever compiles or measures them, each
-time. A search that is killed is resumed from its journal; a fleet replaces its workers and its scheduler. After each
-search the journal and the run file are held against the space, and against what the workers wrote down themselves.
+time. A search that is killed is resumed from its journal; a fleet replaces its workers and its scheduler. A search that has
+taken out all GPUs ends by itself and says so; it is resumed with all of them, as by somebody who has looked at them.
+After each search the journal and the run file are held against the space, and against what the workers wrote down
+themselves; the JSON file is written again.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -47,13 +50,24 @@ from spak.kg.model.run import Run, Trial
 from spak.tuner.backend.base import Request
 from spak.tuner.backend.gpu.orphan import end_with_parent
 from spak.tuner.engine import journal, record
-from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.flow import Flow, FlowPatience
-from spak.tuner.engine.loop import Hooks, Searcher
+from spak.tuner.engine.loop import SearchWatch
+from spak.tuner.engine.searcher import Searcher
+from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess
+from spak.tuner.fleet.executor import CPU
 
 WORKER, SCHEDULER, SEARCH = "worker", "scheduler", "search"
 JOURNAL = "search.jsonl"
+
+TAKEN_OUT = "taken-out.jsonl"
+"""Beside the journal: a line for each GPU that the search took out, and why."""
+
+NOBODY_LEFT = 3
+"""Exit code of a search that ended because it had taken out all GPUs."""
+
+MEMBERS_S = 10.0
+"""How long a search waits for a member here: killed ones are replaced within a second."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,8 @@ class KillCount:
         pills_charged: Of those, such as failed with a worker.
         pills_again: Times that one was given to a second worker while its search went on.
         pills_resumed: Likewise, after the search had been killed before it had written down the first.
+        taken_out: GPUs that a search took out, with why; killing a worker twice in a row looks like a GPU that fails.
+        nobody_left: Times that a search ended because it had taken out all of them, and was resumed.
     """
 
     searches: int = 0
@@ -107,12 +123,14 @@ class KillCount:
     pills_charged: int = 0
     pills_again: int = 0
     pills_resumed: int = 0
+    taken_out: list[str] = field(default_factory=list)
+    nobody_left: int = 0
 
     @property
     def is_good(self) -> bool:
         """Whether nothing was lost, counted twice, charged to who had no part in it, or given to a second worker."""
-        wrong = self.lost, self.twice, self.innocent, self.pills_again, self.pills - self.pills_charged
-        return not any(wrong)
+        again = self.pills_again + self.pills_resumed
+        return not any((self.lost, self.twice, self.innocent, again, self.pills - self.pills_charged))
 
 
 # -------------------------------------------------------------------------------------------------------------- search
@@ -127,6 +145,7 @@ class SearchSetup(msgspec.Struct, frozen=True):
     scale: float
     pills: dict[str, str]
     seed: int
+    begun: datetime
 
 
 def search(setup: bytes) -> None:
@@ -140,17 +159,28 @@ def run_search(setup: SearchSetup) -> None:
     from spak.tuner.fleet.dask_executor import DaskExecutor
 
     path, laws = Path(setup.folder) / JOURNAL, load(ROOT / "laws")
+    executor = DaskExecutor(FleetAccess(setup.address, None))
     found = recorded_search(setup.sweeps, seed=setup.seed, laws=laws)
     if path.exists() and b"\n" in path.read_bytes():
+        executor.recall(setup.begun)
         diary = journal.Journal.reopen(path)
         found.restore(journal.read_journal(path).trials)
     else:
         path.unlink(missing_ok=True)
         diary = journal.Journal.create(path, header())
-    executor = DaskExecutor(FleetAccess(setup.address, None))
     route = RecordedRoute(found.records, setup.scale, setup.pills)
-    hooks = Hooks(time.monotonic, diary.add, lambda *_: None)
-    Flow(found.searchers, route, executor, hooks, FlowPatience(look_s=0.05)).run(Budget(audit=0.0))
+    watch = SearchWatch(time.monotonic, lambda *_: None)
+    flow = Flow(found.lane(diary.add), route, executor, watch, FlowPatience(members_s=MEMBERS_S, look_s=0.05))
+    try:
+        flow.run()
+    except TunerError:
+        devices = {name for member in executor.members() for name in member.resources if name != CPU}
+        if not devices <= flow.health.out.keys():
+            raise
+        sys.exit(NOBODY_LEFT)
+    finally:
+        with (path.parent / TAKEN_OUT).open("ab") as said:
+            said.writelines(msgspec.json.encode(f"{gpu}: {why}") + b"\n" for gpu, why in flow.health.out.items())
     for name, searcher in zip(setup.sweeps, found.searchers, strict=True):
         run = msgspec.structs.replace(laws.run(name), id=f"{name}-killed", trials=tuple(searcher.trials))
         record.write_run(run, Path(setup.folder))
@@ -183,7 +213,8 @@ class _Killer:
         keys = [key for searcher in space.searchers for key in _keys(searcher)]
         pills = {key: (COMPILE, MEASURE)[place % 2] for place, key in enumerate(self._rng.sample(keys, plan.pills))}
         with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-            setup = SearchSetup(self._fleet.access.address, folder, plan.sweeps, plan.scale, pills, plan.seed + number)
+            address, seed, begun = self._fleet.access.address, plan.seed + number, datetime.now(UTC)
+            setup = SearchSetup(address, folder, plan.sweeps, plan.scale, pills, seed, begun)
             self._see_through(setup)
             self._count(Path(folder), set(keys), pills)
 
@@ -192,14 +223,20 @@ class _Killer:
         searching, known = self._start(setup), 1
         while searching.exitcode != 0:
             searching.join(self._rng.expovariate(1 / self._plan.every_s))
-            has_begun = _num_lines(path) > known  # before, there is nothing to lose
+            has_begun, was_killed = _num_lines(path) > known, False  # before, there is nothing to lose
             if searching.exitcode is None and self.left and has_begun:
+                was_killed = self.left[-1] == SEARCH
                 self._kill(self.left[-1], searching)
-            elif searching.exitcode:
+            if searching.exitcode in {None, 0}:
+                continue
+            if searching.exitcode == NOBODY_LEFT:
+                self.found.nobody_left += 1
+            elif (
+                searching.exitcode > 0 and not was_killed
+            ):  # a killed one whose end nobody could read has a code of 255
                 raise RuntimeError(f"the search ended with {searching.exitcode}")
-            if searching.exitcode is not None and searching.exitcode < 0:
-                self._restarts.append(time.monotonic())
-                searching, known = self._start(setup), _num_lines(path)
+            self._restarts.append(time.monotonic())
+            searching, known = self._start(setup), _num_lines(path)
 
     def _start(self, setup: SearchSetup) -> ForkServerProcess:
         searching = self._context.Process(target=search, args=(msgspec.msgpack.encode(setup),), daemon=True)
@@ -228,10 +265,11 @@ class _Killer:
     def _count(self, folder: Path, keys: set[str], pills: dict[str, str]) -> None:
         """Hold journal and run files against the space and the workers' diary."""
         kept = journal.read_journal(folder / JOURNAL).trials
-        written = [t for path in folder.glob("*.json*") if path.name != JOURNAL for t in _read(path).trials]
+        written = [t for path in folder.glob("*.json") for t in _read(path).trials]
         found, lines = self.found, read_diary(self._cache)
         found.searches += 1
         found.trials += len(kept)
+        found.taken_out += [msgspec.json.decode(said) for said in (folder / TAKEN_OUT).read_bytes().splitlines()]
         for trials in (kept, written):
             counts = Counter(key_of(trial) for trial in trials)
             found.lost += len(keys - counts.keys())
@@ -278,8 +316,8 @@ def _read(path: Path) -> Run:
     return msgspec.json.decode(path.read_bytes(), type=Run)
 
 
-def kills(plan: KillPlan) -> KillCount:
-    """Search until all kills of `plan` have been made."""
+def kills(plan: KillPlan, counted: Callable[[KillCount], None] = lambda _: None) -> KillCount:
+    """Search until all kills of `plan` have been made; `counted` is told what was found so far after each search."""
     from spak.tuner.fleet.dask_executor import DaskExecutor
 
     members = simulated_members(plan.workers, plan.gpus)
@@ -291,6 +329,7 @@ def kills(plan: KillPlan) -> KillCount:
         number = 0
         while killer.left or not number:
             killer.run(number)
+            counted(killer.found)
             number += 1
     return killer.found
 
@@ -301,15 +340,25 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=100)
     parser.add_argument("--schedulers", type=int, default=20)
     parser.add_argument("--searches", type=int, default=20)
+    parser.add_argument("--members", type=int, default=8, help="workers at a time, those with a GPU among them")
+    parser.add_argument("--gpus", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     wanted = {WORKER: arguments.workers, SCHEDULER: arguments.schedulers, SEARCH: arguments.searches}
-    found = kills(KillPlan(wanted, seed=arguments.seed))
+    plan = KillPlan(wanted, workers=arguments.members, gpus=arguments.gpus, seed=arguments.seed)
+    started = time.monotonic()
+
+    def keep(found: KillCount) -> None:
+        print(f"{found.searches} searches, killed {found.kills}, {found.trials} trials", file=sys.stderr, flush=True)
+        here = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0], "wall_s": time.monotonic() - started}
+        if arguments.json is not None:
+            written = {"plan": asdict(plan), **here, "is_good": found.is_good, "found": asdict(found)}
+            arguments.json.write_text(json.dumps(written, indent=1) + "\n")
+
+    found = kills(plan, keep)
     for one in fields(found):
         print(f"{one.name:14} {getattr(found, one.name)}")
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(asdict(found), indent=1) + "\n")
     return 0 if found.is_good else 1
 
 

@@ -63,9 +63,9 @@ class Recorded:
             member=self._member, stage=piece.stage, key=piece.key, asked_s=piece.seconds, begun=time.monotonic()
         )
         self._write(line)
+        time.sleep(piece.seconds)
         if piece.kills:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(piece.seconds)
         self._write(msgspec.structs.replace(line, ended=time.monotonic()))
         return piece.key.encode()
 

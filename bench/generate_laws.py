@@ -1,12 +1,13 @@
 """A law root of any size: the shipped one, and beside it generated laws that rest on generated runs. Same count, same files.
 
-    python -m bench.generate_laws TARGET [--laws 10000] [--source laws] [--fleets 1]
+    python -m bench.generate_laws TARGET [--laws 10000] [--source laws] [--fleets 1] [--spoil 0]
 
 Trials of recorded sweeps, drawn, scaled and jittered, become runs of other hardware, problem sizes and days. Laws are
 stated over them and judged by them as real ones are (`spak.kg.evidence`), so that `kg check` has everything to recompute
 and finds nothing. No measurement stands behind a generated run, and each says so.
 With `--fleets 10` a tenth of the laws is judged, and stands in all again for nine made-up pieces of each hardware: of ten laws
 of one claim each has its own hardware, runs and machines.
+With `--spoil 1000` every thousandth law is then made wrong, in turn in each way of `SLIPS`, and `kg check` has to say so.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from bench.run_file import rounded, write_run
 from spak.kg.evidence.witness import RunWitness
 from spak.kg.expression import Expression
 from spak.kg.files import fmt
-from spak.kg.files.loader import EVIDENCE, Laws, load, read_run
+from spak.kg.files.listing import EVIDENCE
+from spak.kg.files.loader import Laws, load, read_run
 from spak.kg.files.seal import run_content
 from spak.kg.law.kinds import AnyLaw, meaning
 from spak.kg.law.status import status
@@ -51,6 +53,18 @@ KEPT_BEST = 12
 
 BITE = {"slowdown": (1.1, 1.25, 1.5, 2.0), "spill_bytes": (1, 64, 256, 1024), "registers": (128, 168, 255)}
 """Effect -> lower bounds that generated laws claim of it."""
+
+SLIPS = (
+    (r"^(    effect: {\w+: )", r"\g<1>9"),
+    (r"^    verdict: supports$", "    verdict: refutes"),
+    (r"^    role: independent$", "    role: suggested"),
+    (r"^status: confirmed$", "status: proposed"),
+    (r"^(    occasion: 2026-11-)\d\d", r"\g<1>30"),
+    (r"^(claim:\n)(  avoid: .*)$", r"\g<1>\g<2> or 1 == 1"),
+    (r"^(    problems: )\[.*\]$", r'\g<1>["batch=1"]'),
+    (r"^(origin: .*)$", "examples:\n  admitted:\n    - {tile_m: 64}"),
+)
+"""Pattern in a law file, and what stands in its place once it is wrong: a slip that a person or a program might make."""
 
 NOTE = "Generated for a benchmark from trials of {source}; no measurement stands behind it."
 
@@ -142,6 +156,18 @@ def _doubled(run: Run, times: int) -> Run:
 
     trials = (replace(trial, measurements=tuple(map(slower, trial.measurements))) for trial in run.trials)
     return replace(run, trials=tuple(trials))
+
+
+def spoil(root: Path, every: int) -> int:
+    """Make every so manieth generated law wrong, in turn in each way of `SLIPS`; how many are."""
+    spoilt = 0
+    for place, path in enumerate(sorted(root.glob("*/*/generated-*.yaml"))[::every]):
+        old, new = SLIPS[place % len(SLIPS)]
+        text = path.read_text()
+        wrong = re.sub(old, new, text, count=1, flags=re.MULTILINE)
+        path.write_text(wrong)
+        spoilt += wrong != text
+    return spoilt
 
 
 def _subjects(laws: Laws) -> Iterator[Subject]:
@@ -296,9 +322,12 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="folder to make")
     parser.add_argument("--laws", type=int, default=10_000)
     parser.add_argument("--fleets", type=int, default=1)
+    parser.add_argument("--spoil", type=int, default=0, metavar="EVERY", help="make every so manieth law wrong")
     parser.add_argument("--source", type=Path, default=Path("laws"))
     arguments = parser.parse_args()
     generate(arguments.source, arguments.target, arguments.laws, fleets=arguments.fleets)
+    if arguments.spoil:
+        print(f"{spoil(arguments.target, arguments.spoil)} laws made wrong")
 
 
 if __name__ == "__main__":

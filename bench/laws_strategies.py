@@ -26,7 +26,7 @@ from spak.kg.files.loader import Laws, load
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run, Trial
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import RunningSearch
+from spak.tuner.engine.searcher import RunningSearch
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.learn.lesson import Lesson, learn_from_runs
 from spak.tuner.strategy import registry

@@ -11,9 +11,7 @@ target has tried something within 2 % of the best of its sweep (and, to see the 
     alone    each target searched by itself with strategy `transfer`; with equal budgets, as nobody knows when to stop: all
              targets times the trials of the slowest
     turns    one search, trials in turn, nothing flows
-    worth    one search, trials by worth, nothing flows
-    flow     one search, trials in turn, each hears of the others
-    all      both, which is what `tune --problem all --hw all` does
+    flow     one search, trials in turn, each hears of the others: what `tune --problem all --hw all` does
     equal    flow with `--weights time`, but trials in turn whatever the weights
 
 `--weights time` gives each target the time of its best as weight, as where each size is called equally often on each device;
@@ -41,7 +39,7 @@ from spak.kg.space.space import Space
 from spak.tuner.backend.replay import RecordedSizes
 from spak.tuner.engine import loop, targets
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.shares import ShareName, Sharing
+from spak.tuner.engine.searcher import RunningSearch, Searcher
 from spak.tuner.knowledge.gather import Gathering, SearchTarget
 from spak.tuner.knowledge.restriction import Restriction
 from spak.tuner.knowledge.source import whereabouts
@@ -57,14 +55,8 @@ SHARES = (0.5, 0.9, 1.0)
 AFTER = (4, 8, 16, 32)
 """Trials a target, on average, after which the excess is looked at."""
 
-WAYS: dict[str, tuple[ShareName, bool]] = {
-    "turns": ("turns", False),
-    "worth": ("worth", False),
-    "flow": ("turns", True),
-    "all": ("worth", True),
-    "equal": ("turns", True),
-}
-"""How trials are dealt out, and whether knowledge flows."""
+WAYS = {"turns": False, "flow": True, "equal": True}
+"""Whether knowledge flows."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +129,8 @@ class _Found:
         self.at: dict[tuple[str, str], int] = {}
         self.each: dict[tuple[str, str], int] = {}
 
-    def hooks(self, key: tuple[str, str], watch: Callable[[Trial], None]) -> loop.Hooks:
-        """Hooks of one target."""
+    def keeping(self, key: tuple[str, str], watch: Callable[[Trial], None]) -> Callable[[Trial], None]:
+        """What counts the trials of one target."""
 
         def record(trial: Trial) -> None:
             watch(trial)
@@ -152,11 +144,12 @@ class _Found:
             if self.total in {after * len(self.enough) for after in AFTER}:
                 self.excess.append(self.over())
 
-        def progress(_trials: int, _seconds: float) -> None:
-            if len(self.at) == len(self.enough) and len(self.excess) == len(AFTER):
-                raise KeyboardInterrupt
+        return record
 
-        return loop.Hooks(time.monotonic, record, progress)
+    def check(self, _trials: int, _seconds: float) -> None:
+        """End the search once there is nothing more to count."""
+        if len(self.at) == len(self.enough) and len(self.excess) == len(AFTER):
+            raise KeyboardInterrupt
 
     def over(self) -> float:
         """Weighted mean of the best so far over the best there is, less one; ten times where there is none so far."""
@@ -169,13 +162,11 @@ class Manner:
     """How a search goes.
 
     Attributes:
-        how: How trials are dealt out.
         flows: Whether knowledge flows.
         by_time: Whether the excess counts targets by their times.
         blind: Whether trials are dealt out as if all counted alike.
     """
 
-    how: ShareName
     flows: bool
     by_time: bool
     blind: bool = False
@@ -195,22 +186,18 @@ def search(
         target = SearchTarget(one.hw, "other-problems", problem)
         gathering = Gathering(laws, one.space, target, {}) if manner.flows else None
         restriction = Restriction(one.space)
-        chosen = loop.RunningSearch(
-            restriction, lambda: registry.make("transfer"), Budget(audit=0.0), seed * 1000 + number
-        )
-        running = loop.Running(
-            loop.Searcher(chosen, "time"), backends[one.hw], found.hooks((one.hw, one.name), watch), 0.0
-        )
+        chosen = RunningSearch(restriction, lambda: registry.make("transfer"), Budget(audit=0.0), seed * 1000 + number)
         begun.append(
             targets.TargetSearch(
                 f"{one.hw} {one.name}",
                 whereabouts(one.hw, problem),
                 1.0 if manner.blind else weights[number],
-                running,
+                Searcher(chosen, "time"),
+                found.keeping((one.hw, one.name), watch),
                 gathering,
             )
         )
-    targets.SearchOfTargets(begun, Sharing(manner.how), Budget(audit=0.0)).run()
+    targets.SearchOfTargets(begun, Budget(audit=0.0)).run(backends, loop.SearchWatch(time.monotonic, found.check))
     return found
 
 
@@ -222,7 +209,7 @@ def rows(laws: Laws, op: str, seeds: range, ways: Sequence[str], *, by_time: boo
             if way == "alone":
                 each, over = {}, []
                 for number, one in enumerate(of):
-                    found = search(laws, [one], seed * 1000 + number, Manner("turns", False, False))
+                    found = search(laws, [one], seed * 1000 + number, Manner(False, False))
                     each |= {f"{hw} {name}": count for (hw, name), count in found.each.items()}
                     over.append(found.excess)
                 weights = [one.best if by_time else 1.0 for one in of]
@@ -230,8 +217,7 @@ def rows(laws: Laws, op: str, seeds: range, ways: Sequence[str], *, by_time: boo
                 counts = sorted(each.values())
                 until = [counts[_last(share, len(counts))] * len(counts) for share in SHARES]
             else:
-                how, flows = WAYS[way]
-                found = search(laws, of, seed, Manner(how, flows, by_time, way == "equal"))
+                found = search(laws, of, seed, Manner(WAYS[way], by_time, way == "equal"))
                 excess = found.excess
                 each = {f"{hw} {name}": count for (hw, name), count in found.each.items()}
                 at = sorted(found.at.values())
@@ -276,7 +262,7 @@ def main() -> int:
     parser.add_argument("--laws", type=Path, default=Path("laws"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--ways", default="alone,turns,worth,flow,all")
+    parser.add_argument("--ways", default="alone,turns,flow")
     parser.add_argument("--weights", choices=("equal", "time"), default="equal")
     parser.add_argument("--growth", type=float, default=targets.HEARD_GROWTH)
     parser.add_argument("--out", type=Path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from spak.cli.roots import cache_directory
 from spak.kg.files import cache
 from spak.tuner.engine import session
-from spak.tuner.engine.loop import Searcher
+from spak.tuner.engine.searcher import Searcher
 from spak.tuner.search import SearchRequest, choosing, field
 from spak.tuner.strategy import registry
 

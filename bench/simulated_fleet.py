@@ -13,7 +13,7 @@ import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -31,10 +31,13 @@ from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine import loop
 from spak.tuner.engine.budget import Budget
 from spak.tuner.engine.flow import CompiledPiece
+from spak.tuner.engine.searcher import RunningSearch, Searcher
+from spak.tuner.engine.targets import SearchOfTargets, TargetSearch
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess
 from spak.tuner.fleet.executor import CPU, FleetMember, Piece
 from spak.tuner.knowledge.restriction import Restriction
+from spak.tuner.knowledge.source import whereabouts
 from spak.tuner.replay import recorded_space
 from spak.tuner.strategy import registry
 
@@ -231,7 +234,7 @@ def key_of(request: Request | Trial) -> str:
 class RecordedSearch:
     """Searchers over recorded sweeps, and what answers them."""
 
-    searchers: list[loop.Searcher]
+    searchers: list[Searcher]
     records: dict[str, ReplayBackend]
     best_us: dict[str, float]
     trials: list[Trial]
@@ -240,6 +243,14 @@ class RecordedSearch:
     def seconds(self) -> float:
         """Recorded seconds of all that is to be done."""
         return sum(trial.times.compilation / 1e3 + MEASURE_S for trial in self.trials)
+
+    def lane(self, record: Callable[[Trial], None]) -> loop.Asker:
+        """All searchers in turn, without a budget, hearing nothing of each other."""
+        targets = [
+            TargetSearch(name, whereabouts("recorded", searcher.space.setting.problem), 1.0, searcher, record)
+            for name, searcher in zip(self.records, self.searchers, strict=True)
+        ]
+        return SearchOfTargets(targets, Budget(audit=0.0)).lane("recorded")
 
     def restore(self, done: Sequence[Trial]) -> None:
         """Take over the trials of a journal, each searcher its own."""
@@ -256,11 +267,9 @@ def recorded_search(sweeps: Sequence[str], *, seed: int = 0, laws: Laws | None =
         run = root.run(name)
         recording = Recording("run", _parameters(run), declared=False, trials=run.trials, problem=run.problem)
         space = recorded_space(recording, root.ops[run.op], run.op, {})
-        searching = loop.RunningSearch(
-            Restriction(space), lambda: registry.make("random"), Budget(audit=0.0), seed + number
-        )
+        searching = RunningSearch(Restriction(space), lambda: registry.make("random"), Budget(audit=0.0), seed + number)
         text = show_assignments(space.setting.problem)
-        found.searchers.append(loop.Searcher(searching, "time"))
+        found.searchers.append(Searcher(searching, "time"))
         found.records[text] = ReplayBackend(recording)
         found.trials.extend(run.trials)
         found.best_us[text] = min(time for trial in run.trials if (time := trial.value("time")) is not None)

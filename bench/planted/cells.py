@@ -19,7 +19,8 @@ from spak.kg.model.store import SupersededLaw
 from spak.kg.model.system import System
 from spak.tuner.backend.replay import ReplayBackend
 from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.loop import Hooks, Result, RunningSearch, run_search
+from spak.tuner.engine.loop import Hooks, run_search
+from spak.tuner.engine.searcher import Result, RunningSearch
 from spak.tuner.knowledge.restriction import Context, Restriction, restrict
 from spak.tuner.strategy import registry
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench import attention_candidates as candidates
-from spak.kg.files.loader import load
 from spak.kg.model.op import Op
 from spak.kg.space.completion import complete
 from spak.kg.space.space import build
+from tests.shipped import LAWS
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("d64-s1024-causal", "d64-s4096-full", "d128-s1024-causal", "gqa32x8-d128-s2048-full")
@@ -18,7 +18,7 @@ KINDS = ("d64-s1024-causal", "d64-s4096-full", "d128-s1024-causal", "gqa32x8-d12
 
 @pytest.fixture(scope="module")
 def ops() -> dict[str, Op]:
-    return load(ROOT / "laws").ops
+    return LAWS.ops
 
 
 @pytest.mark.parametrize(("op", "choose"), [("fmha", candidates.fmha), ("fmha-backward", candidates.fmha_backward)])

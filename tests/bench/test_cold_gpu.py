@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
 
-import spak
 from bench.cold_gpu import ARMS, Course, bare, device, improvements, known_from, searched, sweeps
 from spak.kg.law.status import status
 from spak.kg.model.run import Measurement, Trial
+from tests.shipped import library
 
-LIBRARY = spak.load(Path(__file__).parents[2] / "laws")
+LIBRARY = library()
 ALL = LIBRARY.laws
 H200 = known_from(ALL, "h200")
 SWEEP = next(sweeps(LIBRARY, "h100", "fmha-d64-s1024-causal"))

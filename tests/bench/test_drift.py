@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bench.drift import again, halves, rates, table
+from bench.drift import again, halves, rates, shared, table
 from spak.kg.model.run import Run, Times, Trial
 
 EARLY, LATE = (100.0,) * 25, (103.0,) * 25
@@ -23,6 +23,14 @@ def test_one_configuration_of_two_runs_of_a_day_is_a_pair_whichever_file_comes_f
 
 def test_a_trial_that_left_early_has_no_halves():
     assert list(halves([run("a", EARLY), run("b", EARLY[:7])])) == [(EARLY[:12], EARLY[12:])]
+
+
+def test_what_somebody_else_uses_for_half_of_the_launches_is_uneven_and_drifts_in_few():
+    runs = [run(str(number), tuple(100.0 + 0.1 * (number + n) for n in range(25))) for number in range(20)]
+    alone, beside = shared(runs, 0.0), shared(runs, 0.45)
+    assert (alone.uneven, alone.drifted) == (0.0, 0.0)
+    assert beside.trials == 20
+    assert beside.uneven > 2 * beside.drifted
 
 
 def test_alarms_and_what_is_found_are_shares_of_the_pairs():

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -10,15 +12,16 @@ pytest.importorskip("distributed", reason="the fleet needs Dask: pip install 'sp
 
 from bench.fleet import near_seconds, shares_of
 from bench.fleet_kills import SCHEDULER, WORKER, KillPlan, kills, unfinished
-from bench.fleet_work import COMPILE, MEASURE, DiaryLine, RecordedPiece
+from bench.fleet_work import COMPILE, MEASURE, DiaryLine, RecordedPiece, read_diary
 from bench.simulated_fleet import fleet_of, simulated_members, until_complete
 from spak.kg.model.run import Measurement, Trial
+from spak.tuner.fleet.begun import not_survived
 from spak.tuner.fleet.dask_executor import DaskExecutor
 from spak.tuner.fleet.executor import CPU, Piece
 
 
-def piece(key, seconds, stage=COMPILE, wants=CPU):
-    data = RecordedPiece(stage=stage, key=key, seconds=seconds)
+def piece(key, seconds, stage=COMPILE, wants=CPU, *, kills=False):
+    data = RecordedPiece(stage=stage, key=key, seconds=seconds, kills=kills)
     return Piece(work=stage, data=msgspec.msgpack.encode(data), wants=wants)
 
 
@@ -39,11 +42,39 @@ def test_a_killed_scheduler_costs_nothing_and_what_an_idle_worker_never_began_is
         executor.close()
 
 
+def test_what_killed_a_worker_while_no_search_looked_on_kills_no_second_one_once_it_is_resumed(tmp_path):
+    """The search ends with the piece under way; the one that goes on is told who ended with it, one that begins is not."""
+    members, began = simulated_members(3, 1), datetime.now(UTC)
+    pill, harmless = piece("pill", 0.5, kills=True), piece("harmless", 0.5)
+    with fleet_of(members, tmp_path) as fleet:
+        first = DaskExecutor(fleet.access)
+        until_complete(members, first.members)
+        for one in (pill, harmless):
+            first.submit(one)
+        while {line.key for line in read_diary(tmp_path)} < {"pill", "harmless"}:
+            time.sleep(0.01)
+        first.close()
+        while not not_survived(tmp_path, began.timestamp()):
+            time.sleep(0.01)
+        resumed = DaskExecutor(fleet.access)
+        resumed.recall(began)
+        had = resumed.submit(pill).result()
+        assert (had.member[:4], had.lost) == ("cpu-", "it ended with this before the search was resumed")
+        assert resumed.submit(harmless).result().data == b"harmless"
+        resumed.close()
+        assert [line.key for line in read_diary(tmp_path)].count("pill") == 1
+        fresh = DaskExecutor(fleet.access)
+        fresh.recall(datetime.now(UTC))
+        assert "did not answer" in fresh.submit(pill).result().lost
+        fresh.close()
+
+
 def test_a_search_whose_fleet_is_killed_again_and_again_has_every_configuration_once():
-    """Two losses take a device out: four kills and a pill cannot take out three, whenever they come."""
-    plan = KillPlan({WORKER: 4, SCHEDULER: 1}, workers=6, gpus=3, scale=0.01, every_s=0.1, pills=2)
-    found = kills(plan)
+    plan = KillPlan({WORKER: 4, SCHEDULER: 1}, workers=6, scale=0.01, every_s=0.1, pills=2)
+    told = []
+    found = kills(plan, lambda so_far: told.append(so_far.trials))
     assert found.is_good, found
+    assert told == [324 * number for number in range(1, found.searches + 1)], "said after each search"
     assert found.kills == plan.kills
     assert (found.trials, found.pills_charged) == (324 * found.searches, 2 * found.searches)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import spak
 from bench.inheritance import (
     Inheritance,
     Reached,
@@ -22,8 +21,9 @@ from bench.inheritance import (
     sweeps_of,
 )
 from spak.kg.model.system import Saving
+from tests.shipped import library
 
-LIBRARY = spak.load(Path(__file__).parents[2] / "laws")
+LIBRARY = library()
 SWEEP = "measured-h200-microgpt-w32-l1-t32-b16-sequence"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.law_shares import ROOT, TRUSTED, every, main
-from spak.kg.files.loader import load
+from bench.law_shares import TRUSTED, every, main
+from tests.shipped import LAWS
 
 PAGE = Path(__file__).parents[2] / "docs/benchmarks-laws.md"
 
 
 def test_no_law_names_what_is_near_the_best_and_none_is_idle():
     """Of the laws that count, each explains something, and the first ten explain whatever all do, of every kernel."""
-    rows = list(every(load(ROOT), TRUSTED))
+    rows = list(every(LAWS, TRUSTED))
     assert {(op, hw, one.aspect) for op, hw, one in rows} >= {("fmha", "sm_90", "time"), ("matmul", "sm_90", "time")}
     for op, hw, one in rows:
         assert one.near_named == 0, (op, hw, one.aspect)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bench.many_targets import AFTER, Manner, interval, rows, search, sweeps
-from spak.kg.files.loader import load
-
-LAWS = load(Path(__file__).parents[2] / "laws")
+from tests.shipped import LAWS
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +22,7 @@ def test_each_size_on_each_device_is_a_target_with_the_space_that_was_swept(targ
 
 
 def test_a_search_ends_when_every_target_is_near_its_best(targets):
-    found = search(LAWS, targets[:3], 0, Manner("worth", flows=True, by_time=False))
+    found = search(LAWS, targets[:3], 0, Manner(flows=True, by_time=False))
     assert found.at.keys() == found.enough.keys()
     assert all(found.now[key] <= found.enough[key] for key in found.enough)
     assert found.total >= max(found.at.values())
@@ -38,7 +34,7 @@ def test_what_is_recorded_of_the_op_is_not_known_to_the_search(targets):
     """The first trial of all is a default, and no guess of a lone target names anybody."""
     whose = []
     one = targets[0]
-    found = search(LAWS, [one], 0, Manner("turns", flows=True, by_time=False), watch=whose.append)
+    found = search(LAWS, [one], 0, Manner(flows=True, by_time=False), watch=whose.append)
     assert whose[0].origin == "default"
     assert not any(trial.whose for trial in whose)
     assert len(whose) == found.total

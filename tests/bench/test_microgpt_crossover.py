@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from bench.microgpt_crossover import SIZES, SYSTEM, asked, compared, told
 from bench.sweep import Sweep
-from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Measurement, Trial
 from spak.kg.space.space import build
 from spak.tuner.backend.base import Backend, Provenance, Request
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 HW = "h200"
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
 
 from bench.nanogpt_sweeps import LEAST_S, SWEEPS, UNSEEN, sweep_all
 from bench.sweep import Sweep, _chosen
 from spak.kernels.operation import operation
-from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.space.completion import complete
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 MOST = 160
 """Configurations of a size that an H200's host of 16 cores compiles within a sweep's budget."""
 

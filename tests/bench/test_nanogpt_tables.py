@@ -11,7 +11,7 @@ from bench.nanogpt_cases import CASES, COMPILED, EAGER, MATRIX, OURS, TORCH
 from bench.nanogpt_curves import GOAL, curves_of, distances, drawn_curves
 from bench.nanogpt_profile import KernelTime, by_group, group_of
 from bench.nanogpt_timing import Blocks, in_blocks
-from spak.kg.files.loader import load
+from tests.shipped import LAWS
 
 RESULT, TRAINING, SCALING, AUTOTUNED, ABLATED = (
     tables.recorded(path) for path in (tables.STEP, tables.TRAINING, tables.SCALING, tables.AUTOTUNED, tables.ABLATED)
@@ -49,7 +49,7 @@ def test_the_recorded_steps_are_those_of_the_issue(name):
 @recorded
 def test_the_system_file_has_the_times_of_the_result():
     """What `tune nanogpt` goes by is what a step's operators took: each time is one of an operator, to the microsecond."""
-    listed = [entry.time_us for entry in load(tables.README.parent / "laws").systems["nanogpt"].tuning_space]
+    listed = [entry.time_us for entry in LAWS.systems["nanogpt"].tuning_space]
     assert set(listed) <= {round(operator["us"]) for operator in RESULT["cases"]["124m"]["operators"].values()}
     assert listed == sorted(listed, reverse=True)
 
