@@ -31,9 +31,32 @@ settings.load_profile("steady")
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """A test that is slow or not to be counted is not measured for coverage, nor are its processes: that takes up to as long as the test."""
+UNCOUNTED = (
+    "tests/architecture/",
+    "tests/bench/",
+    "tests/docs/",
+    "tests/fuzzing/",
+    "tests/laws/",
+    "tests/packaging/",
+    "tests/review/",
+    "tests/tuner/planted/",
+)
+"""What these hold are laws, pages and figures, or code that they take the same way many times: others are about the code."""
+
+FLEETS = "tests/bench/test_fleet"
+"""These alone start a scheduler that ends in peace and leaves what it ran: a third of `tuner/fleet/dask_server.py`."""
+
+
+def pytest_itemcollected(item):
+    if item.nodeid.startswith(UNCOUNTED) and not item.nodeid.startswith(FLEETS):
+        item.add_marker("uncounted")
+
+
+def _measured_if_counted(item):
+    """What a hook yields to is not measured if the test is slow or not to be counted: that takes up to as long as the test.
+
+    Nor are the processes that it starts.
+    """
     measuring = sys.gettrace()
     if measuring is None or not (item.get_closest_marker("slow") or item.get_closest_marker("uncounted")):
         return (yield)
@@ -44,6 +67,16 @@ def pytest_runtest_call(item):
     finally:
         sys.settrace(measuring)
         os.environ.update(inherited)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    return (yield from _measured_if_counted(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    return (yield from _measured_if_counted(item))
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,9 @@ import pytest
 
 from spak.kg.answers.view.document import view_document, view_json
 from spak.kg.answers.view.page import html
-from spak.kg.files.loader import load
 from tests.kg.small import ROOT, negative
+from tests.shipped import LAWS
 
-SHIPPED = Path(__file__).parents[2] / "laws"
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900",
@@ -60,8 +59,7 @@ def written(programs: tuple[str, str], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def shipped(written: Callable[..., Path]) -> Path:
     """The page of the shipped laws."""
-    laws = load(SHIPPED)
-    return written(laws, paths=laws.paths["law"], load_run=laws.run)
+    return written(LAWS, paths=LAWS.paths["law"], load_run=LAWS.run)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 
 from spak.kg.answers.view.document import view_document, view_json
 from spak.kg.answers.view.page import html
-from spak.kg.files.loader import load
+from tests.shipped import LAWS
 
 pytestmark = pytest.mark.browser
 REPORT = Path(__file__).parents[2] / "docs" / "examples" / "fmha-h200.html"
@@ -52,9 +52,8 @@ def chromium_alone():
 @pytest.fixture(scope="module")
 def shipped_page(chromium_alone, tmp_path_factory) -> Path:
     """The page of `kg view` for the shipped laws."""
-    laws = load(REPORT.parents[2] / "laws")
     path = tmp_path_factory.mktemp("page") / "laws.html"
-    document = view_document(laws, paths=laws.paths["law"], load_run=laws.run)
+    document = view_document(LAWS, paths=LAWS.paths["law"], load_run=LAWS.run)
     path.write_text(html(view_json(document)), encoding="utf-8")
     return path
 

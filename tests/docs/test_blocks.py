@@ -36,18 +36,27 @@ RUN = [page for page in PAGES if blocks(page) and page.name not in ELSEWHERE]
 PROGRAMS = [page for page in PAGES if blocks(page, "python")]
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    """Laws in a git repository, made once; each page has a copy of its own."""
+    return workplace.make(tmp_path_factory.mktemp("untouched") / "place")
+
+
 @pytest.fixture
-def place(tmp_path):
-    """Laws in a git repository, and an environment in which `kg`, `tune` and `python` are this checkout's."""
+def place(tmp_path, tmp_path_factory, untouched):
+    """Laws in a git repository, and an environment in which `kg`, `tune` and `python` are this checkout's.
+
+    What one page compiles the next finds in the cache, as that of a reader who goes on reading.
+    """
     folder = tmp_path / "place"
-    folder.mkdir()
-    workplace.make(folder)
+    shutil.copytree(untouched, folder)
     shutil.copytree(ROOT / "docs" / "examples" / "own-kernel", folder / "own-kernel")
     programs = workplace.programs(tmp_path / "bin")
     who = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org"}
     who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
     clean = workplace.environment("KG_LAWS")
-    return folder, {**clean, **who, "PATH": f"{programs}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "c")}
+    cache = tmp_path_factory.getbasetemp() / "readers-cache"
+    return folder, {**clean, **who, "PATH": f"{programs}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(cache)}
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)

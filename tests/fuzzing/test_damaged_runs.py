@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spak.kg.evidence.witness import RunWitness
-from spak.kg.files.loader import load, read_run
+from spak.kg.files.loader import read_run
 from spak.kg.formats.reader import read_recording
 from tests.fuzzing.bounds import refused_or_done
 from tests.fuzzing.damage import damaged, torn
+from tests.shipped import LAWS, ROOT
 
-LAWS = Path(__file__).parents[2] / "laws"
-ROOT = load(LAWS)
 NAMES = (
     "computed-mask-floor-found.json",
     "measured-h200-fmha-d64-s1024-causal-versions.json",
@@ -29,7 +27,7 @@ PRETEND = settings(
 
 
 def content(name: str) -> bytes:
-    raw = (LAWS / "evidence" / name).read_bytes()
+    raw = (ROOT / "evidence" / name).read_bytes()
     return gzip.decompress(raw) if name.endswith(".gz") else raw
 
 
@@ -73,6 +71,6 @@ def test_a_run_that_loads_is_judged_whatever_it_says(tmp_path, data):
         run = read_run(path)
     if run is not None:
         with refused_or_done():
-            witness = RunWitness(run, ROOT)
-            for law in ROOT.laws.values():
+            witness = RunWitness(run, LAWS)
+            for law in LAWS.laws.values():
                 witness.entry(law)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from spak.kernels.adam.reference import Decay, adamw_factors
 from spak.kernels.adam.spec import SPEC
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
+from tests.shipped import LAWS
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-OP = load(Path(__file__).parents[2] / "laws").ops["adam"]
+OP = LAWS.ops["adam"]
 
 SIZE, DECAYED = 3000, 1777
 LEARNING_RATE, WEIGHT_DECAY = 0.03, 0.1

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spak.kernels.add_norm.operator import AddNormKernels, NormGradients
 from spak.kernels.operation import operation
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
 from spak.tuner.backend.gpu.program import tensors
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
 from spak.kernels.nanogpt.torch_operators import plain_add_norm, plain_add_norm_backward  # noqa: E402
+from tests.shipped import LAWS  # noqa: E402
 
-OPS = load(Path(__file__).parents[2] / "laws").ops
+OPS = LAWS.ops
 EXACT = {"dtype": "fp32", "residual_dtype": "fp32"}
 
 

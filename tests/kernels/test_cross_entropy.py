@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from spak.kernels.cross_entropy.operator import cross_entropy_in_place
 from spak.kernels.cross_entropy.spec import SPEC
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
+from tests.shipped import LAWS
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-OP = load(Path(__file__).parents[2] / "laws").ops["cross-entropy"]
+OP = LAWS.ops["cross-entropy"]
 ONE_CTA_A_ROW = {"tile_m": 1, "tile_v": 512}
 FORMS = {
     "held, whole rows": {"row_form": "held", "tile_m": 4, "tile_v": 0},

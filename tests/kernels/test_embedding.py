@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,12 +9,12 @@ from hypothesis import strategies as st
 
 from spak.kernels.embedding.operator import add_embedding_gradients, embed
 from spak.kernels.embedding.spec import SPEC
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
+from tests.shipped import LAWS
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-OP = load(Path(__file__).parents[2] / "laws").ops["embedding"]
+OP = LAWS.ops["embedding"]
 DEFAULT = completed(OP, {})
 SORTED = {**DEFAULT, "tile_m": 16, "row_sums": "sorted"}
 LENGTH, WIDTH, VOCAB = 43, 20, 130

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,8 @@ pytest.importorskip("torch", reason="needs torch, on the CPU")
 pytest.importorskip("cuda.tile", reason="needs cuda-tile, whose kernels are simulated")
 
 from spak.kernels.nanogpt.equivalence import CONFIGURATIONS, GptGradients
-from spak.kg.files.loader import load
 from spak.kg.space.completion import completed
+from tests.shipped import LAWS
 
 SIZE = {
     "vocab": 53,
@@ -86,6 +85,5 @@ def test_it_fails_what_is_wrong(plant, message):
 
 def test_what_is_simulated_are_whole_configurations():
     """Every parameter of each op has a value that the op has."""
-    ops = load(Path(__file__).parents[2] / "laws").ops
     for op, configuration in CONFIGURATIONS.items():
-        assert completed(ops[op], configuration) == configuration
+        assert completed(LAWS.ops[op], configuration) == configuration

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
 from spak.kernels.attention.fmha.spec import SPEC as FMHA
 from spak.kernels.attention.inputs import DISTRIBUTIONS, RISE, draw
-from spak.kg.files.loader import load
+from tests.shipped import LAWS
 
-OP = load(Path(__file__).parents[2] / "laws").ops["fmha"]
+OP = LAWS.ops["fmha"]
 PROBLEM = {
     "batch": 2,
     "heads": 4,

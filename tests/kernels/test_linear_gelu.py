@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,13 +10,13 @@ from hypothesis import strategies as st
 from spak.kernels.linear_gelu.operator import LinearGeluKernels
 from spak.kernels.linear_gelu.spec import SPEC
 from spak.kg.expression import parse
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
 from spak.tuner.backend.gpu.program import tensors
+from tests.shipped import LAWS
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-OP = load(Path(__file__).parents[2] / "laws").ops["linear-gelu"]
+OP = LAWS.ops["linear-gelu"]
 SPACES = {direction: build(OP, complete(OP, {"direction": direction})) for direction in ("forward", "backward")}
 SUMS = [{"column_sums": way} for way in ("threads", "tensor-cores", "apart")]
 DIRECTIONS = list(SPACES)

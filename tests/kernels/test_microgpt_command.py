@@ -18,13 +18,13 @@ from spak.kernels.microgpt.command import is_resident, main, place_and_plan
 from spak.kernels.microgpt.data import SMALL
 from spak.kernels.microgpt.model import Model
 from spak.kernels.microgpt.resident_engine import RESIDENT_CONFIGURATION
-from spak.kg.files.loader import load
 from spak.kg.space.completion import completed
 from spak.kg.space.space import build
+from tests.shipped import LAWS
 
 pytest.importorskip("torch", reason="needs torch, on the CPU")
 
-OP = load(Path(__file__).parents[2] / "laws").ops["microgpt"]
+OP = LAWS.ops["microgpt"]
 TINY = ("--width", "8", "--heads", "2", "--context", "6", "--samples", "2", "--device", "cpu", "--plan", "torch")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,14 +17,12 @@ from spak.kernels.nanogpt.operators import OPERATOR_NAMES  # noqa: E402
 from spak.kernels.nanogpt.parameters import GptConfig, ParameterLayout  # noqa: E402
 from spak.kernels.nanogpt.torch_operators import torch_operators  # noqa: E402
 from spak.kernels.nanogpt.training_step import StepSettings, TrainingStep  # noqa: E402
-from spak.kg.files.loader import load  # noqa: E402
 from spak.kg.space.completion import complete  # noqa: E402
 from spak.kg.space.space import build  # noqa: E402
-from spak.library import load as load_library  # noqa: E402
 from tests.kernels.test_nanogpt_model import expected_gradients, parameters_of, tokens_of, worst  # noqa: E402
+from tests.shipped import LAWS, library  # noqa: E402
 
-ROOT = Path(__file__).parents[2] / "laws"
-OPS = load(ROOT).ops
+OPS = LAWS.ops
 SMALL = GptConfig(vocab=70, width=32, layers=2, heads=2, context=16)
 DEVICE = LaunchDevice("a simulator", "sm_90", 1, sim.launch, lambda: None)
 TINY = {"tile_m": 16, "tile_n": 32, "tile_k": 32, "tile_size": 256, "tile_c": 32, "dq_tile_m": 16, "dq_tile_n": 16}
@@ -92,7 +89,7 @@ def test_what_nothing_fits_is_pytorchs(monkeypatch):
 def test_a_cpu_has_no_kernels(dtype):
     """Every operator is PyTorch's, and says why."""
     step = StepSettings(batch=1, length=16, dtype=dtype)
-    found = operators_by_laws(load_library(ROOT))(SMALL, step, torch.device("cpu"))
+    found = operators_by_laws(library())(SMALL, step, torch.device("cpu"))
     assert set(found.reasons) == set(OPERATOR_NAMES)
     assert set(found.reasons.values()) == {"PyTorch: no kernel for device 'cpu'"}
 
@@ -101,7 +98,7 @@ def test_records_and_laws_choose(monkeypatch):
     """On a GPU of which sweeps are recorded attention has what ran fastest there."""
     device = LaunchDevice("NVIDIA H200", "sm_90", 132, sim.launch, lambda: None)
     monkeypatch.setattr("spak.gpt_operators.launch_device", lambda _: device)
-    source = operators_by_laws(load_library(ROOT))
+    source = operators_by_laws(library())
     step = StepSettings(batch=12, length=1024, dtype=torch.bfloat16)
     reasons = source(GptConfig(), step, torch.device("cpu")).reasons
     assert reasons["attention"].startswith("kernel fmha: ")

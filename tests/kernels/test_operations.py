@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from spak.kernels.registry import spec
 from spak.kg.expression import parse
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.kg.space.space import build
 from spak.tuner.backend.gpu.program import tensors
+from tests.shipped import LAWS
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-OPS = load(Path(__file__).parents[2] / "laws").ops
+OPS = LAWS.ops
 
 EXACT = {"dtype": "fp32", "residual_dtype": "fp32", "gradient_dtype": "fp32"}
 SIZES = {

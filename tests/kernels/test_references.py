@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from spak.kernels.attention.reference import attention
 from spak.kernels.matmul.reference import matmul
 from spak.kernels.operation import OperationSpec
 from spak.kernels.registry import SPECS, spec
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from spak.tuner.backend.gpu.program import tensors
+from tests.shipped import LAWS
 
 torch = pytest.importorskip("torch", reason="needs torch, on the CPU")
-OPS = load(Path(__file__).parents[2] / "laws").ops
+OPS = LAWS.ops
 TYPED = [op for op in SPECS if "dtype" in OPS[op].problem and not isinstance(spec(op), OperationSpec)]
 """Attention and products; tests/kernels/test_operations.py has the others."""
 

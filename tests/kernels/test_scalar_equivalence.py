@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from spak.kernels.checks import CHECKS, named_check
 from spak.kernels.microgpt import launches
 from spak.kernels.microgpt.equivalence import relative_error
-from spak.kg.files.loader import load
 from spak.kg.space.completion import complete, completed
 from tests.kernels.variant import variant
+from tests.shipped import LAWS
 
 pytest.importorskip("cuda.tile", reason="needs cuda-tile")
-OPS = load(Path(__file__).parents[2] / "laws").ops
+OPS = LAWS.ops
 OURS = [name for name, where in CHECKS.items() if "microgpt" in where]
 LAUNCHES = "steps-per-launch"
 

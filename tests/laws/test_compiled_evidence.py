@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
 from bench.compiled_evidence import CORE, FOUND, SAMPLED, configurations, encode
 from spak.kg.evidence.judge import judge
 from spak.kg.evidence.table import from_runs
-from spak.kg.files.loader import load
 from spak.kg.files.seal import sealed
 from spak.kg.model.law import Law
 from spak.kg.model.run import Run
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 COMPILED = sorted(
     law.id
     for law in LAWS.laws.values()

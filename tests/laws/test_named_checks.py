@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bench.checks import EXPERIMENTS, Experiment, run
 from spak.kernels.checks import CHECKS, named_check
-from spak.kg.files.loader import load
 from spak.kg.law.kinds import meaning
 from spak.kg.model.run import Trial
-
-LAWS = load(Path(__file__).parents[2] / "laws")
+from tests.shipped import LAWS
 
 
 def outcome(trial: Trial) -> tuple[object, ...]:

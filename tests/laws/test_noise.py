@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from spak.kg.files.loader import load
 from spak.kg.law.effects import EFFECTS, FEATURE_VALUES, TIE_LIMIT, TIME_NOISE
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 NEAR = 1.2
 """Trials up to this much slower than the best of their problem size are what a law about time is decided by."""
 
@@ -36,14 +33,14 @@ def widths() -> np.ndarray:
 
 
 def test_the_margin_of_a_slowdown_is_what_95_percent_of_the_intervals_stay_below(widths):
-    """Two times whose intervals are that wide are told apart at this difference and not far below it."""
+    """Two times whose intervals are that wide are told apart at this difference, to the nearest whole percent."""
     assert len(widths) > 1000
-    assert 0.75 * TIME_NOISE < np.quantile(widths, 0.95) <= TIME_NOISE
+    assert round(float(np.quantile(widths, 0.95)), 2) == TIME_NOISE
 
 
 def test_the_margin_of_a_tie_is_what_one_time_leaves_open(widths):
-    """Half an interval on either side, to a whole percent; within it nobody can say that there is a difference."""
-    assert round(float(np.quantile(widths / 2, 0.95)), 2) == TIE_LIMIT
+    """Half an interval on either side, to the whole percent below; within it nobody can say that there is a difference."""
+    assert TIE_LIMIT <= np.quantile(widths / 2, 0.95) < TIE_LIMIT + 0.01
 
 
 def test_half_of_the_intervals_show_the_least_speedup(widths):

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from itertools import combinations
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from spak.kg.checks import OneRun
+from spak.kg.checks import Nodes, OneRun
 from spak.kg.checks.runs import check_run
 from spak.kg.checks.shared_trials import MIN_SHARE, MIN_SHARED, timed_keys
-from spak.kg.files.loader import load
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 SWEEPS = [name for name in LAWS.run_ids if LAWS.run(name).exhaustive_over and LAWS.run(name).tier != "reported"]
 
 
 def said(run):
-    one = OneRun(LAWS.hardware, LAWS.ops, LAWS.systems, run, run.trials_sha256)
+    one = OneRun(Nodes(LAWS.hardware, LAWS.ops, LAWS.systems), run, run.trials_sha256)
     return {found.field for found in check_run(one)}
 
 

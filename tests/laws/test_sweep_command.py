@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from bench.sweep import Sweep, apart, measured_on
 from spak.kg.errors import KgError
-from spak.kg.files.loader import load
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.run import Device
 from spak.tuner.backend.base import Provenance
 from spak.tuner.backend.gpu.detect import Gpu
 from spak.tuner.engine import record
+from tests.shipped import LAWS
 
-LAWS = load(Path(__file__).parents[2] / "laws")
 H100 = Gpu("NVIDIA H100 80GB HBM3", "580.1", "sm_90")
 
 
