@@ -65,7 +65,8 @@ class Pen:
 def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:
     """`text` in lines of at most `width` columns, each starting with `indent` spaces.
 
-    A word is never broken: an id or a path that is longer than a line can still be pasted.
+    A word is never broken: an id or a path that is longer than a line can still be pasted. It has a line of its own,
+    and loses the indent where it does not fit with it.
     """
     margin = " " * indent
     if text and len(text) + indent <= width and text.isprintable():
@@ -73,7 +74,15 @@ def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:
     lines = textwrap.wrap(
         text, width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False, break_long_words=False
     )
-    return lines or [margin.rstrip()]
+    return [line if len(line) <= width else line.lstrip() for line in lines] or [margin.rstrip()]
+
+
+def without_middle(line: str) -> str:
+    """A line that is longer than `WIDTH`, thus an id, by its beginning and its end, which tell it from others."""
+    if len(line) <= WIDTH:
+        return line
+    kept = WIDTH - 1
+    return line[: kept // 2] + "\N{HORIZONTAL ELLIPSIS}" + line[kept // 2 - kept :]
 
 
 def as_dictionary(name: str, configuration: Mapping[str, Scalar]) -> list[str]:

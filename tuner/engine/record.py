@@ -23,6 +23,8 @@ from spak.tuner.engine.tally import Finding, contradicted
 
 _NOT_IN_ID = re.compile(r"[^a-z0-9_.-]+")
 _MAX_ID = 100
+_MAX_NAME = 68
+"""With `-confirm` behind it and an indent before it a name fits a line of 80 columns."""
 _APART = "-apart-"
 
 
@@ -34,8 +36,8 @@ def name_run(tier: str, task: SearchTask, now: datetime) -> str:
     stamp = f"{now:%Y%m%dt%H%M%S}{now.microsecond // 1000:03}"
     parts = (tier, task.hw, task.op.id, task.problem_name, stamp)
     words = [_NOT_IN_ID.sub("-", part.lower()).strip("-.") for part in parts]
-    longest = _MAX_ID - sum(len(word) + 1 for word in words if word is not words[3])
-    words[3] = words[3][:longest].strip("-.")
+    longest = _MAX_NAME - sum(len(word) + 1 for word in words if word is not words[3])
+    words[3] = words[3][: max(longest, 0)].strip("-.")
     return "-".join(word for word in words if word)
 
 

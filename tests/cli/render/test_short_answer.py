@@ -61,7 +61,7 @@ def test_refuted_claims_are_counted_and_not_recommended():
 
 def test_an_id_is_never_broken():
     long = "a-" * 45 + "z"
-    assert f"    {long}" in shown(ROOT.with_laws(negative(long, hw="sm_120")))
+    assert f"\n{long}\n" in shown(ROOT.with_laws(negative(long, hw="sm_120")))
 
 
 def test_nothing_known_is_an_answer_with_a_next_step():
