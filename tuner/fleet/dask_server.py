@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,7 +109,7 @@ class FleetWorker(Worker):  # type: ignore[misc]
         fixed = {"name": name, "resources": resources, "extensions": {}, "nthreads": 1, "dashboard": False}
         super().__init__(scheduler_ip, **{**options, **fixed})
         self._offered = frozenset((*resources, name))
-        place = Workplace(name, Path(cache) if cache else default_cache(), device)
+        place = Workplace(name, Path(cache) if cache else default_cache(), device, CPU in resources)
         self._bench = Workbench(place, works)
         self._in_hand, self._begun_on = InHand(place.cache, name), place.cache
         self._turn = asyncio.Lock()
@@ -121,6 +122,12 @@ class FleetWorker(Worker):  # type: ignore[misc]
 
     def start_http_server(self, *_: object, **__: object) -> None:
         """No second door."""
+
+    async def start_unsafe(self) -> Any:
+        """Join; once this worker is there, begin what its first piece will need."""
+        await super().start_unsafe()
+        threading.Thread(target=self._bench.prepare, name="fleet-prepare", daemon=True).start()
+        return self
 
     async def perform(self, comm: Any, piece: bytes, ticket: str) -> dict[str, object]:
         """Do a piece after those that came before it, and say when it is begun; answers carry the ticket of the question.

@@ -100,7 +100,9 @@ class _Hand:
         self, member: FleetMember, cache: Path, works: Mapping[str, str], queues: Mapping[str, _Waiting]
     ) -> None:
         device = next((name for name in member.resources if name != CPU), "")
-        setup = ServingSetup(member=member.name, cache=str(cache), device=device, works=dict(works))
+        setup = ServingSetup(
+            member=member.name, cache=str(cache), device=device, compiles=CPU in member.resources, works=dict(works)
+        )
         self._process = _Process(setup)
         self._queues = [queues[name] for name in member.offers]
         self._threads = [threading.Thread(target=self._serve, args=(line,), daemon=True) for line in self._queues]

@@ -19,7 +19,6 @@ from spak.tuner.fleet.backend import FleetBackend, FleetCompiler, FleetLane, Fle
 from spak.tuner.fleet.executor import CPU, Executor, FleetMember, Piece, PieceOutcome, answered
 from spak.tuner.fleet.measuring import CubinLedger, FleetDevice
 from spak.tuner.fleet.orders import (
-    CompileOrder,
     DescribeOrder,
     KernelIdentity,
     MeasureOrder,
@@ -130,17 +129,12 @@ def _measuring(
     ahead, enough = FleetCompiler(executor, ledger, task.facts), method.batch_size * len(devices)
     lanes = [FleetLane(FleetDevice(executor, device, ledger), ahead, method, enough) for device in devices]
     backend = FleetBackend(lanes)
-    backend.warming = tuple(warmed(executor, ledger, compilers, devices))
+    backend.warming = tuple(warmed(executor, ledger, devices))
     return backend
 
 
-def warmed(
-    executor: Executor, ledger: CubinLedger, compilers: Sequence[DescribedMember], devices: Sequence[str]
-) -> Iterator[Future[PieceOutcome]]:
-    """Begin what every member needs before its first piece: importing the compiler, opening the GPU."""
-    order = CompileOrder(kernel=ledger.kernel, problem={}, configuration={}, facts={}, warm=True)
-    for one in compilers:
-        yield executor.submit(Piece(work="compile", data=encoded(order), wants=one.member.name))
+def warmed(executor: Executor, ledger: CubinLedger, devices: Sequence[str]) -> Iterator[Future[PieceOutcome]]:
+    """Begin what a GPU's first batch needs: opening it."""
     for device in devices:
         opening = MeasureOrder(kernel=ledger.kernel, compiler=ledger.compiler)
         yield executor.submit(Piece(work="measure", data=encoded(opening), wants=device))

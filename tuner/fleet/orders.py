@@ -87,7 +87,6 @@ class CompileOrder(Model, frozen=True, kw_only=True):
     Attributes:
         facts: Hardware facts without `hw.`: what fits on an SM.
         toolchain: Component -> version of what is to compile it; empty: whatever is there.
-        warm: Only start what compiles, so that the first order need not wait for it; nothing is compiled.
     """
 
     kernel: KernelIdentity
@@ -95,7 +94,6 @@ class CompileOrder(Model, frozen=True, kw_only=True):
     configuration: dict[str, Scalar]
     facts: dict[str, Scalar]
     toolchain: dict[str, str] = {}  # noqa: RUF012
-    warm: bool = False
 
 
 class CubinReference(Model, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ class ServingSetup(Model, frozen=True, kw_only=True):
     member: str
     cache: str
     device: str
+    compiles: bool
     works: dict[str, str]
 
 
@@ -59,7 +60,8 @@ def main() -> None:
     threading.Thread(target=_listen, args=(pieces,), daemon=True).start()
     if setup.device:
         see_only(setup.device)
-    bench = Workbench(Workplace(setup.member, Path(setup.cache), setup.device), setup.works)
+    bench = Workbench(Workplace(setup.member, Path(setup.cache), setup.device, setup.compiles), setup.works)
+    threading.Thread(target=bench.prepare, daemon=True).start()
     while True:
         outcome = bench.perform(msgspec.msgpack.decode(pieces.get(), type=Piece))
         write_frame(answers, msgspec.msgpack.encode(outcome))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import pkgutil
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from spak.tuner.backend.base import exception_failure
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.executor import Piece, PieceOutcome, RefusedError
+
+if TYPE_CHECKING:
+    from spak.tuner.fleet.compiling import CompilingProcess
 
 
 @dataclass(frozen=True)
@@ -21,11 +27,20 @@ class Workplace:
         member: Its name in the fleet.
         cache: Folder that keeps what is compiled; the workers of a host share it.
         device: Id of the GPU that it measures on; empty if it has none.
+        compiles: Whether it is asked to compile.
     """
 
     member: str
     cache: Path
     device: str = ""
+    compiles: bool = True
+
+    @cached_property
+    def compiling(self) -> CompilingProcess:
+        """What compiles for all works of this worker."""
+        from spak.tuner.fleet.compiling import CompilingProcess
+
+        return CompilingProcess()
 
 
 class Work(Protocol):
@@ -41,6 +56,15 @@ class Work(Protocol):
 
     def close(self) -> None:
         """Release what it kept; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class EarlyWork(Protocol):
+    """A work that can begin what its pieces will need before there is one."""
+
+    def prepare(self) -> None:
+        """Begin it; does not wait."""
         ...
 
 
@@ -60,6 +84,15 @@ class Workbench:
         """Know `works`; load none yet."""
         self._place, self._known = place, works
         self._made: dict[str, Work] = {}
+        self._making = threading.Lock()
+
+    def prepare(self) -> None:
+        """Make all works, and begin what their pieces will need; what cannot be made is said of the first piece."""
+        for name in self._known:
+            with suppress(Exception):
+                work = self._work(name)
+                if isinstance(work, EarlyWork):
+                    work.prepare()
 
     def perform(self, piece: Piece) -> PieceOutcome:
         """Do a piece; whatever it raises is said in the outcome."""
@@ -78,9 +111,11 @@ class Workbench:
             self._made.popitem()[1].close()
 
     def _work(self, name: str) -> Work:
-        if name not in self._made:
-            if name not in self._known:
-                raise TunerError(f"this worker knows no such work; it knows {', '.join(sorted(self._known)) or 'none'}")
-            maker: Callable[[Workplace], Work] = pkgutil.resolve_name(self._known[name])
-            self._made[name] = maker(self._place)
-        return self._made[name]
+        with self._making:
+            if name not in self._made:
+                if name not in self._known:
+                    known = ", ".join(sorted(self._known)) or "none"
+                    raise TunerError(f"this worker knows no such work; it knows {known}")
+                maker: Callable[[Workplace], Work] = pkgutil.resolve_name(self._known[name])
+                self._made[name] = maker(self._place)
+            return self._made[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -16,10 +15,9 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.run import Failure, Invalidity
 from spak.tuner.backend.compile.backend import MEMORY_LIMIT_BYTES, TIME_LIMIT_S
 from spak.tuner.backend.compile.languages import language_of, toolchain_of
-from spak.tuner.backend.compile.pool import Pool
 from spak.tuner.backend.compile.protocol import Order, Setup
-from spak.tuner.backend.compile.toolchain import compiler_string
-from spak.tuner.backend.gpu.ahead import CompiledFunctions, CompilerProcesses, CubinTarget, versions_of
+from spak.tuner.backend.compile.toolchain import Toolchain
+from spak.tuner.backend.gpu.ahead import CompiledFunctions, CubinTarget
 from spak.tuner.backend.gpu.cubins import Cubin, CubinStore
 from spak.tuner.backend.gpu.open import Inspector
 from spak.tuner.backend.gpu.program import CudaDevice
@@ -27,6 +25,7 @@ from spak.tuner.backend.gpu.protocol import Opener
 from spak.tuner.backend.gpu.supervisor import ContestantOutcome, DeviceUnusableError, Supervisor
 from spak.tuner.backend.source import source_of, spec_path
 from spak.tuner.errors import TunerError
+from spak.tuner.fleet.compiling import COMPILE_LIMIT_S, DIED
 from spak.tuner.fleet.devices import gpu_of
 from spak.tuner.fleet.executor import RefusedError
 from spak.tuner.fleet.orders import (
@@ -47,114 +46,109 @@ from spak.tuner.fleet.orders import (
 )
 from spak.tuner.fleet.workbench import Work, Workplace
 
-COMPILE_LIMIT_S = 600.0
-"""Seconds one configuration may take: five of its functions at the compiler's own limit."""
-
 
 class DescribeWork(Work):
     """Says what this worker is."""
 
     def __init__(self, place: Workplace) -> None:
         """Know where."""
-        self._device = place.device
+        self._place = place
 
     def perform(self, data: bytes) -> bytes:
         """Describe: a compiler that is not installed is no failure."""
         order = decoded(data, DescribeOrder)
-        gpu = gpu_of(self._device) if self._device else None
+        gpu = gpu_of(self._place.device) if self._place.device else None
         said = MemberDescription(
             version=own_version(),
             gpu=gpu.name if gpu is not None else "",
             arch=gpu.arch if gpu is not None else "",
         )
-        return encoded(_with_kernel(said, order.op) if order.op else said)
+        return encoded(self._with_kernel(said, order.op) if order.op else said)
 
     def close(self) -> None:
         """Nothing was kept."""
 
+    def _with_kernel(self, said: MemberDescription, op: str) -> MemberDescription:
+        """The same with what there is of the kernel for `op`, and of its compiler on a worker that compiles."""
+        kernel = _spec_of(op)
+        said = msgspec.structs.replace(said, source_sha256=source_of(op), spec_sha256=source_of(op, with_spec=True))
+        if not self._place.compiles:
+            return said
+        own = self._place.compiling.versions(language_of(kernel))
+        return msgspec.structs.replace(
+            said, features_toolchain=_features_toolchain(kernel), toolchain=own.toolchain, compiler=own.compiler
+        )
 
-def _with_kernel(said: MemberDescription, op: str) -> MemberDescription:
-    """The same with what there is of the kernel for `op`."""
-    kernel = _spec_of(op)
-    return msgspec.structs.replace(
-        said,
-        source_sha256=source_of(op),
-        spec_sha256=source_of(op, with_spec=True),
-        features_toolchain=_installed(lambda: dict(toolchain_of(kernel).versions)),
-        toolchain=_installed(lambda: versions_of(language_of(kernel))),
-        compiler=next(iter(_installed(lambda: {compiler_string(): ""})), ""),
-    )
+
+def _features_toolchain(kernel: KernelSpec) -> dict[str, str]:
+    try:
+        return dict(toolchain_of(kernel).versions)
+    except TunerError:  # it is not installed
+        return {}
 
 
 class FeaturesWork(Work):
-    """Compiles in a process of its own, which may crash, hang or run out of memory."""
+    """Compiles for features, in a process which may crash, hang or run out of memory."""
 
     def __init__(self, place: Workplace) -> None:
         """Start nothing yet."""
-        del place
-        self._pools: dict[str, Pool] = {}
+        self._compiling = place.compiling
+        self._toolchains: dict[KernelIdentity, Toolchain] = {}
 
     def perform(self, data: bytes) -> bytes:
         """Compile one configuration; the answer says too if nothing can be compiled here."""
         order = decoded(data, FeaturesOrder)
-        pool = self._pool(order.kernel)
-        wanted = Order(problem=order.problem, configuration=order.configuration, arch=order.kernel.arch)
-        return encoded(next(compiled for _, compiled in pool.compile([wanted])))
+        wanted = Order(problem=order.problem, configuration=order.configuration)
+        return encoded(self._compiling.features(self._setup(order.kernel), wanted))
 
     def close(self) -> None:
-        """End the processes; safe to call twice."""
-        while self._pools:
-            self._pools.popitem()[1].close()
+        """End the process; safe to call twice."""
+        self._compiling.close()
 
-    def _pool(self, kernel: KernelIdentity) -> Pool:
-        """The process of a kernel, whichever architecture it compiles for."""
-        spec = _own_copy(kernel, with_spec=True)
-        if kernel.op not in self._pools:
-            self.close()
-            toolchain = toolchain_of(spec)
-            setup = Setup(
-                spec=spec_path(kernel.op),
-                arch=kernel.arch,
-                tileiras=toolchain.tileiras,
-                nvdisasm=toolchain.nvdisasm,
-                time_limit_s=TIME_LIMIT_S,
-                memory_limit_bytes=MEMORY_LIMIT_BYTES,
-            )
-            self._pools[kernel.op] = Pool(setup, workers=1)
-        return self._pools[kernel.op]
+    def _setup(self, kernel: KernelIdentity) -> Setup:
+        if kernel not in self._toolchains:
+            self._toolchains[kernel] = toolchain_of(_own_copy(kernel, with_spec=True))
+        toolchain = self._toolchains[kernel]
+        return Setup(
+            spec=spec_path(kernel.op),
+            arch=kernel.arch,
+            tileiras=toolchain.tileiras,
+            nvdisasm=toolchain.nvdisasm,
+            time_limit_s=TIME_LIMIT_S,
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
+        )
 
 
 class CompileWork(Work):
-    """Compiles into the cache of this host, in a process of its own for all kernels, and sends what it compiled."""
+    """Compiles into the cache of this host, and sends what it compiled."""
 
     def __init__(self, place: Workplace) -> None:
         """Start nothing yet."""
-        self._cubins = place.cache / "cubins"
+        self._cubins, self._compiling, self._compiles = place.cache / "cubins", place.compiling, place.compiles
         self._targets: dict[KernelIdentity, CubinTarget] = {}
-        self._processes: CompilerProcesses | None = None
         self._inspectors: dict[tuple[tuple[str, Scalar], ...], Inspector] = {}
 
+    def prepare(self) -> None:
+        """Have the compiler imported, which takes seconds."""
+        if self._compiles:
+            self._compiling.import_early()
+
     def perform(self, data: bytes) -> bytes:
-        """Compile one configuration, or take what this host compiled before; or only start the process that compiles."""
+        """Compile one configuration, or take what this host compiled before."""
         order = decoded(data, CompileOrder)
         target = self._target(order)
         try:
-            if order.warm:
-                self._started().warm(target).result(COMPILE_LIMIT_S)
-                return encoded(CompiledCubins())
-            code = self._begun(target, order).result(COMPILE_LIMIT_S)
+            code = self._compiling.functions(target, order.problem, order.configuration)
         except TimeoutError:
-            return self._ended("timeout", "TimeLimit", f"compiling took more than {COMPILE_LIMIT_S:g} s")
+            return _ended("timeout", "TimeLimit", f"compiling took more than {COMPILE_LIMIT_S:g} s")
         except BrokenProcessPool:
-            return self._ended("compile", "WorkerDied", "the compiling process died")
+            return _ended("compile", "WorkerDied", DIED)
         return encoded(self._answer(code, order))
 
     def close(self) -> None:
         """End the process; safe to call twice."""
         self._inspectors.clear()
-        if self._processes is not None:
-            self._processes.close()
-            self._processes = None
+        self._compiling.close()
 
     def _target(self, order: CompileOrder) -> CubinTarget:
         """What the kernel is compiled for, by the compiler that the search's other members have.
@@ -165,28 +159,12 @@ class CompileWork(Work):
         kernel = order.kernel
         if kernel not in self._targets:
             target = _target(kernel, _own_copy(kernel), self._cubins)
-            own = _installed(lambda: versions_of(target.language))
+            own = self._compiling.versions(target.language).toolchain
             if order.toolchain and own != order.toolchain:
                 theirs = said_versions(order.toolchain)
                 raise RefusedError(f"it compiles with {said_versions(own) or 'nothing'}, the search with {theirs}")
             self._targets[kernel] = target
         return self._targets[kernel]
-
-    def _begun(self, target: CubinTarget, order: CompileOrder) -> Future[CompiledFunctions]:
-        try:
-            return self._started().start(target, order.problem, order.configuration)
-        except BrokenProcessPool:  # it ended while it had nothing to do: no fault of this order
-            self.close()
-            return self._started().start(target, order.problem, order.configuration)
-
-    def _started(self) -> CompilerProcesses:
-        if self._processes is None:
-            self._processes = CompilerProcesses(1)
-        return self._processes
-
-    def _ended(self, invalidity: Invalidity, kind: str, message: str) -> bytes:
-        self.close()
-        return encoded(CompiledCubins(invalidity=invalidity, failure=Failure(type=kind, message=message)))
 
     def _answer(self, code: CompiledFunctions, order: CompileOrder) -> CompiledCubins:
         if code.failure is not None:
@@ -202,6 +180,10 @@ class CompileWork(Work):
             milliseconds=code.milliseconds,
             blobs={digest_of(blob): blob for blob in blobs.values()},
         )
+
+
+def _ended(invalidity: Invalidity, kind: str, message: str) -> bytes:
+    return encoded(CompiledCubins(invalidity=invalidity, failure=Failure(type=kind, message=message)))
 
 
 class MeasureWork(Work):
@@ -296,11 +278,3 @@ def _spec_of(op: str) -> KernelSpec:
     if op not in SPECS:
         raise RefusedError(f"it has no kernel {op}; it has {', '.join(sorted(SPECS))}")
     return resolve_spec(spec_path(op))
-
-
-def _installed(asked: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """Versions, or none where what is asked for is not installed."""
-    try:
-        return asked()
-    except Exception:  # noqa: BLE001 - cuTile has exceptions of its own for a tool that is missing
-        return {}

@@ -12,6 +12,7 @@ from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 
@@ -330,9 +331,30 @@ def test_a_fleet_compiles_for_six_architectures_without_a_gpu(fleet):
 
 
 def test_every_worker_says_what_it_is(fleet):
+    """Who does not compile is not asked for a compiler."""
     said = {one.member.name: one.said for one in describe(fleet, next(iter(SPECS)))}
     assert set(said) == {"one", "gpu"}
     assert {one.source_sha256 for one in said.values()} == {source_of(next(iter(SPECS)))}
+    assert said["gpu"].toolchain == said["gpu"].features_toolchain == {}
+
+
+@pytest.mark.compiler
+def test_the_compiler_is_imported_once_by_the_process_that_compiles_when_a_worker_joins(host, fleet):
+    """Nobody had to ask; and whoever asks a worker for its versions has none imported beside it."""
+    worker = psutil.Process(host.processes["one"])
+    until(lambda: [one for one in worker.children(recursive=True) if imported(one)])
+    assert describe(fleet, next(iter(SPECS)))[1].said.toolchain["cuda-tile"]
+    assert not imported(worker)
+    assert [imported(one) for one in worker.children(recursive=True)].count(True) == 1
+    assert not [one for one in psutil.Process(host.processes["gpu"]).children(recursive=True) if imported(one)]
+
+
+def imported(process: psutil.Process) -> bool:
+    """Whether it has torch, which cuTile imports."""
+    try:
+        return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text()
+    except OSError:  # it has ended
+        return False
 
 
 def test_another_machine_joins_is_seen_and_leaves(host, fleet, tmp_path, capsys):

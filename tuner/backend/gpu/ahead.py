@@ -6,12 +6,13 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from spak.kernels.own.launches import KernelLanguage
 from spak.kernels.registry import resolve_spec
@@ -30,6 +31,12 @@ NO_COMPILER_PROCESS = (
     'processes that import it, so that what it does has to stand below `if __name__ == "__main__":`; if it does, '
     "memory may be short"
 )
+
+
+END_S = 10
+"""Seconds that a process has to end its compiler: what does not answer to that, as it hangs in machine code, is killed."""
+
+_Called = TypeVar("_Called")
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class CompilerProcesses:
         """Compile in so many processes; none starts yet."""
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
-        self._given: set[Future[CompiledFunctions]] = set()
+        self._given: set[Future[Any]] = set()
 
     def start(
         self, target: CubinTarget, problem: ProblemSize, configuration: Configuration
@@ -75,13 +82,17 @@ class CompilerProcesses:
         Raises:
             BrokenProcessPool: If the compiling processes have ended.
         """
-        given = self._pool.submit(_compile, target, dict(problem), dict(configuration))
+        return self.ask(compile_target, target, dict(problem), dict(configuration))
+
+    def ask(self, what: Callable[..., _Called], *arguments: object) -> Future[_Called]:
+        """Have one of them call `what`, which it can import; does not wait.
+
+        Raises:
+            BrokenProcessPool: If the compiling processes have ended.
+        """
+        given = self._pool.submit(what, *arguments)
         self._given = {one for one in self._given if not one.done()} | {given}
         return given
-
-    def warm(self, target: CubinTarget) -> Future[None]:
-        """Start a process, and let it import what compiles that kernel; does not wait."""
-        return self._pool.submit(_import, target)
 
     def close(self) -> None:
         """Drop what has not compiled; safe to call twice."""
@@ -89,11 +100,11 @@ class CompilerProcesses:
         under_way = any(not future.done() for future in self._given)
         self._pool.shutdown(wait=not under_way, cancel_futures=True)
         for process in processes.values() if under_way else ():
-            while (
-                process.is_alive()
-            ):  # each time it gives up what it compiles, of which it may have taken more than one
-                process.terminate()
-                process.join(1.0)
+            for _ in range(END_S):  # each time it gives up what it compiles, of which it may have taken more than one
+                if process.is_alive():
+                    process.terminate()
+                    process.join(1.0)
+            process.kill()
 
 
 class AheadCompiler:
@@ -150,13 +161,6 @@ def _begin() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
-def _import(target: CubinTarget) -> None:
-    """Import a kernel and what compiles it; what is missing is said of each configuration."""
-    with suppress(Exception):
-        versions_of(target.language)
-        resolve_spec(target.spec)
-
-
 def _limited(language: KernelLanguage, seconds: float) -> AbstractContextManager[object]:
     """The compiler of cuTile ends after so long; another one ends when it ends."""
     if language != "cutile":
@@ -167,7 +171,12 @@ def _limited(language: KernelLanguage, seconds: float) -> AbstractContextManager
     return limit
 
 
-def _compile(target: CubinTarget, problem: ProblemSize, configuration: Configuration) -> CompiledFunctions:
+def compile_target(target: CubinTarget, problem: ProblemSize, configuration: Configuration) -> CompiledFunctions:
+    """Compile a configuration in this process, or find it in the store; why it does not compile is part of the answer.
+
+    Raises:
+        TunerError: If the disk cannot take what is compiled.
+    """
     started = time.perf_counter()
     spec = resolve_spec(target.spec)
     store = CubinStore(target.cubins)
