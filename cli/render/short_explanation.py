@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from spak.cli.render.explain import SIDE_TITLES, SIGNS
 from spak.cli.render.screenful import LINES, fitting
-from spak.cli.render.text import STATUS_STYLES, WIDTH, Pen, joined, with_right, without_middle, wrap
+from spak.cli.render.text import STATUS_STYLES, WIDTH, Pen, joined, with_right, wrap
 from spak.kg.answers.certainty import TIERS
 from spak.kg.answers.explain import Explanation, Side, Witness, objective
 from spak.kg.expression.assignment import show_assignments
@@ -22,7 +22,7 @@ _EVIDENCE = "Evidence (+ supports, - refutes, ~ inconclusive; 95 % intervals)"
 
 
 def short_explanation(found: Explanation, pen: Pen) -> str:
-    """The law as at most `LINES` lines of 80 columns; the whole is `--all`, as is an id that is longer than a line."""
+    """The law as at most `LINES` lines of 80 columns but for an id that is longer; the whole is `--all`."""
     law = found.law
     lines = with_right(pen, wrap(law.id, width=66), law.status, *STATUS_STYLES[law.status])
     lines += [pen(line, "bold") for line in wrap(law.title)]
@@ -59,7 +59,7 @@ def _entry(witness: Witness, pen: Pen) -> list[str]:
     right = f"{entry.tier}, {entry.role}"
     sign, style = SIGNS[entry.verdict]
     first, *more = with_right(pen, wrap(joined(texts), indent=2, width=WIDTH - len(right) - 2), right)
-    name = (pen(without_middle(line), "dim") for line in wrap(entry.run, indent=4))
+    name = (pen(line, "dim") for line in wrap(entry.run, indent=4))
     return [pen(sign, "bold", style) + first[1:], *more, *name]
 
 
@@ -78,7 +78,7 @@ def _trials(found: Explanation, pen: Pen) -> Iterator[str]:
         return
     yield ""
     yield pen("Two of the trials, by the settings in which they differ", "bold")
-    yield from map(without_middle, wrap(joined([witness.run.id, show_assignments(witness.run.problem)]), indent=2))
+    yield from wrap(joined([witness.run.id, show_assignments(witness.run.problem)]), indent=2)
     tried = [dict(side.trials[0].configuration) for side in witness.sides]
     same = [name for name, value in tried[0].items() if all(one.get(name) == value for one in tried)]
     for side in witness.sides:
@@ -106,7 +106,7 @@ def _end(found: Explanation, pen: Pen) -> Iterator[str]:
     related = [f"{link.type.replace('-', ' ')} {link.id}" for link in found.law.related]
     related += [f"{other} {kind.replace('-', ' ')} this" for other, kind in found.referred_by.items()]
     for text in related[:_LINKS]:
-        yield from (pen(without_middle(line), "dim") for line in wrap(text))
+        yield from (pen(line, "dim") for line in wrap(text))
     yield pen("Every entry, its trials and how to repeat it: --all", "dim")
 
 

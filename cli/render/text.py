@@ -77,14 +77,6 @@ def wrap(text: str, *, indent: int = 0, width: int = WIDTH) -> list[str]:
     return [line if len(line) <= width else line.lstrip() for line in lines] or [margin.rstrip()]
 
 
-def without_middle(line: str) -> str:
-    """A line that is longer than `WIDTH`, thus an id, by its beginning and its end, which tell it from others."""
-    if len(line) <= WIDTH:
-        return line
-    kept = WIDTH - 1
-    return line[: kept // 2] + "\N{HORIZONTAL ELLIPSIS}" + line[kept // 2 - kept :]
-
-
 def as_dictionary(name: str, configuration: Mapping[str, Scalar]) -> list[str]:
     """`name = {...}` in Python, to be pasted; no entry is broken."""
     items = [f'"{key}": {value!r}'.replace("'", '"').replace(" ", _GLUE) for key, value in configuration.items()]
