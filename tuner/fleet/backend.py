@@ -17,7 +17,8 @@ from spak.tuner.backend.gpu.ahead import CompiledFunctions
 from spak.tuner.backend.gpu.backend import GpuBackend, TimingMethod
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.executor import Executor, Piece, PieceOutcome, answered
-from spak.tuner.fleet.measuring import CubinLedger, FleetDevice, worker_lost
+from spak.tuner.fleet.measuring import CubinLedger, FleetDevice, GpuLeftError, worker_lost
+from spak.tuner.fleet.newcomers import Newcomers
 from spak.tuner.fleet.orders import CompiledCubins, CompileOrder, FeaturesOrder, KernelIdentity, decoded, encoded
 from spak.tuner.fleet.trust import FleetTrust, LaneBatch
 
@@ -124,12 +125,19 @@ class FleetLane(GpuBackend):
 
     Attributes:
         device: Its id.
+        at_once: So many configurations of a batch, compiled, are enough to begin with, if it is not 0.
+        left: Why nobody has it, while that is so.
     """
 
     def __init__(self, device: FleetDevice, compiler: FleetCompiler, method: TimingMethod, at_once: int = 0) -> None:
-        """Measure on `device`; of a batch `at_once` configurations, compiled, are enough to begin with, if it is not 0."""
+        """Measure on `device` what `compiler` compiles."""
         super().__init__(device, compiler, compiler.inspect, method)
-        self.device, self._device, self._at_once = device.device, device, at_once
+        self.device, self._device, self._ahead, self.at_once = device.device, device, compiler, at_once
+        self.left = ""
+
+    def beside(self, device: str) -> FleetLane:
+        """The same for another GPU."""
+        return FleetLane(self._device.beside(device), self._ahead, self._method)
 
     @property
     def gpu(self) -> str:
@@ -142,6 +150,8 @@ class FleetLane(GpuBackend):
         failed = ""
         try:
             pairs.extend(self.evaluate(requests))
+        except GpuLeftError as error:
+            self.left = str(error)
         except TunerError as error:
             failed = str(error)
         return LaneBatch(self.device, pairs, self.first_reading, self._again, alone), failed
@@ -155,7 +165,7 @@ class FleetLane(GpuBackend):
             return request.trial(invalidity="runtime", failure=exception_failure(error))
 
     def _is_enough(self, num_done: int, count: int, waited_s: float, patience: Patience) -> bool:
-        full = self._at_once and num_done >= self._at_once  # the last requests too: the others compile while these run
+        full = self.at_once and num_done >= self.at_once  # the last requests too: the others compile while these run
         return bool(full) or super()._is_enough(num_done, count, waited_s, patience)
 
 
@@ -164,7 +174,8 @@ class FleetBackend(Backend):
 
     Attributes:
         trust: Judges what GPUs measure.
-        warming: Done when a member has the compiler imported, or its GPU open; nobody need wait for it.
+        warming: Done when a member has its GPU open; nobody need wait for it.
+        newcomers: Who joins later; None: nobody is looked for.
     """
 
     name = "gpu"
@@ -177,6 +188,7 @@ class FleetBackend(Backend):
         self.trust = FleetTrust()
         self._refused: dict[str, list[Trial]] = {}
         self.warming: Sequence[Future[PieceOutcome]] = ()
+        self.newcomers: Newcomers | None = None
 
     def provenance(self) -> Provenance:
         """Machine and method of the first GPU that measured; all that did are in the note."""
@@ -187,6 +199,7 @@ class FleetBackend(Backend):
         measured = ", ".join(lane.device for lane, _ in counted)
         said = [f"measured on {measured}"] if len(self._lanes) > 1 and measured else []
         said += [f"{device} was taken out: {why}" for device, why in out.items()]
+        said += [] if self.newcomers is None else [f"took no part: {why}" for why in self.newcomers.refused.values()]
         apart = [
             ApartDevice(lane.device, out[lane.device], found, tuple(self._refused[lane.device]))
             for lane, found in known
@@ -212,6 +225,7 @@ class FleetBackend(Backend):
         Raises:
             TunerError: If none is left.
         """
+        self._admit()
         self._lanes[0].start(requests)
         self.trust.begin(lane.device for lane in self._usable)
         waiting = deque(self._batches(requests))
@@ -251,6 +265,19 @@ class FleetBackend(Backend):
             for number in range(count):
                 yield group[number::count]
 
+    def _admit(self) -> None:
+        """Take in GPUs that have joined since the last batch, or are there again."""
+        having = {lane.device for lane in self._usable} | self.trust.health.out.keys()
+        for device in () if self.newcomers is None else self.newcomers.ready(having):
+            again = next((lane for lane in self._lanes if lane.device == device), None)
+            lane = again or self._lanes[0].beside(device)
+            lane.left = ""
+            self._usable.append(lane)
+            if again is None:
+                self._lanes += (lane,)
+                self.batch_size += 2 * self._per_lane
+                self._lanes[0].at_once += self._per_lane if self._lanes[0].at_once else 0
+
     def _work(self, lane: FleetLane, waiting: deque[list[Request]], finished: _Finished) -> None:
         """Measure batches on one GPU until none waits, or the GPU is taken out."""
         try:
@@ -271,7 +298,9 @@ class FleetBackend(Backend):
         if failed:
             self.trust.health.unusable(lane.device, failed)
         done = {id(request) for request, _ in taken}
-        if lane.device in self.trust.health.out:
+        if lane.left:
+            self._usable.remove(lane)
+        elif lane.device in self.trust.health.out:
             self._usable.remove(lane)
             refused = [trial for request, trial in batch.pairs if id(request) not in done and trial.machine]
             if refused:
@@ -284,6 +313,9 @@ class FleetBackend(Backend):
 
     def _rest(self, waiting: deque[list[Request]]) -> Iterator[tuple[Request, Trial]]:
         """What failed GPUs left."""
+        self._admit()
         if not self._usable:
-            raise TunerError(next(reversed(self.trust.health.out.values())))
+            raise TunerError(
+                next(reversed([*self.trust.health.out.values(), *(lane.left for lane in self._lanes if lane.left)]))
+            )
         yield from self.evaluate([request for batch in waiting for request in batch])

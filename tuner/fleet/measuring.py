@@ -27,6 +27,10 @@ from spak.tuner.fleet.orders import (
 from spak.tuner.fleet.works import keep_code
 
 
+class GpuLeftError(TunerError):
+    """No member has this GPU any more; one may have it again."""
+
+
 class CubinLedger:
     """Which machine code each configuration was compiled to, and that code, in a folder of this machine.
 
@@ -80,6 +84,10 @@ class FleetDevice:
         self._executor, self.device, self._ledger = executor, device, ledger
         self.machine: SeenDevice | None = None
 
+    def beside(self, device: str) -> FleetDevice:
+        """Another GPU of the fleet, for the same."""
+        return FleetDevice(self._executor, device, self._ledger)
+
     def begin(self) -> None:
         """Nothing: a worker opens its device with the first batch that it gets."""
 
@@ -89,6 +97,7 @@ class FleetDevice:
         A worker that is lost with several may be lost to any: halves of them run again, and who is lost alone is at fault.
 
         Raises:
+            GpuLeftError: If nobody has this GPU any more.
             TunerError: If the worker refuses, or its GPU can do nothing more.
         """
         outcome, measured = self._measured(batch)
@@ -114,6 +123,8 @@ class FleetDevice:
         blobs: dict[str, bytes] = {}
         while True:
             outcome = self._ask(batch, cubins, blobs)
+            if outcome.lost and not outcome.member:
+                raise GpuLeftError(f"fleet: {outcome.lost}")
             data = answered(outcome)
             if data is None:
                 return outcome, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from spak.tuner.errors import TunerError
 from spak.tuner.fleet.backend import FleetBackend, FleetCompiler, FleetLane, FleetPool
 from spak.tuner.fleet.executor import CPU, Executor, FleetMember, Piece, PieceOutcome, answered
 from spak.tuner.fleet.measuring import CubinLedger, FleetDevice
+from spak.tuner.fleet.newcomers import Newcomers
 from spak.tuner.fleet.orders import (
     DescribeOrder,
     KernelIdentity,
@@ -94,7 +95,9 @@ def open_on_fleet(
     """
     if task.own:
         raise TunerError(f"{task.op.id}: a fleet takes no kernel from a file; search it where the file is")
-    members = _same_make(describe(executor, task.op.id), task.op.id)
+    members = describe(executor, task.op.id)
+    for one in members:
+        _check_make(one, task.op.id)
     if task.resumed is not None:
         executor.recall(task.resumed)
     compilers = [one for one in members if CPU in one.member.resources]
@@ -105,7 +108,7 @@ def open_on_fleet(
     devices = [one.device for one in members if one.device and fits(one.said.gpu)]
     if not devices:
         raise TunerError(f"no GPU of the fleet is a {task.hw}; --backend compile needs none")
-    return _measuring(executor, task, compilers, devices, method or TimingMethod(seed=task.seed))
+    return _measuring(executor, task, compilers, (devices, fits), method or TimingMethod(seed=task.seed))
 
 
 def _compiling(executor: Executor, task: Task, compilers: Sequence[DescribedMember]) -> Backend:
@@ -118,9 +121,10 @@ def _measuring(
     executor: Executor,
     task: Task,
     compilers: Sequence[DescribedMember],
-    devices: Sequence[str],
+    measuring: tuple[Sequence[str], Callable[[str], bool]],
     method: TimingMethod,
 ) -> FleetBackend:
+    devices, fits = measuring
     versions = _one_toolchain(compilers, lambda said: said.toolchain)
     kernel = KernelIdentity(op=task.op.id, arch=task.arch, source_sha256=source_of(task.op.id))
     ours = language_of(resolve_spec(spec_path(task.op.id))) == "cutile"
@@ -129,34 +133,32 @@ def _measuring(
     ahead, enough = FleetCompiler(executor, ledger, task.facts), method.batch_size * len(devices)
     lanes = [FleetLane(FleetDevice(executor, device, ledger), ahead, method, enough) for device in devices]
     backend = FleetBackend(lanes)
-    backend.warming = tuple(warmed(executor, ledger, devices))
+    opening = encoded(MeasureOrder(kernel=kernel, compiler=compiler))  # which takes seconds
+    backend.warming = [executor.submit(Piece(work="measure", data=opening, wants=device)) for device in devices]
+
+    def fits_too(member: FleetMember, said: MemberDescription) -> bool:
+        _check_make(DescribedMember(member, said), task.op.id)
+        return fits(said.gpu)
+
+    backend.newcomers = Newcomers(executor, task.op.id, fits_too, opening)
     return backend
 
 
-def warmed(executor: Executor, ledger: CubinLedger, devices: Sequence[str]) -> Iterator[Future[PieceOutcome]]:
-    """Begin what a GPU's first batch needs: opening it."""
-    for device in devices:
-        opening = MeasureOrder(kernel=ledger.kernel, compiler=ledger.compiler)
-        yield executor.submit(Piece(work="measure", data=encoded(opening), wants=device))
-
-
-def _same_make(members: Sequence[DescribedMember], op: str) -> Sequence[DescribedMember]:
-    """Members, all of which have this package and this kernel as they are here.
+def _check_make(one: DescribedMember, op: str) -> None:
+    """Refuse a member that has not this package and this kernel as they are here.
 
     Raises:
-        TunerError: If one has not; names it.
+        TunerError: Names it.
     """
     own = own_version(), source_of(op), source_of(op, with_spec=True)
-    for one in members:
-        theirs = one.said.version, one.said.source_sha256, one.said.spec_sha256
-        if theirs != own:
-            what = "version of spak" if theirs[0] != own[0] else f"source of {op}"
-            place = int(theirs[0] == own[0]) + int(theirs[:2] == own[:2])
-            raise TunerError(
-                f"fleet: {one.member.name} has another {what} ({theirs[place][:12]}, here {own[place][:12]}); "
-                "install the same one there"
-            )
-    return members
+    theirs = one.said.version, one.said.source_sha256, one.said.spec_sha256
+    if theirs != own:
+        what = "version of spak" if theirs[0] != own[0] else f"source of {op}"
+        place = int(theirs[0] == own[0]) + int(theirs[:2] == own[:2])
+        raise TunerError(
+            f"fleet: {one.member.name} has another {what} ({theirs[place][:12]}, here {own[place][:12]}); "
+            "install the same one there"
+        )
 
 
 def _one_toolchain(

@@ -80,11 +80,21 @@ class FallingProgram(FakeProgram):
         return FallingDevice(self)
 
 
+class FallingMeasure(MeasureWork):
+    def perform(self, data):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def measure(place):
-    """Each device keeps a log of its own; beside it `broken` says that it prepares nothing, `slow` that its clock is low."""
+    """Each device keeps a log of its own; beside it `broken` says that it prepares nothing, `slow` that its clock is low.
+
+    And `falls` that whatever it is asked for ends its worker.
+    """
     place.cache.mkdir(parents=True, exist_ok=True)
     log = place.cache / f"steps-{place.device}"
     log.touch()
+    if (place.cache / f"falls-{place.device}").exists():
+        return FallingMeasure(place)
     works = not (place.cache / f"broken-{place.device}").exists()
     slow = 0 if (place.cache / f"slow-{place.device}").exists() else None
     return MeasureWork(place, lambda _: FallingProgram(log, prepares=works, slows_after=slow))
