@@ -11,6 +11,7 @@ import msgspec
 from bench.planted.plants import Garden, Plant
 from bench.planted.sweeps import Sweep, store, sweep
 from spak.kg.law.kinds import meaning
+from spak.kg.model.cohort import HeldCohort, cohorts
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -48,6 +49,10 @@ class Root:
     def about(self, ops: Collection[str], /) -> list[Law]:
         """The laws stated for one of `ops`."""
         return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
+    def cohorts(self, ops: Collection[str], /) -> list[HeldCohort]:
+        """The same laws by what they share."""
+        return cohorts(self.about(ops))
 
     def layer_of(self, _law: str, /) -> str:
         """It is one folder."""

@@ -54,29 +54,29 @@ def command(
     Laws stated for what the hardware is (rtx5070 is an sm_120) are inherited; laws of relatives are transferred and
     only order a search. A law with a condition is shown with it unless --problem decides it.
     """
-    from spak.kg.answers.query import answer_json
+    from spak.cli.render.text import Pen
+    from spak.kg.answers.query import Ask, answer_json
     from spak.kg.law.kinds import KINDS
 
     state = globals_of(ctx)
     library = open_library(state, asked_toolchain(toolchain))
-    answer = library.query(
-        hw=hw,
-        op=op,
-        kinds=_chosen(kind, KINDS, what="--kind"),
-        statuses=_chosen(status, _STATUSES, what="--status"),
-        params=_names(param),
-        problem=problem,
-    )
+    kinds, statuses = _chosen(kind, KINDS, what="--kind"), _chosen(status, _STATUSES, what="--status")
+    params, pen = frozenset(_names(param)), Pen(state.colour)
+    if form == "table" and not everything:
+        from spak.cli.render.screenful import LINES
+        from spak.cli.render.short_answer import short_table
+
+        ask = Ask(hw, op, kinds, statuses, params)
+        typer.echo(short_table(library.brief(ask, problem, most=LINES), library.laws, pen), nl=False)
+        return
+    answer = library.query(hw=hw, op=op, kinds=kinds, statuses=statuses, params=params, problem=problem)
     if form == "json":
         typer.echo(answer_json(answer), nl=False)
         return
     from spak.cli.render import query as render_query
-    from spak.cli.render.short_answer import short_table
-    from spak.cli.render.text import Pen
 
     if form == "table":
-        show = render_query.table if everything else short_table
-        typer.echo(show(answer, library.laws, Pen(state.colour)), nl=False)
+        typer.echo(render_query.table(answer, library.laws, pen), nl=False)
     elif form == "markdown":
         typer.echo(render_query.answer_markdown(answer, library.laws), nl=False)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -18,6 +17,7 @@ from spak.cli.render.text import (
     with_right,
     wrap,
 )
+from spak.kg.answers.brief import Brief
 from spak.kg.answers.query import Answer, answer_document
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.conflict import Dispute, Hit
@@ -56,19 +56,19 @@ def table(answer: Answer, store: Store, pen: Pen) -> str:
     return "\n".join([*lines, *footer(answer, answer.hits, pen), ""])
 
 
-def heading(answer: Answer, store: Store, pen: Pen) -> list[str]:
+def heading(answer: Answer | Brief, store: Store, pen: Pen) -> list[str]:
     """What was asked about, what it is a kind of, and how many laws speak of it."""
     hw, op = store.hardware[answer.hw], store.ops[answer.op]
     chain = list(Taxonomy("hardware", store.hardware).ancestors(answer.hw))
-    counts = Counter(hit.law.status for hit in answer.hits)
-    statuses = ", ".join(f"{counts[status]} {status}" for status in _STATUS_ORDER if counts[status])
+    counts = answer.counts
+    statuses = ", ".join(f"{counts[status]} {status}" for status in _STATUS_ORDER if counts.get(status))
     lines = wrap(f"{op.title} on {hw.title}")
     lines = [pen(line, "bold") for line in lines] + [pen(line, "dim") for line in wrap(" → ".join(chain))]
-    summary = counted(len(answer.hits), "law") + (f": {statuses}" if statuses else "")
+    summary = counted(sum(counts.values()), "law") + (f": {statuses}" if statuses else "")
     return lines + wrap(joined([summary, f"toolchain {answer.toolchain}" if answer.toolchain else ""]))
 
 
-def recorded_lines(answer: Answer, store: Store, *, most: int = MAX_SIZES) -> list[str]:
+def recorded_lines(answer: Answer | Brief, store: Store, *, most: int = MAX_SIZES) -> list[str]:
     """How much was timed, and the best of the `most` problem sizes nearest to the question, ready to paste."""
     if not answer.recorded:
         return []
@@ -205,7 +205,7 @@ def _column(law: Law) -> list[str]:
     return [line for text in texts for line in wrap(text, width=width)]
 
 
-def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
+def footer(answer: Answer | Brief, shown: Sequence[Hit], pen: Pen) -> list[str]:
     """What lies beneath and has no power here, and what to do next."""
     lines = superseded_lines(answer.superseded)
     if answer.num_withdrawn:
@@ -213,9 +213,9 @@ def footer(answer: Answer, shown: Sequence[Hit], pen: Pen) -> list[str]:
     if shown:
         commands = [f"More about one: kg explain {hit.law.id}" for hit in shown]
         lines.append(next((text for text in commands if len(text) <= WIDTH), commands[0]))  # whole, to be pasted
-    elif not answer.hits and answer.recorded:
+    elif not answer.counts and answer.recorded:
         lines.append(f"No law yet: tune learn {answer.op} looks for some in what is recorded")
-    elif not answer.hits:
+    elif not answer.counts:
         lines.append("Nothing is known yet: search, and what it confirms is written as laws (tune --help)")
     return ["", *(pen(line, "dim") for text in lines for line in wrap(text))]
 

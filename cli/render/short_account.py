@@ -14,6 +14,7 @@ from spak.kg.expression.assignment import show_assignments
 from spak.kg.law.kinds import meaning
 from spak.kg.law.kinds.base import STANCES, Stance
 from spak.kg.law.statement import elsewhere_text
+from spak.kg.model.cohort import supports_of
 from spak.kg.model.figures import counted
 from spak.kg.model.store import Store
 
@@ -57,8 +58,13 @@ def ruling(found: Account) -> str:
 
 def _in_turn(opinions: Sequence[Opinion]) -> Iterator[Opinion]:
     """Those that speak, a stance's surest in turn; among them first what may remove it."""
-    surest = sorted(opinions, key=lambda o: (not o.permission.removes, doubt(o.law, o.match)))
+    surest = sorted(opinions, key=lambda o: (not o.permission.removes, _doubt(o)))
     return in_turn([[o for o in surest if o.verdict.stance == stance] for stance in STANCES if stance != "silent"])
+
+
+def _doubt(opinion: Opinion) -> tuple[object, ...]:
+    law = opinion.law
+    return (*doubt(law.status, supports_of(law), opinion.match), law.id)
 
 
 def _counts(found: Account) -> str:

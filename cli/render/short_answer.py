@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import nsmallest
 
 from spak.cli.render.query import condition_text, footer, heading, how_short, recorded_lines, status_text
 from spak.cli.render.screenful import LINES, fitting, in_turn
 from spak.cli.render.text import STATUS_STYLES, VERB_STYLES, WIDTH, Pen, joined, with_right, wrap
-from spak.kg.answers.certainty import SURE, doubt, strongest_tier
-from spak.kg.answers.query import Answer
+from spak.kg.answers.brief import Brief
+from spak.kg.answers.certainty import strongest_tier
 from spak.kg.law.conflict import Hit
 from spak.kg.law.kinds import meaning
 from spak.kg.model.figures import counted
@@ -26,10 +24,10 @@ _VERBS = {
 """What laws tell a person to do, in the order shown, and its heading."""
 
 
-def short_table(answer: Answer, store: Store, pen: Pen) -> str:
-    """The answer as at most `LINES` lines of 80 columns: the surest of each verb, then how many more there are."""
+def short_table(answer: Brief, store: Store, pen: Pen) -> str:
+    """The answer as at most `LINES` lines of 80 columns: the surest of each verb in turn, then how many more there are."""
     head = [*heading(answer, store, pen), *recorded_lines(answer, store, most=1)]
-    hits = list(_in_turn([hit for hit in answer.hits if hit.law.status in SURE]))
+    hits = list(in_turn([answer.surest[verb] for verb in _in_order(answer.surest)]))
     shown = fitting(((meaning(hit.law).verb, _entry(hit, pen)) for hit in hits), LINES - len(head) - _END)
     told = hits[: sum(map(len, shown.values()))]
     body = [line for verb in _in_order(shown) for line in _block(verb, shown[verb], pen)]
@@ -44,15 +42,6 @@ def _in_order(verbs: Iterable[str]) -> list[str]:
     """Each of `verbs` once; those of kinds of laws that were added come last."""
     own = list(_VERBS)
     return sorted(set(verbs), key=lambda verb: (own.index(verb) if verb in _VERBS else len(own), verb))
-
-
-def _in_turn(hits: Sequence[Hit]) -> Iterator[Hit]:
-    """The surest of each verb in turn, as many of each as there are lines."""
-    by_verb: dict[str, list[Hit]] = {}
-    for hit in hits:
-        by_verb.setdefault(meaning(hit.law).verb, []).append(hit)
-    surest = {verb: nsmallest(LINES, own, key=lambda hit: doubt(hit.law, hit.match)) for verb, own in by_verb.items()}
-    return in_turn([surest[verb] for verb in _in_order(surest)])
 
 
 def _block(verb: str, entries: Sequence[Sequence[str]], pen: Pen) -> Iterator[str]:
@@ -72,12 +61,12 @@ def _entry(hit: Hit, pen: Pen) -> list[str]:
     return lines + [pen(line, "dim") for line in wrap(origin, indent=4)]
 
 
-def _rest(answer: Answer, shown: int, pen: Pen) -> list[str]:
+def _rest(answer: Brief, shown: int, pen: Pen) -> list[str]:
     """How many laws are not shown, and what they are."""
-    left = len(answer.hits) - shown
+    left = sum(answer.counts.values()) - shown
     if not left:
         return []
-    refuted = Counter(hit.law.status for hit in answer.hits)["refuted"]
+    refuted = answer.counts.get("refuted", 0)
     words = counted(left, "more law") + (f", {refuted} of them refuted" if refuted else "")
     conflicts = f"; {counted(len(answer.conflicts), 'conflict')}" if answer.conflicts else ""
     return ["", *(pen(line, "dim") for line in wrap(f"{words}{conflicts}: --all has every law with its evidence"))]

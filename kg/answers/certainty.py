@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from spak.kg.law.scope import Match
 from spak.kg.model.law import Law, Status, Tier
 
@@ -18,14 +20,18 @@ def strongest_tier(law: Law) -> Tier | None:
     return next((tier for tier in TIERS if tier in tiers), None)
 
 
-def doubt(law: Law, match: Match) -> tuple[bool, int, bool, int, int, str]:
-    """Least for what is surest: confirmed, stated for what was asked, measured, by many runs; no two laws have the same."""
-    tiers = [entry.tier for entry in law.evidence if entry.verdict == "supports"]
+def doubt(status: Status, supports: Collection[Tier], match: Match) -> tuple[bool, int, bool, int, int]:
+    """Least for a law that is surest: confirmed, stated for what was asked, measured, by many runs.
+
+    Args:
+        status: Its own.
+        supports: Tiers of what speaks for it.
+        match: How it came to be an answer.
+    """
     return (
         match.stale or match.overridden_by is not None,
-        SURE.index(law.status) if law.status in SURE else len(SURE),
+        SURE.index(status) if status in SURE else len(SURE),
         match.hw == "transferred",
-        min(map(TIERS.index, tiers), default=len(TIERS)),
-        -len(tiers),
-        law.id,
+        min(map(TIERS.index, supports), default=len(TIERS)),
+        -len(supports),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +15,7 @@ from spak.kg.law.scope import Question, op_relations
 from spak.kg.law.statement import claim_document
 from spak.kg.law.superseding import silenced
 from spak.kg.model.base import Scalar
+from spak.kg.model.law import Law, Status
 from spak.kg.model.op import Op
 from spak.kg.model.recorded import RecordedSize
 from spak.kg.model.store import Store, SupersededLaw
@@ -65,6 +67,11 @@ class Answer:
     superseded: tuple[SupersededLaw, ...] = ()
     recorded: tuple[RecordedSize, ...] = ()
 
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """How many of the laws have each status."""
+        return Counter(hit.law.status for hit in self.hits)
+
 
 def query(store: Store, ask: Ask) -> Answer:
     """What is known about `ask.op` on `ask.hw`.
@@ -72,12 +79,14 @@ def query(store: Store, ask: Ask) -> Answer:
     Raises:
         UnknownNameError: If the hardware, the op, a problem parameter or a filtered name is unknown.
     """
-    question = _resolve(store, ask)
+    question = resolved_question(store, ask)
     found, disputes = answering(store, question)
     if ask.params:
-        check_names(sorted(ask.params), governed_names(store, question.op, found), kind="parameter")
+        check_names(
+            sorted(ask.params), governed_names(store, question.op, [hit.law for hit in found]), kind="parameter"
+        )
     withdrawn = sum(hit.law.status == "withdrawn" for hit in found)
-    wanted = (hit for hit in found if _wanted(hit, ask))
+    wanted = (hit for hit in found if is_wanted(hit.law.status, kind_of(hit.law), ask) and names_one(hit.law, ask))
     hits = tuple(sorted(wanted, key=lambda hit: (hit.match.distance, meaning(hit.law).rank, hit.law.id)))
     shown = {hit.law.id for hit in hits}
     return Answer(
@@ -91,7 +100,7 @@ def query(store: Store, ask: Ask) -> Answer:
     )
 
 
-def _resolve(store: Store, ask: Ask) -> Question:
+def resolved_question(store: Store, ask: Ask) -> Question:
     """The question in canonical ids, its problem's names and values checked against those of the ops it is about.
 
     Raises:
@@ -112,10 +121,10 @@ def related(store: Store, op: str) -> list[Op]:
     return [store.ops[name] for name in op_relations(store, op) if name in store.ops]
 
 
-def governed_names(store: Store, op: str, hits: Sequence[Hit]) -> set[str]:
-    """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `hits` name."""
+def governed_names(store: Store, op: str, laws: Iterable[Law]) -> set[str]:
+    """Every name a law about `op` may speak of: the parameters of it and its relatives, and what the claims of `laws` name."""
     parameters = {name for node in related(store, op) for name in node.parameters}
-    return parameters.union(*(meaning(hit.law).names for hit in hits))
+    return parameters.union(*(meaning(law).names for law in laws))
 
 
 def nearest_first(
@@ -164,11 +173,12 @@ def _entry(hit: Hit) -> dict[str, object]:
     }
 
 
-def _wanted(hit: Hit, ask: Ask) -> bool:
-    law = hit.law
-    statuses = law.status in ask.statuses if ask.statuses else law.status != "withdrawn"
-    return (
-        statuses
-        and (not ask.kinds or kind_of(law) in ask.kinds)
-        and (not ask.params or not ask.params.isdisjoint(meaning(law).names))
-    )
+def is_wanted(status: Status, kind: str, ask: Ask) -> bool:
+    """Whether laws of that status and kind are asked for."""
+    statuses = status in ask.statuses if ask.statuses else status != "withdrawn"
+    return statuses and (not ask.kinds or kind in ask.kinds)
+
+
+def names_one(law: Law, ask: Ask) -> bool:
+    """Whether the claim is about a name that is asked for."""
+    return not ask.params or not ask.params.isdisjoint(meaning(law).names)

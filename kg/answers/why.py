@@ -61,7 +61,7 @@ def why(store: Store, ask: Ask, configuration: Configuration) -> Account:
         KgError: If a parameter has no such value.
     """
     answer = query(store, ask)
-    check_names(configuration, governed_names(store, answer.op, answer.hits), kind="parameter")
+    check_names(configuration, governed_names(store, answer.op, [hit.law for hit in answer.hits]), kind="parameter")
     check_configuration(related(store, answer.op), configuration)
     facts = hardware_facts(store, answer.hw)
     known = {f"hw.{name}": value for name, value in facts.items()} | {**ask.problem, **configuration}

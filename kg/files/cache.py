@@ -10,35 +10,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import struct
 import sys
 import time
-import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import msgspec
 
 from spak.kg.errors import InvalidFilesError
-from spak.kg.files import atomic, listing, loader, reading
-from spak.kg.files.contents import Contents
+from spak.kg.files import listing, loader, reading
+from spak.kg.files.contents import Contents, ReadLaw
+from spak.kg.files.entry import CacheEntry, Cuttings, EntryHeader, EntryPiece, Pieces, open_entry, store_entry
 from spak.kg.files.loader import Laws
 from spak.kg.files.processes import num_processes
 from spak.kg.files.remembered import YOUNG_NS, ledger_of
-from spak.kg.files.shelf import Packed, Shelf, no_collection, packed
+from spak.kg.files.shelf import Packed, Paths, Shelf, Vault, no_collection, packed
 from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.op import Op
 from spak.kg.model.system import System
-
-_MAGIC = b"spakkg03"
-"""Changes when the layout of an entry changes."""
-
-_HEAD = struct.Struct("<8sII")
-"""Magic, CRC-32 of all that follows, length of the header."""
 
 _READ = (".yaml", ".yml")
 """Ends the names of files that a load opens."""
@@ -46,18 +41,12 @@ _READ = (".yaml", ".yml")
 _T = TypeVar("_T")
 
 
-class _Header(Model, frozen=True, kw_only=True):
-    """What an entry was made from.
+@dataclass(frozen=True)
+class Kept(Generic[_T]):
+    """What an entry held: its core, decoded, and its pieces."""
 
-    Attributes:
-        code: Digest of this package's own files, so that another version of the model never reads the entry.
-        young: Whether a file was young when the stat data were taken.
-    """
-
-    code: bytes
-    stat: bytes
-    content: bytes
-    young: bool
+    value: _T
+    pieces: Pieces
 
 
 @dataclass(frozen=True)
@@ -80,35 +69,33 @@ class Cache:
 
     directory: Path
 
-    def read(self, root: Path, kind: type[_T]) -> _T | None:
+    def read(self, root: Path, kind: type[_T]) -> Kept[_T] | None:
         """What was stored for `root` if it is what a fresh load would give, else None. Never raises for a bad entry."""
-        entry = self._path(root)
+        path = self.path(root)
         try:
-            header, payload = _open(entry.read_bytes())
-            if header.code != code_digest():
+            found = open_entry(path)
+            if found.header.code != code_digest():
                 return None
             now = stamp(root)
-            if now.digest != header.stat or header.young:
-                if content_digest(root, now) != header.content:
+            if now.digest != found.header.stat or found.header.young:
+                if content_digest(root, now) != found.header.content:
                     return None
-                fresh = _Header(code=header.code, stat=now.digest, content=header.content, young=now.young)
+                fresh = msgspec.structs.replace(found.header, stat=now.digest, young=now.young)
                 with contextlib.suppress(OSError):  # a cache that cannot be refreshed still answers
-                    self._write(entry, fresh, payload)
-            with no_collection():
-                return msgspec.msgpack.decode(payload, type=kind)
-        except (OSError, ValueError, struct.error, msgspec.MsgspecError):
+                    store_entry(path, fresh, found.core, [found.pieces.whole()])
+            return _decoded(found, kind)
+        except (OSError, ValueError, msgspec.MsgspecError):
             return None
 
-    def read_old(self, root: Path, kind: type[_T]) -> _T | None:
+    def read_old(self, root: Path, kind: type[_T]) -> Kept[_T] | None:
         """What was stored for `root` last by this code, whatever became of the files since; None if there is nothing."""
         try:
-            header, payload = _open(self._path(root).read_bytes())
-            with no_collection():
-                return msgspec.msgpack.decode(payload, type=kind) if header.code == code_digest() else None
-        except (OSError, ValueError, struct.error, msgspec.MsgspecError):
+            found = open_entry(self.path(root))
+            return _decoded(found, kind) if found.header.code == code_digest() else None
+        except (OSError, ValueError, msgspec.MsgspecError):
             return None
 
-    def write(self, root: Path, before: Stamp, content: bytes, value: object) -> None:
+    def write(self, root: Path, before: Stamp, content: bytes, value: object, pieces: Sequence[bytes] = ()) -> None:
         """Store what a load of `root` gave, unless the files changed since `before` and `content` were taken.
 
         A cache that cannot be written (a read-only home, a full disk) is no error: the next load is slower.
@@ -117,42 +104,47 @@ class Cache:
             after = stamp(root)
             if after.digest != before.digest or (before.young and content_digest(root, after) != content):
                 return
-            header = _Header(code=code_digest(), stat=before.digest, content=content, young=before.young)
-            self._write(self._path(root), header, msgspec.msgpack.encode(value))
+            header = EntryHeader(code=code_digest(), stat=before.digest, content=content, young=before.young)
+            store_entry(self.path(root), header, msgspec.msgpack.encode(value), pieces)
 
-    def _path(self, root: Path) -> Path:
+    def path(self, root: Path) -> Path:
+        """The file of its entry."""
         name = hashlib.blake2b(os.fsencode(root.resolve()), digest_size=12).hexdigest()
         return self.directory / f"laws-{name}.msgpack"
 
-    def _write(self, entry: Path, header: _Header, payload: bytes | memoryview) -> None:
-        """Replace the entry whole: a reader sees the old one or the new one. Not synced: a lost cache is no loss."""
-        head = msgspec.msgpack.encode(header)
-        crc = zlib.crc32(payload, zlib.crc32(head))
-        atomic.write(entry, b"".join((_HEAD.pack(_MAGIC, crc, len(head)), head, payload)), durable=False)
+
+def _decoded(found: CacheEntry, kind: type[_T]) -> Kept[_T]:
+    with no_collection():
+        return Kept(msgspec.msgpack.decode(found.core, type=kind), found.pieces)
 
 
 class Stored(Model, frozen=True, kw_only=True):
-    """`Contents` as an entry keeps them: the laws by op, so that a question decodes those it may be about."""
+    """`Contents` as an entry keeps them: laws in cohorts and paths by kind are pieces, since a question needs few of them."""
 
     laws: dict[str, Packed]
     hardware: dict[str, Hardware]
     ops: dict[str, Op]
     systems: dict[str, System]
-    files: dict[str, dict[str, str]]
+    files: dict[str, EntryPiece]
     misplaced: dict[str, dict[str, str]]
     layers: dict[str, str]
     superseded: tuple[Superseded, ...]
     digests: bytes
 
     @staticmethod
-    def of(contents: Contents) -> Stored:
-        """`contents`, to be encoded."""
-        return Stored(**{**msgspec.structs.asdict(contents), "laws": packed(contents.laws)})
+    def of(contents: Contents) -> tuple[Stored, list[bytes]]:
+        """`contents`, to be encoded, and its pieces."""
+        cuttings = Cuttings()
+        laws = packed(contents.laws, cuttings)
+        files = {kind: cuttings.add(dict(paths)) for kind, paths in contents.files.items()}
+        return Stored(**{**msgspec.structs.asdict(contents), "laws": laws, "files": files}), cuttings.parts
 
-    def contents(self) -> Contents:
-        """What was stored."""
-        shelf = Shelf(self.laws, self.files["law"])
-        return Contents(**{**msgspec.structs.asdict(self), "laws": shelf})
+    def contents(self, pieces: Pieces, again: Callable[[], Contents]) -> Contents:
+        """What was stored; `again` loads it from the files, should a piece be damaged."""
+        vault = Vault(pieces, again)
+        paths = Paths(self.files, vault)
+        shelf = Shelf(self.laws, paths, vault)
+        return Contents(**{**msgspec.structs.asdict(self), "laws": shelf, "files": paths})
 
 
 def load_cached(root: Path, cache: Cache) -> Laws:
@@ -163,30 +155,37 @@ def load_cached(root: Path, cache: Cache) -> Laws:
         OSError: If a file cannot be opened.
     """
     ledger = ledger_of(root, cache.directory)
-    stored = cache.read(root, Stored)
-    contents = stored.contents() if stored is not None else None
-    if contents is None:
-        before = stamp(root)
-        content = content_digest(root, before)
-        old = cache.read_old(root, Stored)
-        known = old.contents().read_laws() if old is not None else {}
-        del old
-        contents = loader.load(root, known=known, processes=num_processes()).contents
-        cache.write(root, before, content, Stored.of(contents))
+    kept = cache.read(root, Stored)
+    if kept is not None:
+        return Laws(root, kept.value.contents(kept.pieces, partial(_without, root, cache)), ledger)
+    before = stamp(root)
+    content = content_digest(root, before)
+    contents = loader.load(root, known=_known(root, cache), processes=num_processes()).contents
+    stored, pieces = Stored.of(contents)
+    cache.write(root, before, content, stored, pieces)
     return Laws(root, contents, ledger)
 
 
-def _open(raw: bytes) -> tuple[_Header, memoryview]:
-    """The header and payload of an entry.
+def _without(root: Path, cache: Cache) -> Contents:
+    """What the files hold; the entry, which is damaged, is taken away, so that the next load stores another."""
+    with contextlib.suppress(OSError):
+        cache.path(root).unlink()
+    return loader.load(root, processes=num_processes()).contents
 
-    Raises:
-        ValueError: If it is not an entry of this layout, or is damaged.
-    """
-    magic, crc, length = _HEAD.unpack_from(raw)
-    body = memoryview(raw)[_HEAD.size :]
-    if magic != _MAGIC or zlib.crc32(body) != crc:
-        raise ValueError("not an entry of this layout, or damaged")
-    return msgspec.msgpack.decode(body[:length], type=_Header), body[length:]
+
+def _known(root: Path, cache: Cache) -> dict[str, ReadLaw]:
+    """What files of laws came to when they were read last; nothing if a piece of that is damaged."""
+    kept = cache.read_old(root, Stored)
+    if kept is None:
+        return {}
+    try:
+        return kept.value.contents(kept.pieces, _nothing).read_laws()
+    except InvalidFilesError:
+        return {}
+
+
+def _nothing() -> NoReturn:
+    raise InvalidFilesError([])
 
 
 def stamp(root: Path) -> Stamp:

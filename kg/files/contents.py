@@ -9,6 +9,7 @@ from spak.kg.files.shelf import Shelf, toolchains_of
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import Model
+from spak.kg.model.cohort import Cohort, cohorts
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -52,7 +53,7 @@ class Contents(Model, frozen=True, kw_only=True):
     hardware: dict[str, Hardware]
     ops: dict[str, Op]
     systems: dict[str, System]
-    files: dict[str, dict[str, str]]
+    files: Mapping[str, Mapping[str, str]]
     misplaced: dict[str, dict[str, str]]
     layers: dict[str, str]
     superseded: tuple[Superseded, ...]
@@ -67,6 +68,14 @@ class Contents(Model, frozen=True, kw_only=True):
             if law.scope.op in found:
                 found[law.scope.op].append(law)
         return (law for same in found.values() for law in same)
+
+    def cohorts(self, ops: Collection[str]) -> Iterator[Cohort]:
+        """The same laws by what they share, by op; they need not be decoded."""
+        if isinstance(self.laws, Shelf):
+            yield from self.laws.cohorts(ops)
+            return
+        for op in ops:
+            yield from cohorts(self.about([op]))
 
     @property
     def toolchains(self) -> set[str]:

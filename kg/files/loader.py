@@ -22,6 +22,7 @@ from spak.kg.files.root import layer_name
 from spak.kg.files.shelf import no_collection
 from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import IMPLIED
+from spak.kg.model.cohort import Cohort
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -70,6 +71,10 @@ class Laws:
     def about(self, ops: Collection[str], /) -> Iterator[Law]:
         """The laws stated for one of `ops`, by op."""
         return self.contents.about(ops)
+
+    def cohorts(self, ops: Collection[str], /) -> Iterator[Cohort]:
+        """The same laws by what they share, by op."""
+        return self.contents.cohorts(ops)
 
     def layer_of(self, law: str, /) -> str:
         """What the layer is called that a law of `laws` lies in; empty for the root itself."""

@@ -6,7 +6,7 @@ problem size decides, is no conflict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import combinations, combinations_with_replacement, product
@@ -21,7 +21,7 @@ from spak.kg.law.power import DEAD
 from spak.kg.law.scope import Match, Matcher, Question, inside, reduced
 from spak.kg.model.base import Scalar
 from spak.kg.model.hardware import hardware_facts
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Status
 from spak.kg.model.op import Op
 from spak.kg.model.store import Store
 from spak.kg.model.taxonomy import Taxonomy
@@ -79,14 +79,28 @@ def answering(store: Store, question: Question) -> tuple[list[Hit], tuple[Disput
     matcher = Matcher(store, question)
     matched = ((law, matcher.match(law)) for law in store.about(matcher.ops))
     hits = [Hit(law, match, store.layer_of(law.id)) for law, match in matched if match is not None]
-    here = {hit.law.id: hit for hit in hits if hit.match.hw != "transferred" and hit.law.status not in DEAD}
-    found = Conflicts(store, matcher.known).contradictions([hit.law for hit in here.values()])
-    disputes = tuple(Dispute(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
+    disputes = disputed(store, matcher.known, [hit for hit in hits if may_dispute(hit.match, hit.law.status)])
+    return list(with_losers(hits, disputes)), disputes
+
+
+def may_dispute(match: Match, status: Status) -> bool:
+    """Whether a law of that status that matches so can contradict another."""
+    return match.hw != "transferred" and status not in DEAD
+
+
+def disputed(store: Store, known: Mapping[str, Scalar], hits: Sequence[Hit]) -> tuple[Dispute, ...]:
+    """What is disputed among `hits` where `known` holds."""
+    here = {hit.law.id: hit for hit in hits}
+    found = Conflicts(store, known).contradictions([hit.law for hit in hits])
+    return tuple(Dispute(c.laws, c.reason, _nearer(*(here[law] for law in c.laws))) for c in found)
+
+
+def with_losers(hits: Iterable[Hit], disputes: Sequence[Dispute]) -> Iterator[Hit]:
+    """`hits`, those marked that a nearer law overrides."""
     losers = {law: one.nearer for one in disputes if one.nearer is not None for law in one.laws if law != one.nearer}
-    return [
-        Hit(hit.law, replace(hit.match, overridden_by=losers[hit.law.id]), hit.layer) if hit.law.id in losers else hit
-        for hit in hits
-    ], disputes
+    for hit in hits:
+        nearer = losers.get(hit.law.id)
+        yield hit if nearer is None else Hit(hit.law, replace(hit.match, overridden_by=nearer), hit.layer)
 
 
 def _nearer(one: Hit, other: Hit) -> str | None:

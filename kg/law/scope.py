@@ -15,8 +15,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from spak.kg.expression import Expression, parse
-from spak.kg.law.toolchain import is_stale
+from spak.kg.law.toolchain import are_stale, is_stale
 from spak.kg.model.base import Model, Scalar
+from spak.kg.model.cohort import Traits
 from spak.kg.model.hardware import hardware_facts
 from spak.kg.model.law import Law, Scope
 from spak.kg.model.store import NodeStore
@@ -174,13 +175,26 @@ class Matcher:
         Raises:
             ToolchainError: If a toolchain cannot be read.
         """
-        if law.scope not in self._matched:  # thousands of laws share a scope
-            self._matched[law.scope] = self._fresh_and_stale(law.scope)
-        found = self._matched[law.scope]
+        found = self._fresh_and_stale(law.scope)
         return None if found is None else found[is_stale(law, self.question.toolchain)]
 
+    def match_all(self, traits: Traits) -> Match | None:
+        """`match` of every law that has these traits.
+
+        Raises:
+            ToolchainError: If a toolchain cannot be read.
+        """
+        found = self._fresh_and_stale(traits.scope)
+        is_old = are_stale(traits.scope.toolchain, traits.toolchains, self.question.toolchain)
+        return None if found is None else found[is_old]
+
     def _fresh_and_stale(self, scope: Scope) -> tuple[Match, Match] | None:
-        """How a law of that scope applies if it is not stale, and if it is."""
+        """How a law of that scope applies if it is not stale, and if it is; worked out once, since thousands share a scope."""
+        if scope not in self._matched:
+            self._matched[scope] = self._worked_out(scope)
+        return self._matched[scope]
+
+    def _worked_out(self, scope: Scope) -> tuple[Match, Match] | None:
         op = self._ops.get(scope.op)
         hw = self._hw(scope.hw) if op is not None else None
         if op is None or hw is None:

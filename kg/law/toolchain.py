@@ -96,7 +96,16 @@ def is_stale(law: Law, toolchain: str) -> bool:
     Raises:
         ToolchainError: If a toolchain cannot be read.
     """
-    return bool(toolchain) and _is_old(law.scope.toolchain, tuple([one.toolchain for one in law.evidence]), toolchain)
+    return are_stale(law.scope.toolchain, tuple([one.toolchain for one in law.evidence]), toolchain)
+
+
+def are_stale(scope: str, seen: tuple[str, ...], toolchain: str) -> bool:
+    """`is_stale` of every law for the toolchains `scope` whose evidence is from those that were `seen`.
+
+    Raises:
+        ToolchainError: If a toolchain cannot be read.
+    """
+    return bool(toolchain) and _is_old(scope, seen, toolchain)
 
 
 @lru_cache(maxsize=1024)

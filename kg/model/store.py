@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from spak.kg.model.cohort import Cohort
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -60,6 +61,9 @@ class Store(NodeStore, Protocol):
 
     def about(self, ops: Collection[str], /) -> Iterable[Law]:
         """The laws stated for one of `ops`, by op; a store need not look at others."""
+
+    def cohorts(self, ops: Collection[str], /) -> Iterable[Cohort]:
+        """The same laws by what they share; a store need not decode them. Each law has its place among those of its op."""
 
     def layer_of(self, law: str, /) -> str:
         """What the layer is called that a law of `laws` lies in; empty for the root itself."""

@@ -23,6 +23,7 @@ from spak.kg.space.completion import complete, stated
 if TYPE_CHECKING:
     from spak.candidates import Filtered, Ranking
     from spak.choice import Choice
+    from spak.kg.answers.brief import Brief
     from spak.kg.answers.citation import Citation
     from spak.kg.answers.explain import Explanation
     from spak.kg.answers.graph import Graph
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from spak.kg.formats.kernel_tuner_export import Export
     from spak.kg.formats.nodes import HardwareName
     from spak.kg.model.op import Op
+    from spak.kg.model.recorded import RecordedSize
     from spak.kg.model.run import Run
     from spak.session import Session
     from spak.tunable import Candidates, Size
@@ -89,8 +91,28 @@ class Library:
         ask = self._ask(hw, op, problem)
         only = replace(ask, kinds=frozenset(kinds), statuses=frozenset(statuses), params=frozenset(params))
         answer = query(self.laws, only)
+        return replace(answer, recorded=self._recorded(answer, ask))
+
+    def brief(self, ask: Ask, problem: Size | None = None, *, most: int) -> Brief:
+        """The `most` surest laws of each verb that `query` finds, and how many it finds; of thousands few are decoded.
+
+        Args:
+            ask: The question, for the toolchain of this library.
+            problem: As for `query`, instead of the question's.
+            most: How many of each verb.
+
+        Raises:
+            UnknownNameError: If a name is unknown; carries the nearest.
+        """
+        from spak.kg.answers.brief import brief  # noqa: PLC0415 - each answer loads what it needs
+
+        known = self._ask(ask.hw, ask.op, problem)
+        found = brief(self.laws, replace(ask, problem=known.problem, toolchain=known.toolchain), most)
+        return replace(found, recorded=self._recorded(found, known))
+
+    def _recorded(self, answer: Answer | Brief, ask: Ask) -> tuple[RecordedSize, ...]:
         recorded = recorded_sizes(self.laws, answer.hw, answer.op)
-        return replace(answer, recorded=nearest_first(recorded, answer.op, ask.problem, self.laws.ops))
+        return nearest_first(recorded, answer.op, ask.problem, self.laws.ops)
 
     def _ask(self, hw: str, op: str, problem: Size | None) -> Ask:
         if isinstance(problem, str):

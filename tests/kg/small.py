@@ -13,6 +13,7 @@ from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
 from spak.kg.law.kinds.require import InvariantLaw, RequireClaim
 from spak.kg.law.kinds.transform import TransformationLaw, TransformClaim
+from spak.kg.model.cohort import HeldCohort, cohorts
 from spak.kg.model.hardware import Fact, Hardware
 from spak.kg.model.law import Bound, Evidence, Law, Related, Scope, Withdrawn
 from spak.kg.model.op import Op, Parameter, ProblemParameter
@@ -34,6 +35,10 @@ class SmallRoot:
     def about(self, ops: Collection[str], /) -> list[Law]:
         """The laws stated for one of `ops`."""
         return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
+    def cohorts(self, ops: Collection[str], /) -> list[HeldCohort]:
+        """The same laws by what they share."""
+        return cohorts(self.about(ops))
 
     def layer_of(self, _law: str, /) -> str:
         """It is one folder."""

@@ -9,6 +9,7 @@ import msgspec
 
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
+from spak.kg.model.cohort import HeldCohort, cohorts
 from spak.kg.model.hardware import Hardware
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -75,6 +76,10 @@ class Laws:
     def about(self, ops: Collection[str], /) -> list[Law]:
         """The laws stated for one of `ops`."""
         return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
+    def cohorts(self, ops: Collection[str], /) -> list[HeldCohort]:
+        """The same laws by what they share."""
+        return cohorts(self.about(ops))
 
     def layer_of(self, _law: str, /) -> str:
         """It is one folder."""

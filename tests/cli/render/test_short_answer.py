@@ -9,12 +9,13 @@ import pytest
 from spak.cli.render.screenful import LINES
 from spak.cli.render.short_answer import short_table
 from spak.cli.render.text import Pen
+from spak.kg.answers.brief import brief
 from spak.kg.answers.query import Ask, query
 from tests.kg.small import ROOT, negative, positive
 
 
 def shown(store=ROOT, **ask) -> str:
-    return short_table(query(store, Ask(**{"hw": "rtx5070", "op": "fmha", **ask})), store, Pen(colour=False))
+    return short_table(brief(store, Ask(**{"hw": "rtx5070", "op": "fmha", **ask}), LINES), store, Pen(colour=False))
 
 
 MANY = ROOT.with_laws(

@@ -34,6 +34,11 @@ def store(cache: Cache, root: Path, value: Model | None = None) -> None:
     cache.write(root, before, content_digest(root, before), fresh(root) if value is None else value)
 
 
+def held(cache: Cache, root: Path, kind: type[Model]) -> Model | None:
+    kept = cache.read(root, kind)
+    return None if kept is None else kept.value
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     folder = tmp_path / "laws"
@@ -50,9 +55,9 @@ def cache(tmp_path: Path) -> Cache:
 
 def test_what_was_stored_comes_back(cache, root):
     """A second load of unchanged files needs none of them parsed."""
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
     store(cache, root)
-    assert cache.read(root, Texts) == fresh(root)
+    assert held(cache, root, Texts) == fresh(root)
 
 
 def _edit(root: Path) -> None:
@@ -83,15 +88,15 @@ def test_any_change_is_seen_at_once(cache, root, change):
     """An edit of the same length right after the entry was written is the hard case; no sleep here hides it."""
     store(cache, root)
     change(root)
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_a_touched_file_with_the_same_content_still_hits(cache, root):
     """`git checkout` there and back changes times, not content."""
     store(cache, root)
     os.utime(root / "a.yaml", ns=(OLD_NS, OLD_NS))
-    assert cache.read(root, Texts) == fresh(root)
-    assert cache.read(root, Texts) == fresh(root)
+    assert held(cache, root, Texts) == fresh(root)
+    assert held(cache, root, Texts) == fresh(root)
 
 
 def test_files_changed_during_the_load_are_not_stored(cache, root):
@@ -100,7 +105,7 @@ def test_files_changed_during_the_load_are_not_stored(cache, root):
     content = content_digest(root, before)
     _edit(root)
     cache.write(root, before, content, fresh(root))
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_a_change_within_one_clock_tick_of_the_load_is_not_stored(cache, root):
@@ -108,7 +113,7 @@ def test_a_change_within_one_clock_tick_of_the_load_is_not_stored(cache, root):
     before = stamp(root)
     assert before.young
     cache.write(root, before, b"digest of other content", fresh(root))
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 @pytest.mark.parametrize(
@@ -120,20 +125,20 @@ def test_a_damaged_entry_is_ignored(cache, root, damage):
     store(cache, root)
     entry = next(cache.directory.iterdir())
     entry.write_bytes(damage(entry.read_bytes()))
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_an_entry_of_another_shape_is_ignored(cache, root):
     """A value that is not of the type asked for is no answer."""
     store(cache, root, Numbers(numbers=(1,)))
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_another_version_of_the_code_is_ignored(cache, root, monkeypatch):
     """A model that changed never reads an older entry."""
     store(cache, root)
     monkeypatch.setattr("spak.kg.files.cache.code_digest", lambda: b"another")
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_roots_do_not_share_entries(cache, root, tmp_path):
@@ -143,8 +148,8 @@ def test_roots_do_not_share_entries(cache, root, tmp_path):
     (other / "x.yaml").write_text("x\n")
     store(cache, root)
     store(cache, other)
-    assert cache.read(root, Texts) == fresh(root)
-    assert cache.read(other, Texts) == fresh(other)
+    assert held(cache, root, Texts) == fresh(root)
+    assert held(cache, other, Texts) == fresh(other)
 
 
 def test_a_directory_that_cannot_be_written_costs_nothing_but_time(root, tmp_path):
@@ -152,14 +157,14 @@ def test_a_directory_that_cannot_be_written_costs_nothing_but_time(root, tmp_pat
     (tmp_path / "file").write_text("")
     cache = Cache(tmp_path / "file")
     store(cache, root)
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_a_root_that_is_gone_is_no_entry(cache, root, tmp_path):
     """Reading for a root that no longer exists is a miss."""
     store(cache, root)
     root.rename(tmp_path / "moved")
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_what_a_load_does_not_read_is_not_watched(cache, root, tmp_path):
@@ -171,9 +176,9 @@ def test_what_a_load_does_not_read_is_not_watched(cache, root, tmp_path):
     (root / "evidence" / "run.json").write_text("{ }")
     (root / ".hidden.yaml").write_text("x: 1\n")
     (root / "link").symlink_to(tmp_path)
-    assert cache.read(root, Texts) == value
+    assert held(cache, root, Texts) == value
     (root / "evidence" / "run2.json").write_text("{}")
-    assert cache.read(root, Texts) is None
+    assert held(cache, root, Texts) is None
 
 
 def test_a_failed_write_leaves_no_temporary_file(cache, root):
@@ -202,7 +207,7 @@ def test_two_processes_may_write_at_once(cache, root):
     command = [sys.executable, "-c", program, str(cache.directory), str(root)]
     processes = [subprocess.Popen(command) for _ in range(2)]
     seen = []
-    reader = threading.Thread(target=lambda: seen.extend(cache.read(root, Texts) for _ in range(50)))
+    reader = threading.Thread(target=lambda: seen.extend(held(cache, root, Texts) for _ in range(50)))
     reader.start()
     assert [process.wait() for process in processes] == [0, 0]
     reader.join()
