@@ -31,8 +31,9 @@ from spak.kg.evidence.groups import Group, dealt, grouped
 from spak.kg.files.loader import Laws
 from spak.kg.files.processes import from_processes, num_processes
 from spak.kg.files.seal import recorded_digest
+from spak.kg.files.shelf import no_collection
 from spak.kg.model.base import Model, Scalar
-from spak.kg.model.hardware import Hardware
+from spak.kg.model.hardware import Hardware, device_node
 from spak.kg.model.hardware import hardware_facts as facts_of  # a check is called hardware_facts
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
@@ -82,6 +83,11 @@ class Nodes:
     def facts(self) -> Callable[[str], Mapping[str, Scalar]]:
         """The facts of a piece of hardware without `hw.`, by its id."""
         return cache(partial(facts_of, self))
+
+    @cached_property
+    def device(self) -> Callable[[str], str | None]:
+        """The node that a device, as its driver names it, is; None if none has that name."""
+        return cache(partial(device_node, self.hardware))
 
     @cached_property
     def above(self) -> Mapping[str, Callable[[str], Collection[str]]]:
@@ -218,16 +224,17 @@ class _Looking:
 
     def share(self, groups: Iterable[Group]) -> Iterator[bytes]:
         """Look at some laws and runs; gives `_News` of each group, encoded."""
-        laws, told = self.laws, set(self.laws.digests)
-        for group in groups:
-            for identifier in group.runs:
-                list(self.of_run(identifier))
-            for law in group.laws:
-                self.of_law(law)
-            laws.close_runs()
-            digests = {identifier: digest for identifier, digest in laws.digests.items() if identifier not in told}
-            told.update(digests)
-            yield msgspec.msgpack.encode(_News(results=laws.ledger.news(), digests=digests))
+        told = set(self.laws.digests)
+        with no_collection():
+            for group in groups:
+                for identifier in group.runs:
+                    list(self.of_run(identifier))
+                for law in group.laws:
+                    self.of_law(law)
+                self.laws.close_runs()
+                digests = {name: digest for name, digest in self.laws.digests.items() if name not in told}
+                told.update(digests)
+                yield msgspec.msgpack.encode(_News(results=self.laws.ledger.news(), digests=digests))
 
     def own_laws(self) -> Iterator[Law]:
         """The laws of the root; others are checked where they lie."""

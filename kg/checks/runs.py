@@ -7,13 +7,14 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import islice, product, repeat
+from operator import attrgetter
 
 from spak.kg.checks import CheckFinding, OneRun
 from spak.kg.errors import KgError
+from spak.kg.evidence.columns import Alike, measured, settings
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments, show_scalar
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
-from spak.kg.model.hardware import device_node
 from spak.kg.model.op import Op
 from spak.kg.model.run import DRIFT, IMPORTED, UNSTEADY_TIME, Measurement, Run, Trial, utc
 from spak.kg.model.taxonomy import alike
@@ -29,6 +30,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _UNSTEADY = frozenset({UNSTEADY_TIME, DRIFT})
 _TIMES = frozenset({"time", UNSTEADY_TIME})
+
+_VALUE, _INTERVAL = attrgetter("value"), attrgetter("low", "high")
 
 _Found = Iterator[tuple[str, str]]
 """Field and message."""
@@ -85,7 +88,7 @@ def _device(one: OneRun) -> _Found:
             yield "device", "it was measured, and does not say on what device; a run without one is no measurement"
         return
     yield from _machines(run)
-    node = device_node(one.nodes.hardware, run.device.name)
+    node = one.nodes.device(run.device.name)
     if node is None and run.strategy != IMPORTED:
         yield (
             "device.name",
@@ -156,26 +159,17 @@ def _settings(one: OneRun) -> _Found:
 
 def _known(op: Op, trials: Sequence[Trial]) -> bool:
     """Whether every setting of `trials` is one that `op` has: what `_settings` looks for, without saying where."""
-    for name, column in _columns(trials).items():
-        if name not in op.parameters:
-            return False
-        values = {_key(value) for value in op.parameters[name].values}
-        if not op.open and any(
-            _key(value) not in values for _, value in set(zip(map(type, column), column, strict=True))
-        ):
-            return False
-    return True
+    columns = settings([trial.configuration for trial in trials])
+    if columns is None or not columns.keys() <= op.parameters.keys():
+        return False
+    return op.open or all(
+        _distinct(column) <= set(map(_key, op.parameters[name].values)) for name, column in columns.items()
+    )
 
 
-def _columns(trials: Sequence[Trial]) -> dict[str, list[Scalar]]:
-    """Parameter -> its value in each of `trials` that has one."""
-    if trials and all(trial.configuration.keys() == trials[0].configuration.keys() for trial in trials):
-        return {name: [trial.configuration[name] for trial in trials] for name in trials[0].configuration}
-    columns: dict[str, list[Scalar]] = {}
-    for trial in trials:
-        for name, value in trial.configuration.items():
-            columns.setdefault(name, []).append(value)
-    return columns
+def _distinct(column: Sequence[Scalar]) -> set[tuple[bool, Scalar]]:
+    """`_key` of each value of a column; of one type, as nearly all are, once for each that occurs."""
+    return set(map(_key, column if len(set(map(type, column))) > 1 else set(column)))
 
 
 def _conditions(one: OneRun) -> _Found:
@@ -198,9 +192,10 @@ def _satisfied(one: OneRun, op: Op) -> bool:
     made = [trial for trial in one.run.trials if trial.invalidity != "constraints"]
     if not made:
         return True
-    if any(trial.problem or trial.configuration.keys() != made[0].configuration.keys() for trial in made):
+    columns = settings([trial.configuration for trial in made])
+    if columns is None or any(trial.problem for trial in made):
         return False  # nobody knows yet: they are looked at one by one
-    given, columns = {**_facts(one), **_whole(op, one.run.problem)}, _columns(made)
+    given = {**_facts(one), **_whole(op, one.run.problem)}
     for condition in op.conditions:
         _, named = _parsed(condition.require)
         if all(name in columns or name in given for name in named):
@@ -249,30 +244,36 @@ def _holds(condition: str, values: tuple[Scalar, ...]) -> bool:
 def _outcomes(one: OneRun) -> _Found:
     """A trial has a result or a reason why not, and what it measured is a number with the interval around it."""
     run = one.run
-    if all(_is_plain(run, trial) for trial in run.trials) and _are_sound(run.trials):
+    if all(_is_plain(run, run.trials, alike) and _are_sound(alike) for alike in measured(run.trials)):
         return
     for place, trial in enumerate(run.trials):
         for field, message in _outcome(run, trial):
             yield f"trials[{place}].{field}", message
 
 
-def _is_plain(run: Run, trial: Trial) -> bool:
-    """Whether a trial is as nearly all are, so that `_outcome` has nothing to say of it but perhaps of a number."""
-    correct, names = trial.invalidity == "correct", {measurement.name for measurement in trial.measurements}
-    if len(names) < len(trial.measurements) or (trial.failure is None) != correct or not names.isdisjoint(_UNSTEADY):
+def _is_plain(run: Run, trials: Sequence[Trial], alike: Alike) -> bool:
+    """Whether trials are as nearly all are, so that `_outcome` has nothing to say of them but perhaps of a number."""
+    own = [trials[place] for place in alike.places]
+    correct = {trial.invalidity == "correct" for trial in own}
+    if any((trial.failure is None) != (trial.invalidity == "correct") for trial in own):
         return False
-    if "time" not in names:
-        return run.tier != "measured" or not correct
-    timed = next(measurement for measurement in trial.measurements if measurement.name == "time")
-    return run.tier == "measured" and correct and timed.unit == "us" and timed.low is not None
+    if len(set(alike.names)) < len(alike.names) or not _UNSTEADY.isdisjoint(alike.names):
+        return False
+    if "time" not in alike.names:
+        return run.tier != "measured" or correct == {False}
+    timed = alike.columns[alike.names.index("time")]
+    return run.tier == "measured" and correct == {True} and all(t.unit == "us" and t.low is not None for t in timed)
 
 
-def _are_sound(trials: Sequence[Trial]) -> bool:
-    """Whether every number is as `_is_sound` wants it; of one that is no time and has no interval it is enough that it is finite."""
-    measured = [measurement for trial in trials for measurement in trial.measurements]
-    if not all(map(math.isfinite, [measurement.value for measurement in measured])):
-        return False
-    return all(_is_sound(one) for one in measured if one.low is not None or one.high is not None or one.name in _TIMES)
+def _are_sound(alike: Alike) -> bool:
+    """Whether every number is as `_is_sound` wants it; of what is no time and has no intervals it is enough that it is finite."""
+    for name, column in zip(alike.names, alike.columns, strict=True):
+        if name in _TIMES or set(map(_INTERVAL, column)) != {(None, None)}:
+            if not all(map(_is_sound, column)):
+                return False
+        elif not all(map(math.isfinite, map(_VALUE, column))):
+            return False
+    return True
 
 
 def _outcome(run: Run, trial: Trial) -> _Found:

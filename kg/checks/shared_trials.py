@@ -6,10 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from operator import attrgetter
 
 from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.evidence.columns import measured
 from spak.kg.files.loader import Laws
-from spak.kg.model.run import Run, Trial
+from spak.kg.model.run import Run
 
 MIN_SHARED = 3
 """Times that two runs must share, unless one has fewer."""
@@ -22,6 +24,8 @@ the last digit, two of them in one pair, of 620; timers tick, so that short kern
 """
 
 _KEY_BYTES = 12
+
+_SPAN = attrgetter("value", "low", "high")
 
 
 def check(laws: Laws) -> Iterator[Problem]:
@@ -87,13 +91,13 @@ def timed_keys(run: Run) -> set[bytes]:
     """
     if run.tier != "measured":
         return set()
-    return {key for trial in run.trials for key in _key(trial)}
-
-
-def _key(trial: Trial) -> Iterator[bytes]:
-    for measured in trial.measurements:
-        if measured.name == "time":
-            text = f"{measured.value!r} {measured.low!r} {measured.high!r}"
-            if measured.low is None:
-                text += f" {sorted(trial.configuration.items())}"
-            yield hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest()
+    texts = (
+        f"{value!r} {low!r} {high!r}"
+        if low is not None
+        else f"{value!r} {low!r} {high!r} {sorted(run.trials[place].configuration.items())}"
+        for alike in measured(run.trials)
+        for name, column in zip(alike.names, alike.columns, strict=True)
+        if name == "time"
+        for place, (value, low, high) in zip(alike.places, map(_SPAN, column), strict=True)
+    )
+    return {hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest() for text in texts}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
+from spak.kg.evidence.columns import measured
+from spak.kg.evidence.columns import values as columns_of
 from spak.kg.expression import Expression
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
@@ -19,6 +22,11 @@ from spak.kg.space.space import Setting, Space, mixed_radix
 from spak.kg.space.truths import Truths
 
 Bools = npt.NDArray[np.bool_]
+
+_Cells = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Row and column of each trial in the arrays of a table."""
+
+_VALUE = attrgetter("value")
 
 _TIMES = frozenset({"time", UNSTEADY_TIME, DRIFT})
 """What is no feature of a configuration but of when and where it was timed."""
@@ -182,38 +190,40 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     if len({run.op for run in runs}) != 1:
         raise ValueError("runs of one op are needed, got: " + ", ".join(sorted({run.op for run in runs})))
     cells = [
-        (trial, problem_of(run, trial), run.hw)
+        (trial, problem_of(run, trial) if trial.problem else run.problem, run.hw)
         for run in runs
         for trial in run.trials
         if trial.invalidity != "constraints"
     ]
     if not cells:
         raise ValueError("the runs hold no trial")
-    space, places = _tried(runs[0].op, [trial.configuration for trial, _, _ in cells])
+    trials = [trial for trial, _, _ in cells]
+    space, places = _tried(runs[0].op, [trial.configuration for trial in trials])
     texts = _texts([problem for _, problem, _ in cells])
     keys = [(hw, text) for text, (_, _, hw) in zip(texts, cells, strict=True)]
     problems = {key: problem for key, (_, problem, _) in zip(keys, cells, strict=True)}
     table = TrialTable.untried(space, tuple(problems.values()))
-    features: dict[str, Floats] = {}
     rows = {key: row for row, key in enumerate(problems)}
-    for key, place, (trial, _, _) in zip(keys, places, cells, strict=True):
-        _enter(table, features, (rows[key], place), trial, objective)
+    features: dict[str, Floats] = {}
+    at = np.array([rows[key] for key in keys]), np.array(places)
+    _enter_all(table, features, at, trials, objective)
     beside = runs[0].reference_times if len(runs) == len(problems) == 1 else {}
     return replace(table, failed=table.failed & np.isnan(table.time), features=features, references=beside)
 
 
 def _texts(problems: Sequence[Mapping[str, Scalar]]) -> list[str]:
     """`problem_text` of each; most share theirs."""
-    exactly = [repr(problem) for problem in problems]  # 1 is true to a dict, and not to a reader
-    known = {key: problem_text(problem) for key, problem in dict(zip(exactly, problems, strict=True)).items()}
-    return [known[key] for key in exactly]
+    distinct = {id(problem): problem for problem in problems}
+    exactly = {one: repr(problem) for one, problem in distinct.items()}  # 1 is true to a dict, and not to a reader
+    known = {exactly[one]: problem_text(problem) for one, problem in distinct.items()}
+    return [known[exactly[id(problem)]] for problem in problems]
 
 
 def coded(
     names: Sequence[str], configurations: Sequence[Configuration]
 ) -> tuple[tuple[tuple[Scalar, ...], ...], Codes]:
     """(P,) values of each parameter that occur, in canonical order, and (n, P) each configuration's among them."""
-    columns = [[configuration[name] for configuration in configurations] for name in names]
+    columns = columns_of(names, configurations)
     values = tuple(map(canonical, columns))
     codes = np.zeros((len(configurations), len(names)), np.int16)
     for p, (column, own) in enumerate(zip(columns, values, strict=True)):
@@ -225,12 +235,45 @@ def coded(
 
 def _tried(op: str, configurations: Sequence[Configuration]) -> tuple[Space, list[int]]:
     """The distinct ones of `configurations` as a space, and where in it each of them is."""
-    names = tuple(sorted(configurations[0]))
-    if any(configuration.keys() != set(names) for configuration in configurations):
+    names, parameters = tuple(sorted(configurations[0])), configurations[0].keys()
+    if any(configuration.keys() != parameters for configuration in configurations):
         raise ValueError("configurations of the same parameters are needed")
     values, codes = coded(names, configurations)
     _, first, places = np.unique(mixed_radix(codes, map(len, values)), return_index=True, return_inverse=True)
     return Space(op, Setting({}), names, values, {}, (codes[first],)), places.ravel().tolist()
+
+
+def _enter_all(
+    table: TrialTable, features: dict[str, Floats], cells: _Cells, trials: Sequence[Trial], objective: str
+) -> None:
+    """Write trials into the arrays: those that measured the same quantities together, unless one could hide another."""
+    alike = list(measured(trials))
+    is_once = len(np.unique(np.ravel_multi_index(cells, table.time.shape))) == len(trials)
+    if not is_once or any(len(set(one.names)) < len(one.names) for one in alike):
+        for row, place, trial in zip(*cells, trials, strict=True):
+            _enter(table, features, (int(row), int(place)), trial, objective)
+        return
+    correct = np.array([trial.invalidity == "correct" for trial in trials])
+    table.failed[cells] = ~correct
+    for one in alike:
+        rows, places, ran = cells[0][one.places], cells[1][one.places], correct[one.places]
+        for name, found in zip(one.names, one.columns, strict=True):
+            if name == objective:
+                for into, values in zip((table.time, table.low, table.high), _spans(found), strict=True):
+                    into[rows[ran], places[ran]] = values[ran]
+            elif name not in _TIMES:
+                if name not in features:
+                    features[name] = np.full(table.time.shape, np.nan)
+                features[name][rows, places] = list(map(_VALUE, found))
+
+
+def _spans(found: Sequence[Measurement]) -> Floats:
+    """(3, n) value, lower and upper end of each."""
+    ends = [
+        (one.value, one.value if one.low is None else one.low, one.value if one.high is None else one.high)
+        for one in found
+    ]
+    return np.array(ends, np.float64).T
 
 
 def _enter(table: TrialTable, features: dict[str, Floats], cell: tuple[int, int], trial: Trial, objective: str) -> None:

@@ -6,7 +6,7 @@ Write-back, `kg check` and `kg verify` all ask here, so that they cannot disagre
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -138,14 +138,9 @@ class RunWitness:
         """The judgement of the run's trials on `law`; only of those at `problems`, if any are named."""
         if meaning(law).check:
             return judge_numbers(law, self.run, self.store.ops[law.scope.op], self.facts, problems)
-        said, wanted = self.said(law), [size(text) for text in problems]
-        if wanted:  # in whatever order, and however completely where no size is just what they name
-            exactly = [size(text) for text in said]
-            said = {
-                text: one
-                for text, one in said.items()
-                if any(named == size(text) or (named not in exactly and named <= size(text)) for named in wanted)
-            }
+        said = self.said(law)
+        if problems and problems != tuple(said):
+            said = _at(said, [size(text) for text in problems])
         return together(law, said, min_problems=min_problems)
 
     def entry(self, law: Law) -> Evidence | None:
@@ -165,12 +160,14 @@ class RunWitness:
         if not self.covers(law):
             return None
         said = self.says(law, entry.problems)
-        cautious = self.says(law, entry.problems, min_problems=MIN_PROBLEMS)
         if not said.problems:
             return None
         if not self.is_fair(law, said):
             return self._entry(replace(said, verdict="inconclusive"), entry.role)
-        return self._entry(cautious if entry.verdict == cautious.verdict else said, entry.role)
+        if entry.verdict == "inconclusive" and said.verdict == "supports":
+            cautious = self.says(law, entry.problems, min_problems=MIN_PROBLEMS)
+            said = cautious if cautious.verdict == "inconclusive" else said
+        return self._entry(said, entry.role)
 
     def _entry(self, said: Judgement, role: EvidenceRole) -> Evidence:
         return Evidence(
@@ -231,6 +228,16 @@ class RunWitness:
         speaking = np.flatnonzero(in_scope(law, table.problems, facts)).tolist()
         own, other = (np.array([table.holds(test.region, row, facts) for row in speaking]) for test in (mine, its))
         return bool(own.any()) and np.array_equal(own, other)
+
+
+def _at(said: Mapping[str, Judgement], wanted: Sequence[frozenset[str]]) -> dict[str, Judgement]:
+    """What is said at the problem sizes `wanted`, in whatever order, and however completely where no size is just that."""
+    exactly = {size(text) for text in said}
+    return {
+        text: one
+        for text, one in said.items()
+        if any(named == size(text) or (named not in exactly and named <= size(text)) for named in wanted)
+    }
 
 
 def _names(law: Law) -> set[str]:

@@ -6,7 +6,7 @@ Thousands of laws are made of few comparisons, joined by `and`, `or` and `not`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_, or_
 
 import numpy as np
@@ -44,18 +44,29 @@ class Truths:
                 return np.logical_not(self._holds(operand))
         found = self._seen.get(node)
         if found is None:
-            found = self._asked(Expression(node))
+            found = self._asked(node)
             if len(self._seen) * self._count < MAX_CELLS:
                 self._seen[node] = found
         return found
 
-    def _asked(self, comparison: Expression) -> Mask:
+    def _asked(self, comparison: Node) -> Mask:
         """Where `comparison` is true: where it turns on one column of few values, each of those is asked about once."""
-        given = {name: self._columns[name] for name in comparison.all_names & self._columns.keys()}
-        fixed = {name: value for name, value in given.items() if isinstance(value, Scalar)}
-        column = next((one for one in given.values() if isinstance(one, Column)), None)
-        if column is None or len(fixed) + 1 < len(comparison.all_names) or len(column.values) > self._count:
-            return holds(comparison, self._columns, self._count)
-        (name,) = given.keys() - fixed.keys()
-        true = np.array([comparison.holds({**fixed, name: value}) for value in column.values], dtype=bool)
-        return np.asarray(true[column.codes])
+        names = _names(comparison)
+        given = {name: self._columns[name] for name in names if name in self._columns}
+        fixed = tuple((name, value) for name, value in given.items() if isinstance(value, Scalar))
+        name, column = next(((name, one) for name, one in given.items() if isinstance(one, Column)), ("", None))
+        if column is None or len(fixed) + 1 < len(names) or len(column.values) > self._count:
+            return holds(Expression(comparison), self._columns, self._count)
+        return np.asarray(_of_each(comparison, name, column.values, fixed)[column.codes])
+
+
+@lru_cache(maxsize=1 << 16)
+def _names(comparison: Node) -> tuple[str, ...]:
+    return tuple(sorted(Expression(comparison).all_names))
+
+
+@lru_cache(maxsize=1 << 16)
+def _of_each(comparison: Node, name: str, values: tuple[Scalar, ...], fixed: tuple[tuple[str, Scalar], ...]) -> Mask:
+    """For each of the `values` of `name`, whether `comparison` is true; the same ones are asked of many runs and spaces."""
+    known = dict(fixed)
+    return np.array([Expression(comparison).holds({**known, name: value}) for value in values], dtype=bool)
