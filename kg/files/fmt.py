@@ -6,6 +6,7 @@ Writing never changes what a file means: a text that is not the one that was rea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from yaml import YAMLError
@@ -165,11 +166,17 @@ def _checked(root: tree.Branch, value: Any, path: str) -> str:
 def misplaced(value: Mapping[str, Any], kind: str) -> str | None:
     """Dotted path of the first key of a file's value that does not stand in canonical order; None if all do."""
     for steps, part, order in _ordered_parts(value, kind):
-        keys = list(part)
-        for key, wanted in zip(keys, _arranged(keys, order), strict=True):
-            if key != wanted:
-                return dotted((*steps, key))
+        key = _first_misplaced(tuple(part), tuple(order))
+        if key is not None:
+            return dotted((*steps, key))
     return None
+
+
+@lru_cache(maxsize=1 << 10)
+def _first_misplaced(keys: tuple[str, ...], order: tuple[str, ...]) -> str | None:
+    """The first of `keys` that does not stand where `order` has it; files have few ways of standing."""
+    pairs = zip(keys, _arranged(list(keys), order), strict=True)
+    return next((key for key, wanted in pairs if key != wanted), None)
 
 
 def _arrange(root: tree.Branch, value: Mapping[str, Any], kind: str) -> None:

@@ -17,6 +17,8 @@ from spak.kg.errors import InvalidFilesError, Problem
 MAX_YAML_BYTES = 256 * 1024
 """Largest YAML file; a law has about 2 KB, and the largest op file a tenth of this."""
 
+_PIECE = 1 << 16
+"""Bytes that are asked for at a time of a file that has more than it says."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 """Has zlib expect a header of gzip, and check the sum behind it."""
@@ -30,6 +32,16 @@ def opened(path: Path, most: int) -> Iterator[BinaryIO]:
         InvalidFilesError: If it is a folder, a device, a pipe or a socket, or has more than `most` bytes.
         OSError: If it cannot be opened.
     """
+    handle, _ = _open(path, most)
+    try:
+        with open(handle, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(handle)
+
+
+def _open(path: Path, most: int) -> tuple[int, int]:
+    """The descriptor of a plain file and how many bytes it says it has, at most `most`; asked of the open file."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # a pipe nobody writes to would be waited for
     try:
         found = os.fstat(handle)
@@ -39,10 +51,10 @@ def opened(path: Path, most: int) -> Iterator[BinaryIO]:
             _refuse(path, "not a plain file but a device, pipe or socket; put what it gives into a file")
         if found.st_size > most:
             _refuse(path, f"the file has {found.st_size} bytes; at most {most} are read, split it")
-        with open(handle, "rb", closefd=False) as file:
-            yield file
-    finally:
+    except BaseException:
         os.close(handle)
+        raise
+    return handle, found.st_size
 
 
 def content(path: Path, most: int) -> bytes:
@@ -52,8 +64,14 @@ def content(path: Path, most: int) -> bytes:
         InvalidFilesError: If it is a folder, a device, a pipe or a socket, or is too large.
         OSError: If it cannot be opened or read.
     """
-    with opened(path, most) as file:
-        data = file.read(most + 1)
+    handle, size = _open(path, most)
+    try:
+        data = piece = os.read(handle, size + 1)
+        while piece and len(data) <= most:
+            piece = os.read(handle, _PIECE)
+            data += piece
+    finally:
+        os.close(handle)
     if len(data) > most:  # it grew, or says it has no size, as those of /proc do
         _refuse(path, f"more than {most} bytes; split it")
     return data

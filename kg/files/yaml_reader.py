@@ -15,6 +15,7 @@ import yaml
 
 from spak.kg.errors import InvalidFilesError, Problem
 from spak.kg.files.reading import MAX_YAML_BYTES
+from spak.kg.files.yaml_plain import plain_mapping
 from spak.kg.files.yaml_scalars import AmbiguousError, plain_value
 
 MAX_DEPTH = 24
@@ -104,6 +105,9 @@ def read(data: bytes, path: str) -> YamlDocument:
         message = f"the file has {len(data)} bytes; at most {MAX_YAML_BYTES} are read, split it"
         raise InvalidFilesError([Problem(path, 0, 0, "", message)])
     text = _decode(data, path)
+    plain = plain_mapping(text)
+    if plain is not None:
+        return YamlDocument(path, text, plain)
     reading = _Reading(path)
     value = reading.compose(text)
     if reading.problems:
