@@ -63,14 +63,15 @@ def _mapping(text: str) -> dict[str, Any]:
     root: dict[str, Any] = {}
     columns: list[int] = [0]
     parts: list[Any] = [root]
-    waiting = None
+    waiting: str | None = None
     for number, raw in enumerate(text.split("\n")[:-1]):
         line = _line(raw)
         start = line.column - 2 if line.is_item else line.column
         if waiting is not None:
             if start != columns[-1] + 2 or len(columns) >= MAX_OPEN:
                 raise _NoneError
-            parts[-1][waiting] = new = [] if line.is_item else {}
+            new: Any = [] if line.is_item else {}
+            parts[-1][waiting] = new
             columns.append(start)
             parts.append(new)
         else:
@@ -83,6 +84,7 @@ def _mapping(text: str) -> dict[str, Any]:
         if line.is_item:
             if not line.key:
                 part.append(_Flow(line.text).value())
+                waiting = None
                 continue
             columns.append(line.column)
             parts.append({})
