@@ -6,7 +6,8 @@ A check module has one of these functions; its findings carry `check` as a stabl
   laws: what it found is remembered, and it is asked again only when one of these files, a node or the code changes.
 - `check_run(one: OneRun) -> Iterator[CheckFinding]`: the same, of one run file.
 - `check(laws: Laws) -> Iterator[Problem]` looks at the whole root, every time. What it takes from each run it has as
-  `of_run(laws: Laws, identifier: str)`, which remembers it: it is asked first while a run is open for the others.
+  `of_run(laws: Laws, identifier: str)`, which remembers it: it is asked first while a run is open for the others. What
+  takes long it has as `of_root(laws: Laws)`, which remembers it too: it is asked beside the others where processes share.
 
 A law may acknowledge a finding (`acknowledges: ["check-name: reason"]`); it is then a note. Not what is computed from its
 own evidence and its op: there is nothing to know better.
@@ -27,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
-from spak.kg.evidence.groups import Group, dealt, grouped
+from spak.kg.evidence.groups import Group, bundles, grouped
 from spak.kg.files.loader import Laws
-from spak.kg.files.processes import from_processes, num_processes
+from spak.kg.files.processes import Numbers, from_processes, num_processes
 from spak.kg.files.seal import recorded_digest
 from spak.kg.files.shelf import no_collection
 from spak.kg.model.base import Model, Scalar
@@ -201,18 +202,23 @@ class _Looking:
     @cached_property
     def functions(self) -> dict[str, list[Callable[..., Iterator[Any]]]]:
         """What the checks have, by the name of the function."""
-        return {name: _having(name) for name in ("check_law", "check_run", "of_run")}
+        return {name: _having(name) for name in ("check_law", "check_run", "of_run", "of_root")}
 
     def ahead(self, processes: int) -> None:
         """Have `processes` look at all that is not remembered, if it is much: what they find is remembered then."""
         laws, runs = list(self.own_laws()), self.own_runs()
         if processes == 1 or len(laws) + len(runs) < MIN_SHARED_WORK or self._is_mostly_known(laws):
             return
-        shares = dealt(grouped(laws, runs), processes)
-        for piece in from_processes([partial(self.share, share) for share in shares]):
-            news = msgspec.msgpack.decode(piece, type=_News)
-            self.laws.ledger.learn(news.results)
-            self.laws.believe(news.digests)
+        shared = bundles(grouped(laws, runs), processes)
+        works: list[Callable[[], None]] = [self._of_root, *(partial(self._of_groups, groups) for groups in shared)]
+        numbers = Numbers(len(works))
+        try:
+            for piece in from_processes([partial(self._share, works, numbers)] * processes):
+                news = msgspec.msgpack.decode(piece, type=_News)
+                self.laws.ledger.learn(news.results)
+                self.laws.believe(news.digests)
+        finally:
+            numbers.close()
 
     def _is_mostly_known(self, laws: Sequence[Law]) -> bool:
         """Whether what was found in most of a few laws from all over is remembered."""
@@ -222,19 +228,29 @@ class _Looking:
                 known += self.laws.ledger.knows(self._inputs(law))
         return 2 * known > len(asked)
 
-    def share(self, groups: Iterable[Group]) -> Iterator[bytes]:
-        """Look at some laws and runs; gives `_News` of each group, encoded."""
+    def _share(self, works: Sequence[Callable[[], None]], numbers: Iterable[int]) -> Iterator[bytes]:
+        """Do the works of those `numbers`; gives `_News` of each, encoded."""
         told = set(self.laws.digests)
         with no_collection():
-            for group in groups:
-                for identifier in group.runs:
-                    list(self.of_run(identifier))
-                for law in group.laws:
-                    self.of_law(law)
-                self.laws.close_runs()
+            for number in numbers:
+                works[number]()
                 digests = {name: digest for name, digest in self.laws.digests.items() if name not in told}
                 told.update(digests)
                 yield msgspec.msgpack.encode(_News(results=self.laws.ledger.news(), digests=digests))
+
+    def _of_root(self) -> None:
+        """Take what checks of the whole root remember of it."""
+        for take in self.functions["of_root"]:
+            take(self.laws)
+
+    def _of_groups(self, groups: Iterable[Group]) -> None:
+        """Look at some laws and runs."""
+        for group in groups:
+            for identifier in group.runs:
+                list(self.of_run(identifier))
+            for law in group.laws:
+                self.of_law(law)
+            self.laws.close_runs()
 
     def own_laws(self) -> Iterator[Law]:
         """The laws of the root; others are checked where they lie."""

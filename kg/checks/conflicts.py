@@ -17,9 +17,7 @@ from spak.kg.model.law import Law
 
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for each conflict between confirmed laws, a note for each other one."""
-    inputs = chain((laws.hardware, laws.ops), laws.laws.values())
-    parts = chain((b"conflicts",), map(msgspec.msgpack.encode, inputs))
-    for conflict in laws.ledger.remembered(parts, Conflicts(laws).all, list[Conflict]):
+    for conflict in of_root(laws):
         one, other = (laws.laws[name] for name in conflict.laws)
         message = (
             f"{conflict.reason} (problem {conflict.problem}); {_evidence(one)}; {_evidence(other)}; narrow one scope"
@@ -27,6 +25,13 @@ def check(laws: Laws) -> Iterator[Problem]:
         problem = finding(laws, "conflict", one.id, "claim", message)
         confirmed = one.status == other.status == "confirmed"
         yield problem if confirmed else replace(problem, severity="note")
+
+
+def of_root(laws: Laws) -> list[Conflict]:
+    """Every conflict between laws of the root."""
+    inputs = chain((laws.hardware, laws.ops), laws.laws.values())
+    parts = chain((b"conflicts",), map(msgspec.msgpack.encode, inputs))
+    return laws.ledger.remembered(parts, Conflicts(laws).all, list[Conflict])
 
 
 def _evidence(law: Law) -> str:

@@ -7,7 +7,6 @@ from functools import cache
 
 from spak.kg.checks import CheckFinding, OneLaw
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.law.kinds import meaning
 from spak.kg.law.power import DEAD
 from spak.kg.law.reach import Grounds
 from spak.kg.model.base import Scalar
@@ -45,6 +44,4 @@ def check_law(one: OneLaw) -> Iterator[CheckFinding]:
 def _extents(one: OneLaw, op: Op) -> Iterator[tuple[Mapping[str, Scalar], Extent | None]]:
     """Of how much of one op's space the law speaks, at each problem size that makes a difference."""
     if op.parameters:
-        means = meaning(one.law)
-        for problem, space in _grounds().of(one.law, op, one.nodes.facts(one.law.scope.hw)):
-            yield problem, means.reach(space)
+        yield from _grounds().of(one.law, op, one.nodes.facts(one.law.scope.hw)).reaches(one.law)

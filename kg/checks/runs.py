@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from spak.kg.checks import CheckFinding, OneRun
 from spak.kg.errors import KgError
-from spak.kg.evidence.columns import Alike, measured, settings
+from spak.kg.evidence.columns import Alike, measured, settings_of
 from spak.kg.expression import Expression, parse
 from spak.kg.expression.assignment import show_assignments, show_scalar
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
@@ -159,7 +159,7 @@ def _settings(one: OneRun) -> _Found:
 
 def _known(op: Op, trials: Sequence[Trial]) -> bool:
     """Whether every setting of `trials` is one that `op` has: what `_settings` looks for, without saying where."""
-    columns = settings([trial.configuration for trial in trials])
+    columns = settings_of([trial.configuration for trial in trials])
     if columns is None or not columns.keys() <= op.parameters.keys():
         return False
     return op.open or all(
@@ -192,7 +192,7 @@ def _satisfied(one: OneRun, op: Op) -> bool:
     made = [trial for trial in one.run.trials if trial.invalidity != "constraints"]
     if not made:
         return True
-    columns = settings([trial.configuration for trial in made])
+    columns = settings_of([trial.configuration for trial in made])
     if columns is None or any(trial.problem for trial in made):
         return False  # nobody knows yet: they are looked at one by one
     given = {**_facts(one), **_whole(op, one.run.problem)}

@@ -31,7 +31,7 @@ _SPAN = attrgetter("value", "low", "high")
 def check(laws: Laws) -> Iterator[Problem]:
     """A finding for the later of each two runs that share more than chance gives."""
     runs = laws.run_ids
-    packed = [_packed(laws, identifier) for identifier in runs]
+    packed = [of_run(laws, identifier) for identifier in runs]
     keys = {identifier: len(own) // _KEY_BYTES for identifier, own in zip(runs, packed, strict=True)}
     pairs = Counter((runs[one], runs[other]) for one, other in _meeting(packed))
     told: set[str] = set()
@@ -69,14 +69,8 @@ def _in_time(laws: Laws, pair: tuple[str, str]) -> list[tuple[str, str]]:
     return sorted((laws.run(name).created, name) for name in pair)
 
 
-def of_run(laws: Laws, identifier: str) -> frozenset[bytes]:
-    """What the run measured, a digest for each time; nothing of one that cannot be read, or was not measured."""
-    packed = _packed(laws, identifier)
-    return frozenset(packed[start : start + _KEY_BYTES] for start in range(0, len(packed), _KEY_BYTES))
-
-
-def _packed(laws: Laws, identifier: str) -> bytes:
-    """`of_run` as one string, ascending."""
+def of_run(laws: Laws, identifier: str) -> bytes:
+    """What the run measured, a digest for each time, ascending; nothing of one that cannot be read, or was not measured."""
     try:
         inputs = (b"times", laws.run_digest(identifier))
         return laws.ledger.remembered(inputs, lambda: b"".join(sorted(timed_keys(laws.run(identifier)))), bytes)

@@ -27,8 +27,21 @@ class Alike:
     columns: tuple[tuple[Measurement, ...], ...]
 
 
-def measured(trials: Sequence[Trial]) -> Iterator[Alike]:
-    """`trials` by what they measured, in the order in which each first did."""
+_last: list[tuple[Sequence[Trial], tuple[Alike, ...]]] = []
+
+
+def measured(trials: Sequence[Trial]) -> tuple[Alike, ...]:
+    """`trials` by what they measured, in the order in which each first did. What was given for a tuple last is remembered."""
+    for known, found in _last:
+        if known is trials:
+            return found
+    found = tuple(_measured(trials))
+    if isinstance(trials, tuple):
+        _last[:] = [(trials, found)]
+    return found
+
+
+def _measured(trials: Sequence[Trial]) -> Iterator[Alike]:
     found: dict[tuple[str, ...], list[int]] = {}
     for place, measurements in enumerate(map(_MEASURED, trials)):
         found.setdefault(tuple(map(_NAME, measurements)), []).append(place)
@@ -36,18 +49,18 @@ def measured(trials: Sequence[Trial]) -> Iterator[Alike]:
         yield Alike(names, places, tuple(zip(*(trials[place].measurements for place in places), strict=True)))
 
 
-def settings(configurations: Sequence[Configuration]) -> Mapping[str, tuple[Scalar, ...]] | None:
+def settings_of(configurations: Sequence[Configuration]) -> Mapping[str, tuple[Scalar, ...]] | None:
     """Parameter -> (n,) its value in each of `configurations`; None if they are not all of the same parameters."""
     names = tuple(configurations[0]) if configurations else ()
     if any(len(configuration) != len(names) for configuration in configurations):
         return None
     try:
-        return dict(zip(names, values(names, configurations), strict=True))
+        return dict(zip(names, columns_of(names, configurations), strict=True))
     except KeyError:
         return None
 
 
-def values(names: Sequence[str], configurations: Sequence[Configuration]) -> list[tuple[Scalar, ...]]:
+def columns_of(names: Sequence[str], configurations: Sequence[Configuration]) -> list[tuple[Scalar, ...]]:
     """(P,) for each of `names` (n,) its value in each of `configurations`.
 
     Raises:

@@ -10,6 +10,9 @@ from spak.kg.model.law import Law
 _RUN_WORK = 3
 """What a run takes to look at, in laws."""
 
+MAX_BUNDLES = 512
+"""Bundles of groups that processes take: of 100,000 laws one is some hundreds."""
+
 
 @dataclass
 class Group:
@@ -45,18 +48,15 @@ def grouped(laws: Iterable[Law], runs: Iterable[str]) -> list[Group]:
     return list(groups.values())
 
 
-def dealt(groups: Iterable[Group], count: int) -> list[list[Group]]:
-    """`groups` in `count` shares of about the same work; a group that is most of it is cut, and its runs are read twice."""
+def bundles(groups: Iterable[Group], processes: int) -> list[list[Group]]:
+    """`groups` in bundles for `processes` to take one after the other, the largest first, so that none waits long at the end.
+
+    A group that is most of the work is cut, and its runs are read twice.
+    """
     found = list(groups)
-    most = 1 + sum(group.work for group in found) // (2 * count)
-    pieces = [piece for group in found for piece in _cut(group, most)]
-    shares: list[list[Group]] = [[] for _ in range(count)]
-    work = [0] * count
-    for piece in sorted(pieces, key=lambda piece: -piece.work):
-        least = work.index(min(work))
-        shares[least].append(piece)
-        work[least] += piece.work
-    return shares
+    most = 1 + sum(group.work for group in found) // (2 * processes)
+    pieces = sorted((piece for group in found for piece in _cut(group, most)), key=lambda piece: -piece.work)
+    return [pieces[start::MAX_BUNDLES] for start in range(min(MAX_BUNDLES, len(pieces)))]
 
 
 def _cut(group: Group, most: int) -> Sequence[Group]:

@@ -10,8 +10,7 @@ from operator import attrgetter
 import numpy as np
 import numpy.typing as npt
 
-from spak.kg.evidence.columns import measured
-from spak.kg.evidence.columns import values as columns_of
+from spak.kg.evidence.columns import columns_of, measured
 from spak.kg.expression import Expression
 from spak.kg.expression.assignment import show_assignments
 from spak.kg.expression.columns import Column
@@ -197,7 +196,9 @@ def from_runs(runs: Sequence[Run], *, objective: str = "time") -> TrialTable:
     ]
     if not cells:
         raise ValueError("the runs hold no trial")
-    trials = [trial for trial, _, _ in cells]
+    trials = (
+        runs[0].trials if len(runs) == 1 and len(cells) == len(runs[0].trials) else [trial for trial, _, _ in cells]
+    )
     space, places = _tried(runs[0].op, [trial.configuration for trial in trials])
     texts = _texts([problem for _, problem, _ in cells])
     keys = [(hw, text) for text, (_, _, hw) in zip(texts, cells, strict=True)]

@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 MAX_PROCESSES = 4
 """Copies at a time: each comes to hold what it reads, and writes to pages that it shared before."""
 
-_LENGTH = struct.Struct("<Q")
+MAX_NUMBERS = 1024
+"""Numbers that are laid out: they fit into one page, which any pipe has."""
+
+_LENGTH, _NUMBER = struct.Struct("<Q"), struct.Struct("<I")
 _PIECE = 1 << 20
 
 _PR_SET_PDEATHSIG = 1
@@ -54,6 +57,25 @@ def from_processes(shares: Sequence[Callable[[], Iterable[bytes]]]) -> Iterator[
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+
+class Numbers:
+    """The numbers below a count, from the least: each is given to one alone of the processes that ask for the next."""
+
+    def __init__(self, count: int) -> None:
+        """Lay out the numbers, at most `MAX_NUMBERS`, before there are processes."""
+        assert count <= MAX_NUMBERS, count  # noqa: S101 - more would fill the pipe, and nobody reads yet
+        self._reading, writing = os.pipe()
+        os.write(writing, b"".join(map(_NUMBER.pack, range(count))))
+        os.close(writing)
+
+    def __iter__(self) -> Iterator[int]:
+        while piece := os.read(self._reading, _NUMBER.size):
+            yield _NUMBER.unpack(piece)[0]
+
+    def close(self) -> None:
+        """Lay out nothing any more."""
+        os.close(self._reading)
 
 
 def _begun(share: Callable[[], Iterable[bytes]]) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from spak.kg.expression import parse
 from spak.kg.law.kinds import meaning
@@ -10,20 +12,38 @@ from spak.kg.law.scope import inside
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Law
 from spak.kg.model.op import Op
+from spak.kg.space.glances import Glances
 from spak.kg.space.shared import Spaces
-from spak.kg.space.space import Space
+from spak.kg.space.space import Extent, Space
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a law is compared on: `covered_problems`, each with the feasible space of an op there."""
+
+    parts: Sequence[tuple[dict[str, Scalar], Space]]
+
+    def reaches(self, law: Law) -> Iterator[tuple[Mapping[str, Scalar], Extent | None]]:
+        """Of how much of each space the law speaks."""
+        means = meaning(law)
+        is_parted = means.removal is not None and self._glances.parts_all(means.removal)
+        return ((problem, "something" if is_parted else means.reach(space)) for problem, space in self.parts)
+
+    @cached_property
+    def _glances(self) -> Glances:
+        return Glances([space for _, space in self.parts])
 
 
 class Grounds:
-    """The spaces that a law is compared on; thousands of laws share their scope and what they name of a problem size."""
+    """The ground of each law; thousands share their scope and what they name of a problem size."""
 
     def __init__(self) -> None:
         """Know none yet."""
         self._spaces = Spaces()
-        self._found: dict[tuple[object, ...], Sequence[tuple[dict[str, Scalar], Space]]] = {}
+        self._found: dict[tuple[object, ...], Ground] = {}
 
-    def of(self, law: Law, op: Op, facts: Mapping[str, Scalar]) -> Sequence[tuple[dict[str, Scalar], Space]]:
-        """`covered_problems`, each with the feasible space of `op` there.
+    def of(self, law: Law, op: Op, facts: Mapping[str, Scalar]) -> Ground:
+        """What `law` is compared on of `op`, on hardware with these facts.
 
         Raises:
             KgError: If nothing is feasible there.
@@ -32,7 +52,7 @@ class Grounds:
         key = (self._spaces.content(op), law.scope.when, law.scope.dtype, named, tuple(facts.items()))
         if key not in self._found:
             sizes = covered_problems(law, op, facts)
-            self._found[key] = [(problem, self._spaces.at(op, problem, facts)) for problem in sizes]
+            self._found[key] = Ground([(problem, self._spaces.at(op, problem, facts)) for problem in sizes])
         return self._found[key]
 
 

@@ -278,11 +278,15 @@ class Space:
         return expression.all_names <= self.setting.names.keys() | set(self.names)
 
     @cached_property
+    def glanced(self) -> Codes:
+        """(k, P) some configurations from all over the space: most expressions are true for one of them and not for another."""
+        return self.at(np.linspace(0, len(self) - 1, min(len(self), _GLANCED), dtype=np.int64))
+
+    @cached_property
     def _glance(self) -> Truths:
-        """Some configurations from all over the space: most expressions are true for one of them and not for another."""
-        codes = self.at(np.linspace(0, len(self) - 1, min(len(self), _GLANCED), dtype=np.int64))
-        named = zip(self.names, self.values, codes.T, strict=True)
-        return Truths({**self.setting.names, **{name: Column(values, own) for name, values, own in named}}, len(codes))
+        named = zip(self.names, self.values, self.glanced.T, strict=True)
+        columns = {name: Column(values, own) for name, values, own in named}
+        return Truths({**self.setting.names, **columns}, len(self.glanced))
 
     @cached_property
     def _placed(self) -> tuple[_Factor, ...]:

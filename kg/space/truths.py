@@ -26,6 +26,8 @@ class Truths:
     def __init__(self, columns: Mapping[str, Column | Scalar | Floats], count: int) -> None:
         """Keep `columns` of `count` rows; a scalar is the same in all."""
         self._columns, self._count = columns, count
+        self._coded = {name: one for name, one in columns.items() if isinstance(one, Column)}
+        self._scalars = {name: one for name, one in columns.items() if isinstance(one, Scalar)}
         self._seen: dict[Node, Mask] = {}
 
     def holds(self, expression: Expression) -> Mask:
@@ -52,12 +54,14 @@ class Truths:
     def _asked(self, comparison: Node) -> Mask:
         """Where `comparison` is true: where it turns on one column of few values, each of those is asked about once."""
         names = _names(comparison)
-        given = {name: self._columns[name] for name in names if name in self._columns}
-        fixed = tuple((name, value) for name, value in given.items() if isinstance(value, Scalar))
-        name, column = next(((name, one) for name, one in given.items() if isinstance(one, Column)), ("", None))
-        if column is None or len(fixed) + 1 < len(names) or len(column.values) > self._count:
+        columns = [name for name in names if name in self._coded]
+        fixed = tuple((name, self._scalars[name]) for name in names if name in self._scalars)
+        if len(columns) != 1 or len(fixed) + 1 < len(names):
             return holds(Expression(comparison), self._columns, self._count)
-        return np.asarray(_of_each(comparison, name, column.values, fixed)[column.codes])
+        column = self._coded[columns[0]]
+        if len(column.values) > self._count:
+            return holds(Expression(comparison), self._columns, self._count)
+        return np.asarray(_of_each(comparison, columns[0], column.values, fixed)[column.codes])
 
 
 @lru_cache(maxsize=1 << 16)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from spak.kg.expression import Expression, parse
-from spak.kg.law.kinds.base import EffectTest, Meaning, Mention, Power, Region, Verdict, decided, reach_of, region_of
+from spak.kg.law.kinds.base import EffectTest, Meaning, Mention, Power, Region, Verdict, decided, region_of
 from spak.kg.model import law as model
 from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
 
 if TYPE_CHECKING:
-    from spak.kg.space.space import Extent, Space
+    from spak.kg.space.space import Space
 
 
 class AvoidClaim(Claim, frozen=True, kw_only=True):
@@ -70,9 +70,6 @@ class Avoid(Meaning[NegativeLaw]):
 
     def region(self, space: Space) -> Region:
         return region_of(self.removal, space)
-
-    def reach(self, space: Space) -> Extent | None:
-        return reach_of(self.removal, space)
 
     def covers(self, special: Law) -> bool:
         return isinstance(special, NegativeLaw)

@@ -245,9 +245,11 @@ class Meaning(ABC, Generic[L_co]):
         return Region(note=self.powerless)
 
     def reach(self, space: Space) -> Extent | None:
-        """Of how much of `space` it speaks; None if nobody can say before compiling, or it speaks of no settings."""
-        del space
-        return None
+        """Of how much of `space` it speaks; None if nobody can say before compiling, or it speaks of no settings.
+
+        A law that forbids speaks of what it forbids.
+        """
+        return None if self.removal is None else reach_of(self.removal, space)
 
     def replaces(self, configuration: Configuration, op: Op) -> bool:
         """Whether a search of `op` leaves `configuration` out because another, which the law calls as fast, stands for it."""

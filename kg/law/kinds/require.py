@@ -16,7 +16,6 @@ from spak.kg.law.kinds.base import (
     Verdict,
     decided,
     negated,
-    reach_of,
     region_of,
 )
 from spak.kg.model import law as model
@@ -24,7 +23,7 @@ from spak.kg.model.base import Scalar
 from spak.kg.model.law import Claim, Law
 
 if TYPE_CHECKING:
-    from spak.kg.space.space import Extent, Space
+    from spak.kg.space.space import Space
 
 
 class RequireClaim(Claim, frozen=True, kw_only=True):
@@ -103,6 +102,3 @@ class Require(Meaning[InvariantLaw]):
 
     def region(self, space: Space) -> Region:
         return region_of(self.removal, space)
-
-    def reach(self, space: Space) -> Extent | None:
-        return reach_of(self.removal, space)

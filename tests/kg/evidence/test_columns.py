@@ -86,7 +86,7 @@ _CONFIGURATIONS = st.lists(st.dictionaries(st.sampled_from("abc"), st.sampled_fr
 
 @given(_CONFIGURATIONS)
 def test_settings_are_there_where_all_are_of_the_same_parameters(configurations):
-    found = columns.settings(configurations)
+    found = columns.settings_of(configurations)
     if len({frozenset(one) for one in configurations}) > 1:
         assert found is None
     elif not any(configurations):

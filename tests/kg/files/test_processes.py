@@ -12,7 +12,7 @@ import time
 import pytest
 
 from spak.kg.files import processes
-from spak.kg.files.processes import from_processes, num_processes
+from spak.kg.files.processes import MAX_NUMBERS, Numbers, from_processes, num_processes
 
 PIECES = [b"", b"x", bytes(300_000)]
 
@@ -85,3 +85,11 @@ def test_a_process_with_threads_is_not_copied(monkeypatch):
     assert 1 <= num_processes() <= processes.MAX_PROCESSES
     monkeypatch.setattr(threading, "active_count", lambda: 2)
     assert num_processes() == 1
+
+
+def test_each_number_is_given_to_one_process_alone():
+    numbers = Numbers(MAX_NUMBERS)
+    taking = [lambda: (b"%d" % number for number in numbers)] * 4
+    found = sorted(int(piece) for piece in from_processes(taking))
+    numbers.close()
+    assert found == list(range(MAX_NUMBERS))
