@@ -127,6 +127,7 @@ def shuffled(recording: Recording, rng: np.random.Generator) -> Recording:
 
 
 def root_of(folder: Path, recordings: dict[str, Recording], arch: dict[str, str]) -> Laws:
+    (folder / "laws").mkdir(exist_ok=True)  # also where nothing else is recorded
     for name, recording in recordings.items():
         run = Run(id="x", tier="measured", created="", hw="x", op="x", trials=recording.trials)
         path = folder / f"{name}.json"
