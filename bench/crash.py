@@ -209,7 +209,7 @@ def child(place: Place) -> None:
     lesson = learn.Lesson(learn.subject_of(run, laws), op, {}, TESTS, 0, is_known=writeback.known_before(run.id, laws))
     learned = learn.learn(run, lesson, backend, learn.Notebook(f"{run.id}-confirm", keep_test, done[len(searched) :]))
     run = msgspec.structs.replace(run, suggested=learned.candidates)
-    tests = learn.confirmation_run(run, learned, f"{run.id}-confirm")
+    tests = learn.confirmation_run(run, learned)
     diary.close()
     made = writeback.changes(run, laws, learned.laws, (tests,))
     print(WRITING, flush=True)

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from spak.cli.app import Globals
 from spak.kg.errors import KgError
@@ -18,6 +20,16 @@ from spak.kg.visible import line
 if TYPE_CHECKING:
     from spak import Library
     from spak.kg.files.loader import Laws
+
+AskedToolchain = Annotated[
+    str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
+]
+"""Option of a command: see `asked_toolchain`."""
+
+KnownProblem = Annotated[
+    str, typer.Option(metavar="NAME|K=V,...", help="What is known of the problem, or a size by name.")
+]
+"""Option of a command that asks about an op."""
 
 _COMPILER = "nvidia_cuda_tileiras"
 """Distribution that brings the tileiras compiler, as its folder in site-packages is called."""

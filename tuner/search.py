@@ -39,9 +39,6 @@ from spak.tuner.strategy import registry
 _POOL = 512
 """Feasible configurations drawn as possible challengers of a candidate."""
 
-_STEM = 90
-"""Characters of a run id that its confirmation's id keeps: both are at most 100."""
-
 Write = Literal["laws", "run", "nothing"]
 """What a search leaves: its run file and laws, its run file alone, or nothing."""
 
@@ -366,7 +363,7 @@ class _Plan:
             found = record.searched(ended, laws.hardware, result)
             learned = None
             if not told.interrupted and request.write != "run":
-                notebook = learn.Notebook(f"{found.id[:_STEM]}-confirm", keep, done[len(searched) :])
+                notebook = learn.Notebook(learn.name_confirmation(found.id), keep, done[len(searched) :])
                 learned = self._learned(found, backend, notebook, partial(self._seconds_left, begun_s))
             return self._written(found, told, learned, backend)
 
@@ -414,7 +411,7 @@ class _Plan:
         tests: tuple[Run, ...] = ()
         if learned is not None:
             if learned.trials:
-                tests = (learn.confirmation_run(run, learned, f"{run.id[:_STEM]}-confirm"),)
+                tests = (learn.confirmation_run(run, learned),)
             noted, new = worth.weighed(learned.candidates, learned.laws, around.laws, (run, *tests))
             run = msgspec.structs.replace(run, suggested=noted)
             if into_laws or request.write == "nothing":

@@ -9,7 +9,7 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import CommandExamples, globals_of
-from spak.cli.roots import asked_toolchain, open_library
+from spak.cli.roots import AskedToolchain, KnownProblem, asked_toolchain, open_library
 from spak.kg.expression.assignment import check_names
 
 _Format = Literal["table", "json", "yaml", "markdown"]
@@ -38,12 +38,8 @@ def command(
     kind: Annotated[str, typer.Option(metavar="KIND,...", help="Only laws of these kinds.")] = "",
     status: Annotated[str, typer.Option(metavar="STATUS,...", help="Only these; else all but withdrawn.")] = "",
     param: Annotated[str, typer.Option(metavar="NAME,...", help="Only laws about these names.")] = "",
-    problem: Annotated[
-        str, typer.Option(metavar="NAME|K=V,...", help="What is known of the problem, or a size by name.")
-    ] = "",
-    toolchain: Annotated[
-        str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
-    ] = "",
+    problem: KnownProblem = "",
+    toolchain: AskedToolchain = "",
     everything: Annotated[
         bool, typer.Option("--all", help="In a table, every law of relatives, not the nearest 20.")
     ] = False,

@@ -8,7 +8,7 @@ import typer
 
 from spak.cli import completion
 from spak.cli.app import CommandExamples, globals_of
-from spak.cli.roots import asked_toolchain, open_library
+from spak.cli.roots import AskedToolchain, KnownProblem, asked_toolchain, open_library
 from spak.kg.expression.assignment import parse_assignments
 
 EXAMPLES: CommandExamples = (
@@ -31,12 +31,8 @@ def command(
     config: Annotated[
         str, typer.Option(metavar="NAME=VALUE,...", help="The configuration; what is missing is unknown.")
     ],
-    problem: Annotated[
-        str, typer.Option(metavar="NAME|K=V,...", help="What is known of the problem, or a size by name.")
-    ] = "",
-    toolchain: Annotated[
-        str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
-    ] = "",
+    problem: KnownProblem = "",
+    toolchain: AskedToolchain = "",
     everything: Annotated[
         bool, typer.Option("--all", help="In a table, every law with its evidence, not what fits a screen.")
     ] = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spak.cli.app import CommandExamples, globals_of
-from spak.cli.roots import asked_toolchain, open_root
+from spak.cli.roots import AskedToolchain, asked_toolchain, open_root
 
 EXAMPLES: CommandExamples = (
     ("spak mcp --config", "what to paste into a client's configuration"),
@@ -18,9 +18,7 @@ EXAMPLES: CommandExamples = (
 def command(
     ctx: typer.Context,
     config: Annotated[bool, typer.Option("--config", help="Print the entry for a client's JSON, and end.")] = False,
-    toolchain: Annotated[
-        str, typer.Option(metavar="'NAME VERSION'", help="Else the installed one, else the newest seen.")
-    ] = "",
+    toolchain: AskedToolchain = "",
 ) -> None:
     """Answer coding agents and editors about laws and recorded runs, by the Model Context Protocol on stdin and stdout.
 

@@ -38,9 +38,6 @@ from spak.tuner.learn.records import (
 )
 from spak.tuner.learn.worth import weighed
 
-_STEM = 90
-"""Characters of a run id that the id of a device's tests keeps: both are at most 100."""
-
 Keeping = Mapping[Whereabouts, Callable[[Trial], None]]
 """Told each finished test of a target before the next begins."""
 
@@ -157,7 +154,7 @@ class _Tester:
         for hw, trials in self.trials.items():
             if trials:
                 first = self.frames[hw]
-                run = confirmation_run(first, Learned((), tuple(trials), ()), f"{first.id[:_STEM]}-confirm")
+                run = confirmation_run(first, Learned((), tuple(trials), ()))
                 note = "tests what other targets of the same search suggested, on this device"
                 made.append(RunWitness(msgspec.structs.replace(run, note=note), self.lesson.laws))
         return made

@@ -268,11 +268,16 @@ def subject_of(run: Run, store: Store) -> Topic:
     return replace(topic, toolchain=release, tier=run.tier, toolchain_seen=seen, occasion=run.occasion)
 
 
-def confirmation_run(found: Run, learned: Learned, identifier: str) -> Run:
+def name_confirmation(run_id: str) -> str:
+    """Id of the run of the tests of what the run of that id suggests; it has at most 100 characters, as all have."""
+    return f"{run_id[:90]}-confirm"
+
+
+def confirmation_run(found: Run, learned: Learned) -> Run:
     """The run file of the tests; each trial carries its own problem size."""
     run = msgspec.structs.replace(
         found,
-        id=identifier,
+        id=name_confirmation(found.id),
         problem={},
         strategy=CONFIRM,
         audit=None,
