@@ -16,7 +16,7 @@ from spak.tuner.backend.registry import BackendEntry, Task
 from spak.tuner.engine.naming import names_several
 from spak.tuner.engine.surroundings import Surroundings
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import FleetAccess, check_bind, find_fleet, keep_address, make_keys
+from spak.tuner.fleet.access import FleetAccess, check_bind, find_fleet, is_there, keep_address, make_keys
 from spak.tuner.fleet.addresses import bracketed, check_reached, listening
 from spak.tuner.fleet.devices import visible_gpus
 from spak.tuner.fleet.executor import CPU, Executor, FleetMember
@@ -79,7 +79,7 @@ def start_fleet(request: FleetRequest) -> FleetProcesses:
     """A scheduler and the workers of this machine, or the scheduler alone, without compilers and GPUs.
 
     Raises:
-        TunerError: If it has no certificate and cannot make one, or cannot listen.
+        TunerError: If it has no certificate and cannot make one, has one that cannot be used, or cannot listen.
     """
     _check_installed()
     members = _members(request)
@@ -89,6 +89,7 @@ def start_fleet(request: FleetRequest) -> FleetProcesses:
         make_keys(request.keys)
     protocol, keys = ("tls", request.keys) if request.tls else ("tcp", None)
     wanted = FleetAccess(f"{protocol}://{bracketed(host)}:{port}", keys)
+    wanted.connection()
     processes = FleetHost(HostSetup(request.cache, bracketed(host), say=request.say))
     try:
         access = processes.start_scheduler(wanted)
@@ -105,14 +106,15 @@ def join_fleet(named: str, request: FleetRequest) -> FleetProcesses:
     """The workers of this machine, for the fleet `named` by its address or folder.
 
     Raises:
-        TunerError: If it can neither compile nor measure, or the fleet's keys are not there.
+        TunerError: If it can neither compile nor measure, or its keys are not there or not the fleet's.
     """
     _check_installed()
     members = _members(request)
     if not members:
         raise TunerError("this machine would neither compile nor measure: it has no GPU and --compilers is 0")
     access = find_fleet(named, request.keys)
-    access.connection()
+    if not is_there(access):
+        request.say(f"nobody answers at {access.address} yet; the workers join when somebody does")
     found = request.listen == FleetRequest.listen and access.keys is not None
     listen = "" if found else bracketed(listening(request.listen)[0])
     processes = FleetHost(HostSetup(request.cache, listen, say=request.say))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
+import ssl
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +37,7 @@ class FleetAccess:
         """What Dask's `Security` takes: the same certificate proves each role, and is the authority that each is held to.
 
         Raises:
-            TunerError: If a file is missing, or others than its owner can read the key.
+            TunerError: If a file is missing or cannot be used, or others than its owner can read the key.
         """
         if self.keys is None:
             return {}
@@ -44,11 +47,71 @@ class FleetAccess:
                 raise TunerError(f"{file}: not found; copy the folder from where `spak fleet up` made it")
         if _others_read(key.stat()):
             raise TunerError(f"{key}: others than its owner can read it; chmod 600, or make another fleet")
+        check_certificate(certificate, key, time.time())
         roles = ("client", "scheduler", "worker")
         files = {f"tls_{role}_cert": str(certificate) for role in roles} | {
             f"tls_{role}_key": str(key) for role in roles
         }
         return {"tls_ca_file": str(certificate), **files}
+
+
+def check_certificate(certificate: Path, key: Path, now: float) -> None:
+    """Refuse a certificate with which nobody would be let in.
+
+    Args:
+        certificate: What is shown, which is its own authority.
+        key: Its key.
+        now: Seconds of the time of day.
+
+    Raises:
+        TunerError: If one cannot be read, they are no pair, or it is not valid now.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        for file in (certificate, key):
+            file.read_bytes()
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(certificate)
+    except ssl.SSLError:
+        raise TunerError(
+            f"{certificate} and {key.name} are no certificate and its key; copy the folder of the fleet again"
+        ) from None
+    except OSError as error:
+        raise TunerError(f"{error.filename}: cannot be read ({error.strerror}); it is for its owner alone") from None
+    for known in context.get_ca_certs():
+        begins, ends = str(known["notBefore"]), str(known["notAfter"])
+        if now > ssl.cert_time_to_seconds(ends):
+            raise TunerError(
+                f"{certificate}: expired on {ends}; move the folder away, and start the fleet with a new one"
+            )
+        if now < ssl.cert_time_to_seconds(begins):
+            clock = time.strftime("%b %d %H:%M:%S %Y GMT", time.gmtime(now))
+            raise TunerError(
+                f"{certificate}: valid from {begins} on, and the clock of this machine says {clock}; set it"
+            )
+
+
+def is_there(access: FleetAccess, within_s: float = 10.0) -> bool:
+    """Whether a scheduler listens at its address, over TLS one of the fleet whose keys these are.
+
+    Raises:
+        TunerError: If it is another fleet's.
+    """
+    files, (host, _, port) = access.connection(), access.address.partition("://")[2].rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), within_s) as plain:
+            if files:
+                context = ssl.create_default_context(cafile=files["tls_ca_file"])
+                context.check_hostname = False
+                context.load_cert_chain(files["tls_client_cert"], files["tls_client_key"])
+                context.wrap_socket(plain).close()
+    except ssl.SSLCertVerificationError:
+        raise TunerError(
+            f"fleet {access.address}: its certificate is not that of {access.keys}; copy the folder of that fleet"
+        ) from None
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _others_read(key: os.stat_result) -> bool:

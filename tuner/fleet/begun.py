@@ -8,6 +8,7 @@ the fault of a piece.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -54,11 +55,13 @@ class InHand:
     def begin(self, piece: Piece) -> None:
         """It has this piece from now on."""
         line = _Line(member=self._member, boot=self._boot, piece=piece_name(piece), at=time.time())
-        os.pwrite(self._file, msgspec.json.encode(line), 0)
+        with contextlib.suppress(OSError):  # a full disk costs what a later search would know, and no piece
+            os.pwrite(self._file, msgspec.json.encode(line), 0)
 
     def end(self) -> None:
         """It has survived it."""
-        os.ftruncate(self._file, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, 0)
 
     def leave(self) -> None:
         """It ends, whatever it has in hand, and nothing of that is the fault of a piece; safe to call twice."""

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import FleetAccess
+from spak.tuner.fleet.access import FleetAccess, is_there
 from spak.tuner.fleet.begun import piece_name
 from spak.tuner.fleet.executor import Executor, FleetMember, Piece, PieceOutcome, check_offered
 
@@ -29,6 +29,9 @@ MEMBERS_EVERY_S = 0.5
 
 ABSENCE_S = 60.0
 """How long a piece waits for a resource that no member offers any more: a worker that is replaced comes back by then."""
+
+GO_ON = "once that is mended go on with --resume"
+"""What a person can do whose search ended so: its journal has every trial."""
 
 MOST_UNBEGUN = 3
 """Members that may be lost with a piece that none of them had begun, before the piece is taken for the reason."""
@@ -57,6 +60,8 @@ class DaskExecutor(Executor):
         Raises:
             TunerError: If it cannot be reached, or its certificate is not the fleet's.
         """
+        if not is_there(access):
+            raise TunerError(f"fleet {access.address}: nobody answers there; is `spak fleet up` running?")
         self._access, self._patience_s = access, patience_s
         self._remotes: dict[str, _Remote] = {}
         self._known: set[str] = set()
@@ -187,12 +192,13 @@ class DaskExecutor(Executor):
     def _give_up(self, since: dict[str, float]) -> None:
         """Say of pieces that nobody can take, once they have waited long enough, that they are lost."""
         offered = {name for remote in self._present() for name in remote.member.offers}
+        silent = f"the scheduler at {self._access.address} does not answer, and " if self._scheduler is None else ""
         for wants, line in self._lines.items():
             if wants in offered or not line:
                 since.pop(wants, None)
             elif self._loop.time() - since.setdefault(wants, self._loop.time()) >= self._patience_s:
                 while line:
-                    _give_back(line.popleft()[1], f"no member of the fleet offers {wants} any more")
+                    _give_back(line.popleft()[1], f"{silent}no member of the fleet offers {wants} any more; {GO_ON}")
 
     async def _look(self) -> None:
         from distributed.core import send_recv

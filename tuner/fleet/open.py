@@ -150,15 +150,17 @@ def _check_make(one: DescribedMember, op: str) -> None:
     Raises:
         TunerError: Names it.
     """
-    own = own_version(), source_of(op), source_of(op, with_spec=True)
-    theirs = one.said.version, one.said.source_sha256, one.said.spec_sha256
-    if theirs != own:
-        what = "version of spak" if theirs[0] != own[0] else f"source of {op}"
-        place = int(theirs[0] == own[0]) + int(theirs[:2] == own[:2])
-        raise TunerError(
-            f"fleet: {one.member.name} has another {what} ({theirs[place][:12]}, here {own[place][:12]}); "
-            "install the same one there"
-        )
+    said, source, distributed = one.said, f"source of {op}", own_version("distributed")
+    for what, theirs, own in (
+        ("version of spak", said.version, own_version()),
+        ("version of distributed", said.distributed or distributed, distributed),
+        (source, said.source_sha256, source_of(op)),
+        (source, said.spec_sha256, source_of(op, with_spec=True)),
+    ):
+        if theirs != own:
+            raise TunerError(
+                f"fleet: {one.member.name} has another {what} ({theirs[:12]}, here {own[:12]}); install the same one there"
+            )
 
 
 def _one_toolchain(

@@ -54,6 +54,7 @@ class MemberDescription(Model, frozen=True, kw_only=True):
 
     Attributes:
         version: Of this package.
+        distributed: Version of Dask distributed, which its messages are of; empty where it is not installed.
         source_sha256: Of its copy of the kernel.
         spec_sha256: The same with the files that state its launches.
         features_toolchain: What compiles the kernel for its features -> version; empty where it is not installed.
@@ -64,6 +65,7 @@ class MemberDescription(Model, frozen=True, kw_only=True):
     """
 
     version: str
+    distributed: str = ""
     source_sha256: str = ""
     spec_sha256: str = ""
     features_toolchain: dict[str, str] = {}  # noqa: RUF012 - msgspec copies mutable defaults
@@ -181,9 +183,9 @@ def said_versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
-def own_version() -> str:
-    """Version of this package; empty where it runs from a folder without being installed."""
+def own_version(package: str = "spak") -> str:
+    """Version of this package, or of another; empty where it runs from a folder without being installed."""
     try:
-        return version("spak")
+        return version(package)
     except PackageNotFoundError:
         return ""

@@ -60,6 +60,7 @@ class DescribeWork(Work):
         gpu = gpu_of(self._place.device) if self._place.device else None
         said = MemberDescription(
             version=own_version(),
+            distributed=own_version("distributed"),
             gpu=gpu.name if gpu is not None else "",
             arch=gpu.arch if gpu is not None else "",
         )
@@ -171,6 +172,8 @@ class CompileWork(Work):
             return CompiledCubins(invalidity="compile", failure=code.failure)
         store = CubinStore(self._cubins)
         blobs = {key: cubin.packed() for key in code.keys if (cubin := store.get(key)) is not None}
+        if len(blobs) < len(set(code.keys)):
+            raise TunerError(f"{self._cubins}: compiled code cannot be kept; is the disk full?")
         facts = tuple(sorted(order.facts.items()))
         if facts not in self._inspectors:
             self._inspectors[facts] = Inspector(self._cubins, order.facts)

@@ -113,6 +113,7 @@ class Describe:
         return encoded(
             MemberDescription(
                 version="0" if self._kind == "old" else own_version(),
+                distributed="2020.1" if self._kind == "dask" else own_version("distributed"),
                 source_sha256="0" * 64 if self._kind == "other" else source,
                 spec_sha256=source_of(op, with_spec=True) if op else "",
                 features_toolchain=toolchain,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from spak.fleet import FleetRequest, join_fleet, open_fleet, start_fleet
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import (
     ADDRESS,
@@ -14,7 +19,9 @@ from spak.tuner.fleet.access import (
     KEY,
     FleetAccess,
     check_bind,
+    check_certificate,
     find_fleet,
+    is_there,
     keep_address,
     make_keys,
 )
@@ -50,6 +57,85 @@ def test_keys_that_others_can_read_or_that_are_missing_are_refused(keys, tmp_pat
     (tmp_path / CERTIFICATE).unlink()
     with pytest.raises(TunerError, match=r"certificate\.pem: not found"):
         FleetAccess("tls://10.0.0.1:8786", tmp_path).connection()
+
+
+def made(folder: Path, begins: str, ends: str) -> FleetAccess:
+    """Keys whose certificate is valid between two times, such as 20200101000000Z, as `openssl ca` makes it."""
+    settings = """
+[ca]
+default_ca = one
+[one]
+database = index
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = any
+x509_extensions = authority
+[any]
+commonName = supplied
+[authority]
+basicConstraints = critical, CA:TRUE
+"""
+    for name, content in (("settings", settings), ("index", ""), ("serial", "01")):
+        (folder / name).write_text(content)
+    new = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=spak-fleet", "-keyout", KEY, "-out", "request"]
+    signed = ["ca", "-batch", "-selfsign", "-notext", "-config", "settings", "-keyfile", KEY, "-in", "request"]
+    for command in (new, [*signed, "-out", CERTIFICATE, "-startdate", begins, "-enddate", ends]):
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+    (folder / KEY).chmod(0o600)
+    return FleetAccess("tls://127.0.0.1:1", folder)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "said"),
+    [
+        ("20200101000000Z", "20210101000000Z", "expired on Jan  1 00:00:00 2021 GMT; move the folder away"),
+        ("22000101000000Z", "22010101000000Z", "valid from Jan  1 00:00:00 2200 GMT on, and the clock of this machine"),
+    ],
+)
+def test_a_certificate_that_lets_nobody_in_now_starts_no_fleet_and_joins_none(tmp_path, begins, ends, said):
+    """Nor is a search begun; where a clock is wrong, it is said what it says."""
+    access = made(tmp_path, begins, ends)
+    request = FleetRequest(keys=tmp_path, cache=tmp_path, compilers=1, gpus=False)
+    for attempt in (
+        access.connection,
+        lambda: start_fleet(request),
+        lambda: join_fleet(access.address, request),
+        lambda: open_fleet(access.address, tmp_path),
+    ):
+        with pytest.raises(TunerError) as refused:
+            attempt()
+        assert str(refused.value).startswith(f"{tmp_path / CERTIFICATE}: {said}")
+        assert "\n" not in str(refused.value)
+
+
+def test_a_certificate_is_valid_to_its_second(tmp_path):
+    made(tmp_path, "20200101000000Z", "20210101000000Z")
+    end = datetime(2021, 1, 1, tzinfo=UTC).timestamp()
+    check_certificate(tmp_path / CERTIFICATE, tmp_path / KEY, end)
+    with pytest.raises(TunerError, match="expired"):
+        check_certificate(tmp_path / CERTIFICATE, tmp_path / KEY, end + 1)
+
+
+def test_files_that_are_no_pair_are_refused(keys, tmp_path):
+    """Another fleet's key, garbage, nothing."""
+    make_keys(tmp_path)
+    good = (keys / CERTIFICATE).read_bytes(), (keys / KEY).read_bytes()
+    for certificate, key in ((good[0], (tmp_path / KEY).read_bytes()), (b"garbage", good[1]), (good[0], b"")):
+        (tmp_path / CERTIFICATE).write_bytes(certificate)
+        (tmp_path / KEY).write_bytes(key)
+        with pytest.raises(TunerError, match=r"certificate.pem and key.pem are no certificate and its key"):
+            FleetAccess("tls://127.0.0.1:1", tmp_path).connection()
+    with pytest.raises(TunerError, match=r"cannot be read \(Is a directory\)"):
+        check_certificate(tmp_path, tmp_path / KEY, 0.0)
+
+
+def test_nobody_who_answers_is_no_error_before_a_search(keys):
+    """Machines may join before the scheduler is there."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert is_there(FleetAccess(f"tcp://127.0.0.1:{port}", None))
+    assert not is_there(FleetAccess(f"tls://127.0.0.1:{port}", keys))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 
 import pytest
@@ -79,3 +80,15 @@ def test_files_that_nobody_needs_any_more_are_removed(tmp_path, age_s, left):
         os.utime(path, (time.time() - age_s,) * 2)
     not_survived(tmp_path, 0.0)
     assert len(list((tmp_path / FOLDER).iterdir())) == left
+
+
+def test_a_full_disk_costs_no_piece(tmp_path):
+    """What cannot be noted is only not known afterwards; a child that raised would not end as it was told."""
+
+    def full(_):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    marker = tmp_path / "went-on"
+    ended(tmp_path, "w", full, begins(PIECE), InHand.end, lambda _: marker.mkdir())
+    assert marker.exists()
+    assert not_survived(tmp_path, 0.0) == {}

@@ -7,18 +7,24 @@ import os
 import resource
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from spak.kernels.registry import SPECS
 from spak.tuner.backend.compile.protocol import Order
-from spak.tuner.backend.gpu.ahead import CubinTarget
+from spak.tuner.backend.gpu.ahead import CompiledFunctions, CubinTarget
+from spak.tuner.backend.source import source_of
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet import compiling
 from spak.tuner.fleet.compiling import CompilerVersions, CompilingProcess
-from spak.tuner.fleet.executor import CPU, Piece
+from spak.tuner.fleet.executor import CPU, Piece, answered
+from spak.tuner.fleet.orders import CompileOrder, KernelIdentity, encoded
 from spak.tuner.fleet.workbench import Workbench, Workplace
 from tests.tuner.backend.compile import broken
 from tests.tuner.backend.compile.test_pool import setup
+
+OP = next(iter(SPECS))
 
 
 @pytest.fixture
@@ -125,3 +131,20 @@ def test_versions_are_those_that_the_compiler_has_here(process):
     assert found.toolchain["tileiras"].startswith("13.")
     assert found.toolchain["tileiras"] in found.compiler
     assert found != CompilerVersions()
+
+
+def test_what_a_full_disk_cannot_keep_ends_the_search_and_charges_nobody(tmp_path):
+    """The compiler had it; a GPU would not find it."""
+    place = Workplace("w", tmp_path)
+    vars(place)["compiling"] = SimpleNamespace(
+        functions=lambda *_: CompiledFunctions(("1" * 40,)),
+        versions=lambda _: CompilerVersions(),
+        close=lambda: None,
+    )
+    kernel = KernelIdentity(op=OP, arch="sm_90", source_sha256=source_of(OP))
+    order = CompileOrder(kernel=kernel, problem={}, configuration={}, facts={})
+    outcome = Workbench(place).perform(Piece(work="compile", data=encoded(order)))
+    with pytest.raises(
+        TunerError, match=r"^fleet: w: compile: .*cubins: compiled code cannot be kept; is the disk full"
+    ):
+        answered(outcome)

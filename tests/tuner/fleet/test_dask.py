@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import time
 from concurrent.futures import wait
 from dataclasses import replace
@@ -250,12 +251,55 @@ def test_without_the_fleets_certificate_nobody_is_let_in(host, tmp_path):
     from spak.tuner.fleet.dask_executor import DaskExecutor
 
     make_keys(tmp_path / "other")
-    for access in (
-        FleetAccess(host.access.address, tmp_path / "other"),
-        FleetAccess(host.access.address.replace("tls", "tcp"), None),
-    ):
-        with pytest.raises(TunerError, match=r"^fleet t"):
+    said = "its certificate is not that of .*; copy the folder of that fleet"
+    with pytest.raises(TunerError, match=said):
+        DaskExecutor(FleetAccess(host.access.address, tmp_path / "other"))
+    with pytest.raises(TunerError, match=said):
+        join_fleet(host.access.address, FleetRequest(keys=tmp_path / "other", compilers=1, gpus=False, cache=tmp_path))
+    with pytest.raises(TunerError, match=r"^fleet tcp:"):
+        DaskExecutor(FleetAccess(host.access.address.replace("tls", "tcp"), None))
+
+
+def test_who_joins_before_the_scheduler_is_there_waits_for_it(tmp_path):
+    """And is told; whoever wants to search is told at once."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        access = FleetAccess(f"tcp://127.0.0.1:{taken.getsockname()[1]}", None)
+    said = []
+    request = FleetRequest(keys=tmp_path, compilers=1, gpus=False, cache=tmp_path, say=said.append)
+    joined, scheduler = join_fleet(access.address, request), FleetHost(HostSetup(tmp_path))
+    try:
+        assert said == [f"nobody answers at {access.address} yet; the workers join when somebody does"]
+        with pytest.raises(
+            TunerError, match=f"^fleet {access.address}: nobody answers there; is `spak fleet up` running"
+        ):
             DaskExecutor(access)
+        scheduler.start_scheduler(access)
+        fleet = DaskExecutor(access)
+        until(lambda: [one.name for one in fleet.members()] == [joined.members[0].name])
+        fleet.close()
+    finally:
+        joined.close()
+        scheduler.close()
+
+
+def test_a_fleet_that_is_gone_for_good_ends_a_search_in_words(tmp_path):
+    """After a while, in which it might have come back; its journal has every trial."""
+    from spak.tuner.fleet.dask_executor import DaskExecutor
+
+    gone = FleetHost(HostSetup(tmp_path, "127.0.0.1", WORKS))
+    access = gone.start_scheduler(FleetAccess("tcp://127.0.0.1:0", None))
+    gone.start_workers(access, MEMBERS[:1])
+    fleet = DaskExecutor(access, patience_s=1.0)
+    until(lambda: len(fleet.members()) == 1)
+    gone.close()
+    outcome = fleet.submit(Piece(work="echo", data=b"x")).result()
+    fleet.close()
+    assert outcome.lost == (
+        f"the scheduler at {access.address} does not answer, and no member of the fleet offers cpu any more; "
+        "once that is mended go on with --resume"
+    )
 
 
 def test_a_member_that_says_it_is_reached_without_tls_is_not_spoken_to():

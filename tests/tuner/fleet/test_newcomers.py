@@ -147,7 +147,10 @@ def test_without_any_gpu_left_the_search_ends_and_says_which(machines, fleet, tm
     backend = open_on_fleet(fleet, BACKENDS["gpu"], task, fits=lambda _: True, method=METHOD)
     backend._usable.pop(0)  # as if the first had been taken out
     only.close()
-    with pytest.raises(TunerError, match=f"^fleet: no member of the fleet offers {LATE} any more$"):
+    with pytest.raises(
+        TunerError,
+        match=f"^fleet: no member of the fleet offers {LATE} any more; once that is mended go on with --resume$",
+    ):
         measured(backend, 1)
 
 

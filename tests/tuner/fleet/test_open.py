@@ -50,6 +50,7 @@ def searching(library, tmp_path):
     [
         (("one", "two-other"), "fleet: two-other has another source of rmsnorm (000000000000, here "),
         (("one", "two-old"), "fleet: two-old has another version of spak (0, here "),
+        (("one", "two-dask"), "fleet: two-dask has another version of distributed (2020.1, here "),
         (("bare",), "fleet: bare is to compile and has no compiler for this kernel; pip install"),
         (("one", "two-new"), "fleet: two-new compiles with tileiras 14, one with tileiras 13.4.92"),
         (("gpu",), "no member of the fleet compiles"),
