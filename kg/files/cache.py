@@ -60,7 +60,6 @@ class Stamp:
 
     digest: bytes
     young: bool
-    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Cache:
                 return None
             now = stamp(root)
             if now.digest != found.header.stat or found.header.young:
-                if content_digest(root, now) != found.header.content:
+                if content_digest(root) != found.header.content:
                     return None
                 fresh = msgspec.structs.replace(found.header, stat=now.digest, young=now.young)
                 with contextlib.suppress(OSError):  # a cache that cannot be refreshed still answers
@@ -102,7 +101,7 @@ class Cache:
         """
         with contextlib.suppress(OSError):
             after = stamp(root)
-            if after.digest != before.digest or (before.young and content_digest(root, after) != content):
+            if after.digest != before.digest or (before.young and content_digest(root) != content):
                 return
             header = EntryHeader(code=code_digest(), stat=before.digest, content=content, young=before.young)
             store_entry(self.path(root), header, msgspec.msgpack.encode(value), pieces)
@@ -159,7 +158,7 @@ def load_cached(root: Path, cache: Cache) -> Laws:
     if kept is not None:
         return Laws(root, kept.value.contents(kept.pieces, partial(_without, root, cache)), ledger)
     before = stamp(root)
-    content = content_digest(root, before)
+    content = content_digest(root)
     contents = loader.load(root, known=_known(root, cache), processes=num_processes()).contents
     stored, pieces = Stored.of(contents)
     cache.write(root, before, content, stored, pieces)
@@ -192,32 +191,38 @@ def stamp(root: Path) -> Stamp:
     """The stat data of every file under `root`, and beneath it, that a load looks at: hidden files and links to folders are none."""
     started = time.time_ns()
     newest = 0
-    found: list[str] = []
-    for path, entry in listing.all_files(root):
-        if not path.endswith(_READ):  # of a file that a load only lists (a run file) it matters that it is there
-            found.append(f"{path}\0")
-            continue
-        stat = entry.stat()
-        mtime, ctime = stat.st_mtime_ns, stat.st_ctime_ns
-        found.append(f"{path}\0{stat.st_size} {mtime} {ctime} {stat.st_ino}")
-        newest = max(newest, mtime, ctime)
-    found.sort()  # no path comes twice, and none has a NUL in it
-    digest = _digest("\0".join(found).encode(errors="surrogateescape"))
-    return Stamp(digest, newest > started - YOUNG_NS, tuple(one.partition("\0")[0] for one in found))
+    found: list[tuple[str, list[str]]] = []
+    for folder, entries in listing.all_folders(root):
+        own = []
+        for entry in entries:
+            name = entry.name
+            if not name.endswith(_READ):  # of a file that a load only lists (a run file) it matters that it is there
+                own.append(f"{name}\0")
+                continue
+            stat = entry.stat()
+            mtime, ctime = stat.st_mtime_ns, stat.st_ctime_ns
+            own.append(f"{name}\0{stat.st_size} {mtime} {ctime} {stat.st_ino}")
+            if ctime > newest or mtime > newest:
+                newest = max(ctime, mtime)
+        own.sort()  # no name comes twice, and none has a NUL in it
+        found.append((folder, own))
+    found.sort()
+    digest = _digest("\0".join(text for folder, own in found for text in (folder, str(len(own)), *own)))
+    return Stamp(digest, newest > started - YOUNG_NS)
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).digest()
 
 
-def content_digest(root: Path, files: Stamp) -> bytes:
-    """Digest of the paths of `files` under `root` and of the bytes of those that a load reads.
+def content_digest(root: Path) -> bytes:
+    """Digest of the paths of all files under `root`, and beneath it, and of the bytes of those that a load reads.
 
     Raises:
         OSError: If a file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for path in files.paths:
+    for path in sorted(path for path, _ in listing.all_files(root)):
         content = _content(root / path) if path.endswith(_READ) else b""
         digest.update(f"{path}\0{len(content)}\n".encode(errors="surrogateescape"))
         digest.update(content)
@@ -239,4 +244,4 @@ def code_digest() -> bytes:
         if path.endswith(".py"):
             stat = entry.stat()
             lines.append(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}")
-    return _digest("\0\n".join(lines).encode(errors="surrogateescape"))
+    return _digest("\0\n".join(lines))

@@ -25,28 +25,47 @@ def all_files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     Raises:
         InvalidFilesError: If what it lies over cannot be told.
     """
+    for folder, entries in all_folders(root):
+        yield from ((folder + entry.name, entry) for entry in entries)
+
+
+def all_folders(root: Path) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """`folders` of a law root, and by their absolute paths those of the roots beneath it.
+
+    Raises:
+        InvalidFilesError: If what it lies over cannot be told.
+    """
     own, *beneath = (layer.folder for layer in layers(root))
-    yield from files(os.fspath(own))
-    for folder in map(Path.resolve, beneath):
-        yield from ((str(folder / relative), entry) for relative, entry in files(os.fspath(folder)))
+    yield from folders(os.fspath(own))
+    for folder in map(os.fspath, map(Path.resolve, beneath)):
+        yield from ((f"{folder}/{relative}", entries) for relative, entries in folders(folder))
 
 
 def files(folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Relative path and entry of each file below `folder`; hidden ones and links to folders are left out.
+    """Relative path and entry of each file below `folder`, as in `folders`."""
+    for relative, entries in folders(folder):
+        yield from ((relative + entry.name, entry) for entry in entries)
 
-    What is called like a file of a law root and is none (a pipe, a link to nothing) is not: who reads it is told.
+
+def folders(folder: str) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """`folder` and each one below it: its relative path, with a slash at the end unless it is empty, and its files.
+
+    Hidden files and folders and links to folders are left out. What is called like a file of a law root and is none (a
+    pipe, a link to nothing) is not: who reads it is told.
     """
     waiting = [(folder, "")]
     while waiting:
         where, prefix = waiting.pop()
+        found = []
         with os.scandir(where) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name[0] == ".":
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
                 elif entry.is_file() or entry.name.endswith(_ENDINGS):
-                    yield prefix + entry.name, entry
+                    found.append(entry)
+        yield prefix, found
 
 
 def file_kind(relative: str) -> str:

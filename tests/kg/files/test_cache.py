@@ -31,7 +31,7 @@ def fresh(root: Path) -> Texts:
 
 def store(cache: Cache, root: Path, value: Model | None = None) -> None:
     before = stamp(root)
-    cache.write(root, before, content_digest(root, before), fresh(root) if value is None else value)
+    cache.write(root, before, content_digest(root), fresh(root) if value is None else value)
 
 
 def held(cache: Cache, root: Path, kind: type[Model]) -> Model | None:
@@ -102,7 +102,7 @@ def test_a_touched_file_with_the_same_content_still_hits(cache, root):
 def test_files_changed_during_the_load_are_not_stored(cache, root):
     """What was parsed may be half old, half new: it is not kept."""
     before = stamp(root)
-    content = content_digest(root, before)
+    content = content_digest(root)
     _edit(root)
     cache.write(root, before, content, fresh(root))
     assert held(cache, root, Texts) is None
@@ -194,7 +194,7 @@ def test_a_failed_write_leaves_no_temporary_file(cache, root):
 def test_stamps_of_quiet_files_are_not_young(root):
     """Only recent changes cast doubt on stat data; change times cannot be set back, so the stamp is judged as built."""
     assert stamp(root).young
-    assert not Stamp(b"", False, ()).young
+    assert not Stamp(b"", False).young
 
 
 def test_two_processes_may_write_at_once(cache, root):
