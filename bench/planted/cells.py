@@ -11,9 +11,9 @@ import msgspec
 from bench.planted.plants import Garden, Plant
 from bench.planted.sweeps import Sweep, store, sweep
 from spak.kg.law.kinds import meaning
-from spak.kg.model.cohort import HeldCohort, cohorts
+from spak.kg.model.cohort import HeldCohort, cohorts, links_of
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 from spak.kg.model.op import Op
 from spak.kg.model.run import Trial
 from spak.kg.model.store import SupersededLaw
@@ -49,6 +49,11 @@ class Root:
     def about(self, ops: Collection[str], /) -> list[Law]:
         """The laws stated for one of `ops`."""
         return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
+    @property
+    def links(self) -> dict[str, tuple[Related, ...]]:
+        """What laws say of others."""
+        return links_of(self.laws.values())
 
     def cohorts(self, ops: Collection[str], /) -> list[HeldCohort]:
         """The same laws by what they share."""

@@ -80,10 +80,10 @@ def explain(store: Store, name: str, *, load_run: Callable[[str], Run | None], n
         witnesses=tuple(_witness(law, e, load_run(e.run), facts, num_trials) for e in law.evidence),
         used_by=tuple(system.id for system in store.systems.values() if law.id in system.inherits),
         referred_by={
-            other.id: link.type
-            for other in store.laws.values()
-            for link in other.related
-            if link.id == law.id and other is not law
+            other: link.type
+            for other, links in store.links.items()
+            for link in links
+            if link.id == law.id and other != law.id
         },
         layer=store.layer_of(law.id),
         supersedes=tuple(one for one in store.superseded if in_force(store)[one.law.id] == law.id),
@@ -98,13 +98,13 @@ def law_called(store: Store, name: str) -> Law:
     """
     if name in store.laws:
         return store.laws[name]
-    names = {plain_name(law.id): law.id for law in store.laws.values()}
+    names = {plain_name(law): law for law in store.laws}
     for gone, by in in_force(store).items():
         names.setdefault(plain_name(gone), by)
-    for law in store.laws.values():
-        for link in law.related:
+    for law, links in store.links.items():
+        for link in links:
             if link.type == "renamed-from":
-                names.setdefault(plain_name(link.id), law.id)
+                names.setdefault(plain_name(link.id), law)
     return store.laws[resolved("law", name, names)]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Literal
 
 from spak.kg.model.base import Model
 from spak.kg.model.figures import counted
+from spak.kg.model.law import Scope
 from spak.kg.model.store import Store
 
 ListedKind = Literal["hardware", "ops", "kernels", "laws", "systems", "runs"]
@@ -47,7 +48,7 @@ def listing(store: Store, what: ListedKind, *, kernels: Collection[str], runs: C
 
 
 def _hardware(store: Store) -> Iterator[Listed]:
-    laws = Counter(law.scope.hw for law in store.laws.values())
+    laws = _counted(store, lambda scope: scope.hw)
     for node in store.hardware.values():
         yield Listed(
             id=node.id, about=_facts(node.title, f"a {' and a '.join(node.is_a)}" if node.is_a else "", laws[node.id])
@@ -55,10 +56,18 @@ def _hardware(store: Store) -> Iterator[Listed]:
 
 
 def _ops(store: Store) -> Iterator[Listed]:
-    laws = Counter(law.scope.op for law in store.laws.values())
+    laws = _counted(store, lambda scope: scope.op)
     for node in store.ops.values():
         knobs = counted(len(node.parameters), "parameter") if node.parameters else ""
         yield Listed(id=node.id, about=_facts(node.title, knobs, laws[node.id]))
+
+
+def _counted(store: Store, what: Callable[[Scope], str]) -> Mapping[str, int]:
+    """How many laws are stated for each; none is decoded."""
+    counts: Counter[str] = Counter()
+    for cohort in store.cohorts(store.ops):
+        counts[what(cohort.traits.scope)] += len(cohort)
+    return counts
 
 
 def _facts(title: str, what: str, laws: int) -> str:

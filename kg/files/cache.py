@@ -32,6 +32,7 @@ from spak.kg.files.shelf import Packed, Paths, Shelf, Vault, no_collection, pack
 from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import Model
 from spak.kg.model.hardware import Hardware
+from spak.kg.model.law import Related
 from spak.kg.model.op import Op
 from spak.kg.model.system import System
 
@@ -121,6 +122,7 @@ class Stored(Model, frozen=True, kw_only=True):
     """`Contents` as an entry keeps them: laws in cohorts and paths by kind are pieces, since a question needs few of them."""
 
     laws: dict[str, Packed]
+    links: dict[str, tuple[Related, ...]]
     hardware: dict[str, Hardware]
     ops: dict[str, Op]
     systems: dict[str, System]
@@ -136,14 +138,15 @@ class Stored(Model, frozen=True, kw_only=True):
         cuttings = Cuttings()
         laws = packed(contents.laws, cuttings)
         files = {kind: cuttings.add(dict(paths)) for kind, paths in contents.files.items()}
-        return Stored(**{**msgspec.structs.asdict(contents), "laws": laws, "files": files}), cuttings.parts
+        own = {"laws": laws, "links": contents.links, "files": files}
+        return Stored(**{**msgspec.structs.asdict(contents), **own}), cuttings.parts
 
     def contents(self, pieces: Pieces, again: Callable[[], Contents]) -> Contents:
         """What was stored; `again` loads it from the files, should a piece be damaged."""
         vault = Vault(pieces, again)
         paths = Paths(self.files, vault)
-        shelf = Shelf(self.laws, paths, vault)
-        return Contents(**{**msgspec.structs.asdict(self), "laws": shelf, "files": paths})
+        held = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "links"}
+        return Contents(**{**held, "laws": Shelf(self.laws, self.links, paths, vault), "files": paths})
 
 
 def load_cached(root: Path, cache: Cache) -> Laws:

@@ -9,9 +9,9 @@ from spak.kg.files.shelf import Shelf, toolchains_of
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import Model
-from spak.kg.model.cohort import Cohort, cohorts
+from spak.kg.model.cohort import Cohort, cohorts, links_of
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 from spak.kg.model.op import Op
 from spak.kg.model.system import System
 
@@ -68,6 +68,11 @@ class Contents(Model, frozen=True, kw_only=True):
             if law.scope.op in found:
                 found[law.scope.op].append(law)
         return (law for same in found.values() for law in same)
+
+    @property
+    def links(self) -> Mapping[str, tuple[Related, ...]]:
+        """Id of each law that says how it relates to others -> what it says; no law is decoded."""
+        return self.laws.links if isinstance(self.laws, Shelf) else links_of(self.laws.values())
 
     def cohorts(self, ops: Collection[str]) -> Iterator[Cohort]:
         """The same laws by what they share, by op; they need not be decoded."""

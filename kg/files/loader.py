@@ -24,7 +24,7 @@ from spak.kg.law.superseding import Superseded
 from spak.kg.model.base import IMPLIED
 from spak.kg.model.cohort import Cohort
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 from spak.kg.model.op import Op
 from spak.kg.model.run import Run
 from spak.kg.model.system import System
@@ -67,6 +67,11 @@ class Laws:
     def superseded(self) -> Sequence[Superseded]:
         """Laws beneath that have no power, because one above supersedes them."""
         return self.contents.superseded
+
+    @property
+    def links(self) -> Mapping[str, Sequence[Related]]:
+        """Id of each law that says how it relates to others -> what it says."""
+        return self.contents.links
 
     def about(self, ops: Collection[str], /) -> Iterator[Law]:
         """The laws stated for one of `ops`, by op."""

@@ -19,7 +19,7 @@ from spak.kg.files.entry import Cuttings, EntryPiece, Pieces
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Model
 from spak.kg.model.cohort import Traits, cohorts
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 
 _T = TypeVar("_T")
 
@@ -165,9 +165,15 @@ class Paths(Mapping[str, Mapping[str, str]]):
 class Shelf(Mapping[str, AnyLaw]):
     """Id -> law, of laws that are decoded cohort by cohort."""
 
-    def __init__(self, packed: Mapping[str, Packed], paths: Mapping[str, Mapping[str, str]], vault: Vault) -> None:
-        """Keep what is packed by op; `paths` has the ids of laws in the order of the whole."""
-        self._packed, self._paths, self._vault = packed, paths, vault
+    def __init__(
+        self,
+        packed: Mapping[str, Packed],
+        links: Mapping[str, tuple[Related, ...]],
+        paths: Mapping[str, Mapping[str, str]],
+        vault: Vault,
+    ) -> None:
+        """Keep what is packed by op, and `Contents.links`; `paths` has the ids of laws in the order of the whole."""
+        self._packed, self.links, self._paths, self._vault = packed, links, paths, vault
         self._cohorts: dict[str, tuple[ShelvedCohort, ...]] = {}
         self._ordered: dict[str, list[AnyLaw]] = {}
 

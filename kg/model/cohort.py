@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from spak.kg.model.base import Model
-from spak.kg.model.law import Law, Scope, Status, Tier
+from spak.kg.model.law import Law, Related, Scope, Status, Tier
 
 
 class Traits(Model, frozen=True, kw_only=True):
@@ -35,6 +35,11 @@ class Traits(Model, frozen=True, kw_only=True):
             toolchains=tuple(sorted({one.toolchain for one in law.evidence if one.toolchain})),
             supports=tuple(sorted(supports_of(law))),
         )
+
+
+def links_of(laws: Iterable[Law]) -> dict[str, tuple[Related, ...]]:
+    """Id of each law that says how it relates to others -> what it says."""
+    return {law.id: law.related for law in laws if law.related}
 
 
 def supports_of(law: Law) -> list[Tier]:

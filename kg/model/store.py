@@ -7,7 +7,7 @@ from typing import Protocol
 
 from spak.kg.model.cohort import Cohort
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 from spak.kg.model.op import Op
 from spak.kg.model.system import System
 
@@ -58,6 +58,10 @@ class Store(NodeStore, Protocol):
     @property
     def superseded(self) -> Sequence[SupersededLaw]:
         """Laws beneath that have no power; none of them is among `laws`."""
+
+    @property
+    def links(self) -> Mapping[str, Sequence[Related]]:
+        """Id of each law that says how it relates to others -> what it says; a store need not decode the others."""
 
     def about(self, ops: Collection[str], /) -> Iterable[Law]:
         """The laws stated for one of `ops`, by op; a store need not look at others."""

@@ -13,7 +13,7 @@ from spak.kg.law.kinds.indifferent import IndifferentClaim, IndifferentLaw
 from spak.kg.law.kinds.prefer import PositiveLaw, PreferClaim
 from spak.kg.law.kinds.require import InvariantLaw, RequireClaim
 from spak.kg.law.kinds.transform import TransformationLaw, TransformClaim
-from spak.kg.model.cohort import HeldCohort, cohorts
+from spak.kg.model.cohort import HeldCohort, cohorts, links_of
 from spak.kg.model.hardware import Fact, Hardware
 from spak.kg.model.law import Bound, Evidence, Law, Related, Scope, Withdrawn
 from spak.kg.model.op import Op, Parameter, ProblemParameter
@@ -35,6 +35,11 @@ class SmallRoot:
     def about(self, ops: Collection[str], /) -> list[Law]:
         """The laws stated for one of `ops`."""
         return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
+    @property
+    def links(self) -> dict[str, tuple[Related, ...]]:
+        """What laws say of others."""
+        return links_of(self.laws.values())
 
     def cohorts(self, ops: Collection[str], /) -> list[HeldCohort]:
         """The same laws by what they share."""

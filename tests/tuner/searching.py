@@ -9,9 +9,9 @@ import msgspec
 
 from spak.kg.law.kinds import AnyLaw
 from spak.kg.model.base import Configuration, ProblemSize, Scalar
-from spak.kg.model.cohort import HeldCohort, cohorts
+from spak.kg.model.cohort import HeldCohort, cohorts, links_of
 from spak.kg.model.hardware import Hardware
-from spak.kg.model.law import Law
+from spak.kg.model.law import Law, Related
 from spak.kg.model.op import Op
 from spak.kg.model.run import Device, Failure, Measurement, Noise, Trial
 from spak.kg.model.store import SupersededLaw
@@ -76,6 +76,11 @@ class Laws:
     def about(self, ops: Collection[str], /) -> list[Law]:
         """The laws stated for one of `ops`."""
         return [law for op in ops for law in self.laws.values() if law.scope.op == op]
+
+    @property
+    def links(self) -> dict[str, tuple[Related, ...]]:
+        """What laws say of others."""
+        return links_of(self.laws.values())
 
     def cohorts(self, ops: Collection[str], /) -> list[HeldCohort]:
         """The same laws by what they share."""
