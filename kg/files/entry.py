@@ -80,9 +80,10 @@ class _OpenFile:
             ValueError: If there are fewer.
             OSError: If they cannot be read.
         """
-        if at + size > self.size:
+        found = os.pread(self._handle, size, at)
+        if len(found) != size:
             raise ValueError("not an entry of this layout, or cut short")
-        return os.pread(self._handle, size, at)
+        return found
 
     @property
     def size(self) -> int:

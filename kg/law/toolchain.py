@@ -112,7 +112,9 @@ def are_stale(scope: str, seen: tuple[str, ...], toolchain: str) -> bool:
 def _is_old(scope: str, seen: tuple[str, ...], toolchain: str) -> bool:
     """`is_stale` of laws with that scope whose evidence is from those toolchains, if any: thousands have them in common."""
     known = [one for one in seen if one]
-    if not known or (scope and parse_requirement(scope)[0] != parse_toolchain(toolchain)[0]):
+    if not known or (
+        scope and scope.strip().partition(" ")[0] != parse_toolchain(toolchain)[0]
+    ):  # versions do not matter
         return False
     return all(_release(one) != _release(toolchain) for one in known)
 
