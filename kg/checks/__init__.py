@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spak.kg.errors import InvalidFilesError, Problem
+from spak.kg.evidence.columns import settings_of
 from spak.kg.evidence.groups import Group, bundles, grouped
 from spak.kg.files.loader import Laws
 from spak.kg.files.processes import Numbers, from_processes, num_processes
@@ -141,6 +142,11 @@ class OneRun:
     nodes: Nodes
     run: Run
     trials_sha256: str
+
+    @cached_property
+    def settings(self) -> Mapping[str, tuple[Scalar, ...]] | None:
+        """Parameter -> its value in each trial; None if trials differ in parameters."""
+        return settings_of([trial.configuration for trial in self.run.trials])
 
 
 def checks() -> dict[str, ModuleType]:
@@ -302,8 +308,8 @@ class _Looking:
             yield from (replace(problem, severity="finding", check="run") for problem in error.problems)
 
     def _found_in_run(self, identifier: str) -> tuple[CheckFinding, ...]:
-        run, values = self.laws.run_with_values(identifier)
-        digest = recorded_digest(values.get("trials", []), run.trials_sha256)
+        run, trials = self.laws.run_with_trials(identifier)
+        digest = recorded_digest(trials, run.trials_sha256)
         return _found(self.functions["check_run"], OneRun(self.nodes, run, digest))
 
 

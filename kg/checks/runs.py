@@ -138,7 +138,7 @@ def _sizes(run: Run) -> dict[str, ProblemSize]:
 def _settings(one: OneRun) -> _Found:
     """Parameters that the op has, with values that they have."""
     op = _op(one)
-    if op is None or _known(op, one.run.trials):
+    if op is None or _known(op, one.settings):
         return
     values = {name: {_key(value) for value in parameter.values} for name, parameter in op.parameters.items()}
     seen: set[object] = set()
@@ -157,9 +157,8 @@ def _settings(one: OneRun) -> _Found:
                 yield field, f"{name} of op {op.id!r} is one of {known} (got {show_scalar(value)})"
 
 
-def _known(op: Op, trials: Sequence[Trial]) -> bool:
-    """Whether every setting of `trials` is one that `op` has: what `_settings` looks for, without saying where."""
-    columns = settings_of([trial.configuration for trial in trials])
+def _known(op: Op, columns: Mapping[str, Sequence[Scalar]] | None) -> bool:
+    """Whether every setting of trials is one that `op` has: what `_settings` looks for, without saying where."""
     if columns is None or not columns.keys() <= op.parameters.keys():
         return False
     return op.open or all(
@@ -192,7 +191,8 @@ def _satisfied(one: OneRun, op: Op) -> bool:
     made = [trial for trial in one.run.trials if trial.invalidity != "constraints"]
     if not made:
         return True
-    columns = settings_of([trial.configuration for trial in made])
+    is_all = len(made) == len(one.run.trials)
+    columns = one.settings if is_all else settings_of([trial.configuration for trial in made])
     if columns is None or any(trial.problem for trial in made):
         return False  # nobody knows yet: they are looked at one by one
     given = {**_facts(one), **_whole(op, one.run.problem)}

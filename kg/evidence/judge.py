@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from spak.kg.evidence.rows import Judgement, excess, row_judgement
 from spak.kg.evidence.table import TrialTable
 from spak.kg.law.kinds import meaning
@@ -56,7 +54,7 @@ def judge(
 
 def judged(law: Law, table: TrialTable, facts: Mapping[str, Scalar]) -> dict[str, Judgement]:
     """What each problem size says for itself, by its text; those that say nothing are left out."""
-    speaking = np.flatnonzero(in_scope(law, table.problems, facts)).tolist()
+    speaking = (row for row, is_inside in enumerate(in_scope(law, table.problems, facts)) if is_inside)
     said = {row: row_judgement(law, table, row, facts) for row in speaking}
     return {table.texts[row]: one for row, one in said.items() if one is not None}
 

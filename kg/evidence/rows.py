@@ -116,7 +116,7 @@ def _measured(name: str, verdict: EvidenceVerdict, where: RegionRow, seen: Bools
     """The nearest to the best; of a refutation the one that refutes, whose interval lies wholly below the bound."""
     table, row = where.table, where.row
     low, high = table.slowdown_bounds()
-    best = float(np.nanmin(table.time[row]))
+    best = float(table.time[row, table.best()[row]])
     places = np.flatnonzero(seen)
     nearest = int(places[(high if verdict == "refutes" else table.time)[row, seen].argmin()])
     least = float(low[row, nearest] if verdict == "refutes" else low[row, seen].min())

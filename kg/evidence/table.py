@@ -88,6 +88,10 @@ class TrialTable:
 
     def best(self) -> npt.NDArray[np.int64]:
         """(S,): index of the fastest configuration of each problem size, -1 where nothing was timed."""
+        return self._best
+
+    @cached_property
+    def _best(self) -> npt.NDArray[np.int64]:
         filled = np.where(self.observed, self.time, np.inf)
         return np.where(np.isfinite(filled.min(axis=1)), filled.argmin(axis=1), -1)
 

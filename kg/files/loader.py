@@ -14,7 +14,7 @@ import msgspec
 from spak.kg.errors import InvalidFilesError, KgError, Problem, UnknownNameError
 from spak.kg.files import reading
 from spak.kg.files.contents import Contents, ReadLaw
-from spak.kg.files.json_keys import checked_values
+from spak.kg.files.json_keys import check_keys
 from spak.kg.files.listing import files, run_id
 from spak.kg.files.loading import Loading
 from spak.kg.files.remembered import Ledger
@@ -154,10 +154,10 @@ class Laws:
             InvalidFilesError: If it cannot be read.
         """
         held = self._runs.get(identifier)
-        return self.run_with_values(identifier)[0] if held is None else held
+        return self.run_with_trials(identifier)[0] if held is None else held
 
-    def run_with_values(self, identifier: str) -> tuple[Run, dict[str, Any]]:
-        """`run`, and beside it what its file holds as plain values, without the defaults; the file is read.
+    def run_with_trials(self, identifier: str) -> tuple[Run, bytes]:
+        """`run`, and beside it the trials of its file as JSON with sorted keys, without the defaults; the file is read.
 
         Raises:
             UnknownNameError: If there is none.
@@ -167,10 +167,10 @@ class Laws:
         raw = self._content(path, identifier)
         self._last.clear()
         with reading.unquoted(path, self.root):
-            run, values = _run_of(raw, path)
+            run, trials = _run_of(raw, path)
         self._forget(len(self._runs) - MAX_RUNS_HELD + 1)
         self._runs[identifier] = completed = completed_run(run, self.ops.get(run.op))
-        return completed, values
+        return completed, trials
 
     def close_runs(self) -> None:
         """Let go of every run that is held."""
@@ -276,19 +276,31 @@ def read_run(path: Path) -> Run:
     return _run_of(reading.content(path, MAX_RUN_BYTES), path)[0]
 
 
-def _run_of(raw: bytes, path: Path) -> tuple[Run, dict[str, Any]]:
+def _run_of(raw: bytes, path: Path) -> tuple[Run, bytes]:
+    """The run in a file, and its trials as JSON with sorted keys, without the defaults."""
     from spak.kg.files import schema  # noqa: PLC0415 - only who asks for trials reads run files
 
     try:
         text = _text(raw, path)
         run = schema.decode_run(text)
-        values = checked_values(text, path)
+        written = _written(msgspec.json.decode(text))
+        check_keys(text, path, written)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
     if run.id != run_id(path.name):
         message = f"the id is the file's stem {run_id(path.name)!r} (got {run.id!r}); rename one of them"
         raise InvalidFilesError([Problem(str(path), 0, 0, "id", message)])
-    return run, values
+    return run, written[0] if written else b""
+
+
+def _written(values: dict[str, Any]) -> tuple[bytes, ...]:
+    """The trials of a run as JSON with sorted keys, and the rest of it; nothing if no file can hold its text."""
+    rest = {**values, "trials": 0} if "trials" in values else values
+    try:
+        trials = msgspec.json.encode(values.get("trials", []), order="sorted")
+        return trials, msgspec.json.encode(rest)
+    except UnicodeEncodeError:
+        return ()
 
 
 def completed_run(run: Run, op: Op | None) -> Run:

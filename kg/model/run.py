@@ -38,7 +38,7 @@ MachineId = Annotated[str, Meta(pattern=r"^([0-9a-f]{12})?$")]
 """Tells a GPU from others of its name without naming it: digits of a hash of its UUID. Empty where nobody asked."""
 
 
-class Measurement(Model, frozen=True, kw_only=True):
+class Measurement(Model, frozen=True, kw_only=True, gc=False):
     """One observed quantity of one trial.
 
     Attributes:
@@ -56,7 +56,7 @@ class Measurement(Model, frozen=True, kw_only=True):
     high: float | None = None
 
 
-class Times(Model, frozen=True, kw_only=True):
+class Times(Model, frozen=True, kw_only=True, gc=False):
     """Where a trial's time went. Milliseconds, as T4 has it; `runtimes` are the raw samples when kept.
 
     `benchmark` is what launching it for timing took, warm-up and all.
@@ -70,7 +70,7 @@ class Times(Model, frozen=True, kw_only=True):
     runtimes: tuple[float, ...] = ()
 
 
-class Failure(Model, frozen=True, kw_only=True):
+class Failure(Model, frozen=True, kw_only=True, gc=False):
     """Why a trial has no result: the exception's or signal's name and its message, shortened."""
 
     type: str

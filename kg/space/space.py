@@ -256,17 +256,20 @@ class Space:
         return FactoredMask(reduce(np.logical_and, axes), self.shape)
 
     def _having(self, settings: Mapping[str, Collection[Scalar]]) -> list[Mask] | None:
-        """The rows of each factor that have such values; None if a name is no parameter."""
+        """The rows of each factor that have such values, one where it makes no difference; None if a name is no parameter."""
         if not settings.keys() <= set(self.names):
             return None
-        wanted = [
-            np.array([name not in settings or value in settings[name] for value in values])
-            for name, values in zip(self.names, self.values, strict=True)
-        ]
-        return [
-            np.logical_and.reduce([had[codes] for had, codes in zip(wanted[factor.span], factor.codes.T, strict=True)])
-            for factor in self._placed
-        ]
+        wanted = {
+            p: np.array([value in settings[name] for value in self.values[p]])
+            for p, name in enumerate(self.names)
+            if name in settings
+        }
+        parts = []
+        for factor in self._placed:
+            start, codes = factor.span.start, factor.codes
+            rows = [wanted[p][codes[:, p - start]] for p in range(start, factor.span.stop) if p in wanted]
+            parts.append(np.logical_and.reduce(rows) if rows else np.ones(min(1, len(codes)), bool))
+        return parts
 
     def distance(self, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
         """(N,) in how many parameters each configuration differs from one of `codes` (P,), feasible or not."""

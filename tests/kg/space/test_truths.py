@@ -11,6 +11,7 @@ from spak.kg.expression import ExpressionError, parse
 from spak.kg.expression.columns import Column
 from spak.kg.space import truths as remembering
 from spak.kg.space.factors import holds
+from spak.kg.space.glances import Glances
 from spak.kg.space.space import build
 from spak.kg.space.truths import Truths
 from tests.tuner.searching import FACTS, OP
@@ -65,3 +66,31 @@ def test_an_extent_is_what_the_whole_space_says(data):
     truth = space.truth(parse(text)).flat
     expected = "everything" if truth.all() else "something" if truth.any() else "nothing"
     assert space.extent(parse(text)) == expected
+
+
+_PARAMETERS = {name: parameter.values for name, parameter in OP.parameters.items()}
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_what_parts_all_spaces_at_a_glance_parts_each_of_them(data):
+    """Of spaces at several problem sizes; whether an expression is of parameters, of the problem, or of both."""
+    sizes = st.fixed_dictionaries({name: st.sampled_from([1, 64, 128]) for name in list(OP.problem)[:1]})
+    spaces = [build(OP, problem, FACTS) for problem in data.draw(st.lists(sizes, min_size=1, max_size=3))]
+    atoms = [f"{name} == {value!r}" for name, values in _PARAMETERS.items() for value in values]
+    atoms += [f"{name} >= 64" for name in list(OP.problem)[:1]]
+    text = f" {data.draw(st.sampled_from(['and', 'or']))} ".join(
+        data.draw(st.lists(st.sampled_from(atoms), min_size=1, max_size=2))
+    )
+    if Glances(spaces).parts_all(parse(text)):
+        assert {space.extent(parse(text)) for space in spaces} == {"something"}
+
+
+def test_what_no_space_knows_and_no_space_at_all_are_not_parted():
+    name = next(name for name, values in _PARAMETERS.items() if len(values) > 1)
+    text = f"{name} == {_PARAMETERS[name][0]!r}"
+    space = build(OP, {}, FACTS)
+    assert Glances([space, space]).parts_all(parse(text))
+    assert not Glances([]).parts_all(parse(text))
+    assert not Glances([space]).parts_all(parse("nobody_knows > 1"))
+    assert not Glances([space]).parts_all(parse(f"{text} or 1 == 1"))
