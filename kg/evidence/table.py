@@ -121,7 +121,8 @@ class TrialTable:
         """The configurations at one problem size, and every name that has a value there."""
         key = (row, id(facts))
         if key not in self._asked:
-            measured = {name: np.nan_to_num(values[row]) for name, values in self.features.items()}
+            known = np.nan_to_num(np.array([values[row] for values in self.features.values()]))
+            measured = dict(zip(self.features, known, strict=True))
             tried = {name: Column(values, self.column(name)) for name, values in self.parameters.items()}
             given = {**Setting(self.problems[row], facts).names, **measured, **tried}
             self._asked[key] = (facts, Truths(given, len(self.space)), frozenset(given))
