@@ -1,4 +1,4 @@
-"""A fleet of real Dask processes that replay recorded sweeps in scaled time, and searches over it by the real loop.
+"""A fleet of real Dask processes whose compilers and GPUs take as long as recorded sweeps say, in scaled time, and what is searched on it.
 
 The scheduler and each worker are processes of their own, forked from one that has imported Dask, since importing it 64
 times would keep a small machine busy for minutes. What they run is `FleetScheduler` and `FleetWorker`.
@@ -8,52 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import multiprocessing
+import re
+import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import msgspec
 
-from bench.fleet_work import COMPILE, MEASURE, WORKS, RecordedPiece
+from bench.fleet_work import MEASURE_S, PREPARE_S, WORKS, RecordedRow, key_of
 from spak.kg.expression.assignment import show_assignments
-from spak.kg.files.loader import Laws, load
-from spak.kg.formats.recording import Recording
-from spak.kg.model.run import Run, Trial
-from spak.tuner.backend.base import Request
+from spak.kg.files.loader import Laws
+from spak.tuner.backend.gpu.backend import TimingMethod
 from spak.tuner.backend.gpu.orphan import end_with_parent
-from spak.tuner.backend.replay import ReplayBackend
-from spak.tuner.engine import loop
-from spak.tuner.engine.budget import Budget
-from spak.tuner.engine.flow import CompiledPiece
-from spak.tuner.engine.searcher import RunningSearch, Searcher
-from spak.tuner.engine.targets import SearchOfTargets, TargetSearch
 from spak.tuner.errors import TunerError
 from spak.tuner.fleet.access import FleetAccess
-from spak.tuner.fleet.executor import CPU, FleetMember, Piece
-from spak.tuner.knowledge.restriction import Restriction
-from spak.tuner.knowledge.source import whereabouts
-from spak.tuner.replay import recorded_space
-from spak.tuner.strategy import registry
+from spak.tuner.fleet.executor import CPU, FleetMember
 
 ROOT = Path(__file__).parent.parent
+OP, HW = "fmha", "h100"
+SWEEP = f"measured-{HW}-{OP}-"
 SWEEPS = tuple(
-    f"measured-h100-fmha-{size}"
+    f"{SWEEP}{size}"
     for size in ("d128-s1024-causal", "d128-s1024-full", "d64-s1024-causal", "gqa32x8-d128-s2048-causal")
 )
 """Sweeps of 324 configurations whose compilations were not in the cache: 1 to 13 s each, 2.9 s in the mean."""
-
-MEASURE_S = 0.06
-"""Seconds that one configuration takes to be checked and timed.
-
-Source: laws/evidence/measured-h200-fmha-d128-s4096-full, -d128-s4096-causal and -d64-s4096-full, all of whose code was
-compiled already: from each one's time of day to the next sweep's 18, 29 and 11 s for 324 configurations.
-"""
 
 START_S = 120.0
 """How long a fleet may take to be complete."""
@@ -102,7 +88,9 @@ class SimulatedFleet:
     def __init__(self, members: Sequence[FleetMember], cache: Path) -> None:
         """Start them all."""
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["bench.simulated_fleet", "spak.tuner.fleet.dask_server"])
+        self._context.set_forkserver_preload(
+            ["bench.simulated_fleet", "spak.tuner.fleet.dask_server", "spak.kernels.registry"]
+        )
         self._cache, self._changing, self._closing = cache, threading.Lock(), threading.Event()
         self.access = FleetAccess(f"tcp://127.0.0.1:{_free_port()}", None)
         self._scheduler = self._start(None)
@@ -133,7 +121,9 @@ class SimulatedFleet:
 
     def _start(self, member: FleetMember | None) -> ForkServerProcess:
         setup = Server(self.access.address, member, str(self._cache))
-        process = self._context.Process(target=serve, args=(msgspec.msgpack.encode(setup),), daemon=True)
+        process = self._context.Process(
+            target=serve, args=(msgspec.msgpack.encode(setup),)
+        )  # which has children of its own
         process.start()
         return process
 
@@ -157,9 +147,14 @@ def _free_port() -> int:
 def simulated_members(count: int, gpus: int) -> list[FleetMember]:
     """`count` workers of which so many have a GPU and compile nothing; a single one does both."""
     if count == 1:
-        return [FleetMember(name="both", host="here", resources=(CPU, "gpu-0"))]
-    measuring = [FleetMember(name=f"gpu-{n}", host="here", resources=(f"gpu-{n}",)) for n in range(gpus)]
+        return [FleetMember(name="both", host="here", resources=(CPU, device_id(0)))]
+    measuring = [FleetMember(name=f"gpu-{n}", host="here", resources=(device_id(n),)) for n in range(gpus)]
     return measuring + [FleetMember(name=f"cpu-{n}", host="here", resources=(CPU,)) for n in range(count - gpus)]
+
+
+def device_id(number: int) -> str:
+    """Of a GPU that is not there."""
+    return f"{number:012x}"
 
 
 @contextlib.contextmanager
@@ -172,113 +167,64 @@ def fleet_of(members: Sequence[FleetMember], cache: Path) -> Iterator[SimulatedF
         fleet.close()
 
 
-# ----------------------------------------------------------------------------------------------------------- the route
+# ---------------------------------------------------------------------------------------------------------- the records
 
 
 @dataclass(frozen=True)
-class RecordedRoute:
-    """Pieces that take what a record says, times `scale`, and whose answers are its trials.
+class RecordedSweeps:
+    """What is searched: whole spaces that were once tried from end to end.
 
     Attributes:
-        records: Problem size -> what was recorded there.
-        pills: Configurations, by `key_of`, that end whoever compiles or measures them: key -> stage.
+        problems: Names of the problem sizes, for `tune --problem`.
+        rows: `key_of` -> what is known of a configuration.
+        best_us: Problem size -> its fastest time.
     """
 
-    records: Mapping[str, ReplayBackend]
-    scale: float
-    pills: Mapping[str, str] = field(default_factory=dict)
-
-    def compiling(self, request: Request) -> Piece:
-        """Sleeps as long as it compiled."""
-        return self._piece(request, COMPILE, self.seconds(request, COMPILE), CPU)
-
-    def compiled(self, request: Request, answer: bytes) -> CompiledPiece | Trial:
-        """The recorded failure to compile, or nothing but the way on."""
-        trial = self.trial(request)
-        return trial if trial.invalidity == "compile" else CompiledPiece(answer)
-
-    def measuring(self, request: Request, compiled: CompiledPiece, device: str) -> Piece:
-        """Sleeps as long as a measurement takes."""
-        del compiled
-        return self._piece(request, MEASURE, self.seconds(request, MEASURE), device)
-
-    def measured(self, request: Request, answer: bytes) -> Trial:
-        """As recorded."""
-        if answer.decode() != key_of(request):
-            raise TunerError(f"the answer to {key_of(request)} is of {answer.decode()}")
-        return self.trial(request)
-
-    def trial(self, request: Request) -> Trial:
-        """As recorded."""
-        return next(trial for _, trial in self._record(request).evaluate([request]))
-
-    def seconds(self, request: Request, stage: str) -> float:
-        """Recorded seconds of a stage, not scaled."""
-        return self.trial(request).times.compilation / 1e3 if stage == COMPILE else MEASURE_S
-
-    def _record(self, request: Request) -> ReplayBackend:
-        return self.records[show_assignments(request.problem)]
-
-    def _piece(self, request: Request, stage: str, seconds: float, wants: str) -> Piece:
-        key = key_of(request)
-        piece = RecordedPiece(stage=stage, key=key, seconds=seconds * self.scale, kills=self.pills.get(key) == stage)
-        return Piece(work=stage, data=msgspec.msgpack.encode(piece), wants=wants)
-
-
-def key_of(request: Request | Trial) -> str:
-    """Problem size and configuration as text."""
-    return f"{show_assignments(request.problem)} | {show_assignments(request.configuration)}"
-
-
-@dataclass(frozen=True)
-class RecordedSearch:
-    """Searchers over recorded sweeps, and what answers them."""
-
-    searchers: list[Searcher]
-    records: dict[str, ReplayBackend]
+    problems: tuple[str, ...]
+    rows: dict[str, RecordedRow]
     best_us: dict[str, float]
-    trials: list[Trial]
 
     @property
     def seconds(self) -> float:
         """Recorded seconds of all that is to be done."""
-        return sum(trial.times.compilation / 1e3 + MEASURE_S for trial in self.trials)
+        return sum(row.compile_s + MEASURE_S for row in self.rows.values())
 
-    def lane(self, record: Callable[[Trial], None]) -> loop.Asker:
-        """All searchers in turn, without a budget, hearing nothing of each other."""
-        targets = [
-            TargetSearch(name, whereabouts("recorded", searcher.space.setting.problem), 1.0, searcher, record)
-            for name, searcher in zip(self.records, self.searchers, strict=True)
-        ]
-        return SearchOfTargets(targets, Budget(audit=0.0)).lane("recorded")
-
-    def restore(self, done: Sequence[Trial]) -> None:
-        """Take over the trials of a journal, each searcher its own."""
-        for searcher in self.searchers:
-            problem = searcher.space.setting.problem
-            searcher.restore([trial for trial in done if trial.problem == problem])
+    @property
+    def gpu_s(self) -> float:
+        """Recorded seconds of GPUs, in batches of the product's size."""
+        return len(self.rows) * (MEASURE_S + PREPARE_S / TimingMethod.batch_size)
 
 
-def recorded_search(sweeps: Sequence[str], *, seed: int = 0, laws: Laws | None = None) -> RecordedSearch:
-    """A random search of each sweep's whole space."""
-    root = laws or load(ROOT / "laws")
-    found = RecordedSearch([], {}, {}, [])
-    for number, name in enumerate(sweeps):
-        run = root.run(name)
-        recording = Recording("run", _parameters(run), declared=False, trials=run.trials, problem=run.problem)
-        space = recorded_space(recording, root.ops[run.op], run.op, {})
-        searching = RunningSearch(Restriction(space), lambda: registry.make("random"), Budget(audit=0.0), seed + number)
-        text = show_assignments(space.setting.problem)
-        found.searchers.append(Searcher(searching, "time"))
-        found.records[text] = ReplayBackend(recording)
-        found.trials.extend(run.trials)
-        found.best_us[text] = min(time for trial in run.trials if (time := trial.value("time")) is not None)
+def recorded_sweeps(names: Sequence[str], laws: Laws) -> RecordedSweeps:
+    """Of the runs of those names."""
+    found = RecordedSweeps(tuple(name.removeprefix(SWEEP) for name in names), {}, {})
+    for run, trial in ((one, trial) for one in map(laws.run, names) for trial in one.trials):
+        time_us, size = trial.value("time"), show_assignments(dict(sorted(run.problem.items())))
+        assert time_us is not None  # noqa: S101 - all of these sweeps' configurations ran
+        found.best_us[size] = min(time_us, found.best_us.get(size, time_us))
+        found.rows[key_of(run.problem, trial.configuration)] = RecordedRow(
+            compile_s=trial.times.compilation / 1e3,
+            time_us=time_us,
+            features={one.name: one.value for one in trial.measurements if one.name not in {"time", "relative_error"}},
+        )
     return found
 
 
-def _parameters(run: Run) -> dict[str, tuple[object, ...]]:
-    names = run.trials[0].configuration
-    return {name: tuple(dict.fromkeys(trial.configuration[name] for trial in run.trials)) for name in names}
+def recorded_laws(names: Sequence[str], laws: Laws, folder: Path) -> Path:
+    """A law root in `folder` without laws and runs, whose op has the values that the sweeps have, and no others."""
+    root = folder / "laws"
+    for part in ("hardware", "ops"):
+        shutil.copytree(laws.root / part, root / part)
+    trials = [trial for name in names for trial in laws.run(name).trials]
+    op = root / "ops" / f"{OP}.yaml"
+    text = op.read_text(encoding="utf-8")
+    for name in trials[0].configuration:
+        values = json.dumps(sorted({trial.configuration[name] for trial in trials}))
+        text, count = re.subn(rf"(?m)^(  {name}:\n    values: )\[.*\]$", rf"\g<1>{values}", text)
+        if count != 1:
+            raise TunerError(f"{op}: {name} has no line of values")
+    op.write_text(text, encoding="utf-8")
+    return root
 
 
 def until_complete(members: Sequence[FleetMember], present: object, deadline_s: float = START_S) -> None:

@@ -101,6 +101,8 @@ class Backend(Protocol):
     name: str
     batch_size: int
     """How many requests it likes at once (compiling ahead, interleaving)."""
+    num_compilers: int = 0
+    """How many of them it compiles at the same time, where those who do wait for nothing else; 0: not known."""
 
     def provenance(self) -> Provenance:
         """What is known of machine, toolchain and method."""

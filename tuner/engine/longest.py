@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from spak.kg.model.base import Scalar
 from spak.kg.model.run import Trial
@@ -23,24 +23,13 @@ class CompileSeconds:
         longest_s: Of those noted.
     """
 
-    def __init__(self) -> None:
-        """Know nothing yet: all are expected to take the same."""
+    def __init__(self, trials: Iterable[Trial] = ()) -> None:
+        """Learn from trials; one whose code had been compiled before says nothing. All are expected to take the same before."""
         self._count, self._sum_s, self._sum_log, self.longest_s = 0, 0.0, 0.0, 0.0
         self._values: dict[tuple[str, Scalar], list[float]] = defaultdict(lambda: [0.0, 0.0])
-
-    def note(self, trial: Trial) -> None:
-        """Learn from a trial; one whose code had been compiled before says nothing."""
-        seconds = trial.times.compilation / 1e3
-        if seconds <= 0:
-            return
-        self._count += 1
-        self._sum_s += seconds
-        self._sum_log += math.log(seconds)
-        self.longest_s = max(self.longest_s, seconds)
-        for value in _values(trial):
-            known = self._values[value]
-            known[0] += 1
-            known[1] += math.log(seconds)
+        for trial in trials:
+            if trial.times.compilation > 0:
+                self._note(trial, trial.times.compilation / 1e3)
 
     def keeps_busy_s(self, count: int, compilers: int) -> float:
         """How long so many configurations keep so many compilers busy, were each as long as the mean."""
@@ -51,6 +40,16 @@ class CompileSeconds:
         mean = self._sum_log / max(1, self._count)
         known = (self._values[value] for value in _values(asked) if value in self._values)
         return sum((total - count * mean) / (count + 1) for count, total in known)
+
+    def _note(self, trial: Trial, seconds: float) -> None:
+        self._count += 1
+        self._sum_s += seconds
+        self._sum_log += math.log(seconds)
+        self.longest_s = max(self.longest_s, seconds)
+        for value in _values(trial):
+            known = self._values[value]
+            known[0] += 1
+            known[1] += math.log(seconds)
 
 
 def _values(one: Request | Trial) -> Iterator[tuple[str, Scalar]]:

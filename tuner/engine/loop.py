@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,7 +10,11 @@ from typing import Protocol
 from spak.kg.model.run import Trial
 from spak.tuner.backend.base import Backend, Patience, Request
 from spak.tuner.engine.budget import Budget
+from spak.tuner.engine.longest import CompileSeconds
 from spak.tuner.engine.searcher import Result, RunningSearch, Searcher
+
+AHEAD = 2
+"""Requests for each who compiles, where an asker that knows nothing yet would ask for fewer: one for when the first is done."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class Running:
         seconds_left = self.asker.seconds_left(elapsed_s)
         if not seconds_left:
             self.waiting = [one for one in self.waiting if one.request.origin == "default"]
-        fresh = self.asker.ask(self.backend.batch_size - len(self.waiting), elapsed_s)
+        fresh = self._fresh(elapsed_s)
         asked = [*self.waiting, *fresh]
         if not asked:
             return False
@@ -187,6 +192,34 @@ class Running:
     def elapsed_s(self) -> float:
         """Seconds since it began."""
         return self.watch.clock() - self.started
+
+    def _fresh(self, elapsed_s: float) -> list[Asked]:
+        """What to evaluate beside what waits; more than is asked for at once if those who compile had nothing to do else.
+
+        A search that will try all that is left asks for all of it at its end: those who compile begin with what is
+        likely to take longest, so that none has a long one when the others are done.
+        """
+        count = self.backend.batch_size - len(self.waiting)
+        last = self._last(elapsed_s) if self.backend.num_compilers else None
+        fresh = list(self.asker.ask(count if last is None else max(count, self._num_free), elapsed_s))
+        while fresh and len(self.waiting) + len(fresh) < AHEAD * self.backend.num_compilers:
+            more = self.asker.ask(count - len(fresh), elapsed_s)
+            if not more:
+                break
+            fresh += more
+        return fresh if last is None else sorted(fresh, key=lambda one: -last.expected_log(one.request))
+
+    def _last(self, elapsed_s: float) -> CompileSeconds | None:
+        """What compilations take, if all that is left will be tried and does not last longer than the longest of them."""
+        if math.isfinite(self.asker.seconds_left(elapsed_s)) or not 0 < self._num_free <= self.asker.left(elapsed_s):
+            return None
+        known = CompileSeconds(trial for one in self.asker.searchers for trial in one.trials)
+        lasts_s = known.keeps_busy_s(self._num_free, self.backend.num_compilers)
+        return known if 0 < lasts_s <= known.longest_s else None
+
+    @property
+    def _num_free(self) -> int:
+        return sum(one.num_free for one in self.asker.searchers)
 
     def _patience(self, asked: Sequence[Asked], seconds_left: float, *, whole: bool) -> Patience:
         needed = [place for place, one in enumerate(asked) if one.request.origin == "default"]

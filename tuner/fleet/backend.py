@@ -25,6 +25,9 @@ from spak.tuner.fleet.trust import FleetTrust, LaneBatch
 _Finished = queue.SimpleQueue["tuple[Request, Trial] | None"]
 """Trials of all GPUs, and None from each that does no more."""
 
+UNDER_WAY = 3
+"""Requests for each member that compiles, beside those of a batch: one that it has, and some for while that is measured."""
+
 
 class FleetPool(CompilesOrders):
     """Compiles for features on the fleet's processors."""
@@ -170,7 +173,7 @@ class FleetLane(GpuBackend):
 
 
 class FleetBackend(Backend):
-    """Measures on several GPUs of one kind: twice as many configurations compile as are measured, so that neither waits.
+    """Measures on several GPUs of one kind while others compile: enough is under way at once that neither waits.
 
     Attributes:
         trust: Judges what GPUs measure.
@@ -180,11 +183,12 @@ class FleetBackend(Backend):
 
     name = "gpu"
 
-    def __init__(self, lanes: Sequence[FleetLane]) -> None:
-        """Measure on `lanes`, one at least; each batch is measured whole on one of them."""
+    def __init__(self, lanes: Sequence[FleetLane], num_compilers: int = 0) -> None:
+        """Measure on `lanes`, one at least, what so many compile; each batch is measured whole on one of them."""
         self._lanes, self._usable = tuple(lanes), list(lanes)
-        self._per_lane = lanes[0].batch_size
-        self.batch_size = 2 * self._per_lane * len(lanes)
+        self._per_lane, self.num_compilers = lanes[0].batch_size, num_compilers
+        self._measured = self._per_lane * len(lanes)
+        self.batch_size = self._measured + max(self._measured, UNDER_WAY * num_compilers)
         self.trust = FleetTrust()
         self._refused: dict[str, list[Trial]] = {}
         self.warming: Sequence[Future[PieceOutcome]] = ()
@@ -212,8 +216,15 @@ class FleetBackend(Backend):
         return self._lanes[0].features(requests)
 
     def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
-        """What still compiles once there is enough for all GPUs; it goes on meanwhile."""
-        return self._lanes[0].late(requests, patience)
+        """What still compiles once there is enough for all GPUs, and what is more than a batch for each of them.
+
+        New requests come when what is evaluated now has been: were that long, those who compile might wait for them, or
+        one GPU for another. The problem sizes with the most to measure come first, so that batches are large and few.
+        """
+        late = set(self._lanes[0].late(requests, patience))
+        batches = list(self._batches(requests, [place for place in range(len(requests)) if place not in late]))
+        batches.sort(key=lambda batch: {*batch}.isdisjoint(patience.needed))
+        return {*range(len(requests))}.difference(*batches[: len(self._usable)])
 
     def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of the library baselines, of the first GPU that timed them."""
@@ -228,7 +239,8 @@ class FleetBackend(Backend):
         self._admit()
         self._lanes[0].start(requests)
         self.trust.begin(lane.device for lane in self._usable)
-        waiting = deque(self._batches(requests))
+        batches = self._batches(requests, range(len(requests)))
+        waiting = deque([requests[place] for place in batch] for batch in batches)
         finished = _Finished()
         threads = ThreadPoolExecutor(len(self._usable))
         try:
@@ -255,13 +267,14 @@ class FleetBackend(Backend):
         for lane in self._lanes:
             lane.close()
 
-    def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
-        """As equal as they can be, each of one problem size, no fewer than GPUs and none larger than a batch."""
-        groups: dict[tuple[object, ...], list[Request]] = {}
-        for request in requests:
-            groups.setdefault(tuple(sorted(request.problem.items())), []).append(request)
-        for group in groups.values():
-            count = max(-(-len(group) // self._per_lane), min(len(self._usable), len(group)))
+    def _batches(self, requests: Sequence[Request], places: Iterable[int]) -> Iterator[list[int]]:
+        """Places of one problem size each, the size with the most of them first; as equal as they can be, no fewer than GPUs."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for place in places:
+            groups.setdefault(tuple(sorted(requests[place].problem.items())), []).append(place)
+        least = -(-len(self._usable) // max(1, len(groups)))
+        for group in sorted(groups.values(), key=len, reverse=True):
+            count = max(-(-len(group) // self._per_lane), min(least, len(group)))
             for number in range(count):
                 yield group[number::count]
 

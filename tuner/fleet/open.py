@@ -132,7 +132,7 @@ def _measuring(
     ledger = CubinLedger(kernel, versions, compiler, task.cache / "cubins")
     ahead, enough = FleetCompiler(executor, ledger, task.facts), method.batch_size * len(devices)
     lanes = [FleetLane(FleetDevice(executor, device, ledger), ahead, method, enough) for device in devices]
-    backend = FleetBackend(lanes)
+    backend = FleetBackend(lanes, len(compilers))
     opening = encoded(MeasureOrder(kernel=kernel, compiler=compiler))  # which takes seconds
     backend.warming = [executor.submit(Piece(work="measure", data=opening, wants=device)) for device in devices]
 
