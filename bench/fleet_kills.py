@@ -2,11 +2,11 @@
 
     python -m bench.fleet_kills [--workers 100] [--schedulers 20] [--searches 20] [--members 8] [--gpus 2] [--json FILE]
 
-Searches of recorded sweeps run one after the other, each in a process of its own, over real Dask processes
-(`bench.simulated_fleet`), until all kills have been made. Some configurations end whoever compiles or measures them, each
-time. A search that is killed is resumed from its journal; a fleet replaces its workers and its scheduler. A search that has
-taken out all GPUs ends by itself and says so; it is resumed with all of them, as by somebody who has looked at them.
-After each search the journal and the run file are held against the space, and against what the workers wrote down
+Searches of a recorded sweep run one after the other until all kills have been made. Each is the command, `tune fmha --fleet
+ADDRESS`, and where it was killed `tune --resume RUN`, over real Dask processes whose compilers and GPUs sleep
+(`bench.simulated_fleet`). Some configurations end whoever compiles or checks them, each time. A fleet replaces its workers
+and its scheduler. A search that gives up, as where all GPUs are taken out, is resumed too, as by somebody who has looked at
+them. After each search the journal and the run file are held against the space, and against what the workers wrote down
 themselves; the JSON file is written again.
 """
 
@@ -16,58 +16,46 @@ import argparse
 import contextlib
 import itertools
 import json
-import multiprocessing
 import os
 import random
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import msgspec
 
-from bench.fleet import header
-from bench.fleet_work import COMPILE, DIARY, MEASURE, DiaryLine, read_diary
+import spak
+from bench.fleet_work import CHECK, COMPILE, DIARY, Records, key_of, read_diary, write_records
 from bench.simulated_fleet import (
+    HW,
+    OP,
     ROOT,
+    START_S,
     SWEEPS,
-    RecordedRoute,
     SimulatedFleet,
     fleet_of,
-    key_of,
-    recorded_search,
+    recorded_laws,
+    recorded_sweeps,
     simulated_members,
-    until_complete,
 )
 from spak.kg.files.loader import load
 from spak.kg.model.run import Run, Trial
-from spak.tuner.backend.base import Request
-from spak.tuner.backend.gpu.orphan import end_with_parent
-from spak.tuner.engine import journal, record
-from spak.tuner.engine.flow import Flow, FlowPatience
-from spak.tuner.engine.loop import SearchWatch
-from spak.tuner.engine.searcher import Searcher
-from spak.tuner.errors import TunerError
-from spak.tuner.fleet.access import FleetAccess
-from spak.tuner.fleet.executor import CPU
+from spak.tuner.engine import journal
 
 WORKER, SCHEDULER, SEARCH = "worker", "scheduler", "search"
-JOURNAL = "search.jsonl"
 
-TAKEN_OUT = "taken-out.jsonl"
-"""Beside the journal: a line for each GPU that the search took out, and why."""
+BAD_INPUT = 2
+"""Exit code of a command that says why it gives up."""
 
-NOBODY_LEFT = 3
-"""Exit code of a search that ended because it had taken out all GPUs."""
-
-MEMBERS_S = 10.0
-"""How long a search waits for a member here: killed ones are replaced within a second."""
+MOST_GIVEN_UP = 10
+"""Times that one search may give up before it is taken for a fault of ours."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +65,12 @@ class KillPlan:
     Attributes:
         scale: Seconds here for one recorded.
         every_s: Mean time between two kills.
-        pills: Configurations that end their worker, in each search.
+        pills: Configurations that end their worker, in each search: every second one when it is compiled, the others
+            when they are checked.
     """
 
     kills: dict[str, int]
-    sweeps: tuple[str, ...] = SWEEPS[:1]
+    sweep: str = SWEEPS[0]
     workers: int = 8
     gpus: int = 2
     scale: float = 0.04
@@ -99,15 +88,14 @@ class KillCount:
         lost: Configurations of the space without a trial in journal or run file.
         twice: Trials beyond the first of a configuration, in journal or run file.
         charged: Trials that failed with a worker, of configurations that kill nobody.
-        between: Of those, such as no worker's diary leaves unfinished: it was killed between its word that it begins and
-            its first line, or between its last line and its answer.
-        innocent: Of those charged, such as are more than its worker was killed: one death charges one at most.
+        innocent: Of those, such as are more than their worker was killed: one death charges one at most.
+        failed: Trials that failed otherwise.
         pills: Configurations that end their worker.
-        pills_charged: Of those, such as failed with a worker.
-        pills_again: Times that one was given to a second worker while its search went on.
-        pills_resumed: Likewise, after the search had been killed before it had written down the first.
-        taken_out: GPUs that a search took out, with why; killing a worker twice in a row looks like a GPU that fails.
-        nobody_left: Times that a search ended because it had taken out all of them, and was resumed.
+        pills_charged: Of those, such as failed with a worker, in journal and run file.
+        compile_pills: Of those, such as end whoever compiles them.
+        compile_pill_deaths: Workers that these ended.
+        check_pill_deaths: Workers that the others ended: halves of their batch are measured again.
+        given_up: What searches said that ended by themselves and were resumed.
     """
 
     searches: int = 0
@@ -117,75 +105,81 @@ class KillCount:
     lost: int = 0
     twice: int = 0
     charged: int = 0
-    between: int = 0
     innocent: int = 0
+    failed: int = 0
     pills: int = 0
     pills_charged: int = 0
-    pills_again: int = 0
-    pills_resumed: int = 0
-    taken_out: list[str] = field(default_factory=list)
-    nobody_left: int = 0
+    compile_pills: int = 0
+    compile_pill_deaths: int = 0
+    check_pill_deaths: int = 0
+    given_up: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, counted twice, charged to who had no part in it, or given to a second worker."""
-        again = self.pills_again + self.pills_resumed
-        return not any((self.lost, self.twice, self.innocent, again, self.pills - self.pills_charged))
+        """Whether nothing was lost, counted twice or charged to who had no part in it, and no compilation killed twice."""
+        again = max(0, self.compile_pill_deaths - self.compile_pills)
+        return not any((self.lost, self.twice, self.innocent, self.failed, again, self.pills - self.pills_charged))
 
 
 # -------------------------------------------------------------------------------------------------------------- search
 
 
-class SearchSetup(msgspec.Struct, frozen=True):
-    """What the searching process does."""
+@dataclass(frozen=True)
+class TuneCommand:
+    """The command that searches, and goes on with what it began.
 
+    Attributes:
+        folder: Where it is called: its journals and run files are in `.spak`, its cache beside.
+    """
+
+    folder: Path
+    laws: Path
     address: str
-    folder: str
-    sweeps: tuple[str, ...]
-    scale: float
-    pills: dict[str, str]
+    problem: str
+    trials: int
     seed: int
-    begun: datetime
+
+    @property
+    def journal(self) -> Path | None:
+        """What it has written down so far; None before its first line is there."""
+        found = sorted((self.folder / ".spak" / "journal").glob("*.jsonl"))
+        return found[0] if found and b"\n" in found[0].read_bytes() else None
+
+    @property
+    def run_file(self) -> Path:
+        """What it leaves when it has ended."""
+        assert self.journal is not None  # noqa: S101 - it has ended
+        return self.folder / ".spak" / "runs" / f"{self.journal.stem}.json"
+
+    @property
+    def num_lines(self) -> int:
+        """Of its journal."""
+        return 0 if self.journal is None else self.journal.read_bytes().count(b"\n")
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Begin, or go on."""
+        if self.journal is None:
+            shutil.rmtree(self.folder / ".spak", ignore_errors=True)
+            asked = [OP, "--hw", HW, "--problem", self.problem, "--budget", str(self.trials), "--seed", str(self.seed)]
+            asked += ["--fleet", self.address]
+        else:
+            asked = ["--resume", self.journal.stem]
+        command = [sys.executable, "-m", "spak.cli.tune", "--laws", str(self.laws), "search", *asked, "--no-write"]
+        environment = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONPATH": _path()}
+        with (self.folder / "said").open("wb") as said:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
+
+    def said(self) -> str:
+        """The last line that it wrote."""
+        lines = (self.folder / "said").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
 
 
-def search(setup: bytes) -> None:
-    """Search, or go on with the journal there is."""
-    end_with_parent()
-    run_search(msgspec.msgpack.decode(setup, type=SearchSetup))
-
-
-def run_search(setup: SearchSetup) -> None:
-    """Search to the end and write the run files."""
-    from spak.tuner.fleet.dask_executor import DaskExecutor
-
-    path, laws = Path(setup.folder) / JOURNAL, load(ROOT / "laws")
-    executor = DaskExecutor(FleetAccess(setup.address, None))
-    found = recorded_search(setup.sweeps, seed=setup.seed, laws=laws)
-    if path.exists() and b"\n" in path.read_bytes():
-        executor.recall(setup.begun)
-        diary = journal.Journal.reopen(path)
-        found.restore(journal.read_journal(path).trials)
-    else:
-        path.unlink(missing_ok=True)
-        diary = journal.Journal.create(path, header())
-    route = RecordedRoute(found.records, setup.scale, setup.pills)
-    watch = SearchWatch(time.monotonic, lambda *_: None)
-    flow = Flow(found.lane(diary.add), route, executor, watch, FlowPatience(members_s=MEMBERS_S, look_s=0.05))
-    try:
-        flow.run()
-    except TunerError:
-        devices = {name for member in executor.members() for name in member.resources if name != CPU}
-        if not devices <= flow.health.out.keys():
-            raise
-        sys.exit(NOBODY_LEFT)
-    finally:
-        with (path.parent / TAKEN_OUT).open("ab") as said:
-            said.writelines(msgspec.json.encode(f"{gpu}: {why}") + b"\n" for gpu, why in flow.health.out.items())
-    for name, searcher in zip(setup.sweeps, found.searchers, strict=True):
-        run = msgspec.structs.replace(laws.run(name), id=f"{name}-killed", trials=tuple(searcher.trials))
-        record.write_run(run, Path(setup.folder))
-    executor.close()
-    diary.close()
+def _path() -> str:
+    """Where modules are, whatever folder a process is started in."""
+    return os.pathsep.join(str(Path(folder).resolve()) for folder in sys.path)
 
 
 # -------------------------------------------------------------------------------------------------------------- kills
@@ -196,56 +190,59 @@ class _Killer:
 
     def __init__(self, plan: KillPlan, fleet: SimulatedFleet, cache: Path) -> None:
         self._plan, self._fleet, self._cache = plan, fleet, cache
+        self._recorded = recorded_sweeps((plan.sweep,), load(ROOT / "laws"))
         self._rng = random.Random(plan.seed)
         self.left = [kind for kind, count in plan.kills.items() for _ in range(count)]
         self._rng.shuffle(self.left)
         self.found = KillCount(kills=dict.fromkeys(plan.kills, 0))
-        self._context = multiprocessing.get_context("forkserver")
-        self._restarts: list[float] = []
         self._killed: Counter[str] = Counter()
 
     def run(self, number: int) -> None:
         """One search to its end, whatever is killed meanwhile."""
-        plan, self._restarts = self._plan, []
+        plan, recorded = self._plan, self._recorded
         self._killed.clear()
+        chosen = self._rng.sample(sorted(recorded.rows), plan.pills)
+        pills = {key: (COMPILE, CHECK)[place % 2] for place, key in enumerate(chosen)}
+        write_records(self._cache, Records(scale=plan.scale, rows=recorded.rows, pills=pills))
         (self._cache / DIARY).write_bytes(b"")  # workers append
-        space = recorded_search(plan.sweeps, laws=load(ROOT / "laws"))
-        keys = [key for searcher in space.searchers for key in _keys(searcher)]
-        pills = {key: (COMPILE, MEASURE)[place % 2] for place, key in enumerate(self._rng.sample(keys, plan.pills))}
-        with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-            address, seed, begun = self._fleet.access.address, plan.seed + number, datetime.now(UTC)
-            setup = SearchSetup(address, folder, plan.sweeps, plan.scale, pills, seed, begun)
-            self._see_through(setup)
-            self._count(Path(folder), set(keys), pills)
+        shutil.rmtree(self._cache / "cubins", ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="kills-") as name:
+            folder = Path(name)
+            laws = recorded_laws((plan.sweep,), load(ROOT / "laws"), folder)
+            address, trials = self._fleet.access.address, len(recorded.rows)
+            command = TuneCommand(folder, laws, address, recorded.problems[0], trials, plan.seed + number)
+            self._see_through(command)
+            self._count(command, pills)
 
-    def _see_through(self, setup: SearchSetup) -> None:
-        path = Path(setup.folder) / JOURNAL
-        searching, known = self._start(setup), 1
-        while searching.exitcode != 0:
-            searching.join(self._rng.expovariate(1 / self._plan.every_s))
-            has_begun, was_killed = _num_lines(path) > known, False  # before, there is nothing to lose
-            if searching.exitcode is None and self.left and has_begun:
-                was_killed = self.left[-1] == SEARCH
+    def _see_through(self, command: TuneCommand) -> None:
+        searching, known, given_up = self._start(command), 1, 0
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                searching.wait(self._rng.expovariate(1 / self._plan.every_s))
+            if searching.poll() is None and self.left and command.num_lines > known:  # before, there is nothing to lose
                 self._kill(self.left[-1], searching)
-            if searching.exitcode in {None, 0}:
+            code = searching.poll()
+            if code == 0:
+                return
+            if code is None:
                 continue
-            if searching.exitcode == NOBODY_LEFT:
-                self.found.nobody_left += 1
-            elif (
-                searching.exitcode > 0 and not was_killed
-            ):  # a killed one whose end nobody could read has a code of 255
-                raise RuntimeError(f"the search ended with {searching.exitcode}")
-            self._restarts.append(time.monotonic())
-            searching, known = self._start(setup), _num_lines(path)
+            if code != -signal.SIGKILL:
+                given_up += 1
+                self.found.given_up.append(command.said())
+                if code != BAD_INPUT or given_up > MOST_GIVEN_UP:
+                    raise RuntimeError(f"the search ended with {code}: {command.said()}")
+            searching, known = self._start(command), command.num_lines
 
-    def _start(self, setup: SearchSetup) -> ForkServerProcess:
-        searching = self._context.Process(target=search, args=(msgspec.msgpack.encode(setup),), daemon=True)
-        searching.start()
-        return searching
+    def _start(self, command: TuneCommand) -> subprocess.Popen[bytes]:
+        """Start it once all workers are there, as one who resumes a search would."""
+        with spak.open_fleet(self._fleet.access.address, self._cache, within_s=START_S) as fleet:
+            if not fleet.gather(self._plan.workers, START_S):
+                raise RuntimeError(f"of {self._plan.workers} workers some have not come back")
+        return command.start()
 
-    def _kill(self, kind: str, searching: ForkServerProcess) -> None:
+    def _kill(self, kind: str, searching: subprocess.Popen[bytes]) -> None:
         """Kill one that is alive, and count it."""
-        name, process = kind, searching.pid or 0
+        name, process = kind, searching.pid
         if kind == SCHEDULER:
             process = self._fleet.scheduler
         elif kind == WORKER:
@@ -257,47 +254,39 @@ class _Killer:
                 self._killed[name] += 1
                 self.left.pop()
         if kind == SEARCH:
-            searching.join()
+            searching.wait()
         elif kind == WORKER:
             last = [line for line in read_diary(self._cache) if line.member == name][-1:]
             self.found.busy += bool(process and last and not last[0].ended)
 
-    def _count(self, folder: Path, keys: set[str], pills: dict[str, str]) -> None:
-        """Hold journal and run files against the space and the workers' diary."""
-        kept = journal.read_journal(folder / JOURNAL).trials
-        written = [t for path in folder.glob("*.json") for t in _read(path).trials]
-        found, lines = self.found, read_diary(self._cache)
+    def _count(self, command: TuneCommand, pills: dict[str, str]) -> None:
+        """Hold journal and run file against the space and the workers' diary."""
+        assert command.journal is not None  # noqa: S101 - it has ended
+        kept = journal.read_journal(command.journal).trials
+        run = msgspec.json.decode(command.run_file.read_bytes(), type=Run)
+        found, keys = self.found, self._recorded.rows.keys()
         found.searches += 1
         found.trials += len(kept)
-        found.taken_out += [msgspec.json.decode(said) for said in (folder / TAKEN_OUT).read_bytes().splitlines()]
-        for trials in (kept, written):
-            counts = Counter(key_of(trial) for trial in trials)
+        for trials in (kept, run.trials):
+            counts = Counter(key_of(run.problem, trial.configuration) for trial in trials)
             found.lost += len(keys - counts.keys())
             found.twice += sum(counts.values()) - len(counts)
-        lost_with = {key_of(trial): member for trial in kept if (member := _lost_with(trial))}
-        failed = lost_with.keys()
-        found.charged += len(failed - pills.keys())
-        found.between += len(failed - pills.keys() - unfinished(lines))
-        charges = Counter(member for key, member in lost_with.items() if key not in pills)
+        lost_with = {key_of(run.problem, trial.configuration): _lost_with(trial) for trial in kept}
+        written = {key_of(run.problem, trial.configuration): _lost_with(trial) for trial in run.trials}
+        charged = {key for key, member in lost_with.items() if member}
+        charges = Counter(lost_with[key] for key in charged - pills.keys())
+        found.charged += charges.total()
         found.innocent += sum((charges - self._killed).values())
+        failed = {key_of(run.problem, trial.configuration) for trial in kept if trial.invalidity != "correct"}
+        found.failed += len(failed - charged)
         found.pills += len(pills)
-        found.pills_charged += len(failed & pills.keys())
-        for key, stage in pills.items():
-            begun = [line.begun for line in lines if (line.key, line.stage) == (key, stage)]
-            resumed = sum(any(a < moment < b for moment in self._restarts) for a, b in itertools.pairwise(begun))
-            found.pills_resumed += resumed
-            found.pills_again += max(0, len(begun) - 1 - resumed)  # killed before its stage: none
-
-
-def _num_lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def unfinished(lines: Sequence[DiaryLine]) -> set[str]:
-    """What some worker began and did not end."""
-    begun = Counter((line.key, line.stage) for line in lines if not line.ended)
-    ended = Counter((line.key, line.stage) for line in lines if line.ended)
-    return {key for key, _ in begun - ended}
+        found.pills_charged += sum(bool(lost_with.get(key) and written.get(key)) for key in pills)
+        found.compile_pills += sum(stage == COMPILE for stage in pills.values())
+        begun = Counter(
+            line.stage for line in read_diary(self._cache) if not line.ended and pills.get(line.key) == line.stage
+        )
+        found.compile_pill_deaths += begun[COMPILE]
+        found.check_pill_deaths += begun[CHECK]
 
 
 def _lost_with(trial: Trial) -> str:
@@ -306,32 +295,18 @@ def _lost_with(trial: Trial) -> str:
     return failure.message.partition(":")[0] if failure is not None and failure.type == "WorkerLost" else ""
 
 
-def _keys(searcher: Searcher) -> list[str]:
-    """All configurations of a searcher's space."""
-    space, problem = searcher.space, searcher.space.setting.problem
-    return [key_of(Request(space.config(place), problem, "")) for place in range(len(space))]
-
-
-def _read(path: Path) -> Run:
-    return msgspec.json.decode(path.read_bytes(), type=Run)
-
-
 def kills(plan: KillPlan, counted: Callable[[KillCount], None] = lambda _: None) -> KillCount:
     """Search until all kills of `plan` have been made; `counted` is told what was found so far after each search."""
-    from spak.tuner.fleet.dask_executor import DaskExecutor
-
-    members = simulated_members(plan.workers, plan.gpus)
-    with tempfile.TemporaryDirectory(prefix="fleet-") as cache, fleet_of(members, Path(cache)) as fleet:
-        executor = DaskExecutor(fleet.access)
-        until_complete(members, executor.members)
-        executor.close()
-        killer = _Killer(plan, fleet, Path(cache))
-        number = 0
-        while killer.left or not number:
-            killer.run(number)
-            counted(killer.found)
-            number += 1
-    return killer.found
+    with tempfile.TemporaryDirectory(prefix="fleet-") as name:
+        cache = Path(name)
+        with fleet_of(simulated_members(plan.workers, plan.gpus), cache) as fleet:
+            killer = _Killer(plan, fleet, cache)
+            for number in itertools.count():
+                killer.run(number)
+                counted(killer.found)
+                if not killer.left:
+                    return killer.found
+    raise AssertionError
 
 
 def main() -> int:
@@ -354,11 +329,13 @@ def main() -> int:
         here = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0], "wall_s": time.monotonic() - started}
         if arguments.json is not None:
             written = {"plan": asdict(plan), **here, "is_good": found.is_good, "found": asdict(found)}
-            arguments.json.write_text(json.dumps(written, indent=1) + "\n")
+            beside = arguments.json.with_name(f"{arguments.json.name}.new")
+            beside.write_text(json.dumps(written, indent=1) + "\n")
+            beside.replace(arguments.json)
 
     found = kills(plan, keep)
     for one in fields(found):
-        print(f"{one.name:14} {getattr(found, one.name)}")
+        print(f"{one.name:19} {getattr(found, one.name)}")
     return 0 if found.is_good else 1
 
 
