@@ -132,7 +132,7 @@ def prepare(folder: Path) -> Place:
 class Recorded:
     """The sweeps of some problem sizes as one backend."""
 
-    name, batch_size = "replay", 8
+    name, batch_size, num_compilers = "replay", 8, 0
 
     def __init__(self, runs: Sequence[Run]) -> None:
         """Answer from `runs`, which share a toolchain."""

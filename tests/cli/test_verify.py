@@ -173,7 +173,7 @@ def test_bad_input_is_one_line_and_2(kg, laws, words, message):
 class Compiler:
     """A backend that answers from a formula: nothing compiles here."""
 
-    name, batch_size = "compile", 8
+    name, batch_size, num_compilers = "compile", 8, 0
 
     def __init__(self, spills=lambda c: float(max(0, int(c["tile_m"]) * int(c["tile_n"]) - 8192))) -> None:
         self.spills, self.closed = spills, False

@@ -142,6 +142,7 @@ class Formula:
     stop_after: int | None = None
     name: str = "gpu"
     batch_size: int = 4
+    num_compilers: int = 0
     asked: list[Request] = field(default_factory=list)
     is_late: Callable[[Configuration], bool] = lambda _: False
     delayed: list[Request] = field(default_factory=list)

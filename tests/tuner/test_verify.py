@@ -90,7 +90,7 @@ def test_replay_of_a_refuted_law_refutes_and_of_an_unfair_one_cannot_tell():
 class Formula:
     """Answers what it is asked, and says how."""
 
-    batch_size, name = 4, "fake"
+    batch_size, num_compilers, name = 4, 0, "fake"
 
     def evaluate(self, requests):
         for request in requests:

@@ -224,7 +224,7 @@ class FleetBackend(Backend):
         late = set(self._lanes[0].late(requests, patience))
         batches = list(self._batches(requests, [place for place in range(len(requests)) if place not in late]))
         batches.sort(key=lambda batch: {*batch}.isdisjoint(patience.needed))
-        return {*range(len(requests))}.difference(*batches[: len(self._usable)])
+        return {*range(len(requests))}.difference(*batches[: max(1, len(self._usable))])
 
     def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of the library baselines, of the first GPU that timed them."""
@@ -237,6 +237,9 @@ class FleetBackend(Backend):
             TunerError: If none is left.
         """
         self._admit()
+        if not self._usable:
+            why = [*self.trust.health.out.values(), *(lane.left for lane in self._lanes if lane.left)]
+            raise TunerError(why[-1])
         self._lanes[0].start(requests)
         self.trust.begin(lane.device for lane in self._usable)
         batches = self._batches(requests, range(len(requests)))
@@ -260,7 +263,7 @@ class FleetBackend(Backend):
         finally:
             threads.shutdown(wait=False)  # what a GPU measures for nobody ends with its executor
         if waiting:
-            yield from self._rest(waiting)
+            yield from self.evaluate([request for batch in waiting for request in batch])
 
     def close(self) -> None:
         """Release the GPUs; safe to call twice."""
@@ -323,12 +326,3 @@ class FleetBackend(Backend):
             waiting.append(left)
         for pair in taken:
             finished.put(pair)
-
-    def _rest(self, waiting: deque[list[Request]]) -> Iterator[tuple[Request, Trial]]:
-        """What failed GPUs left."""
-        self._admit()
-        if not self._usable:
-            raise TunerError(
-                next(reversed([*self.trust.health.out.values(), *(lane.left for lane in self._lanes if lane.left)]))
-            )
-        yield from self.evaluate([request for batch in waiting for request in batch])

@@ -33,14 +33,12 @@ class DeviceHealth:
     def __init__(self) -> None:
         """Trust everybody."""
         self.out: dict[str, str] = {}
-        self._suspect: set[str] = set()
         self._failures: Counter[str] = Counter()
         self._probes: Counter[str] = Counter()
         self._unsteady: Counter[str] = Counter()
 
     def well(self, device: str, *, steady: bool = True) -> None:
         """It measured something; `steady` unless the time had to be marked."""
-        self._suspect.discard(device)
         self._failures.pop(device, None)
         self._probes.pop(device, None)
         self._unsteady[device] = 0 if steady else self._unsteady[device] + 1
@@ -49,14 +47,9 @@ class DeviceHealth:
 
     def failed(self, device: str, how: str) -> None:
         """A launch failed on it, or its worker was lost with it."""
-        self._suspect.add(device)
         self._failures[device] += 1
         if self._failures[device] >= MOST_FAILURES:
             self.out.setdefault(device, f"{MOST_FAILURES} failures in a row, the last: {how}")
-
-    def is_suspect(self, device: str) -> bool:
-        """Whether it is to be given what is known to run well before anything new."""
-        return device in self._suspect
 
     def failed_again(self, device: str, how: str) -> None:
         """It failed with what is known to run well; the next time it is to be a process of its own begun anew."""

@@ -20,10 +20,9 @@ def seconds(configuration):
 
 
 def known(configurations):
-    found = CompileSeconds()
-    for one in configurations:
-        found.note(Trial(configuration=one, times=Times(compilation=1e3 * seconds(one))))
-    return found
+    return CompileSeconds(
+        Trial(configuration=one, times=Times(compilation=1e3 * seconds(one))) for one in configurations
+    )
 
 
 def test_what_was_never_tried_is_put_in_order_by_what_its_values_took():
@@ -40,6 +39,5 @@ def test_so_many_keep_so_many_compilers_busy_for_their_mean():
 
 
 def test_a_trial_whose_code_was_there_says_nothing():
-    found = known([])
-    found.note(Trial(configuration=ALL[0]))
+    found = CompileSeconds([Trial(configuration=ALL[0])])
     assert found.longest_s == found.keeps_busy_s(5, 1) == found.expected_log(Request(ALL[0], {}, "")) == 0.0

@@ -146,8 +146,9 @@ def test_a_gpu_that_fails_leaves_its_part_to_the_others(make, tmp_path):
     assert len(steps(tmp_path, DEVICES[0])) == seen
     (tmp_path / "cache" / f"broken-{DEVICES[1]}").touch()
     alone = make(DEVICES[1:])
-    with pytest.raises(TunerError, match=r"^fleet: gpu-b: the GPU cannot be used"):
-        list(alone.evaluate(requests({"us": 1.0}, {"us": 2.0})))
+    for _ in range(2):
+        with pytest.raises(TunerError, match=r"^fleet: gpu-b: the GPU cannot be used"):
+            list(alone.evaluate(requests({"us": 1.0}, {"us": 2.0})))
 
 
 def test_a_gpu_that_runs_nothing_any_more_charges_one_and_leaves_the_rest_to_the_others(make, tmp_path):
@@ -193,6 +194,31 @@ def test_a_search_waits_for_enough_to_begin_with_and_for_no_less(make):
     assert len(backend.late(asked[:1], Patience(whole=True))) == 0
     few = make(batch_size=8)
     assert list(few.late(asked, Patience(whole=True))) == []
+
+
+def test_each_gpu_gets_one_batch_at_a_time_of_the_sizes_with_the_most_to_measure(make):
+    """What is needed first comes first, however little there is of its size."""
+    backend = make(DEVICES)
+    sizes = [*[32] * 1, *[64] * 3, *[128] * 4, *[256] * 2]
+    asked = [Request({"us": float(place)}, {"seq": size}, "sweep") for place, size in enumerate(sizes)]
+    backend.features(asked)  # all of it has compiled
+    now = {*range(len(asked))} - set(backend.late(asked, Patience()))
+    assert {sizes[place] for place in now} == {64, 128}
+    assert len(now) == 7
+    now = {*range(len(asked))} - set(backend.late(asked, Patience(needed=[0])))
+    assert {sizes[place] for place in now} == {32, 128}
+    many = requests(*({"us": float(place)} for place in range(20)))
+    backend.features(many)
+    now = {*range(len(many))} - set(backend.late(many, Patience()))
+    assert len(now) == 8, "two batches of four"
+    checked = [trial.invalidity for _, trial in backend.evaluate([many[place] for place in now])]
+    assert checked == ["correct"] * 8
+
+
+@pytest.mark.parametrize(("compilers", "asked"), [(0, 16), (2, 16), (3, 17), (64, 200)])
+def test_those_who_compile_have_something_to_do_while_gpus_measure(make, compilers, asked):
+    lanes = make(DEVICES)._lanes
+    assert FleetBackend(lanes, compilers).batch_size == asked
 
 
 def test_a_member_that_is_warm_has_opened_its_gpu_and_measured_nothing(make, tmp_path):

@@ -40,7 +40,7 @@ SIZES = op(*({"size": size, "causal": True} for size in (1, 2, 4, 8)), {"size": 
 class Fake:
     """Times and compiles the planted landscape, or one that a test bends."""
 
-    name, batch_size = "fake", 16
+    name, batch_size, num_compilers = "fake", 16, 0
 
     def __init__(self, bend=lambda configuration, problem: 1.0, tier: str = "measured") -> None:
         self.bend, self.tier, self.asked = bend, tier, []

@@ -15,6 +15,7 @@ class Toy:
 
     name = "toy"
     batch_size = 4
+    num_compilers = 0
 
     def provenance(self) -> Provenance:
         """Compiled by nothing that a law knows."""
