@@ -28,9 +28,6 @@ _Finished = queue.SimpleQueue["tuple[Request, Trial] | None"]
 UNDER_WAY = 3
 """Requests for each member that compiles, beside those of a batch: one that it has, and some for while that is measured."""
 
-BATCHES_EACH = 2
-"""Batches of a GPU between two times that the search asks: it measures one while the trials of another are written down."""
-
 
 class FleetPool(CompilesOrders):
     """Compiles for features on the fleet's processors."""
@@ -219,7 +216,7 @@ class FleetBackend(Backend):
         return self._lanes[0].features(requests)
 
     def late(self, requests: Sequence[Request], patience: Patience) -> Collection[int]:
-        """What still compiles once there is enough for all GPUs, and what is more than `BATCHES_EACH` for each of them.
+        """What still compiles once there is enough for all GPUs, and what is more than one batch for each of them.
 
         New requests come when what is evaluated now has been: were that long, those who compile might wait for them. The
         problem sizes with the most to measure come first, so that batches are large and few.
@@ -227,7 +224,7 @@ class FleetBackend(Backend):
         late = set(self._lanes[0].late(requests, patience))
         batches = list(self._batches(requests, [place for place in range(len(requests)) if place not in late]))
         batches.sort(key=lambda batch: {*batch}.isdisjoint(patience.needed))
-        return {*range(len(requests))}.difference(*batches[: BATCHES_EACH * max(1, len(self._usable))])
+        return {*range(len(requests))}.difference(*batches[: max(1, len(self._usable))])
 
     def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of the library baselines, of the first GPU that timed them."""
