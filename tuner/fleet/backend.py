@@ -187,12 +187,16 @@ class FleetBackend(Backend):
         """Measure on `lanes`, one at least, what so many compile; each batch is measured whole on one of them."""
         self._lanes, self._usable = tuple(lanes), list(lanes)
         self._per_lane, self.num_compilers = lanes[0].batch_size, num_compilers
-        self._measured = self._per_lane * len(lanes)
-        self.batch_size = self._measured + max(self._measured, UNDER_WAY * num_compilers)
         self.trust = FleetTrust()
         self._refused: dict[str, list[Trial]] = {}
         self.warming: Sequence[Future[PieceOutcome]] = ()
         self.newcomers: Newcomers | None = None
+
+    @property
+    def batch_size(self) -> int:  # type: ignore[override]  # it grows with the fleet
+        """A batch for each GPU, and what compiles meanwhile."""
+        measured = self._per_lane * len(self._lanes)
+        return measured + max(measured, UNDER_WAY * self.num_compilers)
 
     def provenance(self) -> Provenance:
         """Machine and method of the first GPU that measured; all that did are in the note."""
@@ -291,7 +295,6 @@ class FleetBackend(Backend):
             self._usable.append(lane)
             if again is None:
                 self._lanes += (lane,)
-                self.batch_size += 2 * self._per_lane
                 self._lanes[0].at_once += self._per_lane if self._lanes[0].at_once else 0
 
     def _work(self, lane: FleetLane, waiting: deque[list[Request]], finished: _Finished) -> None:
