@@ -28,6 +28,9 @@ _Finished = queue.SimpleQueue["tuple[Request, Trial] | None"]
 UNDER_WAY = 3
 """Requests for each member that compiles, beside those of a batch: one that it has, and some for while that is measured."""
 
+MOST_READY = 2
+"""Batches of each GPU that may have compiled and wait, while those who compile get more to do."""
+
 
 class FleetPool(CompilesOrders):
     """Compiles for features on the fleet's processors."""
@@ -186,7 +189,7 @@ class FleetBackend(Backend):
     def __init__(self, lanes: Sequence[FleetLane], num_compilers: int = 0) -> None:
         """Measure on `lanes`, one at least, what so many compile; each batch is measured whole on one of them."""
         self._lanes, self._usable = tuple(lanes), list(lanes)
-        self._per_lane, self.num_compilers = lanes[0].batch_size, num_compilers
+        self._per_lane, self.num_compilers, self._num_ready = lanes[0].batch_size, num_compilers, 0
         self.trust = FleetTrust()
         self._refused: dict[str, list[Trial]] = {}
         self.warming: Sequence[Future[PieceOutcome]] = ()
@@ -194,9 +197,9 @@ class FleetBackend(Backend):
 
     @property
     def batch_size(self) -> int:  # type: ignore[override]  # it grows with the fleet
-        """A batch for each GPU, and what compiles meanwhile."""
+        """A batch for each GPU, what compiles meanwhile, and in bounds what has compiled and waits for a batch of its size."""
         measured = self._per_lane * len(self._lanes)
-        return measured + max(measured, UNDER_WAY * self.num_compilers)
+        return measured + max(measured, UNDER_WAY * self.num_compilers) + min(self._num_ready, MOST_READY * measured)
 
     def provenance(self) -> Provenance:
         """Machine and method of the first GPU that measured; all that did are in the note."""
@@ -226,9 +229,15 @@ class FleetBackend(Backend):
         problem sizes with the most to measure come first, so that batches are large and few.
         """
         late = set(self._lanes[0].late(requests, patience))
-        batches = list(self._batches(requests, [place for place in range(len(requests)) if place not in late]))
-        batches.sort(key=lambda batch: {*batch}.isdisjoint(patience.needed))
-        return {*range(len(requests))}.difference(*batches[: max(1, len(self._usable))])
+        ready = self._by_size(requests, [place for place in range(len(requests)) if place not in late])
+        ready.sort(key=lambda group: group[0] not in patience.needed)  # what is needed is asked for first
+        now: set[int] = set()
+        for _ in range(max(1, len(self._usable)) if ready else 0):
+            now.update(ready[0][: self._per_lane])
+            ready[0] = ready[0][self._per_lane :]
+            ready.sort(key=len, reverse=True)
+        self._num_ready = sum(map(len, ready))
+        return {*range(len(requests))} - now
 
     def references(self, problem: ProblemSize) -> dict[str, Measurement]:
         """Times of the library baselines, of the first GPU that timed them."""
@@ -246,8 +255,7 @@ class FleetBackend(Backend):
             raise TunerError(why[-1])
         self._lanes[0].start(requests)
         self.trust.begin(lane.device for lane in self._usable)
-        batches = self._batches(requests, range(len(requests)))
-        waiting = deque([requests[place] for place in batch] for batch in batches)
+        waiting = deque(self._batches(requests))
         finished = _Finished()
         threads = ThreadPoolExecutor(len(self._usable))
         try:
@@ -274,16 +282,21 @@ class FleetBackend(Backend):
         for lane in self._lanes:
             lane.close()
 
-    def _batches(self, requests: Sequence[Request], places: Iterable[int]) -> Iterator[list[int]]:
-        """Places of one problem size each, the size with the most of them first; as equal as they can be, no fewer than GPUs."""
+    def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
+        """Each of one problem size, those as equal as they can be, no fewer than GPUs and none larger than a batch."""
+        groups = self._by_size(requests, range(len(requests)))
+        least = -(-len(self._usable) // max(1, len(groups)))
+        for group in groups:
+            count = max(-(-len(group) // self._per_lane), min(least, len(group)))
+            for number in range(count):
+                yield [requests[place] for place in group[number::count]]
+
+    def _by_size(self, requests: Sequence[Request], places: Iterable[int]) -> list[list[int]]:
+        """Places of each problem size, the size with the most of them first."""
         groups: dict[tuple[object, ...], list[int]] = {}
         for place in places:
             groups.setdefault(tuple(sorted(requests[place].problem.items())), []).append(place)
-        least = -(-len(self._usable) // max(1, len(groups)))
-        for group in sorted(groups.values(), key=len, reverse=True):
-            count = max(-(-len(group) // self._per_lane), min(least, len(group)))
-            for number in range(count):
-                yield group[number::count]
+        return sorted(groups.values(), key=len, reverse=True)
 
     def _admit(self) -> None:
         """Take in GPUs that have joined since the last batch, or are there again."""
