@@ -94,6 +94,7 @@ class SimulatedFleet:
         self._cache, self._changing, self._closing = cache, threading.Lock(), threading.Event()
         self.access = FleetAccess(f"tcp://127.0.0.1:{_free_port()}", None)
         self._scheduler = self._start(None)
+        _until_listening(self.access.address)
         self._workers = {member: self._start(member) for member in members}
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
@@ -136,6 +137,20 @@ class SimulatedFleet:
                 for member, process in list(self._workers.items()):
                     if not process.is_alive():
                         self._workers[member] = self._start(member)
+
+
+def _until_listening(address: str) -> None:
+    """Wait until somebody answers there."""
+    ends, (host, port) = time.monotonic() + START_S, address.removeprefix("tcp://").split(":")
+    while True:
+        try:
+            socket.create_connection((host, int(port)), 1.0).close()
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _free_port() -> int:
