@@ -34,17 +34,22 @@ def check(laws: Laws) -> Iterator[Problem]:
     packed = [of_run(laws, identifier) for identifier in runs]
     keys = {identifier: len(own) // _KEY_BYTES for identifier, own in zip(runs, packed, strict=True)}
     pairs = Counter((runs[one], runs[other]) for one, other in _meeting(packed))
+    copies = (pair for pair, shared in pairs.items() if _is_copy(shared, min(keys[one] for one in pair)))
     told: set[str] = set()
-    for pair, shared in sorted(pairs.items(), key=lambda item: _in_time(laws, item[0])):
-        first, later = _in_time(laws, pair)
-        smaller = min(keys[first[1]], keys[later[1]])
-        if later[1] not in told and shared >= max(min(MIN_SHARED, smaller), MIN_SHARE * smaller):
+    for first, later in sorted(_in_time(laws, pair) for pair in copies):
+        shared = pairs[first[1], later[1]] or pairs[later[1], first[1]]
+        if later[1] not in told:
             told.add(later[1])
             message = (
                 f"{shared} of {keys[later[1]]} times are those of {first[1]}, to the last digit: one of the two is a "
                 "copy, and one experiment counts once; delete it and the entries that cite it"
             )
             yield Problem(str(laws.path("run", later[1])), 0, 0, "trials", message, "finding", "shared-trials")
+
+
+def _is_copy(shared: int, smaller: int) -> bool:
+    """Whether two runs, the smaller of so many times, share more of them than chance gives."""
+    return shared >= max(min(MIN_SHARED, smaller), MIN_SHARE * smaller)
 
 
 def _meeting(packed: Sequence[bytes]) -> Iterator[tuple[int, int]]:
@@ -64,9 +69,9 @@ def _meeting(packed: Sequence[bytes]) -> Iterator[tuple[int, int]]:
         yield from combinations(owners[order[start:end]].tolist(), 2)
 
 
-def _in_time(laws: Laws, pair: tuple[str, str]) -> list[tuple[str, str]]:
+def _in_time(laws: Laws, pair: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     """When each of two runs says it was made, and its id; the earlier first."""
-    return sorted((laws.run(name).created, name) for name in pair)
+    return tuple(sorted((laws.run(name).created, name) for name in pair))
 
 
 def of_run(laws: Laws, identifier: str) -> bytes:

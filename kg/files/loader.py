@@ -283,14 +283,27 @@ def _run_of(raw: bytes, path: Path) -> tuple[Run, bytes]:
     try:
         text = _text(raw, path)
         run = schema.decode_run(text)
-        written = _written(msgspec.json.decode(text))
-        check_keys(text, path, written)
+        if _is_written(run, text):
+            trials = msgspec.json.encode(run.trials, order="sorted")
+        else:
+            written = _written(msgspec.json.decode(text))
+            check_keys(text, path, written)
+            trials = written[0] if written else b""
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InvalidFilesError([Problem(str(path), 0, 0, "", f"not a run file: {error}")]) from None
     if run.id != run_id(path.name):
         message = f"the id is the file's stem {run_id(path.name)!r} (got {run.id!r}); rename one of them"
         raise InvalidFilesError([Problem(str(path), 0, 0, "id", message)])
-    return run, written[0] if written else b""
+    return run, trials
+
+
+def _is_written(run: Run, text: bytes) -> bool:
+    """Whether `text` is what this package writes of `run`, byte for byte: then it has no key twice, and says nothing else."""
+    try:
+        content = msgspec.json.encode(run)
+    except UnicodeEncodeError:
+        return False
+    return text == content or (text.endswith(b"}\n") and text == msgspec.json.format(content, indent=1) + b"\n")
 
 
 def _written(values: dict[str, Any]) -> tuple[bytes, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spak.kg.files import seal
-from spak.kg.files.loader import load, read_run
+from spak.kg.files.loader import _run_of, load, read_run
 from spak.kg.model.run import Device, Measurement, Run, Trial
 from spak.tuner.engine.record import write_run
 
@@ -87,6 +88,29 @@ def test_a_digest_that_is_stated_is_right_for_its_own_trials_and_no_others(value
     assert seal.recorded_digest(_written(value), stated) == stated
     for other in (*NUMBERS, 2, 1.0):
         assert seal.recorded_digest(_written(other), stated) == seal.trials_digest([{"value": other}])
+
+
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**70), 2**70), min_size=1),
+    st.sampled_from(["packed", "in lines", "compact, a line", "spaced", "sorted"]),
+    st.text('a\u0001\u00e9\n\\":', max_size=3),
+)
+def test_trials_are_those_of_the_text_whether_or_not_this_package_wrote_it(values, how, note):
+    trials = (
+        Trial(configuration={"a": 2, "b": note}, measurements=(Measurement(name=note, value=value),))
+        for value in values
+    )
+    run = msgspec.structs.replace(RUN, note=note, trials=tuple(trials))
+    text = seal.run_content(run, packed=False)
+    if how == "packed":
+        text = gzip.decompress(seal.run_content(run, packed=True))
+    elif how != "in lines":
+        separators = (", ", " : ") if how == "spaced" else (",", ":")
+        text = json.dumps(json.loads(text), separators=separators, sort_keys=how == "sorted").encode()
+        text += b"\n" * how.endswith("line")
+    again, found = _run_of(text, Path("a-run.json"))
+    assert found == msgspec.json.encode(msgspec.json.decode(text)["trials"], order="sorted")
+    assert seal.recorded_digest(found, again.trials_sha256) == again.trials_sha256
 
 
 def _written(value):
