@@ -51,7 +51,7 @@ def command(
     only order a search. A law with a condition is shown with it unless --problem decides it.
     """
     from spak.cli.render.text import Pen
-    from spak.kg.answers.query import Ask, answer_json
+    from spak.kg.answers.query import answer_json
     from spak.kg.law.kinds import KINDS
 
     state = globals_of(ctx)
@@ -59,13 +59,12 @@ def command(
     kinds, statuses = _chosen(kind, KINDS, what="--kind"), _chosen(status, _STATUSES, what="--status")
     params, pen = frozenset(_names(param)), Pen(state.colour)
     if form == "table" and not everything:
-        from spak.cli.render.screenful import LINES
         from spak.cli.render.short_answer import short_table
 
-        ask = Ask(hw, op, kinds, statuses, params)
-        typer.echo(short_table(library.brief(ask, problem, most=LINES), library.laws, pen), nl=False)
+        few = library.brief(hw=hw, op=op, problem=problem, kinds=kinds, statuses=statuses, params=params)
+        typer.echo(short_table(few, library.laws, pen), nl=False)
         return
-    answer = library.query(hw=hw, op=op, kinds=kinds, statuses=statuses, params=params, problem=problem)
+    answer = library.query(hw=hw, op=op, problem=problem, kinds=kinds, statuses=statuses, params=params)
     if form == "json":
         typer.echo(answer_json(answer), nl=False)
         return

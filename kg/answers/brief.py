@@ -21,6 +21,9 @@ from spak.kg.model.law import Law, Status
 from spak.kg.model.recorded import RecordedSize
 from spak.kg.model.store import Store, SupersededLaw
 
+MOST_OF_A_VERB = 40
+"""Laws of a verb that somebody may want to see: no screen shows more."""
+
 
 @dataclass(frozen=True)
 class Brief:

@@ -93,22 +93,27 @@ class Library:
         answer = query(self.laws, only)
         return replace(answer, recorded=self._recorded(answer, ask))
 
-    def brief(self, ask: Ask, problem: Size | None = None, *, most: int) -> Brief:
-        """The `most` surest laws of each verb that `query` finds, and how many it finds; of thousands few are decoded.
-
-        Args:
-            ask: The question, for the toolchain of this library.
-            problem: As for `query`, instead of the question's.
-            most: How many of each verb.
+    def brief(
+        self,
+        *,
+        hw: str,
+        op: str,
+        problem: Size | None = None,
+        kinds: Collection[str] = (),
+        statuses: Collection[str] = (),
+        params: Collection[str] = (),
+    ) -> Brief:
+        """How many laws `query` finds, asked alike, and the 40 surest of each verb; of thousands few are decoded.
 
         Raises:
             UnknownNameError: If a name is unknown; carries the nearest.
         """
-        from spak.kg.answers.brief import brief  # noqa: PLC0415 - each answer loads what it needs
+        from spak.kg.answers.brief import MOST_OF_A_VERB, brief  # noqa: PLC0415 - each answer loads what it needs
 
-        known = self._ask(ask.hw, ask.op, problem)
-        found = brief(self.laws, replace(ask, problem=known.problem, toolchain=known.toolchain), most)
-        return replace(found, recorded=self._recorded(found, known))
+        ask = self._ask(hw, op, problem)
+        only = replace(ask, kinds=frozenset(kinds), statuses=frozenset(statuses), params=frozenset(params))
+        found = brief(self.laws, only, MOST_OF_A_VERB)
+        return replace(found, recorded=self._recorded(found, ask))
 
     def _recorded(self, answer: Answer | Brief, ask: Ask) -> tuple[RecordedSize, ...]:
         recorded = recorded_sizes(self.laws, answer.hw, answer.op)

@@ -63,6 +63,7 @@ SIGNATURES = {
     "search_targets": ["request", "around"],
     "serve_agents": ["path", "toolchain"],
     "verify": ["library", "laws"],
+    "Library.brief": ["self", "hw", "op", "problem", "kinds", "statuses", "params"],
     "Library.check": ["self"],
     "Library.choose": ["self", "op", "hw", "problem", "where"],
     "Library.explain": ["self", "law", "num_trials"],

@@ -10,7 +10,6 @@ import spak
 from spak.cli.render.query import table
 from spak.cli.render.short_answer import short_table
 from spak.cli.render.text import Pen
-from spak.kg.answers.query import Ask
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import loader
 from spak.kg.files.recorded import recorded_sizes
@@ -90,7 +89,7 @@ def test_query_shows_the_best_ready_to_paste_in_80_columns(tmp_path):
     assert "... and 2 more problem sizes" in text
     assert "No law yet: tune learn blur looks for some" in text
     assert max(map(len, text.splitlines())) <= 80
-    brief = library.brief(Ask("a", "blur"), most=1)
+    brief = library.brief(hw="a", op="blur")
     assert brief.recorded == answer.recorded
     assert '  best 1.5 ms · n=1\nbest = {"x": 0}\n  ... and 4 more' in short_table(
         brief, library.laws, Pen(colour=False)

@@ -11,7 +11,7 @@ import pytest
 from spak.cli.render.query import table
 from spak.cli.render.short_answer import short_table
 from spak.cli.render.text import Pen
-from spak.kg.answers.query import Ask, answer_json
+from spak.kg.answers.query import answer_json
 from spak.kg.answers.why import account_json
 from spak.kg.errors import InvalidFilesError
 from spak.kg.files import cache as cache_module
@@ -63,7 +63,7 @@ def answers(laws) -> list[str]:
     """What commands say, each from laws of its own kind of use: a few of them, those of an op, all."""
     library, pen, found = Library(laws), Pen(colour=False), []
     for hw, op in (("sm_120", "fmha"), ("sm_120", "attention"), ("nvidia", "fmha")):
-        brief = library.brief(Ask(hw, op), most=2)
+        brief = library.brief(hw=hw, op=op)
         answer = library.query(hw=hw, op=op)
         assert brief.conflicts == answer.conflicts
         found += [short_table(brief, laws, pen), table(answer, laws, pen), answer_json(answer)]
