@@ -200,7 +200,7 @@ class Running:
         likely to take longest, so that none has a long one when the others are done.
         """
         count = self.backend.batch_size - len(self.waiting)
-        last = self._last(elapsed_s) if self.backend.num_compilers else None
+        last = self._last(elapsed_s, count) if self.backend.num_compilers else None
         fresh = list(self.asker.ask(count if last is None else max(count, self._num_free), elapsed_s))
         while fresh and len(self.waiting) + len(fresh) < AHEAD * self.backend.num_compilers:
             more = self.asker.ask(count - len(fresh), elapsed_s)
@@ -209,13 +209,13 @@ class Running:
             fresh += more
         return fresh if last is None else sorted(fresh, key=lambda one: -last.expected_log(one.request))
 
-    def _last(self, elapsed_s: float) -> CompileSeconds | None:
-        """What compilations take, if all that is left will be tried and does not last longer than the longest of them."""
+    def _last(self, elapsed_s: float, count: int) -> CompileSeconds | None:
+        """What compilations take, if all will be tried, and what `count` more leave lasts no longer than the longest of them."""
         if math.isfinite(self.asker.seconds_left(elapsed_s)) or not 0 < self._num_free <= self.asker.left(elapsed_s):
             return None
         known = CompileSeconds(trial for one in self.asker.searchers for trial in one.trials)
-        lasts_s = known.keeps_busy_s(self._num_free, self.backend.num_compilers)
-        return known if 0 < lasts_s <= known.longest_s else None
+        lasts_s = known.keeps_busy_s(max(0, self._num_free - count), self.backend.num_compilers)
+        return known if known.longest_s and lasts_s <= known.longest_s else None
 
     @property
     def _num_free(self) -> int:

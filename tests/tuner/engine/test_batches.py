@@ -55,19 +55,21 @@ def tiles(requests):
     return [request.configuration["m"] for request in requests]
 
 
-def asked_as_usual(budget):
-    backend = Compilers()
+def asked_as_usual(budget, **sizes):
+    backend = Compilers(**sizes)
     searched(backend, budget)
     return tiles(backend.begun)
 
 
 @pytest.mark.parametrize("budget", [Budget(audit=0.0), Budget(trials=len(SPACE), audit=0.0)])
-def test_at_the_end_of_a_whole_space_what_compiles_longest_comes_first(budget):
-    backend = Compilers(num_compilers=len(SPACE) // 8)
+@pytest.mark.parametrize(("compilers", "sizes"), [(len(SPACE) // 8, {}), (1, {"batch_size": len(SPACE) // 4})])
+def test_at_the_end_of_a_whole_space_what_compiles_longest_comes_first(budget, compilers, sizes):
+    """Also where a batch is more than what is left when the end could begin."""
+    backend = Compilers(num_compilers=compilers, **sizes)
     journal = searched(backend, budget)
     counts = Counter(tuple(sorted(trial.configuration.items())) for trial in journal)
     assert len(counts) == len(SPACE) == len(journal), "each once"
-    usual, found = asked_as_usual(budget), tiles(backend.begun)
+    usual, found = asked_as_usual(budget, **sizes), tiles(backend.begun)
     ends = next(place for place, pair in enumerate(zip(usual, found, strict=True)) if pair[0] != pair[1])
     rest = found[ends:]
     assert rest == sorted(rest, reverse=True)
