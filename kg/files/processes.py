@@ -84,7 +84,7 @@ def _begun(share: Callable[[], Iterable[bytes]]) -> tuple[int, int]:
     was_frozen = gc.get_freeze_count() > 0
     gc.freeze()  # else a collection in the copy writes to every page
     parent, child = os.getpid(), os.fork()
-    if child == 0:  # pragma: no cover - a process that ends without a report
+    if child == 0:
         try:
             os.close(reading)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is interrupted ends this one
